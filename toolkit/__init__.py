@@ -1,0 +1,23 @@
+"""toolkit takes a PyTorch model to a proven, measured .onnx on any runtime.
+
+The Python API is the pipelines: `export`, `check`, `bench`. Each is loaded when it is first used,
+so that `import toolkit` needs neither torch nor any runtime.
+"""
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "bench", "check", "export"]
+
+if TYPE_CHECKING:
+    from toolkit.pipelines.bench import bench
+    from toolkit.pipelines.check import check
+    from toolkit.pipelines.export import export
+else:
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module 'toolkit' has no attribute {name!r}")
+        import importlib
+
+        return getattr(importlib.import_module(f"toolkit.pipelines.{name}"), name)

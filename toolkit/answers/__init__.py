@@ -1,0 +1,1 @@
+"""Arrays in, verdict out: is an output right? Runs no runtime."""

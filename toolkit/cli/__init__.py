@@ -1,0 +1,93 @@
+"""The command line: one thin file a command. The only room that imports click, prints or exits.
+
+Exit codes: 0 done, 1 the user's error or a failed check, 2 usage, 3 our bug, 130 ^C.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from toolkit import __version__
+from toolkit.errors import ToolkitError, unknown
+
+COMMANDS = {
+    "run": "the whole chain on the reference model: train, export, check, bench, report",
+    "train": "train the reference MLP",
+    "export": "PyTorch model → proven .onnx",
+    "check": "is the file right, on every runtime here?",
+    "bench": "how fast, against which, and are the answers right?",
+    "report": "show a run again: terminal, Markdown, HTML, CSV",
+    "doctor": "what is wrong with this installation or machine, and the cure",
+}
+
+
+class Lazy(click.Group):
+    """Imports a command's file when the command is used, so that --help stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"toolkit.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise click.UsageError(unknown("command", args[0], COMMANDS), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with: toolkit run",
+)
+@click.version_option(__version__, prog_name="toolkit")
+def root() -> None:
+    """Takes a PyTorch model to a proven, measured .onnx on any runtime."""
+
+
+def main() -> None:
+    """The `toolkit` command."""
+    try:
+        code = root.main(prog_name="toolkit", standalone_mode=False)
+    except ToolkitError as error:
+        complain(error)
+        code = 1
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output went away: what is left to print has no reader.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:  # The last handler: what comes here is our bug.
+        if os.environ.get("TOOLKIT_TRACE"):
+            raise
+        click.echo(f"error: a bug in toolkit: {type(error).__name__}: {error}", err=True)
+        click.echo("  TOOLKIT_TRACE=1 toolkit …    shows where; please report it", err=True)
+        code = 3
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def complain(error: ToolkitError) -> None:
+    """One line that says what, then a line for each thing to do."""
+    click.echo(f"error: {error.what}", err=True)
+    for cure in error.cures:
+        click.echo(f"  {cure}", err=True)

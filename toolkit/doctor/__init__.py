@@ -1,0 +1,1 @@
+"""What is wrong with this installation or machine, each finding with its cure."""

@@ -1,0 +1,67 @@
+"""What can go wrong, as a tree.
+
+    ToolkitError              a user can mend it; exit code 1
+    ├── InputError            a file, a folder or a value that the user gave
+    ├── ExportError           PyTorch could not export the model
+    ├── ProofError            the exported file is not the same function
+    ├── EnvironmentFault      a Python environment or a library in it
+    ├── TargetError           one target could not be loaded or run; the other targets go on
+    │   └── WorkerDied        its process crashed, hung or talked nonsense
+    └── RunError              a run folder: unfinished, of another machine, of another model
+
+Everything else that is raised is a bug of ours (exit code 3).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ToolkitError(Exception):
+    """Says what is wrong in one line, then what to do, a line each, in commands to paste."""
+
+    def __init__(self, what: str, *cures: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.cures = cures
+
+
+class InputError(ToolkitError):
+    """A file, a folder or a value that the user gave."""
+
+
+class ExportError(ToolkitError):
+    """PyTorch could not export the model."""
+
+
+class ProofError(ToolkitError):
+    """The exported file is not the module's function, or not of the form that was asked."""
+
+
+class EnvironmentFault(ToolkitError):
+    """A Python environment, or a library in it, that cannot be used."""
+
+
+class TargetError(ToolkitError):
+    """One target could not be loaded or run."""
+
+
+class WorkerDied(TargetError):
+    """A worker crashed, hung, exited early or answered nonsense."""
+
+
+class RunError(ToolkitError):
+    """A run folder that cannot be read, resumed or compared."""
+
+
+def unknown(what: str, name: str, choices: Iterable[str]) -> str:
+    """One line that names what is unknown, all choices and, where one is near, a suggestion.
+
+    >>> unknown("runtime", "onnxrt", ["torch", "onnxruntime"])
+    "no runtime is called 'onnxrt'; there are: onnxruntime, torch. Did you mean onnxruntime?"
+    """
+    known = sorted(choices)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    guess = f" Did you mean {near[0]}?" if near else ""
+    return f"no {what} is called {name!r}; there are: {', '.join(known)}.{guess}"

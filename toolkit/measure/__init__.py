@@ -1,0 +1,1 @@
+"""From samples to numbers: when to measure, how long, and what the samples carry."""

@@ -1,0 +1,1 @@
+"""What a run leaves behind: the record's schema, its store, the machine it ran on."""

@@ -1,0 +1,301 @@
+"""The record of a run, as it stands in run.json.
+
+History of VERSION (a new shape brings a new number, an upgrade step and a golden file):
+1  first.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from msgspec import Struct, field
+
+from toolkit.answers.card import CardRow
+from toolkit.answers.verdict import Verdict
+from toolkit.units import Bytes, Number, Seconds
+
+VERSION = 1
+
+State = Literal["running", "done", "interrupted", "failed"]
+
+
+class Strict(Struct, frozen=True, forbid_unknown_fields=True):
+    """What every part of the record is: immutable and strict."""
+
+
+class Tensor(Strict, frozen=True, kw_only=True):
+    """An input or output of the model; the shape is None where its rank is unknown."""
+
+    name: str
+    type: str
+    shape: list[int | str | None] | None
+
+
+class Model(Strict, frozen=True, kw_only=True):
+    """Facts of the .onnx file."""
+
+    name: str
+    """The file's name without its folder."""
+    sha256: str
+    """Of the file and its external data."""
+    size: Bytes
+    opset: int
+    ir_version: int
+    producer: str
+    operators: dict[str, int]
+    """Operator (with its domain where that is not ONNX's own) → how often."""
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    metadata: dict[str, str]
+    parameters: int | None = None
+
+
+class Case(Strict, frozen=True, kw_only=True):
+    """One feed that is timed."""
+
+    name: str
+    """'batch 1'; 'fixed shape' for a model without dynamic dimensions."""
+    dims: dict[str, int]
+    shapes: dict[str, list[int]]
+    origin: str
+    """'digits', 'drawn with seed 0', 'feeds.npz' …"""
+    bytes_in: Bytes
+    bytes_out: Bytes
+
+
+class Target(Strict, frozen=True, kw_only=True):
+    """What was asked for. `name` is canonical and unique in a run."""
+
+    name: str
+    label: str
+    """For people: 'onnxruntime cpu, bound'."""
+    runtime: str
+    provider: str
+    options: dict[str, str]
+    environment: str
+    """'own', the name of a managed environment, or the user's folder."""
+    asked: bool
+    """The user named it: if it fails, the command fails."""
+    copies_inside: str = ""
+    """Which copies the timed call holds, in words."""
+
+
+class Limits(Strict, frozen=True, kw_only=True):
+    """How precise is right enough, where the user moved it."""
+
+    accept: str | None = None
+    atol: float | None = None
+    rtol: float | None = None
+
+
+class Plan(Strict, frozen=True, kw_only=True):
+    """What the run sets out to do; complete before anything is measured."""
+
+    model: Model
+    targets: list[Target]
+    baseline: int
+    """Index into `targets`."""
+    cases: list[Case]
+    seed: int
+    threads: int
+    precision: float | None
+    """The half-width at which the run may stop early; None: one look, at the end."""
+    time: Seconds | None
+    """The ceiling on the wall time of the measurement; None: until `precision`."""
+    looks: list[int]
+    alpha: float
+    limits: Limits
+    source: str | None = None
+    """How the PyTorch source was named, where it is known."""
+    timeout: Seconds = 60.0
+    rounds: int = 20
+    quick: bool = False
+
+
+class Gpu(Strict, frozen=True, kw_only=True):
+    name: str
+    memory: Bytes
+    driver: str
+
+
+class Machine(Strict, frozen=True, kw_only=True):
+    """Where it ran. `identity` is what --resume compares."""
+
+    identity: str
+    cpu: str
+    cores: int
+    """Present."""
+    allowed: list[int]
+    """Cores that this process may use."""
+    memory: Bytes
+    system: str
+    """'Linux 6.1 x86_64, Debian 12'."""
+    python: str
+    governor: str | None
+    virtual: str | None
+    """The hypervisor, where one is seen."""
+    timer: Seconds
+    """The smallest step of the clock that was seen."""
+    gpus: list[Gpu]
+
+
+class Library(Strict, frozen=True, kw_only=True):
+    """The runtime that really ran."""
+
+    runtime: str
+    version: str
+    file: str
+    """Relative to its environment: no path of this machine stands in a record."""
+    python: str
+
+
+class Placement(Strict, frozen=True, kw_only=True):
+    nodes: dict[str, int]
+    elsewhere: dict[str, list[str]]
+    copies: int | None
+    asked: str
+    """The provider that was asked for."""
+    shape_only: bool = True
+    """What ran elsewhere is shape arithmetic only: the row keeps its provider's name."""
+
+
+class Caution(StrEnum):
+    """Kinds of warning. report/ says what to do about each."""
+
+    NEVER_STEADY = "never steady"
+    MORE_THREADS = "more threads than asked"
+    LEFT_CORE = "left its core"
+    ONE_CORE = "one core for all"
+    MIXED_VERSIONS = "mixed versions"
+    TIMER_SHARE = "timer share"
+    BINDING_SHARE = "binding share"
+    PLACEMENT = "not all nodes on its provider"
+    NOISY = "noisy machine"
+    STOPPED_EARLY = "stopped early"
+    NO_INTERVAL = "too few process starts"
+    WIDE = "wider than asked"
+    TRY_THREADS = "one thread"
+    LATE_WARM_UP = "slower at first"
+    UNJUDGED = "generation not judged right"
+
+
+class Warning(Strict, frozen=True, kw_only=True):
+    """`detail` holds the figures, in words, for one line."""
+
+    kind: Caution
+    detail: str
+
+
+class Failure(Strict, frozen=True, kw_only=True):
+    """Why a target has no numbers."""
+
+    verb: str
+    """What the worker was doing: 'start', 'hello', 'load', 'bind', 'answer', 'sample' …"""
+    what: str
+    """One line."""
+    cures: list[str]
+    last_words: list[str] = field(default_factory=list)
+    """The end of its log."""
+
+
+class Series(Strict, frozen=True, kw_only=True):
+    """The blocks of one target and one case in one generation; one entry a round, in order."""
+
+    generation: int
+    starts: list[Seconds]
+    """Of each block, since the run began."""
+    medians: list[float]
+    """Nanoseconds a call."""
+    means: list[float]
+    switches: list[int]
+    """Involuntary context switches within the block."""
+
+
+class Timing(Strict, frozen=True, kw_only=True):
+    """All that was measured of one target at one case. The samples stand in samples.npz under
+    '<target index>/<case index>/<generation>', int64 nanoseconds, shape (rounds, calls)."""
+
+    case: int
+    calls: int
+    """Calls a block."""
+    empty: float
+    """Nanoseconds that an empty interval shows in this worker: inside every sample."""
+    series: list[Series]
+
+
+class ColdStart(Strict, frozen=True, kw_only=True):
+    """One entry a generation; seconds."""
+
+    imported: list[Seconds] = field(default_factory=list)
+    loaded: list[Seconds] = field(default_factory=list)
+    first_call: list[Seconds] = field(default_factory=list)
+    new_shape: list[Seconds] = field(default_factory=list)
+    """The first call at another shape than the first; empty for one shape."""
+    steady_after: list[Seconds] = field(default_factory=list)
+    """How long the warm-up took until the latency was steady."""
+
+
+class Memory(Strict, frozen=True, kw_only=True):
+    """Of a worker; one entry a generation."""
+
+    idle: list[Bytes] = field(default_factory=list)
+    """Resident after the import, before the load."""
+    resident: list[Bytes] = field(default_factory=list)
+    """After the last block."""
+    peak: list[Bytes] = field(default_factory=list)
+
+
+class Record(Strict, frozen=True, kw_only=True):
+    """What one target did in one run."""
+
+    target: int
+    """Index into the plan's targets."""
+    library: Library | None = None
+    placement: Placement | None = None
+    verdict: Verdict | None = None
+    card: list[CardRow] = field(default_factory=list)
+    timings: list[Timing] = field(default_factory=list)
+    cold: ColdStart = field(default_factory=ColdStart)
+    memory: Memory = field(default_factory=Memory)
+    warnings: list[Warning] = field(default_factory=list)
+    failure: Failure | None = None
+
+
+class Generation(Strict, frozen=True, kw_only=True):
+    """One set of freshly started workers, and the machine while they were measured."""
+
+    number: int
+    cores: list[int]
+    """Where the workers ran."""
+    driver: list[int]
+    """Where the parent ran."""
+    started: Seconds
+    """Since the run began; with `ended`, the span of its blocks."""
+    ended: Seconds
+    steal: Number
+    """Share of the cores' time that the hypervisor took."""
+    others: Number
+    """CPU time of processes that are not ours, in cores."""
+    frequency: list[float] = field(default_factory=list)
+    """MHz of the workers' cores at the end, where readable."""
+    counted: bool = True
+    """False: its outputs were not right, so its times do not count."""
+
+
+class Run(Strict, frozen=True, kw_only=True):
+    """run.json."""
+
+    version: int
+    toolkit: str
+    state: State
+    started: str
+    """UTC, ISO 8601."""
+    command: list[str]
+    plan: Plan
+    machine: Machine
+    records: list[Record]
+    generations: list[Generation]
+    warnings: list[Warning] = field(default_factory=list)
+    seconds: Seconds = 0.0
+    """Wall time of the whole run so far."""

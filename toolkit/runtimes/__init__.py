@@ -1,0 +1,1 @@
+"""The runtimes, one file each, named as the user types it (`-` written `_`)."""

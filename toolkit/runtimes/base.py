@@ -1,0 +1,127 @@
+"""The contract of a runtime: one class in one file.
+
+Rules, cited in the code of the worker and of the contract test:
+
+R1  At module level a runtime's file imports only the standard library, numpy, toolkit's rooms from
+    `errors` to `workers`, and itself. The library is imported inside the methods.
+R2  A provider that was asked for runs, or `load` raises TargetError. There is no fall-back.
+R3  Precision is declared: float32 unless an option asks for another, whatever is the default.
+R4  The thread limit of the program is honoured by the library's own switch.
+R5  What is judged is what is timed: `Call.run` is the one function that is timed and judged.
+R6  A feed with a missing, unknown, mistyped or misshaped input raises; it is never cast or padded.
+R7  Nothing phones home: what must be set before the library is imported stands in `environment`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+from toolkit.errors import TargetError
+from toolkit.sources.source import Source
+from toolkit.tensors import Array, Feed, TensorSpec
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a runtime is given to load."""
+
+    model: Path | None
+    """The .onnx file, with its external data beside it. None for a Python target without a file."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    source: Source | None = None
+    """The PyTorch source, where it is known: some runtimes start from it."""
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a runtime, as `key=value` in a target."""
+
+    default: str
+    help: str
+    choices: tuple[str, ...] = ()
+    """The values allowed; empty: any."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which provider ran which nodes of the graph."""
+
+    nodes: Mapping[str, int]
+    """Provider → number of nodes. One entry where the runtime has no notion of placement."""
+    elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Provider other than the one asked for → the operators of the nodes it took."""
+    copies: int | None = None
+    """Copies between devices in one run; None: unknown."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One feed bound to a session: a function to time, and what it leaves behind (rule R5)."""
+
+    run: Callable[[], Any]
+    outputs: Callable[[Any], Mapping[str, Array]]
+    """From what `run` returned to named arrays, in the order of the program's outputs."""
+    forget: Callable[[], None] = lambda: None
+    """Overwrites output buffers that outlive a call, so that a call that writes nothing is seen."""
+
+
+class Session(Protocol):
+    """A loaded program. Owns its buffers; `close` frees them."""
+
+    def bind(self, feed: Feed) -> Call:
+        """Makes the call for one feed. Raises TargetError for a feed that does not fit (R6)."""
+
+    def placement(self) -> Placement:
+        """Where the nodes ran."""
+
+    def output_types(self) -> Mapping[str, str]:
+        """ONNX types of the outputs whose numpy type does not tell (bfloat16 …); may be empty."""
+
+    def close(self) -> None: ...
+
+
+class Runtime(Protocol):
+    """A library that runs a model."""
+
+    name: ClassVar[str]
+    """As the user types it."""
+    distributions: ClassVar[tuple[str, ...]]
+    """The packages on the index that bring it, each with its default first."""
+    module: ClassVar[str]
+    """The module whose presence tells that it is installed."""
+    providers: ClassVar[tuple[str, ...]]
+    """What it can run on; the first is the default."""
+    starts_from: ClassVar[Literal["model", "source"]]
+    options: ClassVar[Mapping[str, Option]]
+    environment: ClassVar[Mapping[str, str]]
+    """Variables of its worker (R7)."""
+
+    def version(self) -> str:
+        """The library's version. The import of the library happens here."""
+
+    def library(self) -> Path | None:
+        """The file that the library was imported from; None where toolkit itself is the library."""
+
+    def load(self, program: Program, provider: str, options: Mapping[str, str]) -> Session:
+        """Loads it. Raises TargetError where provider, operator or option is refused (R2)."""
+
+
+def settings(runtime: type[Runtime], given: Mapping[str, str]) -> dict[str, str]:
+    """All options of a runtime with the user's values over the defaults.
+
+    Raises TargetError for an unknown option or value.
+    """
+    from toolkit.errors import unknown
+
+    for key, value in given.items():
+        if key not in runtime.options:
+            raise TargetError(unknown(f"option of {runtime.name}", key, runtime.options))
+        choices = runtime.options[key].choices
+        if choices and value not in choices:
+            raise TargetError(unknown(f"value of {runtime.name}'s option {key}", value, choices))
+    return {key: given.get(key, option.default) for key, option in runtime.options.items()}

@@ -1,0 +1,1 @@
+"""What a model is made from. torch is imported inside functions only."""
