@@ -44,7 +44,13 @@ class EnvironmentFault(ToolkitError):
 
 
 class TargetError(ToolkitError):
-    """One target could not be loaded or run."""
+    """One target could not be loaded or run.
+
+    `verb` is what its worker was doing, `last_words` the end of that worker's log.
+    """
+
+    verb: str = ""
+    last_words: tuple[str, ...] = ()
 
 
 class WorkerDied(TargetError):

@@ -14,14 +14,15 @@ R7  Nothing phones home: what must be set before the library is imported stands 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
-from toolkit.errors import TargetError
+from toolkit.errors import TargetError, unknown
 from toolkit.sources.source import Source
-from toolkit.tensors import Array, Feed, TensorSpec
+from toolkit.tensors import Array, Dim, Feed, TensorSpec, dtype_of
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,18 @@ class Placement:
 
 @dataclass(frozen=True)
 class Call:
-    """One feed bound to a session: a function to time, and what it leaves behind (rule R5)."""
+    """One feed bound to a session: a function to time, and what it leaves behind (rule R5).
+
+    `run` returns when the work is done: on a device it waits for it.
+    """
 
     run: Callable[[], Any]
     outputs: Callable[[Any], Mapping[str, Array]]
     """From what `run` returned to named arrays, in the order of the program's outputs."""
     forget: Callable[[], None] = lambda: None
     """Overwrites output buffers that outlive a call, so that a call that writes nothing is seen."""
+    clock: Callable[[], int] = time.perf_counter_ns
+    """Nanoseconds. Only the `fake` runtime has another one."""
 
 
 class Session(Protocol):
@@ -81,6 +87,9 @@ class Session(Protocol):
 
     def output_types(self) -> Mapping[str, str]:
         """ONNX types of the outputs whose numpy type does not tell (bfloat16 …); may be empty."""
+
+    def copies(self) -> str:
+        """Which copies lie inside the timed call, in words."""
 
     def close(self) -> None: ...
 
@@ -107,6 +116,9 @@ class Runtime(Protocol):
     def library(self) -> Path | None:
         """The file that the library was imported from; None where toolkit itself is the library."""
 
+    def precision(self, options: Mapping[str, str]) -> str:
+        """What it declares to compute in with these options (R3): 'float32' …"""
+
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> Session:
         """Loads it. Raises TargetError where provider, operator or option is refused (R2)."""
 
@@ -116,8 +128,6 @@ def settings(runtime: type[Runtime], given: Mapping[str, str]) -> dict[str, str]
 
     Raises TargetError for an unknown option or value.
     """
-    from toolkit.errors import unknown
-
     for key, value in given.items():
         if key not in runtime.options:
             raise TargetError(unknown(f"option of {runtime.name}", key, runtime.options))
@@ -125,3 +135,29 @@ def settings(runtime: type[Runtime], given: Mapping[str, str]) -> dict[str, str]
         if choices and value not in choices:
             raise TargetError(unknown(f"value of {runtime.name}'s option {key}", value, choices))
     return {key: given.get(key, option.default) for key, option in runtime.options.items()}
+
+
+def check_feed(program: Program, feed: Feed) -> None:
+    """Rule R6, for every runtime alike: several bind by position, cast or read out of bounds.
+
+    Raises TargetError that names the input.
+    """
+    expected = {spec.name: spec for spec in program.inputs}
+    if missing := [name for name in expected if name not in feed]:
+        raise TargetError(f"the feed lacks the input {missing[0]!r}")
+    if strange := [name for name in feed if name not in expected]:
+        raise TargetError(unknown("input", strange[0], expected))
+    for name, spec in expected.items():
+        array = feed[name]
+        wanted = dtype_of(spec.type)
+        if array.dtype != wanted and not (wanted.kind == "U" and array.dtype.kind == "U"):
+            raise TargetError(f"input {name!r} takes {spec.type}, the feed has {array.dtype.name}")
+        if spec.shape is not None and not _fits(spec.shape, array.shape):
+            raise TargetError(f"input {name!r} takes {spec.shape}, the feed has {array.shape}")
+
+
+def _fits(shape: tuple[Dim, ...], found: tuple[int, ...]) -> bool:
+    return len(shape) == len(found) and all(
+        not isinstance(size, int) or size == actual
+        for size, actual in zip(shape, found, strict=True)
+    )

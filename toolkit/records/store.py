@@ -1,0 +1,328 @@
+"""The folder of a run: what is written when, so that nothing measured is ever lost.
+
+    reports/<UTC time>-<model>/
+        run.json          the record; from the first second, with the state `running`
+        generations/      while it runs: one file a generation, written beside and renamed
+        work/             while it runs: what the workers need
+        samples.npz       at the end: every sample
+        report.md …       at the end, by report/
+    reports/latest        → the newest
+
+`kill -9` at any point loses at most the generation in flight.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from toolkit.errors import InputError, RunError
+from toolkit.records import schema
+from toolkit.records.schema import (
+    ColdStart,
+    Failure,
+    Generation,
+    Memory,
+    Record,
+    Run,
+    Series,
+    Strict,
+    Timing,
+    Warning,
+)
+from toolkit.tensors import Array
+from toolkit.units import Bytes, Seconds
+
+T = TypeVar("T")
+
+RUN = "run.json"
+SAMPLES = "samples.npz"
+GENERATIONS = "generations"
+WORK = "work"
+LATEST = "latest"
+
+
+class CaseSlice(Strict, frozen=True, kw_only=True):
+    """What one generation gave for one target and one case."""
+
+    case: int
+    calls: int
+    series: Series
+
+
+class TargetSlice(Strict, frozen=True, kw_only=True):
+    """What one generation gave for one target."""
+
+    target: int
+    cases: list[CaseSlice] = msgspec.field(default_factory=list)
+    empty: float = 0.0
+    imported: Seconds | None = None
+    loaded: Seconds | None = None
+    first_call: Seconds | None = None
+    new_shape: Seconds | None = None
+    steady_after: Seconds | None = None
+    idle: Bytes | None = None
+    resident: Bytes | None = None
+    peak: Bytes | None = None
+    warnings: list[Warning] = msgspec.field(default_factory=list)
+    failure: Failure | None = None
+
+
+class Slice(Strict, frozen=True, kw_only=True):
+    """All that one generation gave."""
+
+    generation: Generation
+    targets: list[TargetSlice]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A run's folder that is being written."""
+
+    path: Path
+
+    @property
+    def work(self) -> Path:
+        """Scratch space of the run; gone at its end."""
+        folder = self.path / WORK
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def begin(self, run: Run) -> None:
+        """Writes or rewrites run.json."""
+        write(self.path / RUN, encode(run))
+
+    def append(self, part: Slice, samples: Mapping[str, Array]) -> None:
+        """Keeps one generation. `samples`: see `schema.Timing` for the keys and shapes."""
+        folder = self.path / GENERATIONS
+        folder.mkdir(exist_ok=True)
+        text = np.frombuffer(msgspec.json.encode(part), dtype=np.uint8)
+        data = _npz({"slice": text, **samples})
+        write(folder / f"{part.generation.number:04d}.npz", data)
+
+    def finish(self, run: Run) -> Run:
+        """Puts the generations into run.json and samples.npz and clears up; returns the whole."""
+        whole = assemble(run, slices(self.path))
+        samples = read_samples(self.path)
+        if samples:
+            write(self.path / SAMPLES, _npz(samples))
+        self.begin(whole)
+        shutil.rmtree(self.path / GENERATIONS, ignore_errors=True)
+        self.clear()
+        return whole
+
+    def clear(self) -> None:
+        """Removes the scratch space."""
+        shutil.rmtree(self.path / WORK, ignore_errors=True)
+
+
+def create(root: Path, model: str, now: datetime) -> Folder:
+    """A new folder for a run under `root`, named by the time and the model; `latest` points to it.
+
+    Raises InputError where it cannot be written.
+    """
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(model).stem).strip("-.") or "model"
+    name = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{stem[:60]}"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        path = next(p for n in range(1000) if not (p := _numbered(root / name, n)).exists())
+        path.mkdir()
+        _point(root / LATEST, path.name)
+    except OSError as error:
+        raise InputError(
+            f"no report can be written to {root}: {error.strerror}", "-o FOLDER    names another"
+        ) from error
+    return Folder(path)
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path if number == 0 else path.with_name(f"{path.name}-{number + 1}")
+
+
+def _point(link: Path, name: str) -> None:
+    beside = link.with_name(f".{LATEST}-{os.getpid()}")
+    # A file system without links has no `latest`; everything else works.
+    with contextlib.suppress(OSError):
+        beside.symlink_to(name)
+        beside.replace(link)
+    beside.unlink(missing_ok=True)
+
+
+def write(file: Path, data: bytes) -> None:
+    """Writes a whole file beside and renames it. Raises InputError; then the old one still stands.
+
+    What it wrote is on the disk before the rename: a crash leaves the old file or the new.
+    """
+    beside = file.with_name(f".{file.name}.part")
+    try:
+        with open(beside, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(file)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise InputError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def encode(run: Run) -> bytes:
+    """The bytes of run.json; raises ValueError where they do not read back as the same record."""
+    data = msgspec.json.format(msgspec.json.encode(run), indent=1)
+    if msgspec.json.decode(data, type=Run) != run:
+        raise ValueError("the record does not read back: a number in it is not finite")
+    return data + b"\n"
+
+
+def read(path: Path) -> Run:
+    """The record of a run, given its folder or its run.json, with what is still in generations/.
+
+    Raises RunError for what is no run, for a broken one and for a newer version.
+    """
+    file = path / RUN if path.is_dir() else path
+    folder = file.parent
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise RunError(
+            f"there is no run in {path}", "toolkit bench    makes one under reports/"
+        ) from None
+    except OSError as error:
+        raise RunError(f"{file} cannot be read: {error.strerror}") from error
+    return assemble(_decode(file, data), slices(folder))
+
+
+def _decode(file: Path, data: bytes) -> Run:
+    class Head(msgspec.Struct):
+        version: int
+
+    try:
+        version = msgspec.json.decode(data, type=Head).version
+    except msgspec.DecodeError as error:
+        raise RunError(f"{file} is no record of a run: {error}") from error
+    if version > schema.VERSION:
+        raise RunError(
+            f"{file} was written by a newer toolkit (record version {version}, "
+            f"this one knows {schema.VERSION})"
+        )
+    try:
+        return msgspec.json.decode(data, type=Run)
+    except msgspec.DecodeError as error:
+        raise RunError(f"{file} is a broken record: {error}") from error
+
+
+def slices(folder: Path) -> list[Slice]:
+    """The generations that are not yet in run.json, in order."""
+    found = []
+    for file in sorted((folder / GENERATIONS).glob("*.npz")):
+        try:
+            with np.load(file, allow_pickle=False) as data:
+                found.append(msgspec.json.decode(data["slice"].tobytes(), type=Slice))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise RunError(f"{file} is a broken record of a generation: {error}") from error
+    return found
+
+
+def read_samples(folder: Path) -> dict[str, Array]:
+    """Every sample of a run, by the keys of `schema.Timing`; empty where they were not kept."""
+    found: dict[str, Array] = {}
+    for file in [folder / SAMPLES, *sorted((folder / GENERATIONS).glob("*.npz"))]:
+        if file.exists():
+            try:
+                with np.load(file, allow_pickle=False) as data:
+                    found |= {key: data[key] for key in data.files if key != "slice"}
+            except (OSError, ValueError, zipfile.BadZipFile) as error:
+                raise RunError(f"{file} is broken: {error}") from error
+    return found
+
+
+def newest(root: Path) -> Path:
+    """The folder of the newest run under `root`. Raises RunError where there is none."""
+    runs = sorted(path.parent for path in root.glob(f"*/{RUN}") if not path.parent.is_symlink())
+    if not runs:
+        raise RunError(f"there is no run in {root}", "toolkit bench    makes one")
+    return max(runs, key=lambda path: path.name)
+
+
+def unfinished(root: Path) -> Path:
+    """The newest run under `root` that was cut off. Raises RunError where there is none."""
+    for path in sorted((file.parent for file in root.glob(f"*/{RUN}")), reverse=True):
+        if not path.is_symlink() and read(path).state in ("running", "interrupted"):
+            return path
+    raise RunError(f"there is no unfinished run in {root}")
+
+
+def assemble(run: Run, parts: list[Slice]) -> Run:
+    """The record with what the generations gave. Pure; a generation that it has counts once."""
+    known = {generation.number for generation in run.generations}
+    parts = [part for part in parts if part.generation.number not in known]
+    records = {record.target: record for record in run.records}
+    for part in parts:
+        for piece in part.targets:
+            old = records.get(piece.target, Record(target=piece.target))
+            records[piece.target] = _joined(old, piece)
+    return msgspec.structs.replace(
+        run,
+        records=[records[index] for index in sorted(records)],
+        generations=[*run.generations, *(part.generation for part in parts)],
+    )
+
+
+def _joined(record: Record, piece: TargetSlice) -> Record:
+    timings = {timing.case: timing for timing in record.timings}
+    for part in piece.cases:
+        old = timings.get(part.case)
+        series = [*(old.series if old else []), part.series]
+        timings[part.case] = Timing(
+            case=part.case, calls=part.calls, empty=piece.empty, series=series
+        )
+    kinds = {(warning.kind, warning.detail) for warning in record.warnings}
+    fresh = [warning for warning in piece.warnings if (warning.kind, warning.detail) not in kinds]
+    return msgspec.structs.replace(
+        record,
+        timings=[timings[case] for case in sorted(timings)],
+        cold=_cold(record.cold, piece),
+        memory=_memory(record.memory, piece),
+        warnings=[*record.warnings, *fresh],
+        failure=record.failure or piece.failure,
+    )
+
+
+def _cold(cold: ColdStart, piece: TargetSlice) -> ColdStart:
+    return ColdStart(
+        imported=_and(cold.imported, piece.imported),
+        loaded=_and(cold.loaded, piece.loaded),
+        first_call=_and(cold.first_call, piece.first_call),
+        new_shape=_and(cold.new_shape, piece.new_shape),
+        steady_after=_and(cold.steady_after, piece.steady_after),
+    )
+
+
+def _memory(memory: Memory, piece: TargetSlice) -> Memory:
+    return Memory(
+        idle=_and(memory.idle, piece.idle),
+        resident=_and(memory.resident, piece.resident),
+        peak=_and(memory.peak, piece.peak),
+    )
+
+
+def _and(values: list[T], value: T | None) -> list[T]:
+    return values if value is None else [*values, value]
+
+
+def _npz(arrays: Mapping[str, Array]) -> bytes:
+    out = io.BytesIO()
+    np.savez_compressed(out, **arrays)  # type: ignore[arg-type]  # The stubs take one keyword only.
+    return out.getvalue()

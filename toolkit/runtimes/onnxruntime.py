@@ -1,0 +1,276 @@
+"""ONNX Runtime. Its CPU and CUDA providers, by Session.run or with IO binding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from toolkit.errors import TargetError
+from toolkit.runtimes.base import Call, Option, Placement, Program
+from toolkit.tensors import BITS, Array, Feed
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+TYPES = {"float": "float32", "double": "float64"}
+"""ONNX Runtime's names of types where they are not ONNX's."""
+
+OLDEST = (1, 24)
+"""The first version that tells the placement of every node before it runs."""
+
+
+class OnnxRuntime:
+    """ONNX Runtime, from any of its packages."""
+
+    name: ClassVar[str] = "onnxruntime"
+    distributions: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnxruntime-gpu")
+    module: ClassVar[str] = "onnxruntime"
+    providers: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    starts_from: ClassVar[Literal["model", "source"]] = "model"
+    options: ClassVar[Mapping[str, Option]] = {
+        "io": Option("numpy", "how tensors reach the session", ("numpy", "bound")),
+        "optimize": Option(
+            "all", "graph optimisations", ("none", "basic", "extended", "layout", "all")
+        ),
+        "spinning": Option("off", "idle threads wait in a loop", ("off", "on")),
+        "tf32": Option("off", "cuda: multiply in TensorFloat-32", ("off", "on")),
+        "device": Option("0", "cuda: the number of the GPU"),
+    }
+    # The official wheels report usage to their maker unless this is set before the import.
+    environment: ClassVar[Mapping[str, str]] = {"ORT_DISABLE_TELEMETRY": "1"}
+
+    def version(self) -> str:
+        import onnxruntime
+
+        version = getattr(onnxruntime, "__version__", "")
+        if not version:
+            raise TargetError(
+                "the installation of onnxruntime is broken: the package is an empty folder",
+                "toolkit doctor    says how to repair it",
+            )
+        if tuple(map(int, version.split(".")[:2])) < OLDEST:
+            raise TargetError(
+                f"onnxruntime {version} does not tell where its nodes run; 1.24 or newer does"
+            )
+        return str(version)
+
+    def library(self) -> Path:
+        import onnxruntime
+
+        return Path(str(onnxruntime.__file__))
+
+    def precision(self, options: Mapping[str, str]) -> str:
+        return "tf32" if options["tf32"] == "on" else "float32"
+
+    def load(self, program: Program, provider: str, options: Mapping[str, str]) -> OrtSession:
+        import onnxruntime as ort
+
+        if provider not in PROVIDERS:
+            raise TargetError(f"onnxruntime has no provider {provider!r} here; it has: cpu, cuda")
+        asked = PROVIDERS[provider]
+        if asked not in ort.get_available_providers():
+            raise TargetError(
+                f"the onnxruntime installed here ({ort.__version__}) is built without {provider}"
+            )
+        if provider == "cuda":
+            ort.preload_dlls()  # The CUDA libraries that pip installed lie on no search path.
+        session = self._session(program, asked, options)
+        if asked not in session.get_providers():
+            raise TargetError(f"{provider} did not start; onnxruntime would have run on the cpu")
+        placed = _placement(session, asked)
+        if placed.elsewhere and not placed.nodes.get(provider):
+            raise TargetError(f"no node of this model runs on {provider}")
+        return OrtSession(session, provider, options, placed)
+
+    def _session(self, program: Program, asked: str, options: Mapping[str, str]) -> Any:
+        """A session whose fall-back to the CPU is off if the whole model runs on the provider."""
+        import onnxruntime as ort
+
+        make = partial(
+            ort.InferenceSession,
+            str(program.model),
+            providers=[(asked, _provider_options(asked, options))],
+            enable_fallback=0,
+        )
+        if asked == PROVIDERS["cpu"]:
+            return make(sess_options=_session_options(program, options, strict=False))
+        try:
+            return make(sess_options=_session_options(program, options, strict=True))
+        except Exception as error:  # onnxruntime's errors have no common base.
+            if "fallback" not in str(error).lower():
+                raise
+            return make(sess_options=_session_options(program, options, strict=False))
+
+
+class OrtSession:
+    """One InferenceSession."""
+
+    def __init__(
+        self, session: Any, provider: str, options: Mapping[str, str], placed: Placement
+    ) -> None:
+        self._session = session
+        self._provider = provider
+        self._bound = options["io"] == "bound"
+        self._device = int(options["device"])
+        self._placed = placed
+        self._outputs = [output.name for output in session.get_outputs()]
+        self._types = {node.name: _type(node.type) for node in session.get_inputs()}
+        self._output_types = {node.name: _type(node.type) for node in session.get_outputs()}
+
+    def bind(self, feed: Feed) -> Call:
+        return self._bind_buffers(feed) if self._bound else self._bind_numpy(feed)
+
+    def placement(self) -> Placement:
+        return self._placed
+
+    def output_types(self) -> Mapping[str, str]:
+        return self._output_types
+
+    def copies(self) -> str:
+        if self._bound:
+            return "inputs and outputs stay in the runtime's buffers"
+        if self._provider == "cuda":
+            return "inputs are copied to the GPU and outputs back"
+        return "numpy arrays in, new numpy arrays out"
+
+    def close(self) -> None:
+        del self._session
+
+    def _bind_numpy(self, feed: Feed) -> Call:
+        if bits := [name for name in feed if self._types[name] in BITS]:
+            kind = self._types[bits[0]]
+            raise TargetError(f"{kind} is no numpy type: use onnxruntime:cpu,io=bound")
+        ready = {name: _contiguous(array) for name, array in feed.items()}
+        run = partial(self._session.run, self._outputs, ready)
+        return Call(run, self._named)
+
+    def _bind_buffers(self, feed: Feed) -> Call:
+        """Inputs and outputs in buffers of the device; the outputs' shapes come from one run."""
+        binding = self._session.io_binding()
+        for name, array in feed.items():
+            binding.bind_ortvalue_input(name, self._value(_contiguous(array), self._types[name]))
+        for name in self._outputs:
+            binding.bind_output(name, "cpu")
+        self._session.run_with_iobinding(binding)
+        first = binding.get_outputs()
+        values = [
+            self._value(np.zeros_like(_array(value)), self._output_types[name])
+            for name, value in zip(self._outputs, first, strict=True)
+        ]
+        for name, value in zip(self._outputs, values, strict=True):
+            binding.bind_ortvalue_output(name, value)
+        run = partial(self._session.run_with_iobinding, binding)
+        if self._provider != "cpu":
+            run = partial(_run_and_wait, run, binding)
+        return Call(
+            run,
+            lambda _: self._named([_array(value) for value in values]),
+            partial(_forget, values),
+        )
+
+    def _value(self, array: Array, kind: str) -> Any:
+        import onnxruntime as ort
+
+        device = "cuda" if self._provider == "cuda" else "cpu"
+        if kind in BITS:
+            from onnx import TensorProto  # The number of a type in the ONNX standard.
+
+            number = TensorProto.DataType.Value(kind.upper())
+            return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array, number)
+        return ort.OrtValue.ortvalue_from_numpy(array, device, self._device)
+
+    def _named(self, arrays: Sequence[Any]) -> dict[str, Array]:
+        return {
+            name: np.asarray(array, dtype=np.str_ if _is_text(array) else None)
+            for name, array in zip(self._outputs, arrays, strict=True)
+        }
+
+
+def _session_options(program: Program, options: Mapping[str, str], *, strict: bool) -> Any:
+    import onnxruntime as ort
+
+    levels = {
+        "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+        "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+        "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+        "layout": ort.GraphOptimizationLevel.ORT_ENABLE_LAYOUT,
+        "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    }
+    made = ort.SessionOptions()
+    made.intra_op_num_threads = program.threads
+    made.inter_op_num_threads = 1
+    made.log_severity_level = 2
+    made.graph_optimization_level = levels[options["optimize"]]
+    spinning = "1" if options["spinning"] == "on" else "0"
+    made.add_session_config_entry("session.intra_op.allow_spinning", spinning)
+    made.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if strict:
+        made.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    return made
+
+
+def _provider_options(asked: str, options: Mapping[str, str]) -> dict[str, str]:
+    if asked != PROVIDERS["cuda"]:
+        return {}
+    return {"device_id": options["device"], "use_tf32": "1" if options["tf32"] == "on" else "0"}
+
+
+def _placement(session: Any, asked: str) -> Placement:
+    """Where each node of the graph went, before fusion; copies are not listed there."""
+    short = {long: name for name, long in PROVIDERS.items()}
+    nodes: dict[str, int] = {}
+    elsewhere: dict[str, list[str]] = {}
+    for part in session.get_provider_graph_assignment_info():
+        name = short.get(part.ep_name, part.ep_name)
+        found = part.get_nodes()
+        nodes[name] = nodes.get(name, 0) + len(found)
+        if part.ep_name != asked:
+            elsewhere.setdefault(name, []).extend(node.op_type for node in found)
+    copies = 0 if asked == PROVIDERS["cpu"] else None
+    return Placement(nodes, {name: tuple(ops) for name, ops in elsewhere.items()}, copies)
+
+
+def _type(text: str) -> str:
+    """'tensor(float)' → 'float32'."""
+    inner = text.removeprefix("tensor(").removesuffix(")")
+    return TYPES.get(inner, inner)
+
+
+def _contiguous(array: Array) -> Array:
+    # Strings: onnxruntime takes Python objects, not numpy's fixed-width text.
+    return np.ascontiguousarray(array.astype(object) if array.dtype.kind == "U" else array)
+
+
+def _is_text(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and array.dtype == object
+
+
+def _array(value: Any) -> Array:
+    array: Array = value.numpy()
+    # A type that numpy lacks comes as an extension type: its bits travel.
+    return array if array.dtype.kind in "biufcO" else array.view(f"u{array.dtype.itemsize}")
+
+
+def _forget(values: Sequence[Any]) -> None:
+    """NaN, or the least integer, in every output buffer."""
+    for value in values:
+        array = _array(value)
+        if array.dtype.kind == "O":
+            continue
+        worst = np.nan if array.dtype.kind in "fc" else _least(array.dtype)
+        value.update_inplace(np.full_like(array, worst))
+
+
+def _least(dtype: np.dtype[Any]) -> Any:
+    return True if dtype.kind == "b" else np.iinfo(dtype).max
+
+
+def _run_and_wait(run: partial[Any], binding: Any) -> None:
+    run()
+    binding.synchronize_outputs()
+
+
+RUNTIME = OnnxRuntime

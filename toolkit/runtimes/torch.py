@@ -1,0 +1,150 @@
+"""PyTorch, eager: the user's own module, built from its factory and weights in the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from toolkit.errors import TargetError
+from toolkit.runtimes.base import Call, Option, Placement, Program
+from toolkit.tensors import Array, Feed
+
+
+class Torch:
+    """PyTorch's eager mode."""
+
+    name: ClassVar[str] = "torch"
+    distributions: ClassVar[tuple[str, ...]] = ("torch",)
+    module: ClassVar[str] = "torch"
+    providers: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    starts_from: ClassVar[Literal["model", "source"]] = "source"
+    options: ClassVar[Mapping[str, Option]] = {
+        "tf32": Option("off", "cuda: multiply in TensorFloat-32", ("off", "on")),
+        "compute": Option(
+            "float32", "the type of weights and activations", ("float32", "bfloat16", "float16")
+        ),
+    }
+    environment: ClassVar[Mapping[str, str]] = {}
+
+    def version(self) -> str:
+        import torch
+
+        return str(torch.__version__)
+
+    def library(self) -> Path:
+        import torch
+
+        return Path(str(torch.__file__))
+
+    def precision(self, options: Mapping[str, str]) -> str:
+        if options["compute"] != "float32":
+            return options["compute"]
+        return "tf32" if options["tf32"] == "on" else "float32"
+
+    def load(self, program: Program, provider: str, options: Mapping[str, str]) -> TorchSession:
+        import torch
+
+        from toolkit.sources import source
+
+        if program.source is None:
+            raise TargetError("torch starts from the PyTorch source, which is not known")
+        if provider == "cuda" and not torch.cuda.is_available():
+            raise TargetError(
+                f"the torch installed here ({torch.__version__}) finds no CUDA device",
+                "toolkit doctor    says what is missing",
+            )
+        torch.set_num_threads(program.threads)
+        torch.set_num_interop_threads(1)
+        torch.backends.cuda.matmul.allow_tf32 = options["tf32"] == "on"
+        torch.backends.cudnn.allow_tf32 = options["tf32"] == "on"
+        module = source.build(program.source).eval().to(provider)
+        if options["compute"] != "float32":
+            module = module.to(getattr(torch, options["compute"]))
+        # For good, in this process: a context manager would stand inside every timed call.
+        torch.inference_mode().__enter__()
+        return TorchSession(module, provider, program, options["compute"])
+
+
+class TorchSession:
+    """One module on one device."""
+
+    def __init__(self, module: Any, provider: str, program: Program, compute: str) -> None:
+        self._module = module
+        self._provider = provider
+        self._program = program
+        self._compute = compute
+        self._types: dict[str, str] = {}
+
+    def bind(self, feed: Feed) -> Call:
+        inputs = [self._tensor(feed[spec.name], spec.type) for spec in self._program.inputs]
+        run = partial(self._module, *inputs)
+        if self._provider == "cuda":
+            run = partial(_run_and_wait, run)
+        return Call(run, self._named)
+
+    def placement(self) -> Placement:
+        return Placement({})
+
+    def output_types(self) -> Mapping[str, str]:
+        return self._types
+
+    def copies(self) -> str:
+        return (
+            "tensors stay on the device" if self._provider == "cuda" else "tensors in, tensors out"
+        )
+
+    def close(self) -> None:
+        del self._module
+
+    def _tensor(self, array: Array, kind: str) -> Any:
+        import torch
+
+        if kind == "bfloat16":
+            tensor = torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
+        else:
+            tensor = torch.from_numpy(array.copy())
+        if self._compute != "float32" and tensor.is_floating_point():
+            tensor = tensor.to(getattr(torch, self._compute))
+        return tensor.to(self._provider)
+
+    def _named(self, result: Any) -> dict[str, Array]:
+        import torch
+        from torch.utils import _pytree as pytree
+
+        leaves = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+        names = [spec.name for spec in self._program.outputs]
+        if len(leaves) != len(names):
+            raise TargetError(f"the module gives {len(leaves)} outputs, the file {len(names)}")
+        if away := [leaf.device.type for leaf in leaves if leaf.device.type != self._provider]:
+            raise TargetError(f"an output lies on {away[0]}, not on {self._provider}")
+        return dict(zip(names, map(self._array, names, leaves), strict=True))
+
+    def _array(self, name: str, tensor: Any) -> Array:
+        import torch
+
+        if tensor.dtype == torch.bfloat16 and self._wanted(name) == "bfloat16":
+            self._types[name] = "bfloat16"
+            bits: Array = tensor.cpu().view(torch.int16).numpy().view(np.uint16)
+            return bits
+        if self._compute != "float32" and tensor.is_floating_point():
+            tensor = tensor.float()
+        array: Array = tensor.cpu().numpy()
+        return array
+
+    def _wanted(self, name: str) -> str:
+        return next(spec.type for spec in self._program.outputs if spec.name == name)
+
+
+def _run_and_wait(run: partial[Any]) -> Any:
+    import torch
+
+    result = run()
+    torch.cuda.synchronize()
+    return result
+
+
+RUNTIME = Torch

@@ -1,0 +1,237 @@
+"""A worker: one process, one session of one target.
+
+The parent starts it with the Python of the target's environment and lays the rooms that it needs
+beside it. It imports only the standard library, numpy and those rooms, until the runtime's own
+library is asked for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit import tensors
+from toolkit.errors import TargetError
+from toolkit.runtimes import base, listing
+from toolkit.sources.source import Source
+from toolkit.tensors import TensorSpec
+from toolkit.workers import protocol
+from toolkit.workers.protocol import Message
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(read: int, write: int, parent: int) -> None:
+    """Answers requests until the pipe closes."""
+    die_with(parent)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A runtime's crash leaves no file behind.
+    # What the runtime's library prints is no message: the pipes are not handed down.
+    os.set_inheritable(read, False)
+    os.set_inheritable(write, False)
+    reader, worker = protocol.Reader(read), Worker()
+    while True:
+        try:
+            request = reader.receive()
+        except protocol.Closed:
+            return
+        reply = worker.reply(request)
+        try:
+            protocol.send(write, reply)
+        except protocol.Closed:
+            return
+        if request["verb"] == "close":
+            # Some libraries crash or hang while they are torn down: that is not measured.
+            os._exit(0)
+
+
+def die_with(parent: int) -> None:
+    """Ends this process when its parent ends, even by SIGKILL."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # It was gone before the line above.
+        os._exit(1)
+
+
+class Worker:
+    """The verbs of the protocol."""
+
+    def __init__(self) -> None:
+        self._runtime: base.Runtime
+        self._session: base.Session
+        self._program: base.Program
+        self._calls: dict[str, base.Call] = {}
+        self._left: Any = None
+        self._verbs: dict[str, Callable[[Message], Message]] = {
+            "hello": self.hello,
+            "load": self.load,
+            "bind": self.bind,
+            "answer": self.answer,
+            "sample": self.sample,
+            "usage": self.usage,
+            "close": self.close,
+        }
+
+    def reply(self, request: Message) -> Message:
+        """The reply to one request; an error of the library is a reply too."""
+        try:
+            return self._verbs[request["verb"]](request)
+        except TargetError as error:
+            return {"error": error.what, "cures": list(error.cures)}
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 - foreign code: Rust's panics are BaseException.
+            traceback.print_exc()
+            return {"error": one_line(error), "cures": []}
+
+    def hello(self, request: Message) -> Message:
+        """Imports the library and says which one it is."""
+        self._runtime = listing.load(request["module"], request["attribute"])
+        os.environ.update(self._runtime.environment)
+        options = base.settings(type(self._runtime), request["options"])
+        started = time.perf_counter()
+        version = self._runtime.version()
+        seconds = time.perf_counter() - started
+        library = self._runtime.library()
+        return {
+            "version": version,
+            "file": None if library is None else str(library),
+            "python": ".".join(map(str, sys.version_info[:3])),
+            "seconds": seconds,
+            "precision": self._runtime.precision(options),
+            "providers": list(self._runtime.providers),
+            "starts_from": self._runtime.starts_from,
+            "empty": empty_interval(),
+        }
+
+    def load(self, request: Message) -> Message:
+        """Loads the program; the time is that of the runtime's own load."""
+        self._program = program_of(request["program"])
+        options = base.settings(type(self._runtime), request["options"])
+        started = time.perf_counter()
+        self._session = self._runtime.load(self._program, request["provider"], options)
+        seconds = time.perf_counter() - started
+        placement = self._session.placement()
+        return {
+            "seconds": seconds,
+            "copies": self._session.copies(),
+            "placement": {
+                "nodes": dict(placement.nodes),
+                "elsewhere": {name: list(ops) for name, ops in placement.elsewhere.items()},
+                "copies": placement.copies,
+            },
+        }
+
+    def bind(self, request: Message) -> Message:
+        """Makes the call for one feed."""
+        feed = tensors.load(request["tensors"])
+        base.check_feed(self._program, feed)
+        self._calls[request["feed"]] = self._session.bind(feed)
+        return {}
+
+    def answer(self, request: Message) -> Message:
+        """Writes the outputs of one call, or of the last timed one."""
+        call = self._calls[request["feed"]]
+        seconds = 0.0
+        if request["again"]:
+            call.forget()
+            started = time.perf_counter()
+            self._left = call.run()
+            seconds = time.perf_counter() - started
+        outputs = {name: np.asarray(array) for name, array in call.outputs(self._left).items()}
+        rows = tensors.save(Path(request["folder"]), outputs, self._session.output_types())
+        return {"tensors": rows, "seconds": seconds}
+
+    def sample(self, request: Message) -> Message:
+        """A block of timed calls. Only the call stands between the two readings of the clock."""
+        call = self._calls[request["feed"]]
+        calls = request["calls"] + request["discard"]
+        times = [0] * calls
+        run, clock = call.run, call.clock
+        call.forget()
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+        start = time.perf_counter_ns()
+        for i in range(calls):
+            before = clock()
+            result = run()
+            times[i] = clock() - before
+            self._left = result  # Frees the outputs of the call before: not within the interval.
+        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches
+        gc.enable()
+        gc.unfreeze()
+        return {"ns": times[request["discard"] :], "start": start, "switches": switches}
+
+    def usage(self, request: Message) -> Message:
+        """Memory of this process."""
+        return {"resident": status("VmRSS"), "peak": status("VmHWM")}
+
+    def close(self, request: Message) -> Message:
+        """Frees the session."""
+        self._left = None
+        self._calls.clear()
+        if hasattr(self, "_session"):
+            self._session.close()
+        return {}
+
+
+def program_of(message: Message) -> base.Program:
+    """A program from what `launch` sent."""
+    source = message["source"]
+    return base.Program(
+        model=None if message["model"] is None else Path(message["model"]),
+        inputs=tuple(spec_of(row) for row in message["inputs"]),
+        outputs=tuple(spec_of(row) for row in message["outputs"]),
+        threads=message["threads"],
+        source=None
+        if source is None
+        else Source(
+            source["factory"],
+            None if source["weights"] is None else Path(source["weights"]),
+            None if source["folder"] is None else Path(source["folder"]),
+        ),
+    )
+
+
+def spec_of(row: Message) -> TensorSpec:
+    """One input or output from a message."""
+    return TensorSpec(
+        row["name"], row["type"], None if row["shape"] is None else tuple(row["shape"])
+    )
+
+
+def empty_interval() -> float:
+    """Nanoseconds between two readings of the clock with nothing between: median of 1,001."""
+    clock = time.perf_counter_ns
+    times = []
+    for _ in range(1001):
+        before = clock()
+        times.append(clock() - before)
+    return float(sorted(times)[500])
+
+
+def status(field: str) -> int:
+    """A field of /proc/self/status in bytes; 0 where there is no such file."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    found = next((line for line in lines if line.startswith(field)), f"{field}: 0 kB")
+    return int(found.split()[1]) * 1024
+
+
+def one_line(error: BaseException) -> str:
+    """The error's kind and the first line of its text that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

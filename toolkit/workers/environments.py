@@ -1,0 +1,159 @@
+"""The Python environments in which workers run, and the rooms that are laid for them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from toolkit.errors import EnvironmentFault
+from toolkit.runtimes.listing import Listed
+
+OWN = "own"
+"""The name of the environment in which toolkit itself runs."""
+
+ROOMS = ("errors.py", "units.py", "tensors.py", "sources", "runtimes", "workers")
+"""All that a child needs, beside the package's own __init__.py."""
+
+QUESTION = """
+import json, sys
+try:
+    import numpy
+    array = numpy.__version__
+except Exception as error:
+    array = ""
+    sys.stderr.write(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
+print(json.dumps({"version": sys.version_info[:3], "path": sys.path, "numpy": array}))
+"""
+
+BOOT = """
+import importlib.util as u, sys
+s = u.spec_from_file_location("toolkit", ROOMS + "/toolkit/__init__.py",
+                              submodule_search_locations=[ROOMS + "/toolkit"])
+m = u.module_from_spec(s)
+sys.modules["toolkit"] = m
+s.loader.exec_module(m)
+for name in PLUGINS:
+    s = u.spec_from_file_location(name, ROOMS + "/" + name + "/__init__.py",
+                                  submodule_search_locations=[ROOMS + "/" + name])
+    m = u.module_from_spec(s)
+    sys.modules[name] = m
+    s.loader.exec_module(m)
+from toolkit.workers import child
+child.main(*map(int, sys.argv[1:]))
+"""
+"""sys.path is left alone: a `toolkit` in the environment or in the current folder hides nothing,
+and our copy hides nothing of the environment's."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A Python that was asked and can carry a worker."""
+
+    name: str
+    python: Path
+    version: tuple[int, int, int]
+    path: tuple[Path, ...]
+    """The sys.path that this Python has by itself."""
+
+    def owns(self, file: Path) -> bool:
+        """Whether a library's file lies where this Python looks by itself."""
+        real = file.resolve()
+        return any(real.is_relative_to(folder) for folder in self.path)
+
+    def relative(self, file: Path) -> str:
+        """The file as a record shows it: without the path of this machine."""
+        real = file.resolve()
+        found = [folder for folder in self.path if real.is_relative_to(folder)]
+        return str(real.relative_to(max(found, key=lambda p: len(p.parts)))) if found else real.name
+
+
+def find(env: str | None) -> Environment:
+    """The environment that a target names: a folder, its Python, or None for our own.
+
+    Raises EnvironmentFault where there is no Python, it is too old, or it has no numpy.
+    """
+    if env is None:
+        return ask(OWN, sys.executable)
+    given = Path(env).expanduser()
+    choices = [given / "bin" / "python", given / "Scripts" / "python.exe", given]
+    python = next((path for path in choices if path.is_file() and os.access(path, os.X_OK)), None)
+    if python is None:
+        raise EnvironmentFault(
+            f"env={env}: there is no Python environment in this folder",
+            f"python3 -m venv {env}    makes one",
+        )
+    return ask(env, str(python.absolute()))
+
+
+@lru_cache
+def ask(name: str, python: str) -> Environment:
+    """Asks a Python once what it is. Raises EnvironmentFault."""
+    try:
+        done = subprocess.run(
+            [python, "-P", "-c", QUESTION],
+            env=variables(0),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=True,
+        )
+        facts = json.loads(done.stdout.splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        words = str(getattr(error, "stderr", "") or error).strip().splitlines()
+        raise EnvironmentFault(f"env={name}: its Python does not start: {words[-1]}") from error
+    version = tuple(facts["version"])
+    if version < (3, 11):
+        raise EnvironmentFault(
+            f"env={name} has Python {version[0]}.{version[1]}; a worker needs 3.11 or newer"
+        )
+    if not facts["numpy"]:
+        raise EnvironmentFault(
+            f"env={name} has no numpy that can be imported ({done.stderr.strip()})",
+            f"{python} -m pip install --force-reinstall numpy",
+        )
+    folders = tuple(Path(entry).resolve() for entry in facts["path"] if entry)
+    return Environment(name, Path(python), version, folders)
+
+
+def variables(padding: int) -> dict[str, str]:
+    """The environment variables of a worker.
+
+    `padding` bytes shift its stack: the layout of memory is drawn anew with every process
+    (Mytkowicz et al., Producing Wrong Data Without Doing Anything Obviously Wrong!, 2009).
+    """
+    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    return {**kept, "TOOLKIT_PADDING": "x" * padding}
+
+
+def lay(folder: Path, plugins: list[Listed]) -> Path:
+    """Copies the child's rooms and the plug-ins' packages into `folder`; returns it."""
+    own = Path(__file__).resolve().parent.parent
+    target = folder / "toolkit"
+    skip = shutil.ignore_patterns("__pycache__")
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(own / "__init__.py", target / "__init__.py")
+    for room in ROOMS:
+        if (own / room).is_dir():
+            shutil.copytree(own / room, target / room, ignore=skip, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(own / room, target / room)
+    for plugin in plugins:
+        if plugin.package is not None:
+            shutil.copytree(
+                plugin.package, folder / plugin.package.name, ignore=skip, dirs_exist_ok=True
+            )
+    return folder
+
+
+def command(environment: Environment, rooms: Path, plugins: list[Listed]) -> list[str]:
+    """The command line of a worker, but for the numbers of its pipes and of its parent."""
+    packages = [plugin.package.name for plugin in plugins if plugin.package is not None]
+    boot = BOOT.replace("PLUGINS", repr(packages)).replace("ROOMS", repr(str(rooms)))
+    return [str(environment.python), "-P", "-c", boot]

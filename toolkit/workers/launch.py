@@ -1,0 +1,349 @@
+"""Starts a worker and talks to it.
+
+The parent waits by blocking, with a timeout. A worker that dies, hangs or talks nonsense raises
+WorkerDied with the signal's name and its last words, and its whole process group is ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn, Self
+
+from toolkit import tensors
+from toolkit.errors import TargetError, WorkerDied
+from toolkit.runtimes.base import Placement, Program
+from toolkit.runtimes.listing import Listed
+from toolkit.tensors import Array, Feed, TensorSpec
+from toolkit.units import Bytes, Seconds
+from toolkit.workers import environments, protocol
+from toolkit.workers.environments import Environment
+from toolkit.workers.protocol import Message
+
+LAST_WORDS = 5
+"""Lines of a dead worker's log that are kept."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long one verb of one target may take."""
+
+    verb: Seconds = 60.0
+    load: Seconds = 600.0
+
+    def of(self, verb: str) -> Seconds:
+        """The load and the import of some runtimes compile or fetch from a slow disk."""
+        return self.load if verb in ("hello", "load") else self.verb
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is started for."""
+
+    listed: Listed
+    environment: Environment
+    provider: str
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Hello:
+    """Which library a worker really has."""
+
+    version: str
+    file: Path | None
+    python: str
+    seconds: Seconds
+    precision: str
+    providers: tuple[str, ...]
+    starts_from: str
+    empty: float
+    """Nanoseconds that an empty interval shows."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a load gave."""
+
+    seconds: Seconds
+    placement: Placement
+    copies: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of timed calls."""
+
+    ns: list[int]
+    start: int
+    """On the clock of time.perf_counter_ns, which all processes of a Linux machine share."""
+    switches: int
+    """Involuntary context switches."""
+
+
+class Worker:
+    """A process that holds one session of one target. Use it as a context manager."""
+
+    def __init__(self, job: Job, rooms: Path, *, patience: Patience, padding: int = 0) -> None:
+        self.job = job
+        self._patience = patience
+        self._folder = rooms.parent / f"worker-{random.getrandbits(48):012x}"
+        self._folder.mkdir()
+        self._log = self._folder / "log"
+        self._files = 0
+        self._verb = "start"
+        self._deadline = 0.0
+        ours_read, theirs_write = os.pipe()
+        theirs_read, ours_write = os.pipe()
+        plugins = [job.listed] if job.listed.package else []
+        ends = [str(theirs_read), str(theirs_write), str(os.getpid())]
+        try:
+            with open(self._log, "wb") as log:
+                self._process = subprocess.Popen(
+                    [*environments.command(job.environment, rooms, plugins), *ends],
+                    env=environments.variables(padding),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(theirs_read, theirs_write),
+                    start_new_session=True,  # ^C reaches the parent only, which ends in order.
+                )
+        except OSError as error:
+            os.close(ours_read)
+            os.close(ours_write)
+            raise TargetError(f"its Python does not start: {error.strerror}") from error
+        finally:
+            os.close(theirs_read)
+            os.close(theirs_write)
+        self._write = ours_write
+        self._read = ours_read
+        self._reader = protocol.Reader(ours_read)
+
+    @property
+    def pid(self) -> int:
+        """The worker's process."""
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    # The verbs. `post_…` sends a request, so that several workers do slow things side by side.
+
+    def post_hello(self) -> None:
+        """Asks the worker to import its library."""
+        listed = self.job.listed
+        self._post(
+            "hello",
+            runtime=listed.name,
+            module=listed.module,
+            attribute=listed.attribute,
+            provider=self.job.provider,
+            options=dict(self.job.options),
+        )
+
+    def hello(self) -> Hello:
+        """The answer to `post_hello`. Raises TargetError for a library of another environment."""
+        reply = self._wait()
+        file = None if reply["file"] is None else Path(reply["file"])
+        environment = self.job.environment
+        if file is not None and not environment.owns(file):
+            raise self._failed(
+                TargetError(
+                    f"{self.job.listed.name} was imported from {file}, which is no folder of "
+                    f"its environment {environment.name}"
+                )
+            )
+        if not reply["version"]:
+            raise self._failed(TargetError(f"{self.job.listed.name} does not say its version"))
+        return Hello(
+            reply["version"],
+            file,
+            reply["python"],
+            reply["seconds"],
+            reply["precision"],
+            tuple(reply["providers"]),
+            reply["starts_from"],
+            reply["empty"],
+        )
+
+    def post_load(self, program: Program) -> None:
+        """Asks the worker to load the program."""
+        self._post(
+            "load",
+            program=_message(program),
+            provider=self.job.provider,
+            options=dict(self.job.options),
+        )
+
+    def load(self) -> Loaded:
+        """The answer to `post_load`."""
+        reply = self._wait()
+        placed = reply["placement"]
+        placement = Placement(
+            placed["nodes"],
+            {name: tuple(ops) for name, ops in placed["elsewhere"].items()},
+            placed["copies"],
+        )
+        return Loaded(reply["seconds"], placement, reply["copies"])
+
+    def bind(self, name: str, feed: Feed, types: Mapping[str, str]) -> None:
+        """Hands a feed over and makes its call."""
+        rows = tensors.save(self._new_folder(), feed, types)
+        self._post("bind", feed=name, tensors=rows)
+        self._wait()
+
+    def answer(self, name: str, *, again: bool = True) -> tuple[dict[str, Array], Seconds]:
+        """The outputs of the timed call itself, run once more or as it left them; its time."""
+        self._post("answer", feed=name, again=again, folder=str(self._new_folder()))
+        reply = self._wait()
+        try:
+            outputs = tensors.load(reply["tensors"])
+        except (OSError, ValueError, KeyError) as error:
+            self._die(f"its outputs cannot be read: {error}")
+        return outputs, reply["seconds"]
+
+    def sample(self, name: str, calls: int, discard: int = 0) -> Block:
+        """One block of timed calls."""
+        self._post("sample", feed=name, calls=calls, discard=discard)
+        reply = self._wait()
+        times = reply["ns"]
+        if len(times) != calls or not all(isinstance(t, int) and t >= 0 for t in times):
+            self._die("its times are not what was asked for")
+        return Block(times, reply["start"], reply["switches"])
+
+    def usage(self) -> tuple[Bytes, Bytes]:
+        """Resident and peak size."""
+        self._post("usage")
+        reply = self._wait()
+        return reply["resident"], reply["peak"]
+
+    def stop(self, grace: Seconds = 5.0) -> None:
+        """Ends the worker and all that it started; twice does no harm."""
+        if self._process.returncode is None:
+            try:
+                protocol.send(self._write, {"verb": "close"})
+                self._process.wait(grace)
+            except (protocol.Closed, subprocess.TimeoutExpired):
+                pass  # It is ended by force below.
+        self._end()
+
+    def last_words(self) -> list[str]:
+        """The end of its log."""
+        with open(self._log, "rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 8192))
+            lines = log.read().decode(errors="replace").splitlines()
+        return [line.strip()[:300] for line in lines if line.strip()][-LAST_WORDS:]
+
+    def _post(self, verb: str, **fields: object) -> None:
+        self._verb = verb
+        self._deadline = time.monotonic() + self._patience.of(verb)
+        try:
+            protocol.send(self._write, {"verb": verb, **fields})
+        except protocol.Closed:
+            self._die(self._cause())
+
+    def _wait(self) -> Message:
+        try:
+            reply = self._reader.receive(max(0.001, self._deadline - time.monotonic()))
+        except protocol.Closed:
+            self._die(self._cause())
+        except protocol.Late:
+            limit = self._patience.of(self._verb)
+            self._die(
+                f"no answer to {self._verb} within {limit:g} s", "--timeout 600    waits longer"
+            )
+        except protocol.Nonsense as error:
+            self._die(f"answered nonsense: {str(error)!r}")
+        if "error" in reply:
+            raise self._failed(TargetError(str(reply["error"]), *map(str, reply.get("cures", []))))
+        return reply
+
+    def _cause(self) -> str:
+        """How the process ended, in words."""
+        try:
+            code = self._process.wait(2.0)
+        except subprocess.TimeoutExpired:
+            return f"closed its pipe while {_doing(self._verb)}"
+        if code < 0:
+            return f"crashed with {signal.Signals(-code).name} while {_doing(self._verb)}"
+        return f"ended by itself with exit code {code} while {_doing(self._verb)}"
+
+    def _die(self, what: str, *cures: str) -> NoReturn:
+        self._end()
+        raise self._failed(WorkerDied(what, *cures))
+
+    def _failed(self, error: TargetError) -> TargetError:
+        error.verb = self._verb
+        error.last_words = tuple(self.last_words())
+        return error
+
+    def _end(self) -> None:
+        """Ends the process group; its first process was made the leader at the start."""
+        with contextlib.suppress(ProcessLookupError):  # All of them are gone.
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for pipe in (self._read, self._write):
+            if pipe >= 0:
+                os.close(pipe)
+        self._read = self._write = -1
+
+    def _new_folder(self) -> Path:
+        self._files += 1
+        return self._folder / str(self._files)
+
+
+def hello_all(workers: Sequence[Worker]) -> None:
+    """Asks all to import at once; each one's `hello` is then waited for by itself."""
+    for worker in workers:
+        worker.post_hello()
+
+
+def _doing(verb: str) -> str:
+    words = {
+        "start": "it was started",
+        "hello": "importing its library",
+        "load": "loading the model",
+        "bind": "taking the feed",
+        "answer": "running the model",
+        "sample": "being timed",
+        "usage": "counting its memory",
+    }
+    return words.get(verb, verb)
+
+
+def _message(program: Program) -> Message:
+    source = program.source
+    return {
+        "model": None if program.model is None else str(program.model),
+        "inputs": [_spec(spec) for spec in program.inputs],
+        "outputs": [_spec(spec) for spec in program.outputs],
+        "threads": program.threads,
+        "source": None
+        if source is None
+        else {
+            "factory": source.factory,
+            "weights": None if source.weights is None else str(source.weights),
+            "folder": None if source.folder is None else str(source.folder),
+        },
+    }
+
+
+def _spec(spec: TensorSpec) -> Message:
+    shape = None if spec.shape is None else list(spec.shape)
+    return {"name": spec.name, "type": spec.type, "shape": shape}

@@ -1,0 +1,93 @@
+"""The messages between parent and worker: JSON, one line each, on two pipes of their own.
+
+A request is an object with a `verb`; the reply is an object with the verb's results, or with
+`error` (one line) and `cures`. Tensors travel as .npy files that a message names. A worker may be
+written in any language: its last three arguments are the numbers of its two pipes (to read, to
+write) and of the parent process, with which it must end.
+
+verb    request                                  reply
+hello   runtime, module, attribute, provider,    version, file, python, seconds (of the import),
+        options                                  precision, empty (ns of an empty interval)
+load    program, provider, options               seconds, placement, copies
+bind    feed (its name), tensors                 {}
+answer  feed, folder, again                      tensors, seconds (of the call)
+        again: false writes what the last timed call left behind and calls nothing
+sample  feed, calls, discard                     ns (one a call), start (ns), switches
+usage                                            resident, peak (bytes)
+close                                            {}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import time
+from typing import Any, TypeAlias
+
+from toolkit.units import Seconds
+
+Message: TypeAlias = dict[str, Any]
+
+LONGEST = 64 * 1024 * 1024
+"""Bytes of one line; more is nonsense."""
+
+
+class Closed(Exception):
+    """The other end is gone."""
+
+
+class Late(Exception):
+    """No whole line within the time."""
+
+
+class Nonsense(Exception):
+    """A line that is not a message."""
+
+
+def send(pipe: int, message: Message) -> None:
+    """Writes one line. Raises Closed."""
+    data = json.dumps(message, allow_nan=False).encode() + b"\n"
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(pipe, view) :]
+    except (BrokenPipeError, OSError) as error:
+        raise Closed from error
+
+
+class Reader:
+    """Reads messages from a pipe, blocking: nobody waits in a loop while another is timed."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+        self._rest = b""
+
+    def receive(self, timeout: Seconds | None = None) -> Message:
+        """The next message. Raises Closed, Late or Nonsense."""
+        line = self._line(None if timeout is None else time.monotonic() + timeout)
+        try:
+            message = json.loads(line)
+        except ValueError as error:
+            raise Nonsense(line[:80].decode(errors="replace")) from error
+        if not isinstance(message, dict):
+            raise Nonsense(line[:80].decode(errors="replace"))
+        return message
+
+    def _line(self, deadline: float | None) -> bytes:
+        parts = [self._rest]
+        length = len(self._rest)
+        while b"\n" not in parts[-1]:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not select.select([self._pipe], [], [], left)[0]:
+                self._rest = b"".join(parts)
+                raise Late
+            part = os.read(self._pipe, 1 << 20)
+            if not part:
+                raise Closed
+            parts.append(part)
+            length += len(part)
+            if length > LONGEST:
+                raise Nonsense(parts[0][:80].decode(errors="replace"))
+        line, _, self._rest = b"".join(parts).partition(b"\n")
+        return line
