@@ -70,7 +70,7 @@ class Worker:
         self._session: base.Session
         self._program: base.Program
         self._calls: dict[str, base.Call] = {}
-        self._left: Any = None
+        self._left: dict[str, Any] = {}
         self._verbs: dict[str, Callable[[Message], Message]] = {
             "hello": self.hello,
             "load": self.load,
@@ -145,9 +145,10 @@ class Worker:
         if request["again"]:
             call.forget()
             started = time.perf_counter()
-            self._left = call.run()
+            self._left[request["feed"]] = call.run()
             seconds = time.perf_counter() - started
-        outputs = {name: np.asarray(array) for name, array in call.outputs(self._left).items()}
+        left = self._left[request["feed"]]
+        outputs = {name: np.asarray(array) for name, array in call.outputs(left).items()}
         rows = tensors.save(Path(request["folder"]), outputs, self._session.output_types())
         return {"tensors": rows, "seconds": seconds}
 
@@ -156,7 +157,7 @@ class Worker:
         call = self._calls[request["feed"]]
         calls = request["calls"] + request["discard"]
         times = [0] * calls
-        run, clock = call.run, call.clock
+        run, clock, left = call.run, call.clock, None
         call.forget()
         gc.collect()
         gc.freeze()
@@ -167,10 +168,11 @@ class Worker:
             before = clock()
             result = run()
             times[i] = clock() - before
-            self._left = result  # Frees the outputs of the call before: not within the interval.
+            left = result  # Frees the outputs of the call before: not within the interval.
         switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches
         gc.enable()
         gc.unfreeze()
+        self._left[request["feed"]] = left
         return {"ns": times[request["discard"] :], "start": start, "switches": switches}
 
     def usage(self, request: Message) -> Message:
@@ -179,7 +181,7 @@ class Worker:
 
     def close(self, request: Message) -> Message:
         """Frees the session."""
-        self._left = None
+        self._left.clear()
         self._calls.clear()
         if hasattr(self, "_session"):
             self._session.close()

@@ -1,0 +1,186 @@
+"""What every runtime must do, whichever it is (the rules of toolkit/runtimes/base.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx.reference import ReferenceEvaluator
+from safetensors.numpy import save_file
+
+from tests import small
+from tests.workers.conftest import Start, start
+from toolkit.errors import TargetError
+from toolkit.runtimes import listing
+from toolkit.runtimes.base import Program
+from toolkit.sources.source import Source
+from toolkit.workers.launch import Worker
+
+__all__ = ["start"]
+
+DRAW = np.random.default_rng(3)
+FEEDS = {rows: DRAW.normal(size=(rows, 64)).astype(np.float32) for rows in (1, 7)}
+TARGETS: dict[str, tuple[str, dict[str, str]]] = {
+    "onnxruntime": ("onnxruntime", {}),
+    "onnxruntime bound": ("onnxruntime", {"io": "bound"}),
+    "onnxruntime unoptimised": ("onnxruntime", {"optimize": "none"}),
+    "torch": ("torch", {}),
+    "reference": ("reference", {}),
+    "fake": ("fake", {}),
+}
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """The MLP with its PyTorch source: every runtime can start from it."""
+    path = small.mlp(tmp_path / "mlp.onnx")
+    weights = {w.name: onnx.numpy_helper.to_array(w) for w in onnx.load(path).graph.initializer}
+    names = {"w1": "fc1.weight", "b1": "fc1.bias", "w2": "fc2.weight", "b2": "fc2.bias"}
+    save_file({names[k]: v.copy() for k, v in weights.items()}, tmp_path / "w.safetensors")
+    plain = small.mlp_program(path)
+    source = Source("toolkit.sources.reference:net", tmp_path / "w.safetensors")
+    return Program(path, plain.inputs, plain.outputs, source)
+
+
+@pytest.fixture(params=TARGETS, ids=str)
+def worker(request: pytest.FixtureRequest, start: Start) -> Worker:
+    runtime, options = TARGETS[request.param]
+    made = start(runtime, **options)
+    made.post_hello()
+    made.hello()
+    return made
+
+
+def loaded(worker: Worker, program: Program) -> Worker:
+    worker.post_load(program)
+    worker.load()
+    return worker
+
+
+def expected(program: Program, feed: dict[str, np.ndarray]) -> np.ndarray:
+    made = ReferenceEvaluator(str(program.model)).run(None, feed)
+    assert isinstance(made, list)
+    return np.asarray(made[0])
+
+
+def test_it_gives_the_models_outputs_at_every_batch(worker: Worker, program: Program) -> None:
+    loaded(worker, program)
+    for rows, array in FEEDS.items():
+        worker.bind(str(rows), {"input": array}, {"input": "float32"})
+        outputs, seconds = worker.answer(str(rows))
+        assert list(outputs) == ["output"]
+        assert outputs["output"].dtype == np.float32
+        np.testing.assert_allclose(
+            outputs["output"], expected(program, {"input": array}), atol=1e-6
+        )
+        assert seconds > 0
+
+
+def test_what_the_timed_calls_leave_behind_are_the_models_outputs(
+    worker: Worker, program: Program
+) -> None:
+    loaded(worker, program)
+    for rows, array in FEEDS.items():
+        worker.bind(str(rows), {"input": array}, {"input": "float32"})
+    for rows in FEEDS:
+        block = worker.sample(str(rows), 30, 2)
+        assert len(block.ns) == 30
+    for rows, array in FEEDS.items():
+        outputs, _ = worker.answer(str(rows), again=False)
+        np.testing.assert_allclose(
+            outputs["output"], expected(program, {"input": array}), atol=1e-6
+        )
+
+
+@pytest.mark.parametrize(
+    ("feed", "said"),
+    [
+        ({}, "the feed lacks the input 'input'"),
+        ({"inptu": FEEDS[1]}, "the feed lacks the input 'input'"),
+        ({"input": FEEDS[1], "more": FEEDS[1]}, "no input is called 'more'; there are: input."),
+        ({"input": FEEDS[1].astype(np.float64)}, "'input' takes float32, the feed has float64"),
+        ({"input": FEEDS[1][:, :63]}, "the feed has (1, 63)"),
+        ({"input": FEEDS[1][0]}, "the feed has (64,)"),
+    ],
+    ids=["none", "misspelt", "one more", "other type", "other size", "other rank"],
+)
+def test_a_feed_that_does_not_fit_is_refused_by_name(
+    worker: Worker,
+    program: Program,
+    feed: dict[str, np.ndarray],
+    said: str,
+) -> None:
+    loaded(worker, program)
+
+    with pytest.raises(TargetError) as caught:
+        worker.bind("a", feed, {})
+
+    assert said in caught.value.what
+
+
+def test_an_unknown_option_is_refused_with_a_suggestion(start: Start) -> None:
+    worker = start("onnxruntime", optimise="none")
+    worker.post_hello()
+
+    with pytest.raises(TargetError) as caught:
+        worker.hello()
+
+    assert caught.value.what == (
+        "no option of onnxruntime is called 'optimise'; there are: device, io, optimize, spinning, "
+        "tf32. Did you mean optimize?"
+    )
+
+
+def test_a_file_that_is_no_model_is_an_error_and_no_crash(
+    start: Start, program: Program, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.onnx").write_text("hello")
+    bad = Program(tmp_path / "bad.onnx", program.inputs, program.outputs)
+    for runtime in ("onnxruntime", "reference"):
+        worker = start(runtime)
+        worker.post_hello()
+        worker.hello()
+        worker.post_load(bad)
+        with pytest.raises(TargetError):
+            worker.load()
+
+
+def test_cuda_on_a_build_without_it_is_an_error_and_never_the_cpu(
+    start: Start, program: Program
+) -> None:
+    worker = start("onnxruntime", "cuda")
+    worker.post_hello()
+    hello = worker.hello()
+    worker.post_load(program)
+
+    with pytest.raises(TargetError) as caught:
+        worker.load()
+
+    assert caught.value.what == (
+        f"the onnxruntime installed here ({hello.version}) is built without cuda"
+    )
+
+
+def test_a_bound_buffer_that_no_call_wrote_is_seen(start: Start, program: Program) -> None:
+    """`forget` overwrites the buffers, so that stale outputs are never judged."""
+    from toolkit.runtimes.onnxruntime import OnnxRuntime
+
+    settings = {key: option.default for key, option in OnnxRuntime.options.items()}
+    session = OnnxRuntime().load(program, "cpu", {**settings, "io": "bound"})
+    call = session.bind({"input": FEEDS[7]})
+    call.run()
+    before = call.outputs(None)["output"].copy()
+
+    call.forget()
+
+    assert np.isfinite(before).all()
+    assert np.isnan(call.outputs(None)["output"]).all()
+
+
+def test_an_unknown_runtime_is_refused_with_a_suggestion() -> None:
+    with pytest.raises(
+        Exception, match=r"there are: fake, onnxruntime, reference, torch\. Did you"
+    ):
+        listing.find("onnxrt")

@@ -1,0 +1,61 @@
+"""Small models that several rooms test with, made without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from toolkit.runtimes.base import Program
+from toolkit.tensors import TensorSpec
+
+
+def mlp(path: Path, seed: int = 0) -> Path:
+    """64 → Gemm 128 → Relu → Gemm 2 → Sigmoid with seeded weights; batch is dynamic."""
+    draw = np.random.default_rng(seed)
+    shapes = {"w1": (128, 64), "b1": (128,), "w2": (2, 128), "b2": (2,)}
+    weights = [
+        numpy_helper.from_array(draw.normal(0, 0.1, shape).astype(np.float32), name)
+        for name, shape in shapes.items()
+    ]
+    nodes = [
+        helper.make_node("Gemm", ["input", "w1", "b1"], ["a"], transB=1),
+        helper.make_node("Relu", ["a"], ["r"]),
+        helper.make_node("Gemm", ["r", "w2", "b2"], ["c"], transB=1),
+        helper.make_node("Sigmoid", ["c"], ["output"]),
+    ]
+    return save(path, nodes, {"input": ["batch", 64]}, {"output": ["batch", 2]}, weights)
+
+
+def save(
+    path: Path,
+    nodes: list[onnx.NodeProto],
+    inputs: dict[str, list[int | str]],
+    outputs: dict[str, list[int | str]],
+    weights: list[onnx.TensorProto] | None = None,
+) -> Path:
+    """Writes a float32 model."""
+
+    def infos(specs: dict[str, list[int | str]]) -> list[onnx.ValueInfoProto]:
+        return [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in specs.items()
+        ]
+
+    graph = helper.make_graph(nodes, "graph", infos(inputs), infos(outputs), weights or [])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+    return path
+
+
+def mlp_program(path: Path, threads: int = 1) -> Program:
+    """What a worker is given to load the file of `mlp`."""
+    return Program(
+        path,
+        (TensorSpec("input", "float32", ("batch", 64)),),
+        (TensorSpec("output", "float32", ("batch", 2)),),
+        threads=threads,
+    )

@@ -1,0 +1,42 @@
+"""Rooms laid once, and a way to start a worker in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests import small
+from toolkit.runtimes import listing
+from toolkit.runtimes.base import Program
+from toolkit.workers import environments
+from toolkit.workers.launch import Job, Patience, Worker
+
+Start = Callable[..., Worker]
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return small.mlp_program(small.mlp(tmp_path / "mlp.onnx"))
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a worker of a runtime with options; all are stopped at the end."""
+    rooms = environments.lay(tmp_path / "rooms", [])
+    with ExitStack() as stack:
+
+        def make(
+            runtime: str,
+            provider: str = "cpu",
+            *,
+            env: str | None = None,
+            patience: Patience | None = None,
+            **options: str,
+        ) -> Worker:
+            job = Job(listing.find(runtime), environments.find(env), provider, options)
+            return stack.enter_context(Worker(job, rooms, patience=patience or Patience()))
+
+        yield make

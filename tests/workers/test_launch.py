@@ -1,0 +1,140 @@
+"""A worker that goes wrong is told by its error, and nothing of it is left running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from tests.workers.conftest import Start
+from toolkit.errors import TargetError, WorkerDied
+from toolkit.runtimes.base import Program
+from toolkit.workers.launch import Patience, Worker
+
+FEED = {"input": np.random.default_rng(1).normal(size=(3, 64)).astype(np.float32)}
+TYPES = {"input": "float32"}
+
+
+def whole(worker: Worker, program: Program) -> None:
+    """Every verb once."""
+    worker.post_hello()
+    worker.hello()
+    worker.post_load(program)
+    worker.load()
+    worker.bind("a", FEED, TYPES)
+    worker.answer("a")
+    worker.sample("a", 10)
+
+
+@pytest.mark.parametrize("at", ["hello", "load", "bind", "answer", "sample"])
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("crash", "crashed with SIGSEGV while"),
+        ("kill", "crashed with SIGKILL while"),
+        ("exit", "ended by itself with exit code 0 while"),
+        ("nonsense", "answered nonsense: '\\x00 not a message'"),
+    ],
+)
+def test_a_dead_worker_is_told_by_how_it_died_and_when(
+    start: Start, program: Program, fault: str, said: str, at: str
+) -> None:
+    worker = start("fake", fault=fault, at=at)
+
+    with pytest.raises(WorkerDied) as caught:
+        whole(worker, program)
+
+    assert caught.value.what.startswith(said)
+    assert caught.value.verb == at
+    assert not psutil.pid_exists(worker.pid)
+
+
+def test_a_hanging_worker_is_ended_after_the_time_it_was_given(
+    start: Start, program: Program
+) -> None:
+    worker = start("fake", fault="hang", at="answer", patience=Patience(verb=0.3))
+
+    with pytest.raises(WorkerDied) as caught:
+        whole(worker, program)
+
+    assert caught.value.what == "no answer to answer within 0.3 s"
+    assert caught.value.cures == ("--timeout 600    waits longer",)
+    assert not psutil.pid_exists(worker.pid)
+
+
+def test_megabytes_on_stdout_disturb_no_answer(start: Start, program: Program) -> None:
+    worker = start("fake", fault="flood", at="answer")
+
+    whole(worker, program)
+
+    assert all(len(line) <= 300 for line in worker.last_words())
+
+
+def test_an_error_of_the_runtime_leaves_the_worker_alive(start: Start, program: Program) -> None:
+    worker = start("onnxruntime")
+    worker.post_hello()
+    worker.hello()
+    worker.post_load(program)
+    worker.load()
+
+    with pytest.raises(TargetError, match=r"input 'input' takes \('batch', 64\), the feed has"):
+        worker.bind("a", {"input": np.zeros((3, 63), np.float32)}, TYPES)
+
+    worker.bind("a", FEED, TYPES)
+    outputs, _ = worker.answer("a")
+    assert outputs["output"].shape == (3, 2)
+
+
+def test_the_last_words_of_a_crashed_worker_are_kept(
+    start: Start, program: Program, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no model at all")
+    worker = start("onnxruntime")
+    worker.post_hello()
+    worker.hello()
+
+    worker.post_load(Program(broken, program.inputs, program.outputs))
+
+    with pytest.raises(TargetError) as caught:
+        worker.load()
+    assert caught.value.what.startswith("InvalidProtobuf: ")
+    assert any("InvalidProtobuf" in line for line in caught.value.last_words)
+
+
+def test_a_kill_of_the_parent_in_the_middle_of_a_block_leaves_no_process(tmp_path: Path) -> None:
+    script = textwrap.dedent(f"""
+        import sys
+        from pathlib import Path
+        import numpy as np
+        from tests import small
+        from toolkit.runtimes import listing
+        from toolkit.workers import environments
+        from toolkit.workers.launch import Job, Patience, Worker
+        folder = Path({str(tmp_path)!r})
+        rooms = environments.lay(folder / "rooms", [])
+        job = Job(listing.find("onnxruntime"), environments.find(None), "cpu", {{}})
+        worker = Worker(job, rooms, patience=Patience())
+        worker.post_hello(); worker.hello()
+        worker.post_load(small.mlp_program(small.mlp(folder / "mlp.onnx"))); worker.load()
+        worker.bind("a", {{"input": np.zeros((1, 64), np.float32)}}, {{"input": "float32"}})
+        print(worker.pid, flush=True)
+        worker.sample("a", 10_000_000)
+    """)
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    with parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        time.sleep(0.2)
+        os.kill(parent.pid, signal.SIGKILL)
+    gone = psutil.wait_procs([psutil.Process(child)] if psutil.pid_exists(child) else [], timeout=5)
+
+    assert not gone[1]
