@@ -41,16 +41,22 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:.{decimals}f}"
 
 
+def time_unit(seconds: Seconds) -> tuple[float, str]:
+    """The unit in which a time is shown, and how many seconds it has: (1e-6, 'µs')."""
+    for factor, unit in ((1e-9, "ns"), (1e-6, "µs"), (1e-3, "ms")):
+        if abs(seconds) < factor * 999.5:
+            return factor, unit
+    return 1.0, "s"
+
+
 def duration(seconds: Seconds, digits: int = 3) -> str:
     """A time with its unit.
 
     >>> duration(3.9e-6, 2).replace(THIN, " "), duration(75).replace(THIN, " ")
     ('3.9 µs', '75.0 s')
     """
-    for factor, unit in ((1e-9, "ns"), (1e-6, "µs"), (1e-3, "ms")):
-        if abs(seconds) < factor * 999.5:
-            return f"{significant(seconds / factor, digits)}{THIN}{unit}"
-    return f"{significant(seconds, digits)}{THIN}s"
+    factor, unit = time_unit(seconds)
+    return f"{significant(seconds / factor, digits)}{THIN}{unit}"
 
 
 def size(count: Bytes) -> str:

@@ -1,0 +1,91 @@
+"""toolkit report: show a run again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from toolkit.report.view import View
+
+REPORTS = Path("reports")
+FORMATS = ("terminal", "markdown", "csv", "json")
+WIDEST = 120
+
+
+@click.command(
+    "report",
+    epilog="Examples:  toolkit report   ·   toolkit report reports/latest --format csv -o run.csv",
+)
+@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="terminal",
+    show_default=True,
+    help="What to make of it.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, allow_dash=True, dir_okay=False),
+    help="Write to this file.",
+)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of run.json, and nothing else.")
+def command(run: Path | None, form: str, output: Path | None, schema: bool) -> None:
+    """Show a run again.
+
+    RUN is the folder of a run or its run.json; without one it is the newest under ./reports.
+    """
+    if schema:
+        import json
+
+        from toolkit.report.published import json_schema
+
+        click.echo(json.dumps(json_schema(), indent=2))
+        return
+    from toolkit.records import store
+    from toolkit.report.summary import summarize
+
+    path = run or store.newest(REPORTS)
+    record = store.read(path)
+    folder = path if path.is_dir() else path.parent
+    if form == "json":
+        emit(store.encode(record).decode(), output)
+        return
+    view = summarize(record, store.read_samples(folder))
+    if form == "terminal":
+        emit(on_screen(view, output), output)
+    elif form == "csv":
+        from toolkit.report import csv
+
+        emit(csv.render(view), output)
+    else:
+        from toolkit.report import markdown
+
+        emit(markdown.render(view), output)
+
+
+def on_screen(view: View, output: Path | None) -> str:
+    """The terminal's table, as wide as the terminal is; colour only there."""
+    from toolkit.report import terminal
+
+    screen = output is None and sys.stdout.isatty()
+    columns = min(WIDEST, shutil.get_terminal_size().columns) if screen else 80
+    return terminal.render(view, columns=columns, colour=screen and not os.environ.get("NO_COLOR"))
+
+
+def emit(text: str, output: Path | None) -> None:
+    """To stdout, or whole into a file."""
+    if output is None or output == Path("-"):
+        click.echo(text, nl=False)
+        return
+    from toolkit.records import store
+
+    store.write(output, text.encode())

@@ -1,0 +1,107 @@
+"""The lines that say what was measured, where and how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from toolkit.records.schema import Machine, Model, Record, Run
+from toolkit.report.speed import counted_starts
+from toolkit.report.words import counted, grouped, printable
+from toolkit.units import percent, size
+
+MOST_KINDS = 6
+
+
+def model_line(model: Model) -> str:
+    """'mlp.onnx · 39.3 KB · Gemm 2, Relu, Sigmoid · opset 20 · sha256 1a2b3c4d5e6f'."""
+    often = sorted(model.operators.items(), key=lambda item: (-item[1], item[0]))
+    kinds = [name if count == 1 else f"{name} {count}" for name, count in often[:MOST_KINDS]]
+    if len(often) > MOST_KINDS:
+        kinds.append(f"{len(often) - MOST_KINDS} more kinds")
+    parameters = [f"{grouped(model.parameters)} weights"] if model.parameters else []
+    parts = [
+        model.name,
+        size(model.size),
+        *parameters,
+        ", ".join(kinds),
+        f"opset {model.opset}",
+        f"sha256 {model.sha256[:12]}",
+    ]
+    return printable(" · ".join(part for part in parts if part))
+
+
+def machine_line(machine: Machine) -> str:
+    """'AMD EPYC · 2 of 2 cores · Linux 6.1 · Python 3.11.2'."""
+    parts = [
+        machine.cpu,
+        f"{len(machine.allowed)} of {counted(machine.cores, 'core')} allowed",
+        size(machine.memory),
+        *(f"{gpu.name}, driver {gpu.driver}" for gpu in machine.gpus),
+        machine.system,
+        f"virtual: {machine.virtual}" if machine.virtual else "",
+        f"Python {machine.python}",
+    ]
+    return printable(" · ".join(part for part in parts if part))
+
+
+def protocol_line(run: Run) -> str:
+    """'1 thread · 14 process starts × 20 rounds'."""
+    starts = counted(len(counted_starts(run)), "process start")
+    threads = counted(run.plan.threads, "thread")
+    return f"{threads} · {starts} × {counted(run.plan.rounds, 'round')}"
+
+
+def state_line(run: Run) -> str:
+    """What must be known of a run that is not whole; empty for one that is."""
+    starts = counted(len(counted_starts(run)), "process start")
+    return {
+        "running": f"This run has not ended: what stands here is from its first {starts}.",
+        "interrupted": f"This run was interrupted after {starts}; toolkit bench --resume goes on.",
+        "failed": f"This run ended with an error after {starts}.",
+        "done": "",
+    }[run.state]
+
+
+def placement_text(record: Record | None) -> tuple[str, str]:
+    """Where the nodes ran; and what its name gets added where it may not keep it as it is."""
+    placement = record.placement if record else None
+    if placement is None or not placement.nodes:
+        return "", ""
+    here, everything = placement.nodes.get(placement.asked, 0), sum(placement.nodes.values())
+    if here == everything:
+        return printable(f"{here}/{everything} nodes on {placement.asked}"), ""
+    others = [
+        f"{provider} {count}{operators(placement.elsewhere.get(provider, []))}"
+        for provider, count in placement.nodes.items()
+        if provider != placement.asked
+    ]
+    ran = printable(f"{placement.asked} {here}/{everything} + {', '.join(others)}")
+    copies = "copies unknown"
+    if placement.copies is not None:
+        copies = counted(placement.copies, "copy", "copies")
+    return f"{ran}; {copies}", "" if placement.shape_only else ran
+
+
+def operators(names: Sequence[str], most: int = 4) -> str:
+    """': Shape, Gather', each once."""
+    kinds = list(dict.fromkeys(names))
+    more = ["…"] if len(kinds) > most else []
+    return f": {', '.join(kinds[:most] + more)}" if kinds else ""
+
+
+def method(run: Run) -> list[str]:
+    """How the numbers were made, in five sentences."""
+    plan = run.plan
+    sure = percent(1 - plan.alpha)
+    return [
+        "Every process start begins one fresh process for each target, all on the same core or "
+        "cores, and times them in short blocks, in an order drawn anew for every round.",
+        "A ratio is the median over the rounds of one process start, paired block by block; its "
+        f"interval is taken over process starts (Hodges-Lehmann, exact signed-rank, {sure}).",
+        "Faster and slower are said only where they hold for all targets of a table together "
+        "(Holm); else the size of the difference that is not excluded is given.",
+        "What is judged is what is timed: the outputs of the timed calls were compared with the "
+        "same network in float64, and times count only where those outputs were right.",
+        "A p50 is the median over process starts, with their range; it describes this machine "
+        "at that time, and a percentile stands only where there are calls enough to carry it.",
+    ]

@@ -1,0 +1,100 @@
+"""report.md: what the page says, for where only text is shown. The plots stand beside it as SVG."""
+
+from __future__ import annotations
+
+import html
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+
+from toolkit.report import grids
+from toolkit.report.facts import method
+from toolkit.report.grids import Grid
+from toolkit.report.view import Table, View
+from toolkit.report.words import printable, seconds
+
+
+def render(view: View, plots: Sequence[tuple[str, str, str]] = ()) -> str:
+    """The report as Markdown. `plots`: (file, title, how to read it) of each plot beside it."""
+    run = view.run
+    blocks = [
+        f"# {text(view.title)}",
+        f"**{text(view.state)}**" if view.state else "",
+        bullets([*view.answer, *view.without_rank]),
+        "  \n".join(
+            [
+                text(view.model),
+                text(view.machine),
+                text(f"{run.started} · {view.protocol} · {seconds(run.seconds)}"),
+            ]
+        ),
+        *(block for table in view.tables for block in case_blocks(view, table)),
+        bullets(view.copies),
+        *(f"![{text(title)}]({file})\n\n{text(reading)}" for file, title, reading in plots),
+        *section("What ran", grids.facts(view.subjects)),
+        *section("Answers", grids.answers(view.subjects)),
+        *section("ReLU card", grids.card(view.subjects)),
+        *section("Cold start and memory", grids.cold(view.subjects)),
+        *section("Warnings", grids.notes(view)),
+        "## How this was measured",
+        text(" ".join(method(run))),
+        fenced(command(run.command)),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def text(words: str) -> str:
+    """Words that stay words: neither Markdown nor HTML."""
+    plain = html.escape(printable(words), quote=False)
+    return re.sub(r"([\\`*_\[\]|~#!])", r"\\\1", plain)
+
+
+def bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {text(line)}" for line in lines)
+
+
+def command(words: Sequence[str]) -> str:
+    """The command line as a shell would take it."""
+    return printable(shlex.join(words))
+
+
+def fenced(words: str) -> str:
+    """A block of code; its fence is longer than any run of backticks inside."""
+    longest = max(map(len, re.findall("`+", words)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{words}\n{fence}"
+
+
+def section(title: str, grid: Grid) -> list[str]:
+    """A heading and its table; nothing without rows."""
+    return [f"## {title}", drawn(grid)] if grid.rows else []
+
+
+def drawn(grid: Grid) -> str:
+    """A table; nothing without rows."""
+    if not grid.rows:
+        return ""
+    rule = ["---:" if place in grid.numbers else "---" for place in range(len(grid.head))]
+    cells = [
+        [
+            f"**{text(cell)}**" if (row, column) in grid.marked else text(cell)
+            for column, cell in enumerate(line)
+        ]
+        for row, line in enumerate(grid.rows)
+    ]
+    lines = [list(map(text, grid.head)), rule, *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def case_blocks(view: View, table: Table) -> Iterator[str]:
+    """The tables of one case, and what must be said of them."""
+    yield f"## {text(table.case.name)}"
+    yield drawn(grids.ranked(table))
+    yield drawn(grids.others(table))
+    changed = f"{table.changed}: the ratios are against {table.baseline} instead."
+    notes = [
+        *table.notes,
+        *grids.missing(table, view.samples),
+        *([changed] if table.changed else []),
+    ]
+    yield bullets(notes)

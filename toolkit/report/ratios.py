@@ -1,0 +1,83 @@
+"""Ratios of two targets, paired block by block, in words.
+
+The unit is the process start: `toolkit.measure.stats` gives one effect for each and the interval
+over them. A record says latencies; a reader asks who is faster: so a ratio here is turned over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from toolkit.measure.stats import MARGIN, Comparison, Interval, Outcome, compare, effect
+from toolkit.records.schema import Run
+from toolkit.report.speed import counted_starts, timing
+from toolkit.report.view import Ratio
+from toolkit.report.words import Spread, decimals
+from toolkit.units import percent, significant
+
+
+def effects(run: Run, case: int, base: int, target: int) -> list[float]:
+    """log(time of `target` / time of `base`), one for each process start that holds both."""
+    records = {record.target: record for record in run.records}
+    left, right = timing(records[base], case), timing(records[target], case)
+    if left is None or right is None:
+        return []
+    blocks = {one.generation: one.medians for one in left.series}
+    others = {one.generation: one.medians for one in right.series}
+    both = [start for start in counted_starts(run) if blocks.get(start) and others.get(start)]
+    return [effect(blocks[start], others[start]) for start in both]
+
+
+def against(run: Run, case: int, base: int, targets: Sequence[int]) -> dict[int, Ratio]:
+    """The ratio of each target to `base`, but of those that never ran beside it.
+
+    'Faster' and 'slower' are said only where they hold for all these targets taken together.
+    """
+    found = {one: effects(run, case, base, one) for one in targets if one != base}
+    paired = {one: values for one, values in found.items() if values}
+    compared = compare(list(paired.values()), run.plan.alpha)
+    return {
+        one: ratio(made, len(values))
+        for (one, values), made in zip(paired.items(), compared, strict=True)
+    }
+
+
+def ratio(made: Comparison, starts: int) -> Ratio:
+    """From latency target / base to how many times faster, with its words."""
+    interval = made.interval
+    return Ratio(
+        middle=1 / made.ratio,
+        low=1 / interval.high if interval else None,
+        high=1 / interval.low if interval else None,
+        starts=starts,
+        text=words(made),
+        different=made.outcome is Outcome.DIFFERENT,
+    )
+
+
+def words(made: Comparison) -> str:
+    """'1.23× faster (1.21 to 1.25)', or what is not excluded where no difference is shown."""
+    if made.interval is None:
+        faster = made.ratio <= 1
+        times = 1 / made.ratio if faster else made.ratio
+        return f"{significant(times)}× {direction(faster)}, no interval"
+    if made.outcome is not Outcome.DIFFERENT:
+        return made.words
+    small = f", by less than {percent(MARGIN, 1)}" if made.interval.largest <= MARGIN else ""
+    return f"{interval_words(made.interval)}{small}"
+
+
+def direction(faster: bool) -> str:
+    return "faster" if faster else "slower"
+
+
+def interval_words(i: Interval) -> str:
+    """'1.23× faster (1.21 to 1.25)': places enough that an interval without 1 in it shows none."""
+    faster = i.estimate < 1
+    around = Spread(i.estimate, i.low, i.high)
+    times = Spread(1 / i.estimate, 1 / i.high, 1 / i.low) if faster else around
+    places = decimals(times)
+    while float(f"{times.low:.{places}f}") <= 1 < times.low and places < 6:
+        places += 1
+    middle, low, high = (f"{v:.{places}f}" for v in (times.middle, times.low, times.high))
+    return f"{middle}× {direction(faster)} ({low} to {high})"

@@ -1,0 +1,239 @@
+"""From a run to what is shown of it. The rules V1 to V4 stand in view.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from toolkit.records.schema import Record, Run, Target
+from toolkit.report.answer import answers, fastest, without_rank
+from toolkit.report.facts import machine_line, model_line, placement_text, protocol_line, state_line
+from toolkit.report.ratios import against
+from toolkit.report.speed import counted_starts, speed
+from toolkit.report.view import (
+    Cold,
+    Note,
+    Row,
+    Samples,
+    Standing,
+    Subject,
+    Table,
+    Use,
+    View,
+    spread,
+)
+from toolkit.report.warnings import ADVICE
+from toolkit.report.words import listed, printable
+
+NOT_JUDGED = "its answers were not judged, so its times are not shown"
+NO_VERSION = "its runtime did not say its version, so its times are not shown"
+NOT_COUNTED = "in no process start were the answers of its timed calls right"
+NO_TIMES = "it has no times at this case"
+NOT_REACHED = "the run had not come to it"
+
+
+def summarize(run: Run, samples: Samples | None = None) -> View:
+    """All that is shown of `run`. Without samples there is no distribution, and that is said."""
+    records = {record.target: record for record in run.records}
+    subjects = tuple(
+        subject(index, name, target, records.get(index))
+        for index, (name, target) in enumerate(
+            zip(names(run.plan.targets), run.plan.targets, strict=True)
+        )
+    )
+    tables = tuple(table(run, case, subjects, samples) for case in range(len(run.plan.cases)))
+    return View(
+        run=run,
+        title=printable(run.plan.model.name),
+        model=model_line(run.plan.model),
+        machine=machine_line(run.machine),
+        protocol=protocol_line(run),
+        state=state_line(run),
+        answer=answers(tables),
+        without_rank=without_rank(tables),
+        tables=tables,
+        subjects=subjects,
+        notes=tuple(notes(run, subjects)),
+        copies=tuple(copies(subjects)),
+        samples=samples is not None and len(samples) > 0,
+    )
+
+
+def names(targets: Sequence[Target]) -> list[str]:
+    """Labels, or canonical names where two targets have one label."""
+    labels = [target.label for target in targets]
+    return [printable(one.label if labels.count(one.label) == 1 else one.name) for one in targets]
+
+
+def subject(index: int, name: str, target: Target, record: Record | None) -> Subject:
+    """What is known of a target at every case."""
+    placement, moved = placement_text(record)
+    library = record.library if record else None
+    return Subject(
+        index=index,
+        name=f"{name} ({moved})" if moved else name,
+        target=target,
+        record=record,
+        library=printable(f"{library.runtime} {library.version}") if library else "",
+        verdict=record.verdict if record else None,
+        placement=placement,
+        copies=printable(target.copies_inside),
+        cold=cold(record),
+        use=use(record),
+    )
+
+
+def cold(record: Record | None) -> Cold:
+    """The four times of a cold start, over the process starts."""
+    if record is None:
+        return Cold(None, None, None, None, None)
+    start = record.cold
+    return Cold(
+        imported=spread(start.imported),
+        loaded=spread(start.loaded),
+        first_call=spread(start.first_call),
+        new_shape=spread(start.new_shape),
+        steady_after=spread(start.steady_after),
+    )
+
+
+def use(record: Record | None) -> Use:
+    """Memory above idle: a difference within one process, never of two medians."""
+    if record is None:
+        return Use(None, None)
+    memory = record.memory
+    resident, peak = (
+        spread([after - idle for idle, after in zip(memory.idle, held, strict=False)])
+        for held in (memory.resident, memory.peak)
+    )
+    return Use(resident, peak)
+
+
+def table(run: Run, case: int, subjects: Sequence[Subject], samples: Samples | None) -> Table:
+    """All targets at one case: the right by speed, then the others as they were planned."""
+    rows = [judged(run, case, one, samples) for one in subjects]
+    right = [row for row in rows if row.standing is Standing.RANKED]
+    base, changed = baseline(run, rows, right)
+    ranked = by_speed(run, case, right, base)
+    name = base.subject.name if base else ""
+    return Table(
+        case=run.plan.cases[case],
+        baseline=name,
+        changed=changed,
+        rows=(
+            *ranked,
+            *(row for row in rows if row.standing is Standing.NOT_RIGHT),
+            *(row for row in rows if row.standing is Standing.NOT_MEASURED),
+        ),
+        answer=fastest(run, case, ranked, name),
+        notes=tuple(quotients(ranked, base)),
+    )
+
+
+def judged(run: Run, case: int, one: Subject, samples: Samples | None) -> Row:
+    """One row with its standing; rules V1 to V3 are kept here and nowhere else."""
+    verdict, failure = one.verdict, one.record.failure if one.record else None
+    row = Row(
+        subject=one,
+        standing=Standing.NOT_MEASURED,
+        rank=None,
+        speed=None,
+        ratio=None,
+        answers=printable(verdict.text) if verdict else "–",
+        reason="",
+    )
+    if one.record is None:
+        return replace(row, reason=NOT_REACHED)
+    if failure is not None:
+        cures = tuple(printable(cure) for cure in failure.cures)
+        return replace(row, reason=printable(failure.what), cures=cures)
+    if verdict is not None and not verdict.right:
+        shown = None if wrong(one) else speed(run, one.record, case, samples)
+        reason = printable(verdict.reason or verdict.text)
+        return replace(row, standing=Standing.NOT_RIGHT, speed=shown, reason=reason)
+    found = speed(run, one.record, case, samples)
+    if found is None:
+        return replace(row, reason=without_times(run, one.record, case))
+    if verdict is None:
+        return replace(row, reason=NOT_JUDGED)
+    if not one.library:
+        return replace(row, reason=NO_VERSION)
+    return replace(row, standing=Standing.RANKED, speed=found)
+
+
+def wrong(one: Subject) -> bool:
+    """Its answers are wrong, not only coarse: no latency is worth showing (rule V2)."""
+    outputs = one.verdict.outputs if one.verdict else ()
+    return any("wrong" in output.names for output in outputs) or (
+        one.verdict is not None and one.verdict.text.startswith("wrong")
+    )
+
+
+def without_times(run: Run, record: Record, case: int) -> str:
+    """Why a target that did not fail has no times at a case."""
+    if not any(one.case == case for one in record.timings):
+        return NOT_REACHED if run.state != "done" else NO_TIMES
+    return NOT_COUNTED if not counted_starts(run) else NO_TIMES
+
+
+def baseline(run: Run, rows: Sequence[Row], right: Sequence[Row]) -> tuple[Row | None, str]:
+    """The planned baseline where it is ranked, else the first that is, with why."""
+    planned = rows[run.plan.baseline]
+    if planned in right or not right:
+        return (planned if planned in right else None), ""
+    return right[0], f"{planned.subject.name}, the planned baseline, is {planned.standing}"
+
+
+def by_speed(run: Run, case: int, right: Sequence[Row], base: Row | None) -> list[Row]:
+    """Ranked by the ratio to the baseline, which is paired; by p50 where there is none."""
+    if base is None:
+        return []
+    beside = against(run, case, base.subject.index, [row.subject.index for row in right])
+
+    def slowness(row: Row) -> float:
+        ratio = beside.get(row.subject.index)
+        if ratio is not None:
+            return 1 / ratio.middle
+        return row.speed.p50.middle / base.speed.p50.middle if row.speed and base.speed else 1.0
+
+    ordered = sorted(right, key=slowness)
+    return [
+        replace(row, rank=place, ratio=beside.get(row.subject.index))
+        for place, row in enumerate(ordered, start=1)
+    ]
+
+
+def quotients(ranked: Sequence[Row], base: Row | None) -> Iterator[str]:
+    """Says where a ratio is not the quotient of the two p50s beside it (rule 5)."""
+    if base is None or base.speed is None:
+        return
+    apart = [
+        row.subject.name
+        for row in ranked
+        if row.speed
+        and row.ratio
+        and row.ratio.low
+        and row.ratio.high
+        and not row.ratio.low <= base.speed.p50.middle / row.speed.p50.middle <= row.ratio.high
+    ]
+    if apart:
+        yield (
+            f"The ratio of {listed(apart)} is paired block by block; "
+            "it is not the quotient of the two p50s, which lies outside its interval."
+        )
+
+
+def notes(run: Run, subjects: Sequence[Subject]) -> Iterator[Note]:
+    """The warnings of the run, then those of each target."""
+    for warning in run.warnings:
+        yield Note(warning.kind, "", printable(warning.detail), ADVICE[warning.kind])
+    for one in subjects:
+        for warning in one.record.warnings if one.record else ():
+            yield Note(warning.kind, one.name, printable(warning.detail), ADVICE[warning.kind])
+
+
+def copies(subjects: Sequence[Subject]) -> Iterator[str]:
+    """Which copies the numbers hold: each text once, with the targets that it is true of."""
+    texts = dict.fromkeys(one.copies for one in subjects if one.copies)
+    for text in texts:
+        yield f"{', '.join(one.name for one in subjects if one.copies == text)}: {text}"

@@ -1,0 +1,80 @@
+"""What each kind of warning means, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.records.schema import Caution
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One sentence each."""
+
+    means: str
+    do: str
+
+
+ADVICE: dict[Caution, Advice] = {
+    Caution.NEVER_STEADY: Advice(
+        "The latency had not settled when the measurement began.",
+        "Give the run more time (--time 120s), or look for a model that compiles while it runs.",
+    ),
+    Caution.MORE_THREADS: Advice(
+        "More threads worked than were asked for, so this row used more of the machine.",
+        "Set the thread switch of the runtime as an option of the target, or use --threads all.",
+    ),
+    Caution.LEFT_CORE: Advice(
+        "A thread left the core that it was pinned to; such blocks do not count.",
+        "Turn off the pinning of the runtime itself, and run again.",
+    ),
+    Caution.ONE_CORE: Advice(
+        "Only one core is allowed here, so the parent shares it with the workers.",
+        "Allow a second core: a larger CPU limit of the container, or a wider taskset.",
+    ),
+    Caution.MIXED_VERSIONS: Advice(
+        "The rows come from different versions of one runtime, so their ratio mixes versions.",
+        "Install one version that serves all providers, or read the ratio as one of versions too.",
+    ),
+    Caution.TIMER_SHARE: Advice(
+        "The clock itself is a visible part of this latency; it is not subtracted.",
+        "Time a larger batch (--batch 64), or read the latency as an upper bound.",
+    ),
+    Caution.BINDING_SHARE: Advice(
+        "The targets go through different Python bindings, a visible part of so short a call.",
+        "Time a larger batch (--batch 64), or call the runtimes from C to compare them alone.",
+    ),
+    Caution.PLACEMENT: Advice(
+        "Some nodes did not run on the provider that was asked for.",
+        "Look at the operators named: another opset or a change of the model may move them.",
+    ),
+    Caution.NOISY: Advice(
+        "Other work ran on this machine meanwhile; the intervals are wider for it.",
+        "Run again when the machine is quiet: toolkit doctor says what is busy.",
+    ),
+    Caution.STOPPED_EARLY: Advice(
+        "The run ended when every interval was as narrow as asked, before its time was up.",
+        "Ask for more to find smaller differences: --precision 0.5%.",
+    ),
+    Caution.NO_INTERVAL: Advice(
+        "An interval needs at least 6 process starts; with fewer the numbers stand alone.",
+        "Give it more time (--time 60s), and leave --quick away.",
+    ),
+    Caution.WIDE: Advice(
+        "The time was up before the intervals were as narrow as asked. They hold all the same.",
+        "Give it more time (--time 120s), or run it on a quieter machine.",
+    ),
+    Caution.TRY_THREADS: Advice(
+        "A call takes milliseconds on one thread: more threads may change who is fastest.",
+        "Compare both: --threads 1 and --threads all.",
+    ),
+    Caution.LATE_WARM_UP: Advice(
+        "The first third of a process start was slower than the last: it still warmed up.",
+        "Give the run more time (--time 120s); read the cold start beside the latency.",
+    ),
+    Caution.UNJUDGED: Advice(
+        "In a process start the outputs of the timed calls were not right; its times do not count.",
+        "Run toolkit check with this target, and report it to the runtime's authors.",
+    ),
+}
+"""Every Caution stands here; a test holds that."""

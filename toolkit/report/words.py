@@ -1,0 +1,133 @@
+"""How numbers and lists are said: the same words in every rendering.
+
+Three significant figures, and never more than the interval carries.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from toolkit.units import THIN, Number, Seconds, significant, time_unit
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A middle with what lies around it: a range over process starts, or an interval."""
+
+    middle: float
+    low: float
+    high: float
+
+    def scaled(self, factor: float) -> Spread:
+        return Spread(self.middle * factor, self.low * factor, self.high * factor)
+
+
+def decimals(spread: Spread, digits: int = 3) -> int:
+    """Places behind the point: at most `digits` significant figures, none finer than the spread.
+
+    >>> decimals(Spread(6.21, 6.10, 6.31)), decimals(Spread(1.2345, 1.2100, 1.2500))
+    (1, 2)
+    """
+    if spread.middle == 0 or not math.isfinite(spread.middle):
+        return 0
+    rounded = abs(float(f"{spread.middle:.{digits - 1}e}"))
+    most = digits - 1 - math.floor(math.log10(rounded))
+    half = (spread.high - spread.low) / 2
+    carried = math.ceil(-math.log10(half)) if half > 0 else most
+    return max(0, min(most, carried))
+
+
+def timed(spread: Spread) -> tuple[str, str]:
+    """A time and its range, in one unit: ('3.9 µs', '3.8 to 4.2').
+
+    A range over process starts holds whole states of the machine, so two figures always stand.
+
+    >>> [text.replace(THIN, " ") for text in timed(Spread(3.92e-6, 3.8e-6, 4.2e-6))]
+    ['3.9 µs', '3.8 to 4.2']
+    """
+    factor, unit = time_unit(spread.middle)
+    shown = spread.scaled(1 / factor)
+    places = max(decimals(shown), decimals(Spread(shown.middle, 0, 0), digits=2))
+    return (
+        f"{shown.middle:.{places}f}{THIN}{unit}",
+        f"{shown.low:.{places}f} to {shown.high:.{places}f}",
+    )
+
+
+def seconds(value: Seconds) -> str:
+    """A time in whole or tenths of seconds, as a command's line ends: '24.0 s'."""
+    return f"{value:.1f}{THIN}s"
+
+
+def factor(value: Number) -> str:
+    """An error as a multiple of plain float32's, also where it is not finite."""
+    if isinstance(value, str):
+        return {"nan": "NaN", "inf": "Inf", "-inf": "−Inf"}[value]
+    return f"{grouped(value)}×"
+
+
+def figure(value: Number, digits: int = 3) -> str:
+    """A number of any size: plain near one, else with a power of ten."""
+    if isinstance(value, str):
+        return {"nan": "NaN", "inf": "Inf", "-inf": "−Inf"}[value]
+    if value == 0:
+        return "−0.0" if math.copysign(1, value) < 0 else "0"
+    if 1e-3 <= abs(value) < 1e5:
+        return significant(value, digits).replace("-", "−")
+    return f"{value:.{digits - 1}e}".replace("-", "−")
+
+
+def grouped(value: float) -> str:
+    """Three significant figures with the thousands apart: '3,100', '0.9'.
+
+    >>> grouped(3104.2), grouped(0.912), grouped(43.21)
+    ('3,100', '0.912', '43.2')
+    """
+    if abs(value) < 1000:
+        return significant(value)
+    return f"{float(f'{value:.2e}'):,.0f}"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """'1 round', '20 rounds'."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def listed(items: Iterable[str]) -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def printable(text: str) -> str:
+    """`text` on one line without control characters: a record is untrusted.
+
+    >>> printable("a\\x1b[31mb\\nc\\u202ed")
+    'a�[31mb c�d'
+    """
+    line = re.sub(r"[ \t\r\n\v\f]+", " ", text).strip()
+    kinds = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    return "".join("�" if unicodedata.category(c) in kinds else c for c in line)
+
+
+def width(text: str) -> int:
+    """The cells that `text` takes in a terminal: wide characters two, combining ones none."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def wrapped(text: str, room: int) -> Sequence[str]:
+    """`text` in lines of at most `room` cells, broken at spaces; a longer word stands alone."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and width(lines[-1]) + 1 + width(word) <= room:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
