@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from toolkit.answers.card import CardRow
-from toolkit.answers.verdict import Verdict
+from toolkit.answers.verdict import Limits, Verdict
 from toolkit.units import Bytes, Number, Seconds
 
 VERSION = 1
@@ -79,14 +79,6 @@ class Target(Strict, frozen=True, kw_only=True):
     """The user named it: if it fails, the command fails."""
     copies_inside: str = ""
     """Which copies the timed call holds, in words."""
-
-
-class Limits(Strict, frozen=True, kw_only=True):
-    """How precise is right enough, where the user moved it."""
-
-    accept: str | None = None
-    atol: float | None = None
-    rtol: float | None = None
 
 
 class Plan(Strict, frozen=True, kw_only=True):

@@ -136,6 +136,9 @@ class Worker:
         feed = tensors.load(request["tensors"])
         base.check_feed(self._program, feed)
         self._calls[request["feed"]] = self._session.bind(feed)
+        # What is there now stays: between blocks the collector looks at younger objects only.
+        gc.collect()
+        gc.freeze()
         return {}
 
     def answer(self, request: Message) -> Message:
@@ -159,8 +162,6 @@ class Worker:
         times = [0] * calls
         run, clock, left = call.run, call.clock, None
         call.forget()
-        gc.collect()
-        gc.freeze()
         gc.disable()
         switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
         start = time.perf_counter_ns()
@@ -171,7 +172,6 @@ class Worker:
             left = result  # Frees the outputs of the call before: not within the interval.
         switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches
         gc.enable()
-        gc.unfreeze()
         self._left[request["feed"]] = left
         return {"ns": times[request["discard"] :], "start": start, "switches": switches}
 

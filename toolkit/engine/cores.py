@@ -1,0 +1,50 @@
+"""Processes on their cores. Linux only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Collection, Iterator, Sequence
+
+from toolkit.measure import noise
+
+
+def pin(pid: int, cores: Collection[int]) -> None:
+    """Pins every thread of a process; a thread that ends meanwhile is no fault.
+
+    `sched_setaffinity` of a process id pins one thread only, so all are walked through, and once
+    more, since a thread may have been made from one that was not yet pinned.
+    """
+    for _ in range(2):
+        for thread in noise.threads(pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(thread, cores)
+
+
+@contextlib.contextmanager
+def pinned(
+    workers: Sequence[int], cores: Collection[int], driver: Collection[int]
+) -> Iterator[None]:
+    """Workers on their cores, this process on its own; it is let go again at the end."""
+    free = os.sched_getaffinity(0)
+    try:
+        for pid in workers:
+            pin(pid, cores)
+        pin(os.getpid(), driver)
+        yield
+    finally:
+        pin(os.getpid(), free)
+
+
+@contextlib.contextmanager
+def stopped(workers: Sequence[int]) -> Iterator[None]:
+    """Holds processes still: idle threads of some runtimes wait in a loop and take a core each."""
+    try:
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
