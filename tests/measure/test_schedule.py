@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from toolkit.errors import InputError
+from toolkit.measure import schedule
+from toolkit.measure.schedule import First, Pace, Progress, Why
+from toolkit.units import THIN
+
+TIGHT = [[0.0001 * i for i in range(n)] for n in range(101)]
+"""Effects of so many generations that leave a very narrow interval."""
+LOOSE = [[0.1 * (7 * i % 11 - 5) for i in range(n)] for n in range(101)]
+
+
+def after(generations: int, *effects: list[float], elapsed: float = 1.0) -> Progress:
+    return Progress(generations, effects, elapsed=elapsed, next_one=0.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "calls"),
+    [(1e-7, 5000), (4e-6, 1000), (100e-6, 40), (900e-6, 20), (1e-3, 4), (3e-3, 2), (5e-3, 1)],
+)
+def test_a_block_lasts_four_milliseconds(call: float, calls: int) -> None:
+    assert schedule.calls_per_block(call) == calls
+
+
+def test_a_clock_that_saw_no_time_asks_for_the_largest_block() -> None:
+    assert schedule.calls_per_block(0.0) == 5000
+
+
+def test_the_first_twentieth_of_a_block_is_discarded_but_never_its_only_call() -> None:
+    assert [schedule.discarded(calls) for calls in (1, 2, 20, 1000)] == [0, 1, 1, 50]
+
+
+def test_the_calibration_lasts_twenty_milliseconds() -> None:
+    assert [schedule.calibration_calls(call) for call in (4e-6, 1e-3, 0.1)] == [5000, 20, 5]
+
+
+def test_the_same_seed_and_generation_draw_the_same() -> None:
+    first, again, other = (schedule.stream(7, g) for g in (3, 3, 4))
+    assert schedule.order(20, first) == schedule.order(20, again)
+    assert schedule.order(20, first) != schedule.order(20, other)
+
+
+def test_every_order_comes_equally_often() -> None:
+    source = random.Random(1)
+    seen = Counter(tuple(schedule.order(3, source)) for _ in range(6000))
+    assert len(seen) == 6
+    assert all(850 < count < 1150 for count in seen.values())
+
+
+def test_the_padding_is_drawn_between_nothing_and_a_page() -> None:
+    source = random.Random(1)
+    sizes = {len(schedule.padding(source)) for _ in range(20_000)}
+    assert min(sizes) <= 5
+    assert 4090 <= max(sizes) <= 4096
+
+
+def test_one_core_for_all_workers_and_another_for_the_parent() -> None:
+    source = random.Random(1)
+    drawn = [schedule.draw_cores([0, 1, 5], 1, source) for _ in range(200)]
+    assert {cores.workers for cores in drawn} == {(0,), (1,), (5,)}
+    assert all(len(cores.driver) == 1 for cores in drawn)
+    assert not any(set(cores.driver) & set(cores.workers) or cores.shared for cores in drawn)
+
+
+def test_the_only_core_is_shared_and_said_so() -> None:
+    cores = schedule.draw_cores([3], 1, random.Random(1))
+    assert (cores.workers, cores.driver, cores.shared) == ((3,), (3,), True)
+
+
+def test_workers_of_several_threads_get_as_many_cores() -> None:
+    cores = schedule.draw_cores(range(8), 4, random.Random(1))
+    assert len(cores.workers) == 4
+    assert not set(cores.driver) & set(cores.workers)
+
+
+def test_more_threads_than_cores_get_all_of_them() -> None:
+    cores = schedule.draw_cores([0, 1], 4, random.Random(1))
+    assert (cores.workers, cores.shared) == ((0, 1), True)
+
+
+def test_the_parent_stays_off_the_physical_core_of_the_workers() -> None:
+    pairs = {core: frozenset({core % 4, core % 4 + 4}) for core in range(8)}
+    source = random.Random(1)
+    for _ in range(100):
+        cores = schedule.draw_cores(range(8), 1, source, pairs)
+        assert cores.driver[0] % 4 != cores.workers[0] % 4
+    for _ in range(100):
+        cores = schedule.draw_cores(range(8), 3, source, pairs)
+        assert len({core % 4 for core in cores.workers}) == 3
+
+
+def test_the_sibling_is_better_than_sharing_a_core() -> None:
+    pairs = {core: frozenset({0, 1}) for core in range(2)}
+    cores = schedule.draw_cores([0, 1], 1, random.Random(1), pairs)
+    assert cores.driver != cores.workers
+    assert not cores.shared
+
+
+def test_without_switches_a_run_stops_at_one_percent_or_a_minute() -> None:
+    paced = schedule.pace()
+    assert (paced.precision, paced.time, paced.asked) == (0.01, 60.0, False)
+    assert (paced.looks, paced.alpha) == ((10, 14, 20, 28, 40, 56, 80), 0.04)
+
+
+def test_the_time_alone_means_one_look_at_the_end() -> None:
+    paced = schedule.pace(time=20.0)
+    assert (paced.precision, paced.looks, paced.alpha) == (None, (), 0.05)
+    assert schedule.decide(paced, after(28, TIGHT[28], elapsed=5)) is None
+    stop = schedule.decide(paced, after(28, TIGHT[28], elapsed=19.6))
+    assert stop is not None
+    assert (stop.why, stop.text.replace(THIN, " ")) == (Why.TIME, "the 20 s are used")
+
+
+@pytest.mark.parametrize(
+    ("precision", "time", "text"),
+    [
+        (1.5, None, "--precision 150 %: give a share such as 0.5%"),
+        (0.0, None, "--precision 0 %: give a share such as 0.5%"),
+        (None, -3.0, "--time -3s: give a time such as 20s"),
+        (None, float("inf"), "--time infs: give a time such as 20s"),
+    ],
+)
+def test_a_senseless_switch_is_refused(
+    precision: float | None, time: float | None, text: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        schedule.pace(precision, time)
+    assert refused.value.what.replace(THIN, " ") == text
+
+
+def test_a_run_stops_at_a_look_where_every_ratio_is_narrow() -> None:
+    paced = schedule.pace(precision=0.01)
+    stop = schedule.decide(paced, after(14, TIGHT[14], TIGHT[14]))
+    assert stop is not None
+    assert stop.why is Why.PRECISE
+    assert stop.text.replace(THIN, " ") == "every ratio is known to ±1.0 % or better"
+
+
+@pytest.mark.parametrize("generations", [6, 9, 11, 13, 27, 79])
+def test_a_run_never_stops_between_the_looks(generations: int) -> None:
+    assert schedule.decide(schedule.pace(0.01), after(generations, TIGHT[generations])) is None
+
+
+def test_one_wide_ratio_keeps_the_run_going() -> None:
+    assert schedule.decide(schedule.pace(0.01), after(20, TIGHT[20], LOOSE[20])) is None
+
+
+def test_a_ratio_without_an_interval_keeps_the_run_going() -> None:
+    assert schedule.decide(schedule.pace(0.01), after(20, TIGHT[20], TIGHT[5])) is None
+
+
+def test_a_run_without_a_ceiling_ends_at_the_last_look() -> None:
+    stop = schedule.decide(schedule.pace(0.01), after(80, LOOSE[80]))
+    assert stop is not None
+    assert (stop.why, stop.text) == (
+        Why.LAST_LOOK,
+        "80 process starts: more would show nothing new",
+    )
+
+
+def test_the_ceiling_ends_a_run_before_it_is_passed() -> None:
+    paced = schedule.pace(0.01, 20.0)
+    assert schedule.decide(paced, after(11, LOOSE[11], elapsed=19.4)) is None
+    stop = schedule.decide(paced, after(12, LOOSE[12], elapsed=19.9))
+    assert stop is not None
+    assert stop.why is Why.TIME
+
+
+def test_a_single_target_stops_at_ten() -> None:
+    assert schedule.decide(schedule.pace(), after(9)) is None
+    stop = schedule.decide(schedule.pace(), after(10))
+    assert stop is not None
+    assert stop.why is Why.ALONE
+
+
+def test_a_time_too_short_for_ten_says_how_long_is_needed_and_who_is_slow() -> None:
+    first = First(generation=2.0, so_far=3.0, starts={"onnxruntime:cpu": 0.2, "torch:cpu": 1.2})
+    with pytest.raises(InputError) as refused:
+        schedule.foresee(schedule.pace(time=10.0), first)
+    assert refused.value.what.replace(THIN, " ") == (
+        "--time 10s is too short for 10 process starts of each target: they take about 21 s. "
+        "Slowest to start: torch:cpu (1.2 s)."
+    )
+    assert refused.value.cures == (
+        "--time 24s    measures 10 of them",
+        "--quick       goes on, without intervals",
+    )
+
+
+def test_the_time_that_is_told_is_enough() -> None:
+    first = First(generation=2.0, so_far=3.0, starts={"torch:cpu": 1.2})
+    paced = schedule.pace(time=24.0)
+    assert schedule.foresee(paced, first) == paced
+    elapsed, count = first.so_far, 1
+    while schedule.decide(paced, Progress(count, [LOOSE[count]], elapsed, 2.0)) is None:
+        elapsed, count = elapsed + 2.0, count + 1
+    assert count >= 10
+
+
+def test_quick_goes_on_with_too_short_a_time() -> None:
+    first = First(generation=2.0, so_far=3.0, starts={"torch:cpu": 1.2})
+    paced = schedule.pace(time=10.0, quick=True)
+    assert schedule.foresee(paced, first) == paced
+
+
+def test_the_time_that_nobody_asked_for_is_stretched_to_ten() -> None:
+    first = First(generation=20.0, so_far=25.0, starts={"torch:cpu": 12.0})
+    stretched = schedule.foresee(schedule.pace(), first)
+    assert stretched.time == pytest.approx(1.1 * 205)
+    assert stretched.precision == 0.01
+
+
+def test_a_run_without_a_ceiling_is_never_too_long() -> None:
+    first = First(generation=20.0, so_far=25.0, starts={"torch:cpu": 12.0})
+    assert schedule.foresee(schedule.pace(0.01), first).time is None
+
+
+def test_the_time_left_is_that_to_the_look_at_which_it_will_be_narrow() -> None:
+    paced = Pace(precision=0.01, time=None)
+    # Half-width at ten: about 0.1, so a hundred times ten generations, of which 80 is the last.
+    assert schedule.time_left(paced, after(10, LOOSE[10])) == pytest.approx(35.0)
+    assert schedule.time_left(paced, after(10, TIGHT[10])) == pytest.approx(2.0)
+    assert schedule.time_left(paced, after(3, TIGHT[3])) is None
+    assert schedule.time_left(schedule.pace(time=20.0), after(3, elapsed=4)) == 16.0

@@ -1,0 +1,275 @@
+"""What is timed next, on which core, how often, and when a run has measured enough.
+
+Rules, cited in the code; METHODOLOGY.md has the experiments behind them:
+
+S1  A block lasts about 4 ms: shorter ones show the cold start of each block, longer ones more of
+    the machine's states.
+S2  A generation has 20 rounds where all its workers share a core, else 50: pinned, more rounds buy
+    nothing, only more process starts do.
+S3  Single-threaded workers of a generation share one core and the parent sits on another: cores of
+    one machine differ in speed for seconds at a time.
+S4  Core, order and environment size are drawn anew: what cannot be held still must be random
+    (A. Abedi, T. Brecht, ICPE 2017; T. Mytkowicz et al., ASPLOS 2009).
+S5  A run that may stop early looks at fixed generations only, with alpha 0.04, so that all looks
+    together stay under 5 % (simulated: 3.1 to 5.1 %). With one look, at the end, alpha is 0.05.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from toolkit.errors import InputError
+from toolkit.measure.stats import Interval, hodges_lehmann
+from toolkit.units import Seconds, duration, percent
+
+BLOCK: Seconds = 4e-3
+CALIBRATION: Seconds = 20e-3
+MOST_CALLS = 5000
+LOOKS = (10, 14, 20, 28, 40, 56, 80)
+FEWEST = LOOKS[0]
+"""Generations that every run with intervals has: stopping earlier doubles the false differences."""
+MOST = 1000
+"""Generations at which any run ends: ±0.1 % by then, below what an estimate here can carry."""
+PRECISION = 0.01
+TIME: Seconds = 60.0
+PADDING = 4096
+"""Bytes: a page, so that the stack starts at every offset within one."""
+
+
+def stream(seed: int, generation: int) -> random.Random:
+    """The random source of one generation: the same in a run that was resumed."""
+    return random.Random(f"{seed}/{generation}")
+
+
+# Blocks and rounds
+
+
+def calls_per_block(call: Seconds) -> int:
+    """Calls of a block (S1), for a call of this length.
+
+    >>> calls_per_block(4e-6), calls_per_block(250e-6), calls_per_block(2e-3), calls_per_block(0.1)
+    (1000, 20, 2, 1)
+    """
+    fewest = 20 if call < 1e-3 else 1
+    return _calls(call, BLOCK, fewest)
+
+
+def calibration_calls(call: Seconds) -> int:
+    """Calls of the block that finds the length of a call; `call` is a first guess."""
+    return _calls(call, CALIBRATION, 5)
+
+
+def _calls(call: Seconds, block: Seconds, fewest: int) -> int:
+    if call <= 0:
+        return MOST_CALLS
+    # Rounded first: 4 ms / 4 µs is a little more than 1000 in binary.
+    return min(MOST_CALLS, max(fewest, math.ceil(round(block / call, 6))))
+
+
+def discarded(calls: int) -> int:
+    """Calls at the start of a block that do not count: the caches are another worker's still."""
+    return max(1, calls // 20) if calls > 1 else 0
+
+
+def rounds(*, pinned: bool) -> int:
+    """Rounds of a generation (S2)."""
+    return 20 if pinned else 50
+
+
+def order(count: int, source: random.Random) -> list[int]:
+    """The order of the targets in one round (S4)."""
+    return source.sample(range(count), count)
+
+
+def padding(source: random.Random) -> str:
+    """What one more environment variable of a worker holds: it moves the worker's stack (S4)."""
+    return "x" * source.randint(0, PADDING)
+
+
+# Cores
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Where one generation runs."""
+
+    workers: tuple[int, ...]
+    driver: tuple[int, ...]
+    shared: bool
+    """The parent shares a core with the workers: there is no other. A warning."""
+
+
+def draw_cores(
+    allowed: Sequence[int],
+    threads: int,
+    source: random.Random,
+    siblings: Mapping[int, frozenset[int]] | None = None,
+) -> Cores:
+    """Cores for workers of so many threads, and for the parent (S3, S4).
+
+    `siblings`: for each core all hardware threads of its physical core. Two threads of one physical
+    core slow each other down, so workers get whole ones and the parent another, where there are
+    enough.
+    """
+    physical = siblings or {}
+    mixed = source.sample(sorted(allowed), len(allowed))
+    workers = _spread(mixed, min(threads, len(mixed)), physical)
+    rest = [core for core in mixed if core not in workers]
+    busy = frozenset().union(*(physical.get(core, frozenset()) for core in workers))
+    apart = [core for core in rest if core not in busy] or rest
+    driver = tuple(apart[:1]) or workers
+    return Cores(tuple(sorted(workers)), driver, shared=not apart)
+
+
+def _spread(
+    mixed: Sequence[int], count: int, siblings: Mapping[int, frozenset[int]]
+) -> tuple[int, ...]:
+    """The first `count` cores, those of untouched physical cores before the others."""
+    first: list[int] = []
+    second: list[int] = []
+    taken: set[int] = set()
+    for core in mixed:
+        (second if core in taken else first).append(core)
+        taken |= siblings.get(core, frozenset({core}))
+    return tuple([*first, *second][:count])
+
+
+# How long
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When a run may stop: `precision` is when it has shown enough, `time` is the ceiling."""
+
+    precision: float | None
+    time: Seconds | None
+    quick: bool = False
+    """Goes on without intervals where the time is too short for them."""
+    asked: bool = True
+    """The user gave the time: too short a one is an error, where the default is stretched."""
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Generations after which it is asked whether to stop; empty: at the end only (S5)."""
+        return LOOKS if self.precision is not None else ()
+
+    @property
+    def alpha(self) -> float:
+        return 0.04 if self.looks else 0.05
+
+
+def pace(precision: float | None = None, time: Seconds | None = None, quick: bool = False) -> Pace:
+    """From the two switches. Neither: ±1 %, at most 60 s. Raises InputError for senseless ones."""
+    if precision is not None and not 0 < precision < 1:
+        raise InputError(f"--precision {percent(precision)}: give a share such as 0.5%")
+    if time is not None and not 0 < time < math.inf:
+        raise InputError(f"--time {time:g}s: give a time such as 20s")
+    if precision is None and time is None:
+        return Pace(PRECISION, TIME, quick, asked=False)
+    return Pace(precision, time, quick)
+
+
+@dataclass(frozen=True)
+class First:
+    """What the first generation took, start to stop."""
+
+    generation: Seconds
+    """A later one: without calibration and judging, which only the first has."""
+    so_far: Seconds
+    """Wall time since the run began."""
+    starts: Mapping[str, Seconds]
+    """Target → from its start until it was ready to be measured."""
+
+
+def foresee(paced: Pace, first: First) -> Pace:
+    """The pace, once it is known how long ten generations take.
+
+    Raises InputError where the user's --time is too short for ten, unless with --quick. The time
+    that nobody asked for is stretched to ten.
+    """
+    needed = first.so_far + (FEWEST - 1) * first.generation
+    if paced.time is None or paced.quick or needed <= paced.time:
+        return paced
+    if not paced.asked:
+        return replace(paced, time=needed * 1.1)
+    slowest = max(first.starts, key=first.starts.__getitem__)
+    longer = math.ceil(needed * 1.1)
+    raise InputError(
+        f"--time {paced.time:g}s is too short for {FEWEST} process starts of each target: "
+        f"they take about {duration(needed, 2)}. "
+        f"Slowest to start: {slowest} ({duration(first.starts[slowest], 2)}).",
+        f"--time {longer}s    measures {FEWEST} of them",
+        "--quick       goes on, without intervals",
+    )
+
+
+class Why(StrEnum):
+    """Why a run stopped."""
+
+    PRECISE = "precise enough"
+    TIME = "time used"
+    LAST_LOOK = "last look"
+    ALONE = "nothing to compare"
+
+
+@dataclass(frozen=True)
+class Stop:
+    why: Why
+    text: str
+    """For one line."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands after a generation."""
+
+    generations: int
+    effects: Sequence[Sequence[float]]
+    """For each pair of targets and each case the log ratios, a generation each."""
+    elapsed: Seconds
+    next_one: Seconds
+    """What one more generation is expected to take."""
+
+
+def decide(paced: Pace, progress: Progress) -> Stop | None:
+    """Whether the run ends here; None: one more generation."""
+    count = progress.generations
+    if not progress.effects and count >= FEWEST and paced.precision is not None:
+        return Stop(Why.ALONE, f"{count} process starts of a single target: nothing to compare")
+    if progress.effects and count in paced.looks:
+        widest = widest_interval(progress.effects, paced.alpha)
+        if paced.precision is not None and widest is not None and widest <= paced.precision:
+            limit = percent(paced.precision)
+            return Stop(Why.PRECISE, f"every ratio is known to ±{limit} or better")
+    if count >= MOST or (paced.time is None and count >= LOOKS[-1]):
+        return Stop(Why.LAST_LOOK, f"{count} process starts: more would show nothing new")
+    if paced.time is not None and progress.elapsed + progress.next_one > paced.time:
+        return Stop(Why.TIME, f"the {duration(paced.time, 2)} are used")
+    return None
+
+
+def widest_interval(effects: Sequence[Sequence[float]], alpha: float) -> float | None:
+    """The half-width of the ratio that is known worst; None: one of them has no interval."""
+    intervals: list[Interval | None] = [hodges_lehmann(pair, alpha) for pair in effects]
+    widths = [interval.half_width for interval in intervals if interval is not None]
+    return max(widths) if widths and len(widths) == len(intervals) else None
+
+
+def time_left(paced: Pace, progress: Progress) -> Seconds | None:
+    """About how long the run still takes, for its progress; None: cannot be told yet.
+
+    The half-width falls with the square root of the generations, so the next look at which it is
+    narrow enough is foreseen from what it is now.
+    """
+    ceiling = None if paced.time is None else max(0.0, paced.time - progress.elapsed)
+    widest = widest_interval(progress.effects, paced.alpha)
+    if paced.precision is None or widest is None:
+        return ceiling
+    wanted = progress.generations * (widest / paced.precision) ** 2
+    look = next((n for n in LOOKS if n >= max(wanted, progress.generations + 1)), LOOKS[-1])
+    foreseen = max(0, look - progress.generations) * progress.next_one
+    return foreseen if ceiling is None else min(ceiling, foreseen)
