@@ -1,11 +1,15 @@
-"""What a target's outputs are worth against the oracle: a precision class or `wrong`."""
+"""The verdict: what a target's outputs are worth against the oracle.
+
+How it is reached: rule.py for one float output, indices.py for integers, yardstick.py for a target.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from toolkit.units import Number
+from toolkit.answers.formats import Precision
+from toolkit.units import Number, number
 
 Name: TypeAlias = Literal[
     "float32", "tf32", "float16", "bfloat16", "int8", "between", "less than float32", "wrong"
@@ -20,7 +24,7 @@ class OutputVerdict:
     names: tuple[Name, ...]
     """What it may be; several where the feeds cannot tell, coarsest last."""
     evidence: str
-    """In words: 'within 10 times the plain float32 error', 'by its grid', 'direction 0.62' …"""
+    """In words: 'all values lie on bfloat16's grid', 'by the direction of the error, 0.62' …"""
     elements: int
     factor: Number
     """RMS error divided by that of a plain float32 evaluation."""
@@ -28,15 +32,34 @@ class OutputVerdict:
     rms: Number
     """RMS error, in the output's own unit."""
     worst: tuple[int, ...]
-    """Index of the largest error, feeds joined on axis 0."""
+    """Of the largest error, or of the worst of `few`: the feed, then the index in its output."""
     got: Number
     expected: Number
     """The values at `worst`."""
     few: tuple[tuple[int, ...], ...] = ()
-    """Indices of the elements at fault, where the fault lies in a few."""
+    """The elements at fault, as `worst`, where the fault lies in a few; the worst eight."""
     top1_changes: int | None = None
     """For classifiers: rows whose largest output is another one."""
     rows: int | None = None
+    witness: str = ""
+    """What the tensor before a saturating activation or an ArgMax shows, where it was looked at."""
+
+
+def unmeasured(output: str, evidence: str) -> OutputVerdict:
+    """The verdict `wrong` on an output that has no errors to measure, with the reason."""
+    none = number(float("nan"))
+    return OutputVerdict(
+        output=output,
+        names=("wrong",),
+        evidence=evidence,
+        elements=0,
+        factor=none,
+        max_abs=none,
+        rms=none,
+        worst=(),
+        got=none,
+        expected=none,
+    )
 
 
 @dataclass(frozen=True)
@@ -49,8 +72,34 @@ class Verdict:
     """At least as precise as declared, or within the user's own limit."""
     reason: str
     """Where it is not right, why: 'declares float32, computes bfloat16'. Else empty."""
-    declared: str
+    declared: Precision
     outputs: tuple[OutputVerdict, ...]
     feeds: int
     oracle: str
     """What it was judged against: 'torch in float64', 'reference evaluator in float64' …"""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How precise is right enough, where the user moved it. All that is given must hold."""
+
+    accept: Precision | None = None
+    """A class that is good enough."""
+    atol: float | None = None
+    rtol: float | None = None
+    """|got - expected| ≤ atol + rtol·|expected| in every element; decides in place of the class."""
+    top1: float | None = None
+    """Share of rows whose largest output must be the same; decides in place of the class."""
+
+    def measured(self) -> bool:
+        """A number decides; the class only where `accept` is given too."""
+        return not (self.atol is None and self.rtol is None and self.top1 is None)
+
+
+@dataclass(frozen=True)
+class Border:
+    """What the cheap check of a generation says."""
+
+    within: bool
+    reason: str = ""
+    """Why it is not."""

@@ -1,0 +1,66 @@
+"""One output of integers, booleans, strings or indices: its verdict and its border."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from toolkit.answers import indices
+from toolkit.answers.formats import RANK
+from toolkit.answers.indices import Choice, Logits
+from toolkit.answers.rule import Finding
+from toolkit.answers.terms import Judged, Terms, fault_of, misfit, names_of, top1_fault
+from toolkit.answers.verdict import OutputVerdict, unmeasured
+from toolkit.tensors import Array, TensorSpec
+
+
+@dataclass(frozen=True)
+class DiscreteOutput:
+    """The oracle's arrays of one output, and the logits that it points into if it holds indices."""
+
+    spec: TensorSpec
+    oracle: tuple[Array, ...]
+    choice: Choice | None = None
+    logits: tuple[Logits, ...] = ()
+
+    def judge(self, arrays: Sequence[Array | None], terms: Terms) -> Judged:
+        """Exact, but for indices among near ties."""
+        reason = misfit(self.spec, arrays, self.oracle, terms)
+        if reason:
+            return Judged(unmeasured(self.spec.name, reason), f"wrong: {reason}")
+        finding, flips = self._find([a for a in arrays if a is not None])
+        verdict = replace(
+            unmeasured(self.spec.name, finding.evidence),
+            names=names_of(finding),
+            elements=flips.size,
+            top1_changes=int(flips.sum()) if self.choice else None,
+            rows=flips.size if self.choice else None,
+        )
+        fault = fault_of(finding, terms, None)
+        if self.choice and terms.limits.top1 is not None:
+            fault = top1_fault(verdict, terms.limits.top1)
+        return Judged(verdict, fault)
+
+    def beyond(
+        self,
+        arrays: Sequence[Array | None],
+        first: OutputVerdict,
+        terms: Terms,
+        feeds: Sequence[int],
+    ) -> str:
+        """Why the answers to these feeds are worse than the first verdict; empty: they are not."""
+        oracle = tuple(self.oracle[i] for i in feeds)
+        logits = tuple(self.logits[i] for i in feeds) if self.logits else ()
+        judged = replace(self, oracle=oracle, logits=logits).judge(arrays, terms)
+        finest, was = (_finest(v) for v in (judged.verdict, first))
+        return "" if finest <= was else judged.verdict.evidence
+
+    def _find(self, arrays: Sequence[Array]) -> tuple[Finding, Array]:
+        if self.choice is not None and self.logits:
+            return indices.judge(arrays, self.oracle, self.logits, self.choice)
+        return indices.equal(arrays, self.oracle)
+
+
+def _finest(verdict: OutputVerdict) -> int:
+    unnamed = max(RANK.values()) + 1
+    return min((RANK[n] for n in verdict.names if n in RANK), default=unnamed)

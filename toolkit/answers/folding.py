@@ -1,0 +1,98 @@
+"""BatchNormalization folded into the layer before it, as most runtimes do when they load a file.
+
+Where a runtime rounds the folded weights, its error has nothing in common with a rounding of the
+unfolded ones; so a lower precision is simulated on both graphs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import ModelProto, NodeProto, numpy_helper
+
+from toolkit.answers.graphs import attribute, copied, uses
+from toolkit.tensors import Array
+
+FOLDABLE = ("Conv", "ConvTranspose", "Gemm")
+
+
+@dataclass(frozen=True)
+class _Norm:
+    """y = x · factor + shift, one of each a channel."""
+
+    factor: Array
+    shift: Array
+
+
+def folded(model: ModelProto) -> ModelProto | None:
+    """A copy with every foldable BatchNormalization of the main graph folded; None: there is none.
+
+    Folded in float64, written in float32. A layer whose output something else needs too is kept.
+    """
+    result = copied(model)
+    constants = {i.name: i for i in result.graph.initializer}
+    pairs = [
+        (layer, norm)
+        for layer, norm in _pairs(result)
+        if set(layer.input[1:]) | set(norm.input[1:]) <= constants.keys() | {""}
+    ]
+    for layer, norm in pairs:
+        values = {n: numpy_helper.to_array(constants[n]) for n in norm.input[1:]}
+        weight, *rest = (numpy_helper.to_array(constants[n]) for n in layer.input[1:] if n)
+        w, b = _fold(layer, weight, rest[0] if rest else np.zeros(1), _norm(norm, values))
+        names = [f"{layer.output[0]}__folded_{part}" for part in ("weight", "bias")]
+        result.graph.initializer.extend(
+            numpy_helper.from_array(v.astype(np.float32), n)
+            for v, n in zip((w, b), names, strict=True)
+        )
+        del layer.input[1:]
+        layer.input.extend(names)
+        layer.output[0] = norm.output[0]
+        result.graph.node.remove(norm)
+    return result if pairs else None
+
+
+def _pairs(model: ModelProto) -> list[tuple[NodeProto, NodeProto]]:
+    makers = {o: n for n in model.graph.node for o in n.output if o}
+    read = uses(model.graph)
+    found = []
+    for norm in model.graph.node:
+        if norm.op_type != "BatchNormalization" or norm.domain not in ("", "ai.onnx"):
+            continue
+        layer = makers.get(norm.input[0])
+        alone = read[norm.input[0]] == 1
+        trains = attribute(norm, "training_mode", 0) or len([o for o in norm.output if o]) > 1
+        if layer is not None and _takes_a_factor(layer) and alone and not trains:
+            found.append((layer, norm))
+    return found
+
+
+def _takes_a_factor(layer: NodeProto) -> bool:
+    # Gemm with beta 0 has no place for the shift.
+    return layer.op_type in FOLDABLE and attribute(layer, "beta", 1.0) != 0
+
+
+def _norm(node: NodeProto, values: dict[str, Array]) -> _Norm:
+    scale, shift, mean, variance = (values[n].astype(np.float64) for n in node.input[1:5])
+    factor = scale / np.sqrt(variance + attribute(node, "epsilon", 1e-5))
+    return _Norm(factor, shift - mean * factor)
+
+
+def _fold(layer: NodeProto, weight: Array, bias: Array, norm: _Norm) -> tuple[Array, Array]:
+    w = weight.astype(np.float64)
+    if layer.op_type == "Conv":
+        w = w * norm.factor.reshape(-1, *[1] * (w.ndim - 1))
+    elif layer.op_type == "ConvTranspose":
+        groups = attribute(layer, "group", 1)
+        # (C_in, C_out / groups, …): a group's input channels meet that group's output channels.
+        split = w.reshape(groups, -1, *w.shape[1:])
+        w = split * norm.factor.reshape(groups, 1, w.shape[1], *[1] * (w.ndim - 2))
+        w = w.reshape(weight.shape)
+    elif attribute(layer, "transB", 0):
+        w = w * norm.factor[:, None]
+    else:
+        w = w * norm.factor
+    beta = attribute(layer, "beta", 1.0) if layer.op_type == "Gemm" else 1.0
+    # Gemm's C is scaled by beta when it runs, so the folded one is divided by it.
+    return w, (norm.factor * beta * bias.astype(np.float64) + norm.shift) / beta

@@ -1,0 +1,73 @@
+"""The precision classes, and what each makes of a float32 array, in numpy."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from toolkit.tensors import Array
+
+Precision: TypeAlias = Literal["float32", "tf32", "float16", "bfloat16", "int8"]
+
+ORDER: tuple[Precision, ...] = ("float32", "tf32", "float16", "bfloat16", "int8")
+"""Finest first."""
+
+RANK: dict[Precision, int] = {"float32": 0, "tf32": 1, "float16": 1, "bfloat16": 2, "int8": 3}
+"""How coarse a class is. tf32 and float16 hold the same eleven bits: neither is more precise."""
+
+SIGNIFICAND: dict[Precision, int] = {"tf32": 11, "float16": 11, "bfloat16": 8}
+"""Bits of the significand, the hidden one counted."""
+
+
+def rounded(array: Array, bits: int) -> Array:
+    """To so many bits of significand, to nearest, ties to even; the exponents stay float32's.
+
+    A finite value stays finite: what would round past the largest is cut instead (attention masks
+    hold -3.4e38).
+    """
+    values = np.asarray(array, np.float32)
+    drop = np.uint32(24 - bits)
+    raw = values.view(np.uint32)
+    odd = (raw >> drop) & np.uint32(1)
+    half = np.uint32((1 << (24 - bits - 1)) - 1)
+    kept = _cut(raw + half + odd, bits).view(np.float32)
+    return np.where(np.isfinite(kept) | ~np.isfinite(values), kept, truncated(values, bits))
+
+
+def truncated(array: Array, bits: int) -> Array:
+    """Cut to so many bits of significand, towards zero."""
+    return _cut(np.asarray(array, np.float32).view(np.uint32), bits).view(np.float32)
+
+
+def _cut(raw: Array, bits: int) -> Array:
+    return raw & np.uint32(0xFFFFFFFF << (24 - bits) & 0xFFFFFFFF)
+
+
+def through_float16(array: Array) -> Array:
+    """To float16 and back; what is too large becomes infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(array, np.float32).astype(np.float16).astype(np.float32)
+
+
+def through_int8(array: Array, axis: int | None = None) -> Array:
+    """To 8-bit integers and back, symmetric; one scale for all, or one for each index of `axis`."""
+    values = np.asarray(array, np.float32)
+    others = None if axis is None else tuple(i for i in range(values.ndim) if i != axis)
+    largest = np.max(np.abs(values), axis=others, keepdims=True, initial=0.0)
+    scale = np.where(largest > 0, largest / np.float32(127), np.float32(1)).astype(np.float32)
+    return np.asarray(np.rint(values / scale) * scale, np.float32)
+
+
+def from_bfloat16(bits: Array) -> Array:
+    """float32 values of bfloat16 numbers that travel as uint16."""
+    return (np.asarray(bits).astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def numbers(array: Array, onnx_type: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A float tensor's values in float64; a complex one's parts side by side on the last axis."""
+    if onnx_type == "bfloat16" and array.dtype == np.uint16:
+        array = from_bfloat16(array)
+    if np.iscomplexobj(array):
+        array = np.stack([array.real, array.imag], axis=-1)
+    return np.asarray(array, np.float64)

@@ -1,0 +1,104 @@
+"""Reading and copying ONNX graphs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
+
+
+def copied(model: ModelProto) -> ModelProto:
+    """A copy that shares nothing with the model."""
+    result = ModelProto()
+    result.CopyFrom(model)
+    return result
+
+
+def opset(model: ModelProto) -> int:
+    """The version of ONNX's own operators."""
+    return next((i.version for i in model.opset_import if i.domain in ("", "ai.onnx")), 1)
+
+
+def attribute(node: NodeProto, name: str, default: Any) -> Any:
+    """The value of a node's attribute, or the default."""
+    return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
+
+
+def subgraphs(node: NodeProto) -> list[GraphProto]:
+    """The bodies of an If, a Loop or a Scan."""
+    single = [a.g for a in node.attribute if a.HasField("g")]
+    return single + [g for a in node.attribute for g in a.graphs]
+
+
+def graphs(graph: GraphProto) -> Iterator[GraphProto]:
+    """The graph and every graph within it."""
+    yield graph
+    for node in graph.node:
+        for sub in subgraphs(node):
+            yield from graphs(sub)
+
+
+def uses(graph: GraphProto) -> Counter[str]:
+    """How often each tensor is read, in subgraphs and as an output of a graph too."""
+    count: Counter[str] = Counter()
+    for each in graphs(graph):
+        count.update(o.name for o in each.output)
+        for node in each.node:
+            count.update(node.input)
+    return count
+
+
+def makers(graph: GraphProto) -> dict[str, NodeProto]:
+    """Tensor → the node that computes it."""
+    return {name: node for node in graph.node for name in node.output if name}
+
+
+def replace_nodes(graph: GraphProto, nodes: Sequence[NodeProto]) -> None:
+    """Puts other nodes, some of them the graph's own, in the place of its nodes."""
+    fresh = []
+    for node in nodes:
+        fresh.append(NodeProto())
+        fresh[-1].CopyFrom(node)
+    del graph.node[:]
+    graph.node.extend(fresh)
+
+
+def element_types(model: ModelProto) -> dict[str, int]:
+    """The element type of each tensor of the main graph, as far as inference finds it."""
+    inferred = onnx.shape_inference.infer_shapes(skeleton(model)).graph
+    known = (*inferred.input, *inferred.value_info, *inferred.output)
+    return {i.name: i.type.tensor_type.elem_type for i in known if i.type.HasField("tensor_type")}
+
+
+def float32_tensors(model: ModelProto) -> set[str]:
+    """Names of the tensors of the main graph that are known to be float32."""
+    return {n for n, kind in element_types(model).items() if kind == TensorProto.FLOAT}
+
+
+def skeleton(model: ModelProto, largest: int = 1024) -> ModelProto:
+    """A copy whose large initializers are inputs of the same type and shape.
+
+    Inference reads no weights, and what it is handed must stay under protobuf's 2 GB.
+    """
+    result = ModelProto(ir_version=model.ir_version)
+    result.opset_import.extend(model.opset_import)
+    result.functions.extend(model.functions)
+    graph = result.graph
+    graph.name = model.graph.name
+    graph.node.extend(model.graph.node)
+    graph.input.extend(model.graph.input)
+    graph.output.extend(model.graph.output)
+    graph.value_info.extend(model.graph.value_info)
+    present = {i.name for i in model.graph.input}
+    for tensor in model.graph.initializer:
+        if np.prod(tensor.dims) <= largest:
+            graph.initializer.append(tensor)
+        elif tensor.name not in present:
+            graph.input.append(
+                helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            )
+    return result

@@ -1,0 +1,121 @@
+"""Integers, booleans and strings, and the indices that ArgMax and TopK choose.
+
+Shapes, ids and counts must be equal. An index may flip honestly: where the oracle holds two logits
+nearly equal, a format's own error decides which is larger. Judged by the oracle's logits, so the
+target itself is not changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from toolkit.answers.direction import Floats
+from toolkit.answers.formats import ORDER, Precision
+from toolkit.answers.rule import Fault, Finding, Named, joined
+from toolkit.tensors import Array
+
+HONEST = 6.0
+"""A flip is honest up to so many times the format's RMS logit error; the largest seen: 4.5."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An integer output whose values are indices into a tensor of logits."""
+
+    operator: str
+    tensor: str
+    """The logits' name; ArgMax's or TopK's input."""
+    axis: int
+    ordered: bool = True
+    """False: TopK with sorted=0, whose order is free."""
+
+
+@dataclass(frozen=True)
+class Logits:
+    """Of one feed: the oracle's, and each class's simulated ones."""
+
+    oracle: Floats
+    simulated: Mapping[Precision, Sequence[Array]]
+
+
+@dataclass(frozen=True)
+class _Margins:
+    sizes: Floats
+    """How far apart the oracle's logits are at the oracle's and at the target's index."""
+    flips: Array
+    valid: bool
+    """Every index lies in the tensor, and none is chosen twice."""
+
+
+def equal(answers: Sequence[Array], oracle: Sequence[Array]) -> tuple[Finding, Array]:
+    """For what has no precision: the same everywhere, or wrong; with flags of flips, flat."""
+    flips = np.concatenate([(a != o).ravel() for a, o in zip(answers, oracle, strict=True)])
+    changed, total = int(flips.sum()), flips.size
+    if not changed:
+        return Named(ORDER, f"equal in all {total:,}: this does not show the precision"), flips
+    words = f"{changed:,} of {total:,} differ, which must be equal"
+    return Fault("wrong", words, np.flatnonzero(flips)), flips
+
+
+def judge(
+    answers: Sequence[Array], oracle: Sequence[Array], logits: Sequence[Logits], choice: Choice
+) -> tuple[Finding, Array]:
+    """Which classes' logit errors explain every flip; none: wrong."""
+    pairs = list(zip(answers, oracle, logits, strict=True))
+    margins = [_margins(a, o, x.oracle, choice) for a, o, x in pairs]
+    sizes = np.concatenate([m.sizes.ravel() for m in margins])
+    flips = np.concatenate([m.flips.ravel() for m in margins])
+    changed, total = int(flips.sum()), flips.size
+    if not all(m.valid for m in margins):
+        return Fault("wrong", "indices outside the tensor, or chosen twice"), flips
+    if not changed:
+        return Named(
+            ORDER, f"indices agree in all {total:,}: this does not show the precision"
+        ), flips
+    errors = {c: _logit_error(logits, c) for c in ORDER}
+    largest = float(sizes.max())
+    names = tuple(c for c, e in errors.items() if e is not None and largest <= HONEST * e)
+    words = f"{changed:,} of {total:,} indices differ"
+    if not names:
+        words = f"{words}, where the oracle's logits are up to {largest:.2g} apart"
+        return Fault("wrong", words), flips
+    return Named(names, f"{words}, as near ties do in {joined(names)}"), flips
+
+
+def _margins(answers: Array, oracle: Array, logits: Floats, choice: Choice) -> _Margins:
+    axis = choice.axis % logits.ndim
+    rest = logits.shape[:axis] + logits.shape[axis + 1 :]
+    rows = np.moveaxis(logits, axis, -1).reshape(-1, logits.shape[axis])  # (rows, classes)
+    mine, theirs = (_chosen(a, rest, axis) for a in (answers, oracle))  # (rows, k)
+    if mine.size and (mine.min() < 0 or mine.max() >= rows.shape[1]):
+        return _Margins(np.zeros(mine.shape), mine != theirs, valid=False)
+    alone = np.diff(np.sort(mine, axis=1), axis=1)
+    values = [np.take_along_axis(rows, i, axis=1) for i in (mine, theirs)]
+    if not choice.ordered:
+        values = [np.sort(v, axis=1) for v in values]
+    sizes = np.abs(values[0] - values[1])
+    flips = mine != theirs if choice.ordered else sizes != 0
+    return _Margins(np.where(flips, sizes, 0.0), flips, bool((alone != 0).all()))
+
+
+def _chosen(indices: Array, rest: tuple[int, ...], axis: int) -> Array:
+    """Indices as (rows, k), in the order of the logits' rows."""
+    k = indices.size // max(int(np.prod(rest)), 1)
+    whole = indices.reshape(*rest[:axis], k, *rest[axis:])
+    return np.moveaxis(whole, axis, -1).reshape(-1, k).astype(np.int64)
+
+
+def _logit_error(logits: Sequence[Logits], precision: Precision) -> float | None:
+    """The largest RMS error of the class's simulations; None where there is none."""
+    forms = zip(*(x.simulated.get(precision, ()) for x in logits), strict=True)
+    found = []
+    for form in forms:
+        errors = [
+            (a.astype(np.float64) - x.oracle).ravel() for a, x in zip(form, logits, strict=True)
+        ]
+        size = float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
+        found += [size] if np.isfinite(size) else []
+    return max(found, default=None)

@@ -1,0 +1,278 @@
+"""Copies of a model in which numbers are rounded: the graph side of the simulations.
+
+A copy shares no node with the original. A tensor that is rounded keeps its name, so that whoever
+reads it, a subgraph too, reads the rounded one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+import onnx.inliner
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from toolkit.answers import formats
+from toolkit.answers.graphs import attribute, copied, graphs, replace_nodes, uses
+from toolkit.tensors import Array
+
+FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+
+PRODUCTS: dict[str, tuple[int, ...]] = {
+    "MatMul": (0, 1),
+    "Gemm": (0, 1),
+    "Conv": (0, 1),
+    "ConvTranspose": (0, 1),
+    "LSTM": (0, 1, 2),
+    "GRU": (0, 1, 2),
+    "RNN": (0, 1, 2),
+    "Einsum": (0, 1, 2, 3),
+    "Attention": (0, 1, 2),
+}
+"""Operators that sum products, and which of their inputs hardware takes in a lower format."""
+
+MOVES = {
+    *("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather"),
+    *("Split", "Expand", "Tile", "Relu", "MaxPool", "GlobalMaxPool", "DepthToSpace"),
+    *("SpaceToDepth", "Dropout"),
+}
+"""Operators whose outputs are values that were rounded before."""
+
+
+def float32_form(model: ModelProto) -> ModelProto:
+    """A copy in which every float type is float32 and every Constant is an initializer.
+
+    So a float16 file can be run without further rounding, and rounded as any other.
+    """
+    result = onnx.inliner.inline_local_functions(model) if model.functions else copied(model)
+    for graph in graphs(result.graph):
+        _raise_types(graph)
+    _lift_constants(result.graph)
+    return result
+
+
+def _raise_types(graph: GraphProto) -> None:
+    for info in (*graph.input, *graph.output, *graph.value_info):
+        if info.type.tensor_type.elem_type in FLOATS:
+            info.type.tensor_type.elem_type = TensorProto.FLOAT
+    for tensor in graph.initializer:
+        _raise_tensor(tensor)
+    for node in graph.node:
+        for a in node.attribute:
+            if a.type == onnx.AttributeProto.TENSOR:
+                _raise_tensor(a.t)
+            if a.name in ("to", "dtype", "output_dtype", "softmax_precision") and a.i in FLOATS:
+                a.i = TensorProto.FLOAT
+
+
+def _raise_tensor(tensor: TensorProto) -> None:
+    if tensor.data_type in FLOATS - {TensorProto.FLOAT}:
+        values = numpy_helper.to_array(tensor).astype(np.float32)
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+
+
+def _lift_constants(graph: GraphProto) -> None:
+    kept = []
+    for node in graph.node:
+        value = attribute(node, "value", None) if node.op_type == "Constant" else None
+        if isinstance(value, TensorProto):
+            lifted = graph.initializer.add()
+            lifted.CopyFrom(value)
+            lifted.name = node.output[0]
+        else:
+            kept.append(node)
+    replace_nodes(graph, kept)
+
+
+Nodes = tuple[list[NodeProto], list[TensorProto]]
+"""Nodes to insert and the constants that they read."""
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """One way to round: in numpy for weights, as nodes for what is computed."""
+
+    weights: Callable[[Array, int | None], Array]
+    """Of an initializer and its axis of output channels."""
+    nodes: Callable[[str, str], Nodes]
+    """From a tensor's name to another's."""
+    opset: int
+    """The first one in which the nodes exist."""
+
+
+@dataclass
+class Sheet:
+    """One copy of a model being written on."""
+
+    model: ModelProto
+    floats: set[str]
+    constants: dict[str, TensorProto] = field(init=False)
+    inserted: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.constants = {i.name: i for i in self.model.graph.initializer}
+
+    def round_weights(self, rounding: Rounding) -> None:
+        """Every float initializer."""
+        for tensor in self.constants.values():
+            if tensor.data_type == TensorProto.FLOAT:
+                values = rounding.weights(numpy_helper.to_array(tensor), None)
+                tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+
+    def round_every_node(self, rounding: Rounding) -> None:
+        """Every float input of the graph and every float output of a node."""
+        nodes: list[NodeProto] = []
+        renamed: dict[str, str] = {}
+        for info in self.model.graph.input:
+            if info.name in self.floats and info.name not in self.constants:
+                renamed[info.name] = f"{info.name}__rounded"
+                nodes += self._insert(rounding, info.name, renamed[info.name])
+        for node in self.model.graph.node:
+            for i, name in enumerate(node.input):
+                node.input[i] = renamed.get(name, name)
+            nodes.append(node)
+            if node.op_type in MOVES:
+                continue
+            for i, name in enumerate(node.output):
+                if name in self.floats:
+                    node.output[i] = f"{name}__exact"
+                    nodes += self._insert(rounding, node.output[i], name)
+        replace_nodes(self.model.graph, nodes)
+
+    def round_products(self, rounding: Rounding, *, channels: bool, computed: bool) -> None:
+        """What the operators of PRODUCTS read: weights and, where asked, what is computed."""
+        nodes: list[NodeProto] = []
+        for node in self.model.graph.node:
+            own = node.domain in ("", "ai.onnx")
+            for place in PRODUCTS.get(node.op_type, ())[: len(node.input)] if own else ():
+                name = node.input[place]
+                tensor = self.constants.get(name)
+                if tensor is not None and tensor.data_type == TensorProto.FLOAT:
+                    axis = channel_axis(node, place, len(tensor.dims)) if channels else None
+                    node.input[place] = self._weight(rounding, tensor, axis)
+                elif computed and name in self.floats:
+                    node.input[place] = f"{name}__rounded"
+                    if node.input[place] not in self.inserted:
+                        nodes += self._insert(rounding, name, node.input[place])
+            nodes.append(node)
+        replace_nodes(self.model.graph, nodes)
+        self._drop_unread()
+
+    def _drop_unread(self) -> None:
+        read = uses(self.model.graph)
+        unread = [i for i in self.model.graph.initializer if not read[i.name]]
+        fed = {i.name for i in self.model.graph.input}
+        for tensor in unread:
+            if tensor.name not in fed:
+                self.model.graph.initializer.remove(tensor)
+
+    def _weight(self, rounding: Rounding, tensor: TensorProto, axis: int | None) -> str:
+        name = f"{tensor.name}__rounded_{'all' if axis is None else axis}"
+        if name not in self.inserted:
+            values = rounding.weights(numpy_helper.to_array(tensor), axis)
+            self.model.graph.initializer.append(numpy_helper.from_array(values, name))
+            self.inserted.add(name)
+        return name
+
+    def _insert(self, rounding: Rounding, source: str, result: str) -> list[NodeProto]:
+        nodes, constants = rounding.nodes(source, result)
+        fresh = [c for c in constants if c.name not in self.inserted]
+        self.model.graph.initializer.extend(fresh)
+        self.inserted |= {c.name for c in fresh} | {result}
+        return nodes
+
+
+def channel_axis(node: NodeProto, place: int, rank: int) -> int:
+    """The axis of a weight along which each output channel has its own scale."""
+    if node.op_type == "Gemm":
+        return 0 if attribute(node, "transB", 0) else 1
+    if node.op_type == "MatMul":
+        return rank - 1 if place == 1 else max(rank - 2, 0)
+    return 0 if node.op_type == "Conv" else min(1, rank - 1)
+
+
+def cast_nodes(to: int) -> Callable[[str, str], Nodes]:
+    """Cast and Cast back."""
+
+    def build(source: str, result: str) -> Nodes:
+        low = f"{result}__low"
+        return [
+            helper.make_node("Cast", [source], [low], to=to),
+            helper.make_node("Cast", [low], [result], to=TensorProto.FLOAT),
+        ], []
+
+    return build
+
+
+def mantissa_nodes(bits: int) -> Callable[[str, str], Nodes]:
+    """Rounding to so many bits without a Cast (Veltkamp, 1968; Dekker, 1971).
+
+    c = x·(2^(24-bits) + 1), result = c - (c - x). Below 2^100 equal to `formats.rounded`, bit for
+    bit.
+    """
+
+    def build(source: str, result: str) -> Nodes:
+        factor = f"toolkit__split_{bits}"
+        c, rest = f"{result}__c", f"{result}__rest"
+        return [
+            helper.make_node("Mul", [source, factor], [c]),
+            helper.make_node("Sub", [c, source], [rest]),
+            helper.make_node("Sub", [c, rest], [result]),
+        ], [_scalar(factor, 2.0 ** (24 - bits) + 1)]
+
+    return build
+
+
+def truncation_nodes(bits: int) -> Callable[[str, str], Nodes]:
+    """Cutting to so many bits: where rounding grew the value, a slightly smaller one is rounded."""
+    split = mantissa_nodes(bits)
+
+    def build(source: str, result: str) -> Nodes:
+        shrink = f"toolkit__shrink_{bits}"
+        near, less, down = f"{result}__near", f"{result}__less", f"{result}__down"
+        size, near_size, grew = f"{result}__size", f"{result}__near_size", f"{result}__grew"
+        first, constants = split(source, near)
+        second, _ = split(less, down)
+        return [
+            *first,
+            helper.make_node("Mul", [near, shrink], [less]),
+            *second,
+            helper.make_node("Abs", [source], [size]),
+            helper.make_node("Abs", [near], [near_size]),
+            helper.make_node("Greater", [near_size, size], [grew]),
+            helper.make_node("Where", [grew, down, near], [result]),
+            # 1.2 units of the kept bits' last place: over half a one, under one and a half.
+        ], [*constants, _scalar(shrink, 1 - 1.2 * 2.0**-bits)]
+
+    return build
+
+
+def int8_nodes(source: str, result: str) -> Nodes:
+    """DynamicQuantizeLinear and back.
+
+    Back by Cast, Sub and Mul: the reference evaluator has no DequantizeLinear below opset 19.
+    """
+    q, scale, zero = f"{result}__q", f"{result}__scale", f"{result}__zero"
+    wide, offset, level = f"{result}__wide", f"{result}__offset", f"{result}__level"
+    return [
+        helper.make_node("DynamicQuantizeLinear", [source], [q, scale, zero]),
+        helper.make_node("Cast", [q], [wide], to=TensorProto.FLOAT),
+        helper.make_node("Cast", [zero], [offset], to=TensorProto.FLOAT),
+        helper.make_node("Sub", [wide, offset], [level]),
+        helper.make_node("Mul", [level, scale], [result]),
+    ], []
+
+
+def _scalar(name: str, value: float) -> TensorProto:
+    return numpy_helper.from_array(np.array(value, np.float32), name)
+
+
+FLOAT16 = Rounding(lambda a, _: formats.through_float16(a), cast_nodes(TensorProto.FLOAT16), 6)
+TF32 = Rounding(lambda a, _: formats.rounded(a, 11), mantissa_nodes(11), 7)
+TF32_CUT = Rounding(lambda a, _: formats.truncated(a, 11), truncation_nodes(11), 9)
+INT8 = Rounding(formats.through_int8, int8_nodes, 11)
+BFLOAT16 = Rounding(lambda a, _: formats.rounded(a, 8), cast_nodes(TensorProto.BFLOAT16), 13)
+BFLOAT16_EARLY = Rounding(BFLOAT16.weights, mantissa_nodes(8), 7)
+"""Without the Cast, which has no bfloat16 before opset 13."""

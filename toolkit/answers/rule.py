@@ -1,0 +1,271 @@
+"""The rule that names the precision of one float output, all feeds pooled.
+
+1  Count, type and shape are the file's; NaN and Inf only where the oracle has them. Else: wrong.
+2  The oracle is float64; every class is simulated in several forms (simulate.py).
+3  A class may be named whose band holds the RMS error: from 0.4 times its least simulation to 2.5
+   times its largest; float32: up to 10 times. Beyond every band: wrong. In none: between.
+4  The largest scaled error over the median one is above 30 times that of the simulations: wrong in
+   a few elements.
+5  float32 may be named together with others: these feeds cannot tell.
+6  A mark decides (marks.py).
+7  Under 50 elements in which bfloat16 would show: less than float32, without a name.
+8  The direction of the error decides (direction.py); else all that may be named are.
+
+Where the constants are from: 322 trials on twelve networks (perceptrons, residual and depthwise
+convolutions, encoders, LSTM, regression, cancellation, softmax), some 20 seeds each, run by six
+runtimes. Right float32 stayed within 4.3 times a plain float32 evaluation; the nearest lower format
+began at 404 times. RMS, not the median, which hides local faults, and never relative errors of
+single elements, which refuse a right sigmoid at -14. tf32 and float16 share significand and
+rounded weights: errors cannot tell them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+
+from toolkit.answers import direction, marks
+from toolkit.answers.direction import Floats
+from toolkit.answers.formats import ORDER, Precision
+from toolkit.tensors import Array
+
+FLOAT32_BORDER = 10.0
+BAND = (0.4, 2.5)
+FEW_VALUES_BAND = 5.0
+"""The upper end of int8's band where the mark shows int8: static scales clip."""
+LOCAL = 30.0
+VISIBLE = 50
+ENOUGH = 1000
+"""Elements below which the evidence says that there are few."""
+
+Finding: TypeAlias = "Named | Fault"
+
+
+@dataclass(frozen=True)
+class Named:
+    """The classes that an output may have been computed in, finest first, and why."""
+
+    names: tuple[Precision, ...]
+    evidence: str
+    proven: bool = True
+    """False: it is as large as this class's error, and nothing else speaks for the class."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """No class can be named."""
+
+    name: str
+    """'between', 'less than float32' or 'wrong'."""
+    evidence: str
+    few: Array = field(default_factory=lambda: np.empty(0, np.intp))
+    """Flat indices of the elements at fault, where they are few; worst first."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """One simulation of one output."""
+
+    precision: Precision
+    directed: bool
+    """Its direction counts. Truncated tf32's does not: every fault that shrinks outputs has it."""
+    error: Floats
+    """Signed, (rows, columns)."""
+    rms: float
+
+
+class Scale:
+    """The oracle of one output and the errors of its simulations: what answers are held against."""
+
+    def __init__(self, oracle: Floats, simulated: Sequence[tuple[Precision, bool, Array]]) -> None:
+        """`oracle` is (rows, columns) and finite; a simulation that is not is dropped."""
+        self.oracle = oracle
+        self.ulps = ulp(oracle)
+        self.typical = float(ulp(np.sqrt(np.mean(oracle**2))))
+        """One ulp of the output's typical size: errors below half of it never refuse."""
+        self.forms = [
+            Form(precision, directed, error, self.rms(error))
+            for precision, directed, values in simulated
+            if np.isfinite(values).all()
+            for error in [values.astype(np.float64) - oracle]
+        ]
+
+    def rms(self, error: Floats) -> float:
+        """With the float32 rounding of the output itself as a floor."""
+        return float(np.sqrt(np.mean(error**2 + self.ulps**2 / 12)))
+
+    @cached_property
+    def classes(self) -> Mapping[Precision, list[Form]]:
+        """The classes that could be simulated, finest first."""
+        found = {c: [f for f in self.forms if f.precision == c] for c in ORDER}
+        return {c: forms for c, forms in found.items() if forms}
+
+    @cached_property
+    def noise(self) -> float:
+        """RMS error of a plain float32 evaluation."""
+        return max(form.rms for form in self.classes["float32"])
+
+    @cached_property
+    def sensitive(self) -> Floats:
+        lower = (np.abs(f.error) for f in self.forms if f.precision != "float32")
+        return direction.sensitivity(lower, self.ulps)
+
+    @cached_property
+    def _spreads(self) -> Mapping[Precision, float]:
+        # A maximum over the median is at least 1; the floor on errors may say 0.
+        return {
+            c: max(1.0, *(self.spread(f.error) for f in forms)) for c, forms in self.classes.items()
+        }
+
+    @cached_property
+    def _units(self) -> Mapping[Precision, list[Floats]]:
+        return {
+            c: [direction.unit(f.error, self.sensitive) for f in forms if f.directed]
+            for c, forms in self.classes.items()
+        }
+
+    def spread(self, error: Floats) -> float:
+        """The largest scaled error over the median one; errors under half an ulp do not count."""
+        scaled = self._scaled(error)
+        return float(np.max(scaled, where=self._counts(error), initial=0.0) / np.median(scaled))
+
+    def _scaled(self, error: Floats) -> Floats:
+        return np.asarray((np.abs(error) + self.ulps / 2) / self.sensitive, np.float64)
+
+    def _counts(self, error: Floats) -> Array:
+        return np.asarray(np.abs(error) > self.typical / 2)
+
+    def band(self, precision: Precision, *, few_values: bool = False) -> tuple[float, float]:
+        """RMS errors that a class may have (step 3)."""
+        sizes = [form.rms for form in self.classes[precision]]
+        if precision == "float32":
+            return 0.0, FLOAT32_BORDER * max(sizes)
+        widest = FEW_VALUES_BAND if few_values and precision == "int8" else BAND[1]
+        return BAND[0] * min(sizes), widest * max(sizes)
+
+    def coarser(self, size: float) -> Precision | None:
+        """The finest lower class whose simulations err at least as much; None: there is none."""
+        lower = (c for c in self.classes if c != "float32" and size <= self.band(c)[1])
+        return next(lower, None)
+
+    def judge(self, answers: Floats) -> Finding:
+        """Steps 3 to 8 for finite answers of the oracle's shape."""
+        error = answers - self.oracle
+        size = self.rms(error)
+        mark = marks.mark(answers, self.oracle)
+        bands = {c: self.band(c, few_values=mark == "int8") for c in self.classes}
+        names = [c for c, (low, high) in bands.items() if low <= size <= high]
+        local = self.few_at_fault(error, names or [self._nearest(size)])
+        if local.size and mark != "int8":
+            return self._wrong_in_few(local)  # 4
+        if size > max(high for _, high in bands.values()):
+            return Fault("wrong", f"{self._times(size)}, beyond every format")  # 3
+        if not names:
+            return Fault("between", self._neighbours(size, bands))  # 3
+        if "float32" in names:
+            return self._float32(size, names)  # 5
+        if mark in names:
+            return Named((mark,), _mark_words(mark))  # 6
+        if self._visible() < VISIBLE:
+            words = f"{self._times(size)}, but few elements would show a lower format"
+            return Fault("less than float32", words)  # 7
+        return self._directed(error, names)  # 8
+
+    def _nearest(self, size: float) -> Precision:
+        return min(
+            self.classes,
+            key=lambda c: min(abs(np.log(size / form.rms)) for form in self.classes[c]),
+        )
+
+    def few_at_fault(self, error: Floats, near: Sequence[Precision]) -> Array:
+        scaled = self._scaled(error).ravel()
+        limit = LOCAL * max(self._spreads[c] for c in near) * np.median(scaled)
+        found = np.flatnonzero((scaled > limit) & self._counts(error).ravel())
+        return found[np.argsort(-scaled[found])]
+
+    def _wrong_in_few(self, found: Array) -> Fault:
+        what = "1 element is" if found.size == 1 else f"{found.size:,} elements are"
+        words = f"{what} far worse than the others, of {self.oracle.size:,}"
+        return Fault("wrong", words, found)
+
+    def _times(self, size: float) -> str:
+        return f"RMS error {times(size / self.noise)} times that of plain float32"
+
+    def _neighbours(self, size: float, bands: Mapping[Precision, tuple[float, float]]) -> str:
+        below = [c for c, (_, high) in bands.items() if high < size]
+        above = [c for c, (low, _) in bands.items() if low > size]
+        parts = [self._times(size)]
+        if below:
+            finer = max(below, key=lambda c: bands[c][1])
+            parts.append(f"{finer} ends at {times(bands[finer][1] / self.noise)}")
+        if above:
+            coarser = min(above, key=lambda c: bands[c][0])
+            parts.append(f"{coarser} begins at {times(bands[coarser][0] / self.noise)}")
+        return ", ".join(parts) + ": a fast kernel and a small fault look alike"
+
+    def _float32(self, size: float, names: Sequence[Precision]) -> Named:
+        if len(names) == 1:
+            words = f"{self._times(size)}; up to {FLOAT32_BORDER:g} is float32"
+            return Named(("float32",), words)
+        others = joined(names[1:])
+        return Named(tuple(names), f"float32 and {others} would both be as near on these feeds")
+
+    def _visible(self) -> float:
+        """In how many elements the coarsest usual format would show."""
+        preferred: tuple[Precision, ...] = ("bfloat16", "int8", "float16", "tf32")
+        shown = next((self.classes[c] for c in preferred if c in self.classes), [])
+        counts = [np.count_nonzero(np.abs(f.error) > self.typical) for f in shown]
+        return float(np.mean(counts)) if counts else 0.0
+
+    def _directed(self, error: Floats, names: Sequence[Precision]) -> Named:
+        mine = direction.unit(error, self.sensitive)
+        found = {
+            c: max((direction.cosine(mine, u) for u in self._units[c]), default=0.0) for c in names
+        }
+        best = max(found.values())
+        if best < direction.PROOF:
+            chosen = self._same_bits(names)
+            words = joined(chosen)
+            doubt = f"as large as {words}'s error, nothing else shows {words}"
+            return Named(chosen, f"{doubt}: a small fault looks the same", proven=False)
+        near = [c for c in names if found[c] > best - direction.TIE]
+        return Named(self._same_bits(near), f"by the direction of the error, {best:.2f}")
+
+    def _same_bits(self, names: Sequence[Precision]) -> tuple[Precision, ...]:
+        """tf32 and float16 cannot be told apart by errors: where one is, both are."""
+        pair = {"tf32", "float16"}
+        more = pair if pair & set(names) else set()
+        return tuple(c for c in self.classes if c in more or c in names)
+
+
+def ulp(values: Array | float) -> Floats:
+    """The distance from each value to the next float32, in float64."""
+    with np.errstate(over="ignore"):
+        near = np.abs(np.asarray(values)).astype(np.float32)
+    return np.asarray(np.spacing(near), np.float64)
+
+
+def times(factor: float) -> str:
+    """A factor as a sentence shows it.
+
+    >>> times(1.234), times(43.21), times(12345.6)
+    ('1.2', '43', '12,346')
+    """
+    return f"{factor:.1f}" if factor < 10 else f"{factor:,.0f}"
+
+
+def joined(names: Sequence[str]) -> str:
+    """
+    >>> joined(["tf32", "float16", "bfloat16"]), joined(["int8"])
+    ('tf32, float16 or bfloat16', 'int8')
+    """
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _mark_words(mark: Precision) -> str:
+    return "at most 256 different values" if mark == "int8" else f"all values lie on {mark}'s grid"
