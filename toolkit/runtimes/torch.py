@@ -11,6 +11,7 @@ import numpy as np
 
 from toolkit.errors import TargetError
 from toolkit.runtimes.base import Call, Option, Placement, Program
+from toolkit.sources import calls
 from toolkit.tensors import Array, Feed
 
 
@@ -80,8 +81,11 @@ class TorchSession:
         self._types: dict[str, str] = {}
 
     def bind(self, feed: Feed) -> Call:
-        inputs = [self._tensor(feed[spec.name], spec.type) for spec in self._program.inputs]
-        run = partial(self._module, *inputs)
+        tensors = {
+            spec.name: self._tensor(feed[spec.name], spec.type) for spec in self._program.inputs
+        }
+        given = calls.arguments(self._module, tensors)
+        run = partial(self._module, *given.args, **given.kwargs)
         if self._provider == "cuda":
             run = partial(_run_and_wait, run)
         return Call(run, self._named)
@@ -112,10 +116,7 @@ class TorchSession:
         return tensor.to(self._provider)
 
     def _named(self, result: Any) -> dict[str, Array]:
-        import torch
-        from torch.utils import _pytree as pytree
-
-        leaves = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+        leaves = list(calls.outputs(result).values())
         names = [spec.name for spec in self._program.outputs]
         if len(leaves) != len(names):
             raise TargetError(f"the module gives {len(leaves)} outputs, the file {len(names)}")

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from toolkit import tensors
-from toolkit.errors import TargetError
+from toolkit.errors import ToolkitError
 from toolkit.runtimes import base, listing
 from toolkit.sources.source import Source
 from toolkit.tensors import TensorSpec
@@ -85,7 +85,7 @@ class Worker:
         """The reply to one request; an error of the library is a reply too."""
         try:
             return self._verbs[request["verb"]](request)
-        except TargetError as error:
+        except ToolkitError as error:
             return {"error": error.what, "cures": list(error.cures)}
         except (SystemExit, KeyboardInterrupt):
             raise
