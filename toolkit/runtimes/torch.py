@@ -65,8 +65,6 @@ class Torch:
         module = source.build(program.source).eval().to(provider)
         if options["compute"] != "float32":
             module = module.to(getattr(torch, options["compute"]))
-        # For good, in this process: a context manager would stand inside every timed call.
-        torch.inference_mode().__enter__()
         return TorchSession(module, provider, program, options["compute"])
 
 
@@ -74,11 +72,17 @@ class TorchSession:
     """One module on one device."""
 
     def __init__(self, module: Any, provider: str, program: Program, compute: str) -> None:
+        import torch
+
         self._module = module
         self._provider = provider
         self._program = program
         self._compute = compute
         self._types: dict[str, str] = {}
+        # As long as the session: a context manager would stand inside every timed call. The mode
+        # ends with the object.
+        self._mode = torch.inference_mode()
+        self._mode.__enter__()
 
     def bind(self, feed: Feed) -> Call:
         tensors = {
