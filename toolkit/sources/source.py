@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -15,4 +21,66 @@ class Source:
     weights: Path | None = None
     """.safetensors, .pt (weights_only) or .npz; None: as the factory made it."""
     folder: Path | None = None
-    """Stands last on sys.path while the factory is imported."""
+    """Stands last on sys.path while the factory is imported, so that it shadows nothing, and
+    stays there, since a forward may import too."""
+
+    @property
+    def name(self) -> str:
+        """Without any folder: 'net.py:build'. What a file or a record may say of its source."""
+        head, _, attribute = self.factory.rpartition(":")
+        return f"{Path(head).name}:{attribute}"
+
+    @property
+    def attribute(self) -> str:
+        """What is looked up in the module: 'build'."""
+        return self.factory.rpartition(":")[2]
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the factory stands in; None for a module's dotted name."""
+        head = self.factory.rpartition(":")[0]
+        return Path(head) if _is_path(head) else None
+
+
+def parse(text: str, *, weights: Path | None = None, folder: Path | None = None) -> Source:
+    """The source that a text names; relative paths start in `folder` (default: the current one).
+
+    All paths of the result are absolute: a worker may have another current folder. Raises
+    InputError where the text names no factory, or a file that is not there.
+    """
+    folder = (folder or Path.cwd()).resolve()
+    head, _, attribute = text.rpartition(":")
+    if not head or not attribute.isidentifier():
+        example = text if _is_path(text) else f"{text.rstrip(':') or 'net.py'}"
+        raise InputError(
+            f"{text!r} names no factory; a source is FILE.py:NAME or MODULE:NAME",
+            f"for example: toolkit export {example}:build",
+        )
+    if weights is not None:
+        weights = folder / weights
+        if not weights.is_file():
+            raise InputError(f"no such file: {weights}")
+    if not _is_path(head):
+        return Source(text, weights, folder)
+    file = folder / head
+    if not file.is_file():
+        raise InputError(f"no such file: {head}")
+    return Source(f"{file.resolve()}:{attribute}", weights, file.resolve().parent)
+
+
+def build(source: Source) -> nn.Module:
+    """The module with its weights, in eval mode. Runs the user's own code.
+
+    Raises InputError where the source cannot be imported, raises, is no module, or where the
+    weights are not its own.
+    """
+    from toolkit.sources import factory, weights
+
+    module = factory.make(source)
+    if source.weights is not None:
+        weights.put(source.weights, module)
+    return module.eval()
+
+
+def _is_path(head: str) -> bool:
+    return head.endswith(".py") or "/" in head

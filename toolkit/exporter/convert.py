@@ -1,0 +1,190 @@
+"""PyTorch → ONNX: one call of torch.onnx.export, its result made the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit.errors import ExportError
+from toolkit.exporter import refusal
+from toolkit.exporter.quiet import Chatter, quiet
+from toolkit.exporter.tracing import Traced
+from toolkit.sources import calls
+from toolkit.sources.inputs import Stated, dimensions
+from toolkit.units import Bytes
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from torch import nn
+
+INLINE: Bytes = 2_000_000_000
+"""Weights above this stand in a file of their own: protobuf ends at 2 GiB, the graph included."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A graph in memory and what torch found out about its dimensions."""
+
+    model: ir.Model
+    opset: int
+    program: Any
+    """torch.export.ExportedProgram."""
+
+
+def convert(
+    module: nn.Module,
+    inputs: Sequence[Stated],
+    traced: Traced,
+    *,
+    opset: int | None,
+    chatter: Chatter,
+) -> Converted:
+    """Exports with the names and the dynamic dimensions that were stated.
+
+    Raises ExportError where torch refuses, and where the opset was not reached: torch keeps
+    another one then, without a word.
+    """
+    made = _export(module, inputs, traced, opset, chatter)
+    if opset is None or made.opset == opset:
+        return made
+    reached = _nearest(opset, made.opset, lambda n: _export(module, inputs, traced, n, chatter))
+    raise ExportError(
+        f"torch does not reach opset {opset} with this model; the nearest that it reaches is"
+        f" {reached}",
+        f"toolkit export … --opset {reached}",
+    )
+
+
+def portable(model: ir.Model, metadata: Mapping[str, str], *, keep_traces: bool) -> None:
+    """Makes the file the same on every machine, and puts the given metadata into it.
+
+    torch writes the absolute path and the text of the user's lines into every node, and its own
+    build ('+cpu') into the version of the producer.
+    """
+    if not keep_traces:
+        for thing in _with_metadata(model):
+            thing.metadata_props.clear()
+            thing.doc_string = None
+        model.doc_string = None
+    model.producer_version = public(model.producer_version or "")
+    model.metadata_props.clear()
+    model.metadata_props.update(sorted(metadata.items()))
+
+
+def write(model: ir.Model, path: Path, *, inline: Bytes = INLINE) -> list[Path]:
+    """Writes the model, with its weights inside unless they are too large, and says which files.
+
+    The weights' file has the model's name and '.data': both stand under their final names, since
+    the one names the other.
+    """
+    import onnx_ir as ir
+
+    weights = sum(
+        value.const_value.nbytes
+        for graph in model.graphs()
+        for value in graph.initializers.values()
+        if value.const_value is not None
+    )
+    if weights <= inline:
+        ir.save(model, path)
+        return [path]
+    data = path.with_name(f"{path.name}.data")
+    ir.save(model, path, external_data=data.name)
+    return [data, path]
+
+
+def public(version: str) -> str:
+    """A version without the name of its build: '2.13.0+cpu' is '2.13.0'."""
+    return version.partition("+")[0]
+
+
+def shapes(
+    module: nn.Module, inputs: Sequence[Stated], traced: Traced
+) -> tuple[calls.Arguments, dict[str, dict[int, Any]]]:
+    """The arguments to trace with, and each one's dynamic dimensions as torch.export wants them."""
+    from torch.export import Dim
+
+    dims = {
+        name: Dim(name, min=dim.least, max=dim.most) if dim.most else Dim(name, min=dim.least)
+        for name, dim in dimensions(inputs).items()
+    }
+    by_name = {
+        stated.name: {
+            axis: dims[dim.name] for axis, dim in enumerate(stated.dims) if not isinstance(dim, int)
+        }
+        for stated in inputs
+    }
+    return calls.arguments(module, traced.tensors), by_name
+
+
+def dynamic_shapes(arguments: calls.Arguments, by_name: dict[str, dict[int, Any]]) -> Any:
+    """The same as the tuple or the dictionary that torch.export matches with the arguments."""
+    return tuple(by_name[name] for name in arguments.order)
+
+
+def _export(
+    module: nn.Module,
+    inputs: Sequence[Stated],
+    traced: Traced,
+    opset: int | None,
+    chatter: Chatter,
+) -> Converted:
+    import torch
+    import torch.onnx
+
+    arguments, by_name = shapes(module, inputs, traced)
+    try:
+        with quiet(chatter):
+            program = torch.onnx.export(
+                module,
+                arguments.args,
+                kwargs=arguments.kwargs,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+                opset_version=opset,
+                input_names=list(arguments.order),
+                output_names=_distinct(traced.outputs, arguments.order),
+                dynamic_shapes=dynamic_shapes(arguments, by_name)
+                if any(by_name.values())
+                else None,
+            )
+    except Exception as error:  # torch's exporter, which raises all kinds.
+        raise refusal.told(error) from error
+    if program is None:
+        raise ExportError("torch.onnx.export gave no model")
+    model: ir.Model = program.model
+    return Converted(model, model.opset_imports[""], program.exported_program)
+
+
+def _distinct(outputs: Sequence[str], inputs: Sequence[str]) -> list[str]:
+    """A file's inputs and outputs share one space of names."""
+    return [f"{name}_out" if name in inputs else name for name in outputs]
+
+
+def _nearest(asked: int, kept: int, export: Callable[[int], Converted]) -> int:
+    """The opset nearest to the one asked for that torch reaches, found by trying."""
+    import onnx
+
+    latest = onnx.defs.onnx_opset_version()
+    others = [n for n in range(1, latest + 1) if n != asked and abs(n - asked) < abs(kept - asked)]
+    for number in sorted(others, key=lambda n: (abs(n - asked), -n)):
+        if export(number).opset == number:
+            return number
+    return kept
+
+
+def _with_metadata(model: ir.Model) -> Iterator[Any]:
+    """Everything in a model that torch hangs notes on."""
+    parts: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
+    for part in parts:
+        for graph in (part, *part.subgraphs()):
+            yield graph
+            yield from graph.inputs
+        for node in part.all_nodes():
+            yield node
+            yield from node.outputs
+    for graph in model.graphs():
+        yield from graph.initializers.values()

@@ -1,0 +1,71 @@
+"""Files land whole or not at all: written beside their final place, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from toolkit.errors import InputError
+
+REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would be larger than this process may write",
+    errno.EACCES: "it may not be written",
+    errno.EPERM: "it may not be written",
+    errno.EROFS: "its file system is read-only",
+    errno.ENOTDIR: "part of its path is a file",
+    errno.EISDIR: "it is a folder",
+    errno.ENAMETOOLONG: "its name is too long",
+}
+
+
+@contextlib.contextmanager
+def beside(final: Path) -> Iterator[Path]:
+    """A folder beside `final`, gone at the end whatever happens, ^C too.
+
+    What shall stay is renamed out of it by `land`. Folders that had to be made on the way to
+    `final` go as well if nothing came to stand in them. Raises InputError where `final` is a
+    folder, and for a write that fails in the block.
+    """
+    if final.is_dir():
+        raise InputError(f"{final} is a folder; a file's name is needed", f"-o {final}/NAME")
+    made = [folder for folder in (final.parent, *final.parent.parents) if not folder.exists()]
+    place: Path | None = None
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=f".{final.name[:100]}.", dir=final.parent))
+        yield place
+    except OSError as error:
+        raise unwritable(final, error) from error
+    finally:
+        if place is not None:
+            shutil.rmtree(place, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):  # It holds what landed, or was never made.
+                folder.rmdir()
+
+
+def land(file: Path, final: Path) -> None:
+    """Gives a file that was written beside its final name, durably."""
+    with open(file, "rb") as written:
+        os.fsync(written.fileno())
+    os.chmod(file, 0o666 & ~_umask())
+    os.replace(file, final)
+
+
+def unwritable(final: Path, error: OSError) -> InputError:
+    """Why nothing was written, in one line."""
+    reason = REASONS.get(error.errno or 0, error.strerror or str(error))
+    return InputError(f"{final} was not written: {reason}")
+
+
+def _umask() -> int:
+    current = os.umask(0o077)
+    os.umask(current)
+    return current

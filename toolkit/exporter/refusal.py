@@ -1,0 +1,86 @@
+"""What torch refuses, in one paragraph: which constraint, which of the user's lines, what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from toolkit.errors import ExportError
+from toolkit.sources import factory, lines
+from toolkit.sources.lines import Line
+
+_FILE = re.compile(r'File "(?P<file>[^"]+)", line (?P<number>\d+)')
+_OPERATOR = re.compile(r"OpOverload\(op='(?P<operator>[^']+)'")
+_VALUE = re.compile(r"data-dependent expression (?P<expression>.*?)(?: \(unhinted|\. |$)")
+_ADVICE = re.compile(
+    r"^\s*(?:\d+\.|-|\*)?\s*((?:consider|please|try|use|did you) .*)$", re.IGNORECASE
+)
+
+
+def told(error: BaseException) -> ExportError:
+    """The refusal in words. Raise it from `error`, which `--verbose` shows whole."""
+    causes = lines.chain(error)
+    what, change = _in_words(causes[0])
+    line = _line(causes)
+    return ExportError(
+        f"torch cannot export this module: {what}",
+        *([str(line)] if line else []),
+        *change,
+        "--verbose shows torch's whole trace",
+    )
+
+
+def _in_words(cause: BaseException) -> tuple[str, list[str]]:
+    """The constraint and what to change, by the kind of torch's error, not by its case."""
+    kind, text = type(cause).__name__, str(cause)
+    if kind == "GuardOnDataDependentSymNode":
+        found = _VALUE.search(text)
+        value = f" ({found['expression']})" if found else ""
+        return (
+            f"a choice in Python depends on values in a tensor{value}, and torch traces without"
+            " values",
+            [
+                "torch.where or torch.cond choose inside the graph;"
+                " torch._check(…) states what is always so"
+            ],
+        )
+    if operator := _OPERATOR.search(text):
+        return (
+            f"the operator {operator['operator']} has no ONNX form",
+            ["Compute it with other operators, or outside of the module"],
+        )
+    return factory.said(cause), _advice(text)
+
+
+def _advice(text: str) -> list[str]:
+    """What torch itself advises, one sentence."""
+    found = (_ADVICE.match(line) for line in text.splitlines()[1:])
+    return [match[1].strip() for match in found if match][:1]
+
+
+def _line(causes: list[BaseException]) -> Line | None:
+    """The user's line: on the way of the error, else of the graph's node it speaks of."""
+    for cause in causes:
+        if line := lines.of(cause):
+            return line
+        if nodes := list(_of_nodes(cause)):
+            return nodes[-1]
+    return None
+
+
+def _of_nodes(cause: BaseException) -> Iterator[Line]:
+    """The user's lines behind the nodes that torch had in hand when it raised."""
+    from torch.fx import Node
+
+    trace = cause.__traceback__
+    while trace is not None:
+        for value in trace.tb_frame.f_locals.values():
+            if isinstance(value, Node) and value.stack_trace:
+                yield from _users(value.stack_trace)
+        trace = trace.tb_next
+
+
+def _users(stack: str) -> Iterator[Line]:
+    for found in _FILE.finditer(stack):
+        if lines.theirs(found["file"]):
+            yield lines.at(found["file"], int(found["number"]))

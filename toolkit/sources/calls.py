@@ -1,0 +1,106 @@
+"""How a module is called with named tensors, and how its results are named.
+
+One rule for all who call a module: the export, the oracle and the torch runtime.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from toolkit.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """What forward is called with."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    order: tuple[str, ...]
+    """The inputs' names in the order in which they are handed over: args, then kwargs."""
+
+
+def arguments(module: nn.Module, given: Mapping[str, Any]) -> Arguments:
+    """Sorts named inputs into forward's arguments.
+
+    A parameter of forward takes the input of its name; `*args` takes the inputs of other names in
+    their order, `**kwargs` by their names. Raises InputError for a name that forward does not
+    have, and for one that it needs.
+    """
+    parameters = inspect.signature(module.forward).parameters.values()
+    kinds = {parameter.kind for parameter in parameters}
+    own = {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    others = [name for name in given if name not in own]
+    if others and not kinds & {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}:
+        raise InputError(unknown(f"input of {type(module).__name__}.forward", others[0], own))
+    needed = [name for name, p in own.items() if p.default is p.empty and name not in given]
+    if needed:
+        raise InputError(
+            f"{type(module).__name__}.forward needs {', '.join(needed)} too",
+            *(f"--input '{name}:float32[batch,64]'   states its type and shape" for name in needed),
+        )
+    positional: list[str] = []
+    named: list[str] = []
+    gap = False
+    for name, parameter in own.items():
+        gap = gap or name not in given or parameter.kind is parameter.KEYWORD_ONLY
+        if name in given:
+            (named if gap else positional).append(name)
+    (positional if inspect.Parameter.VAR_POSITIONAL in kinds else named).extend(others)
+    return Arguments(
+        tuple(given[name] for name in positional),
+        {name: given[name] for name in named},
+        (*positional, *named),
+    )
+
+
+def outputs(result: object) -> dict[str, torch.Tensor]:
+    """A result's tensors by name, in the order in which PyTorch flattens it.
+
+    One tensor is 'output'; in a tuple or list 'output_0', 'output_1' …; in a dictionary, a named
+    tuple or a dataclass they have their keys, joined by '_' where one lies in another. None is
+    left out. Raises InputError for a result that is no tensor.
+    """
+    import torch
+
+    found: dict[str, torch.Tensor] = {}
+    for path, value in _leaves(result, ()):
+        head = () if path and isinstance(path[0], str) else ("output",)
+        name = "_".join(map(str, (*head, *path)))
+        if not isinstance(value, torch.Tensor):
+            kind = type(value).__name__
+            raise InputError(f"the module returns a {kind} as {name!r}; a file gives tensors only")
+        while name in found:
+            name += "_"
+        found[name] = value
+    if not found:
+        raise InputError("the module returns no tensor")
+    return found
+
+
+def _leaves(
+    value: object, path: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], object]]:
+    if value is None:
+        return
+    parts: list[tuple[str | int, object]]
+    if isinstance(value, Mapping):
+        parts = [(str(key), part) for key, part in value.items()]
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        parts = list(zip(value._fields, value, strict=True))
+    elif isinstance(value, tuple | list):
+        parts = list(enumerate(value))
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
+    else:
+        yield path, value
+        return
+    for key, part in parts:
+        yield from _leaves(part, (*path, key))

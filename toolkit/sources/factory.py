@@ -1,0 +1,163 @@
+"""From 'net.py:build' to a module: importing, finding the name, calling it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from toolkit.errors import InputError, unknown
+from toolkit.sources import lines
+from toolkit.sources.source import Source
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def make(source: Source) -> nn.Module:
+    """The module that the source's factory, class or instance gives.
+
+    Raises InputError where it cannot be imported, needs arguments, raises, or is something else.
+    """
+    from torch import nn
+
+    found = named(source)
+    made = found if isinstance(found, nn.Module) else _called(source, found)
+    if not isinstance(made, nn.Module):
+        kind = f"{type(made).__module__}.{type(made).__qualname__}".removeprefix("builtins.")
+        raise InputError(f"{source.name} gives a {kind}, not a torch.nn.Module")
+    return made
+
+
+def named(source: Source) -> Any:
+    """What stands under the source's name. Raises InputError, with a suggestion, if nothing."""
+    module = imported(source)
+    try:
+        return getattr(module, source.attribute)
+    except AttributeError:
+        where = source.name.rpartition(":")[0]
+        what = unknown(f"factory in {where}", source.attribute, _factories(module))
+        raise InputError(what) from None
+
+
+def imported(source: Source) -> ModuleType:
+    """The Python module that the factory stands in. Raises InputError where the import fails."""
+    if source.folder is not None and str(source.folder) not in sys.path:
+        sys.path.append(str(source.folder))  # Last: a torch.py there shadows nothing.
+        importlib.invalidate_caches()
+    head = source.factory.rpartition(":")[0]
+    try:
+        return importlib.import_module(head) if source.file is None else _of_file(source.file)
+    except ModuleNotFoundError as error:
+        if source.file is None and error.name and f"{head}.".startswith(f"{error.name}."):
+            where = f"neither an installed package nor in {source.folder}"
+            raise InputError(f"no module is called {error.name!r}: {where}") from None
+        raise _broken(head, error) from error
+    except Exception as error:  # The user's code, which may raise anything.
+        raise _broken(head, error) from error
+
+
+def _broken(head: str, error: Exception) -> InputError:
+    line = lines.of(error)
+    what = f"{Path(head).name} cannot be imported: {said(error)}"
+    return InputError(what, *([str(line)] if line else []))
+
+
+def _of_file(file: Path) -> ModuleType:
+    """Imports a file under the name that its neighbours import it by, where that is not taken."""
+    root, name = _place(file)
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
+        importlib.invalidate_caches()
+    if _leads_to(name, file):
+        return importlib.import_module(name)
+    # Another module has the name (a user's torch.py): it gets one that nothing else has.
+    own = f"toolkit_source_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    if own in sys.modules:
+        return sys.modules[own]
+    spec = importlib.util.spec_from_file_location(own, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[own] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[own]
+        raise
+    return module
+
+
+def _place(file: Path) -> tuple[Path, str]:
+    """The folder that a file is imported from, and its dotted name there: packages count."""
+    folder, parts = file.parent, [file.stem]
+    while (folder / "__init__.py").is_file() and folder != folder.parent:
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    return folder, ".".join(parts)
+
+
+def _leads_to(name: str, file: Path) -> bool:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):  # Its package has another one's name, or is half imported.
+        return False
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == file
+
+
+def _called(source: Source, found: Any) -> Any:
+    if not callable(found):
+        kind = type(found).__qualname__
+        raise InputError(f"{source.name} is a {kind}, neither a module nor a factory of one")
+    if needed := _required(found):
+        raise InputError(
+            f"{source.name} needs arguments: {', '.join(needed)}",
+            "a function without arguments that returns the finished module can be exported",
+        )
+    try:
+        return found()
+    except Exception as error:  # The user's code, which may raise anything.
+        line = lines.of(error)
+        raise InputError(
+            f"{source.name} raised {said(error)}", *([str(line)] if line else [])
+        ) from error
+
+
+def _required(factory: Callable[..., Any]) -> list[str]:
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except ValueError:  # Some builtins have none.
+        return []
+    return [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+
+
+def _factories(module: ModuleType) -> list[str]:
+    """The names in a module that could be meant: made there, or modules."""
+    from torch import nn
+
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and (
+            isinstance(value, nn.Module)
+            or (callable(value) and getattr(value, "__module__", None) == module.__name__)
+        )
+    ]
+
+
+def said(error: BaseException) -> str:
+    """An error in one line: its kind and the first line of its text."""
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
