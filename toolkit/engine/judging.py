@@ -1,0 +1,187 @@
+"""One target's answers to the question: the whole rule, once, before anything is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast, get_args
+
+import onnx
+
+from toolkit.answers import card
+from toolkit.answers.card import CardRow
+from toolkit.answers.formats import Precision
+from toolkit.answers.verdict import Limits, Verdict
+from toolkit.engine.generation import Entrant, failure
+from toolkit.engine.question import Question
+from toolkit.engine.runner import program
+from toolkit.errors import TargetError
+from toolkit.records import schema
+from toolkit.records.schema import Caution, Library, Record, Warning
+from toolkit.runtimes.base import Placement, Program
+from toolkit.sources import relu
+from toolkit.tensors import Array, Feed
+from toolkit.workers.launch import Hello, Loaded, Patience, Worker
+
+SHAPES_ONLY = {
+    "Shape",
+    "Size",
+    "Gather",
+    "Concat",
+    "Unsqueeze",
+    "Squeeze",
+    "Slice",
+    "Cast",
+    "Range",
+    "Constant",
+    "ConstantOfShape",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Mod",
+    "Equal",
+    "Where",
+    "Expand",
+    "ReduceProd",
+}
+"""Operators with which shapes are computed. Nodes of these on the CPU, together with a Shape or
+Size node, are shape arithmetic: the row keeps its provider's name."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a target said of itself and answered."""
+
+    hello: Hello
+    loaded: Loaded
+    answers: Sequence[Mapping[str, Array]]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A target's record before it is timed."""
+
+    record: Record
+    copies: str = ""
+    """Which copies lie inside the timed call."""
+
+
+def judge(
+    entrant: Entrant, question: Question, rooms: Path, patience: Patience, limits: Limits
+) -> Judged:
+    """The record of a target without its times: library, placement, verdict, ReLU card; or error."""
+    try:
+        with Worker(entrant.job, rooms, patience=patience) as worker:
+            heard = _hear(worker, entrant.program, question)
+            verdict = question.yardstick.judge(heard.answers, _declared(heard.hello), limits)
+            verdict = _witnessed(worker, heard, verdict, question)
+            rows = _card(worker, heard.hello, rooms.parent)
+    except TargetError as error:
+        return Judged(Record(target=entrant.index, failure=failure(error)))
+    placement = _placement(heard.loaded.placement, entrant.job.provider)
+    record = Record(
+        target=entrant.index,
+        library=_library(entrant, heard.hello),
+        placement=placement,
+        verdict=verdict,
+        card=rows,
+        warnings=_warnings(entrant, placement),
+    )
+    return Judged(record, heard.loaded.copies)
+
+
+def _hear(worker: Worker, whole: Program, question: Question) -> Heard:
+    worker.post_hello()
+    hello = worker.hello()
+    worker.post_load(whole)
+    loaded = worker.load()
+    arrays = [feed.arrays for feed in question.feeds]
+    return Heard(hello, loaded, _answers(worker, arrays, question.types))
+
+
+def _answers(
+    worker: Worker, feeds: Sequence[Feed], types: Mapping[str, str]
+) -> list[dict[str, Array]]:
+    found = []
+    for number, feed in enumerate(feeds):
+        worker.bind(str(number), feed, types)
+        found.append(worker.answer(str(number))[0])
+    return found
+
+
+def _declared(hello: Hello) -> Precision:
+    if hello.precision not in get_args(Precision):
+        raise TargetError(f"it declares to compute in {hello.precision!r}, which is no class here")
+    return cast(Precision, hello.precision)
+
+
+def _witnessed(worker: Worker, heard: Heard, verdict: Verdict, question: Question) -> Verdict:
+    """What the tapped file shows besides; a target that cannot run it is not the worse for it."""
+    if question.tapped is None or heard.hello.starts_from != "model":
+        return verdict
+    try:
+        worker.post_load(question.tapped)
+        worker.load()
+        answers = _answers(worker, [feed.arrays for feed in question.feeds], question.types)
+    except TargetError:
+        return verdict
+    return question.yardstick.witnessed(verdict, answers)
+
+
+def _card(worker: Worker, hello: Hello, work: Path) -> list[CardRow]:
+    outcomes = {
+        form: _relu(worker, _relu_program(form, model, hello.starts_from, work))
+        for form, model in card.models().items()
+    }
+    return card.read(outcomes["alone"], outcomes["fused"])
+
+
+def _relu_program(form: str, model: onnx.ModelProto, starts_from: str, work: Path) -> Program:
+    file = work / f"relu-{form}.onnx"
+    onnx.save_model(model, str(file))
+    plain = program(file, model)
+    source = relu.FORMS[form] if starts_from == "source" else None
+    return Program(plain.model, plain.inputs, plain.outputs, source)
+
+
+def _relu(worker: Worker, whole: Program) -> card.Outcome:
+    try:
+        worker.post_load(whole)
+        worker.load()
+        return _answers(worker, card.feeds(), {})
+    except TargetError as error:
+        return error.what
+
+
+def _library(entrant: Entrant, hello: Hello) -> Library:
+    environment = entrant.job.environment
+    return Library(
+        runtime=entrant.job.listed.name,
+        version=hello.version,
+        file="toolkit" if hello.file is None else environment.relative(hello.file),
+        python=hello.python,
+    )
+
+
+def _placement(placed: Placement, asked: str) -> schema.Placement:
+    others = {name: list(operators) for name, operators in placed.elsewhere.items()}
+    flat = [operator for operators in others.values() for operator in operators]
+    shapes = set(flat) <= SHAPES_ONLY and bool({"Shape", "Size"} & set(flat))
+    return schema.Placement(
+        nodes=dict(placed.nodes),
+        elsewhere=others,
+        copies=placed.copies,
+        asked=asked,
+        shape_only=not flat or shapes,
+    )
+
+
+def _warnings(entrant: Entrant, placement: schema.Placement) -> list[Warning]:
+    if placement.shape_only:
+        return []
+    counts = ", ".join(f"{name} {count}" for name, count in placement.nodes.items())
+    operators = sorted({op for operators in placement.elsewhere.values() for op in operators})
+    detail = f"{entrant.label}: {counts} nodes; not on {placement.asked}: {', '.join(operators)}"
+    return [Warning(kind=Caution.PLACEMENT, detail=detail)]

@@ -1,0 +1,274 @@
+"""What every target of a run is asked: a model, feeds, and what is right for them.
+
+The oracle of a model whose PyTorch source is known is the module in double; of a bare file it is
+the file in float64 on the ONNX reference evaluator. The simulations of lower formats come from the
+file in either case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from onnx import ModelProto
+
+from toolkit import onnxfile
+from toolkit.answers import feeds as feeding
+from toolkit.answers import oracle as oracles
+from toolkit.answers import portable, simulate, sizes, tap
+from toolkit.answers.feeds import Feed
+from toolkit.answers.oracle import ENOUGH, Refused
+from toolkit.answers.portable import Unsupported
+from toolkit.answers.simulate import Runner
+from toolkit.answers.yardstick import Simulated, Yardstick
+from toolkit.engine.runner import program, save
+from toolkit.errors import InputError
+from toolkit.onnxfile import ModelFile
+from toolkit.runtimes.base import Program
+from toolkit.sources import reference, source
+from toolkit.sources.source import Source
+from toolkit.tensors import Array, TensorSpec
+
+REFERENCE_SIZES = (1, 2, 7, 32, 257)
+"""Batches at which the reference model is judged."""
+MOST_FEEDS = 64
+"""Further feeds that are drawn at most."""
+FIRST_FURTHER = 1000
+"""Their first number: no feed of the same sizes has it."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user wants the model to be fed."""
+
+    dims: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Dynamic dimension → the sizes that are timed."""
+    batch: Sequence[int] = ()
+    """Sizes of the first dynamic dimension, whatever its name."""
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    inputs: Path | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Question:
+    """One model with its feeds and the answers that are right."""
+
+    file: ModelFile
+    program: Program
+    tapped: Program | None
+    """The file with its taps as further outputs; None where there are none."""
+    feeds: tuple[Feed, ...]
+    cases: tuple[int, ...]
+    """Numbers of the feeds that are timed; all are judged."""
+    yardstick: Yardstick
+    notes: tuple[str, ...]
+    """What could not be done, in words."""
+
+    @property
+    def types(self) -> dict[str, str]:
+        """ONNX types of the inputs."""
+        return {spec.name: spec.type for spec in self.file.inputs}
+
+
+def ask(
+    path: Path,
+    wanted: Wanted,
+    work: Path,
+    runner: Runner,
+    *,
+    given: Source | None = None,
+    threads: int = 1,
+) -> Question:
+    """Reads the model, draws its feeds and finds out what is right for them.
+
+    Raises InputError for a model or a wish that cannot be met.
+    """
+    file = onnxfile.read(path)
+    model = onnxfile.load(path)
+    known = given or reference_source(path, work)
+    timed = _timed(file, model, wanted, known)
+    found = _oracle(file, model, known, timed[0])
+    everything = [*timed, *_others(file, model, wanted, known, timed)]
+    taps = tap.taps(model)
+    further = _drawn(file, model, wanted, known, timed)
+    answered = _answered(found, everything, len(timed), further)
+    tapped, tapped_program = _tapped(model, taps, work, threads)
+    feeds = tuple(feed for feed, _ in answered)
+    notes: list[str] = [] if found.exact else [found.name]
+    truth = [dict(zip((o.name for o in file.outputs), o, strict=True)) for _, o in answered]
+    simulated = _simulations(tapped, feeds, runner, notes)
+    if tapped_program is not None:
+        _add_taps(truth, tapped, taps.tensors(), feeds, notes)
+    yardstick = Yardstick(
+        outputs=file.outputs,
+        oracle=truth,
+        simulated=simulated,
+        origin=found.name,
+        choices=taps.choices,
+        saturated=taps.saturated,
+    )
+    cases = tuple(range(len(timed)))
+    whole = Program(path.resolve(), file.inputs, file.outputs, known, threads)
+    return Question(file, whole, tapped_program, feeds, cases, yardstick, tuple(notes))
+
+
+def reference_source(path: Path, work: Path) -> Source | None:
+    """The PyTorch source of a file that meets the reference model's contract, with the file's own
+    initializers as its weights; None for any other file."""
+    if not onnxfile.is_reference(path):
+        return None
+    weights = work / "reference.npz"
+    np.savez(weights, **onnxfile.reference_weights(path))  # type: ignore[arg-type]
+    return Source(reference.SOURCE.factory, weights)
+
+
+def _timed(file: ModelFile, model: ModelProto, wanted: Wanted, known: Source | None) -> list[Feed]:
+    """The feeds that are timed: what the user gave, or one at chosen sizes."""
+    if wanted.inputs is not None:
+        return feeding.given(wanted.inputs, file.inputs)
+    stated = {name: tuple(values) for name, values in wanted.dims.items()}
+    if wanted.batch:
+        dynamic = sizes.free(file.inputs)
+        if not dynamic:
+            raise InputError("--batch: this model has no dynamic dimensions")
+        stated = {dynamic[0]: tuple(wanted.batch), **stated}
+    sizes.check_names(file.inputs, stated)
+    fixed = sizes.dims_of(file.inputs, wanted.shapes)
+    combinations = list(sizes.sweep(stated))
+    every = [{**sizes.chosen(file.inputs), **fixed, **each} for each in combinations]
+    if _is_reference(known):
+        return feeding.digits(file.inputs[0], [dims["batch"] for dims in every])
+    drawer = feeding.drawer(model, _stated(file, wanted), wanted.seed)
+    return [drawer.draw(dims, number) for number, dims in enumerate(every)]
+
+
+def _others(
+    file: ModelFile,
+    model: ModelProto,
+    wanted: Wanted,
+    known: Source | None,
+    timed: Sequence[Feed],
+) -> list[Feed]:
+    """Feeds that are judged and not timed: other sizes of every dynamic dimension."""
+    if wanted.inputs is not None or wanted.shapes or not sizes.free(file.inputs):
+        return []
+    if _is_reference(known):
+        return feeding.digits(file.inputs[0], REFERENCE_SIZES)
+    drawer = feeding.drawer(model, file.inputs, wanted.seed)
+    seen = [dict(feed.dims) for feed in timed]
+    others = [dims for dims in sizes.tried(timed[0].dims) if dims not in seen]
+    return [drawer.draw(dims, len(timed) + i) for i, dims in enumerate(others)]
+
+
+def _drawn(
+    file: ModelFile,
+    model: ModelProto,
+    wanted: Wanted,
+    known: Source | None,
+    timed: Sequence[Feed],
+) -> Iterator[Feed]:
+    """Further feeds of the first one's sizes, until there are enough elements to judge."""
+    if wanted.inputs is not None:
+        return
+    dims = timed[0].dims
+    if _is_reference(known):
+        yield from feeding.digits(file.inputs[0], [64] * 5)
+        return
+    drawer = feeding.drawer(model, _stated(file, wanted), wanted.seed)
+    for number in range(MOST_FEEDS):
+        yield drawer.draw(dims, FIRST_FURTHER + number)
+
+
+def _stated(file: ModelFile, wanted: Wanted) -> tuple[TensorSpec, ...]:
+    """The inputs with the shapes that the user stated in place of the file's."""
+    return tuple(replace(s, shape=wanted.shapes.get(s.name, s.shape)) for s in file.inputs)
+
+
+def _is_reference(known: Source | None) -> bool:
+    return known is not None and known.factory == reference.SOURCE.factory
+
+
+def _oracle(
+    file: ModelFile, model: ModelProto, known: Source | None, probe: Feed
+) -> oracles.Oracle:
+    if known is not None:
+        return oracles.of_module(source.build(known), file.inputs, probe.arrays)
+    try:
+        return oracles.of_model(model)
+    except Unsupported as error:
+        raise _no_oracle(error) from error
+
+
+def _no_oracle(error: Unsupported) -> InputError:
+    return InputError(
+        f"the answers of this model cannot be judged, so no number is shown: {error.what}",
+        "--source FILE.py:NAME    judges them by the PyTorch module that the file was made from",
+    )
+
+
+def _answered(
+    oracle: oracles.Oracle, feeds: Sequence[Feed], timed: int, further: Iterator[Feed]
+) -> list[tuple[Feed, list[Array]]]:
+    """Each feed with what is right for it, in the order of the file's outputs; a size that the
+    model itself refuses is left out.
+
+    Raises InputError where one of the first `timed` is refused.
+    """
+    found: list[tuple[Feed, list[Array]]] = []
+    for place, feed in enumerate(feeds):
+        try:
+            found.append((feed, [*oracle.answer(feed.arrays).values()]))
+        except Unsupported as error:
+            raise _no_oracle(error) from error
+        except Refused as error:
+            if place < timed:
+                raise InputError(f"at {feed.name}: {error.what}") from error
+    for feed in further:
+        if min(sum(o[i].size for _, o in found) for i in range(len(found[0][1]))) >= ENOUGH:
+            break
+        found.append((feed, [*oracle.answer(feed.arrays).values()]))
+    return found
+
+
+def _tapped(
+    model: ModelProto, taps: tap.Taps, work: Path, threads: int
+) -> tuple[ModelProto, Program | None]:
+    if not taps.tensors():
+        return model, None
+    tapped = tap.tapped(model, taps)
+    file = work / "tapped.onnx"
+    save(tapped, file)
+    return tapped, program(file, tapped, threads)
+
+
+def _simulations(
+    model: ModelProto, feeds: Sequence[Feed], runner: Runner, notes: list[str]
+) -> tuple[Simulated, ...]:
+    """Of the portable form, where the file has one: old opsets lack what int8 needs."""
+    try:
+        model = portable.portable(model)
+    except Unsupported as error:
+        notes.append(error.what)
+    made = simulate.simulate(model, [feed.arrays for feed in feeds], runner)
+    notes.extend(f"not simulated: {left}" for left in made.left_out)
+    return made.made
+
+
+def _add_taps(
+    truth: list[dict[str, Array]],
+    tapped: ModelProto,
+    tensors: Sequence[str],
+    feeds: Sequence[Feed],
+    notes: list[str],
+) -> None:
+    """Adds to the oracle what lies behind the outputs, from the file in float64."""
+    try:
+        oracle = oracles.of_model(tapped)
+        for right, feed in zip(truth, feeds, strict=True):
+            found = oracle.answer(feed.arrays)
+            right.update({name: found[name] for name in tensors if name in found})
+    except Unsupported as error:
+        notes.append(f"not looked at behind the outputs: {error.what}")
