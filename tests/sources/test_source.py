@@ -1,0 +1,202 @@
+"""From 'net.py:build' to a module with its weights."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from toolkit.errors import InputError
+from toolkit.sources import source
+
+NET = """
+import torch
+from torch import nn
+
+class Small(nn.Module):
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.fc = nn.Linear(width, 2)
+    def forward(self, x):
+        return self.fc(x)
+
+class Sized(nn.Module):
+    def __init__(self, width, depth):
+        super().__init__()
+
+def build():
+    return Small(4).train()
+
+def broken():
+    width = 0
+    raise ValueError("width must not be 0")
+
+def number():
+    return 7
+
+made = Small(5)
+answer = 42
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder, with a user's net.py; what was imported from it is forgotten."""
+    (tmp_path / "net.py").write_text(NET)
+    monkeypatch.chdir(tmp_path)
+    known, path = set(sys.modules), list(sys.path)
+    yield tmp_path
+    sys.path[:] = path
+    for name in set(sys.modules) - known:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def build(text: str, weights: str | None = None) -> nn.Module:
+    return source.build(source.parse(text, weights=None if weights is None else Path(weights)))
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [("net.py:build", 4), ("net.py:Small", 3), ("net.py:made", 5), ("net:build", 4)],
+    ids=["factory", "class with defaults", "instance", "module in the current folder"],
+)
+def test_a_source_gives_its_module_in_eval_mode(folder: Path, text: str, width: int) -> None:
+    module = build(text)
+
+    assert module(torch.zeros(1, width)).shape == (1, 2)
+    assert not module.training
+
+
+def test_a_name_says_nothing_of_its_folder(folder: Path) -> None:
+    found = source.parse("./net.py:build")
+
+    assert found.factory == f"{folder}/net.py:build"
+    assert found.name == "net.py:build"
+    assert source.parse("pkg.net:build").name == "pkg.net:build"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("net.py", "'net.py' names no factory; a source is FILE.py:NAME or MODULE:NAME"),
+        ("net.py:", "'net.py:' names no factory; a source is FILE.py:NAME or MODULE:NAME"),
+        ("nett.py:build", "no such file: nett.py"),
+        ("nopackage.net:build", "no module is called 'nopackage': neither an installed package"),
+        ("net.py:biuld", "no factory in net.py is called 'biuld'; there are: "),
+        ("net.py:biuld", "Did you mean build?"),
+        ("net.py:broken", "net.py:broken raised ValueError: width must not be 0"),
+        ("net.py:number", "net.py:number gives a int, not a torch.nn.Module"),
+        ("net.py:answer", "net.py:answer is a int, neither a module nor a factory of one"),
+        ("net.py:Sized", "net.py:Sized needs arguments: width, depth"),
+    ],
+)
+def test_a_source_that_gives_no_module_is_told_in_one_line(
+    folder: Path, text: str, said: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        build(text)
+
+    assert said in caught.value.what
+    assert "\n" not in caught.value.what
+
+
+def test_a_factory_that_raises_is_told_with_its_line(folder: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        build("net.py:broken")
+
+    assert caught.value.cures == ('net.py:21   raise ValueError("width must not be 0")',)
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "line"),
+    [
+        (
+            "import torch\nimport nowhere_to_be_found\n",
+            "bad.py cannot be imported: ModuleNotFoundError: No module named 'nowhere_to_be_found'",
+            "bad.py:2   import nowhere_to_be_found",
+        ),
+        ("def build(:\n", "bad.py cannot be imported: SyntaxError: ", "bad.py:1   def build(:"),
+        (
+            "x = 1\n1 / 0\n",
+            "bad.py cannot be imported: ZeroDivisionError: division by zero",
+            "bad.py:2   1 / 0",
+        ),
+    ],
+    ids=["missing import", "syntax", "raises"],
+)
+def test_a_file_that_cannot_be_imported_is_told_with_its_line(
+    folder: Path, text: str, said: str, line: str
+) -> None:
+    (folder / "bad.py").write_text(text)
+
+    with pytest.raises(InputError) as caught:
+        build("bad.py:build")
+
+    assert caught.value.what.startswith(said)
+    assert caught.value.cures == (line,)
+
+
+def test_a_file_imports_its_neighbours(folder: Path) -> None:
+    (folder / "layers.py").write_text("from torch import nn\nLayer = nn.Linear\n")
+    (folder / "whole.py").write_text("from layers import Layer\ndef build(): return Layer(2, 1)\n")
+
+    assert isinstance(build("whole.py:build"), nn.Linear)
+
+
+def test_a_file_in_a_package_imports_relatively(folder: Path) -> None:
+    package = folder / "family"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "layers.py").write_text("from torch import nn\nLayer = nn.Linear\n")
+    (package / "net.py").write_text("from .layers import Layer\ndef build(): return Layer(2, 1)\n")
+
+    assert isinstance(build("family/net.py:build"), nn.Linear)
+    assert isinstance(build("family.net:build"), nn.Linear)
+
+
+def test_a_neighbour_with_a_librarys_name_shadows_nothing(tmp_path: Path) -> None:
+    """In a process of its own: the folder must come behind the installed packages."""
+    (tmp_path / "torch.py").write_text("raise SystemExit('the wrong torch')\n")
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "__init__.py").write_text("raise SystemExit('the wrong numpy')\n")
+    (tmp_path / "json.py").write_text("from torch import nn\ndef build(): return nn.Linear(2, 1)\n")
+    code = (
+        "from toolkit.sources import source;"
+        "print(type(source.build(source.parse('json.py:build'))).__name__)"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+
+    assert ran.stdout == "Linear\n", ran.stderr
+
+
+def test_two_files_of_one_name_are_two_modules(folder: Path) -> None:
+    other = folder / "other"
+    other.mkdir()
+    (other / "net.py").write_text("from torch import nn\ndef build(): return nn.Linear(9, 9)\n")
+
+    first, second = build("net.py:build"), build("other/net.py:build")
+
+    assert type(first).__name__ == "Small"
+    assert isinstance(second, nn.Linear)
+
+
+def test_importing_a_source_needs_no_torch() -> None:
+    """Children without torch read the same rooms."""
+    code = (
+        "import sys, toolkit.sources.source, toolkit.sources.reference, toolkit.sources.inputs,"
+        " toolkit.sources.calls, toolkit.sources.factory, toolkit.sources.weights;"
+        "print(sorted({'torch', 'safetensors', 'sklearn'} & set(sys.modules)))"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "[]\n"
