@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
@@ -72,7 +73,8 @@ class Builder:
             self.constants,
         )
         opsets = [helper.make_opsetid("", 17)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+        return onnx.shape_inference.infer_shapes(model)
 
 
 def mlp(seed: int = 0, gain: float = 1.0) -> ModelProto:
@@ -195,7 +197,7 @@ def _apply(node: NodeProto, x: list[torch.Tensor]) -> torch.Tensor:
         "Relu": lambda: torch.relu(x[0]),
         "Sigmoid": lambda: torch.sigmoid(x[0]),
         "Softmax": lambda: torch.softmax(x[0], -1),
-        "Conv": lambda: torch.nn.functional.conv2d(x[0], x[1], padding=1),
+        "Conv": lambda: torch.nn.functional.conv2d(x[0], x[1], x[2] if x[2:] else None, padding=1),
         "BatchNormalization": lambda: torch.nn.functional.batch_norm(
             x[0], x[3], x[4], x[1], x[2], eps=1e-5
         ),

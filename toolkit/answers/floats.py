@@ -10,7 +10,16 @@ import numpy as np
 from toolkit.answers.direction import Floats
 from toolkit.answers.formats import ORDER, numbers
 from toolkit.answers.pool import Pool, flat
-from toolkit.answers.rule import ENOUGH, FLOAT32_BORDER, Fault, Finding, Named, Scale, times
+from toolkit.answers.rule import (
+    ENOUGH,
+    FLOAT32_BORDER,
+    Fault,
+    Finding,
+    Named,
+    Scale,
+    elements,
+    times,
+)
 from toolkit.answers.terms import Judged, Terms, fault_of, misfit, names_of, top1_fault, type_of
 from toolkit.answers.verdict import OutputVerdict, unmeasured
 from toolkit.tensors import Array, TensorSpec
@@ -74,13 +83,13 @@ class FloatOutput:
     def _find(self, values: Floats) -> Finding:
         off = self.pool.off_limits(values)
         if off.size:
-            return Fault("wrong", f"NaN or Inf in {off.size:,} elements, unlike the oracle", off)
+            return Fault("wrong", f"NaN or Inf in {elements(off.size)}, unlike the oracle", off)
         scale = self.pool.scale
         if scale is None:
             return Named(ORDER, "nothing to judge: no element is finite in float32")
         finding = scale.judge(self.pool.table(values))
         few = scale.oracle.size < ENOUGH
-        doubt = f"; only {scale.oracle.size:,} elements, {ENOUGH:,} make it sure" if few else ""
+        doubt = f"; only {elements(scale.oracle.size)}, {ENOUGH:,} make it sure" if few else ""
         finding = replace(finding, evidence=finding.evidence + doubt)
         if isinstance(finding, Fault):
             return replace(finding, few=self.pool.places[finding.few])
@@ -108,6 +117,7 @@ class FloatOutput:
             got=number(values[worst]),
             expected=number(self.pool.wanted[worst]),
             few=tuple(self.pool.index(i) for i in few),
+            bands=scale.relative_bands() if scale else {},
         )
 
     def _size(self, values: Floats, scale: Scale) -> float:
@@ -137,9 +147,8 @@ def _beyond(values: Floats, part: Scale, whole: Scale, first: OutputVerdict) -> 
     highest = max((part.band(c)[1] for c in named), default=0.0)
     allowed = max(FLOAT32_BORDER * noise, highest, SLACK * float(first.rms))
     if size > allowed:
-        return (
-            f"RMS error {times(size / noise)} times that of plain float32, at first {first.factor}"
-        )
+        was = times(float(first.factor))
+        return f"RMS error {times(size / noise)} times that of plain float32, at first {was}"
     near = named or list(part.classes)
     if error.size >= LOCAL_FROM and part.few_at_fault(error, near).size:
         return "a few elements are far worse than the others"
@@ -151,7 +160,7 @@ def _tolerance_fault(values: Floats, wanted: Floats, atol: float, rtol: float) -
     close = np.isclose(values, wanted, rtol=rtol, atol=atol, equal_nan=True)
     if close.all():
         return ""
-    return f"{np.count_nonzero(~close):,} elements are beyond atol {atol:g} and rtol {rtol:g}"
+    return f"{elements(int(np.count_nonzero(~close)))} beyond atol {atol:g} and rtol {rtol:g}"
 
 
 def _with_classes(

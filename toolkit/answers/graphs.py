@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 
 def copied(model: ModelProto) -> ModelProto:
@@ -67,16 +67,16 @@ def replace_nodes(graph: GraphProto, nodes: Sequence[NodeProto]) -> None:
     graph.node.extend(fresh)
 
 
-def element_types(model: ModelProto) -> dict[str, int]:
-    """The element type of each tensor of the main graph, as far as inference finds it."""
+def described(model: ModelProto) -> dict[str, ValueInfoProto]:
+    """Type and shape of each tensor of the main graph, as far as inference finds them."""
     inferred = onnx.shape_inference.infer_shapes(skeleton(model)).graph
-    known = (*inferred.input, *inferred.value_info, *inferred.output)
-    return {i.name: i.type.tensor_type.elem_type for i in known if i.type.HasField("tensor_type")}
+    return {i.name: i for i in (*inferred.input, *inferred.value_info, *inferred.output)}
 
 
 def float32_tensors(model: ModelProto) -> set[str]:
     """Names of the tensors of the main graph that are known to be float32."""
-    return {n for n, kind in element_types(model).items() if kind == TensorProto.FLOAT}
+    kinds = {n: i.type.tensor_type.elem_type for n, i in described(model).items()}
+    return {n for n, kind in kinds.items() if kind == TensorProto.FLOAT}
 
 
 def skeleton(model: ModelProto, largest: int = 1024) -> ModelProto:

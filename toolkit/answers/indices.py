@@ -82,7 +82,7 @@ def judge(
     if not names:
         words = f"{words}, where the oracle's logits are up to {largest:.2g} apart"
         return Fault("wrong", words), flips
-    return Named(names, f"{words}, as near ties do in {joined(names)}"), flips
+    return Named(names, f"{words}, as near ties do in {joined(names)}", proven=False), flips
 
 
 def _margins(answers: Array, oracle: Array, logits: Floats, choice: Choice) -> _Margins:

@@ -122,11 +122,8 @@ class Scale:
         }
 
     @cached_property
-    def _units(self) -> Mapping[Precision, list[Floats]]:
-        return {
-            c: [direction.unit(f.error, self.sensitive) for f in forms if f.directed]
-            for c, forms in self.classes.items()
-        }
+    def _units(self) -> Sequence[tuple[Form, Floats]]:
+        return [(form, direction.unit(form.error, self.sensitive)) for form in self.forms]
 
     def spread(self, error: Floats) -> float:
         """The largest scaled error over the median one; errors under half an ulp do not count."""
@@ -146,6 +143,11 @@ class Scale:
             return 0.0, FLOAT32_BORDER * max(sizes)
         widest = FEW_VALUES_BAND if few_values and precision == "int8" else BAND[1]
         return BAND[0] * min(sizes), widest * max(sizes)
+
+    def relative_bands(self) -> dict[Precision, tuple[float, float]]:
+        """The bands as multiples of a plain float32 evaluation, finest first."""
+        bands = {c: self.band(c) for c in self.classes}
+        return {c: (low / self.noise, high / self.noise) for c, (low, high) in bands.items()}
 
     def coarser(self, size: float) -> Precision | None:
         """The finest lower class whose simulations err at least as much; None: there is none."""
@@ -188,8 +190,7 @@ class Scale:
         return found[np.argsort(-scaled[found])]
 
     def _wrong_in_few(self, found: Array) -> Fault:
-        what = "1 element is" if found.size == 1 else f"{found.size:,} elements are"
-        words = f"{what} far worse than the others, of {self.oracle.size:,}"
+        words = f"{elements(found.size)} of {self.oracle.size:,} far worse than the others"
         return Fault("wrong", words, found)
 
     def _times(self, size: float) -> str:
@@ -223,17 +224,25 @@ class Scale:
 
     def _directed(self, error: Floats, names: Sequence[Precision]) -> Named:
         mine = direction.unit(error, self.sensitive)
-        found = {
-            c: max((direction.cosine(mine, u) for u in self._units[c]), default=0.0) for c in names
-        }
+        found = {c: self._cosine(mine, [c], directed=True) for c in names}
         best = max(found.values())
-        if best < direction.PROOF:
+        # What truncated tf32 explains better is either that or a fault: it proves no other class.
+        if best < max(direction.PROOF, self._cosine(mine, names, directed=False)):
             chosen = self._same_bits(names)
             words = joined(chosen)
             doubt = f"as large as {words}'s error, nothing else shows {words}"
             return Named(chosen, f"{doubt}: a small fault looks the same", proven=False)
         near = [c for c in names if found[c] > best - direction.TIE]
         return Named(self._same_bits(near), f"by the direction of the error, {best:.2f}")
+
+    def _cosine(self, mine: Floats, names: Sequence[Precision], *, directed: bool) -> float:
+        """The largest with a simulation of these classes; 0 where there is none."""
+        units = (
+            unit
+            for form, unit in self._units
+            if form.precision in names and form.directed == directed
+        )
+        return max((direction.cosine(mine, unit) for unit in units), default=0.0)
 
     def _same_bits(self, names: Sequence[Precision]) -> tuple[Precision, ...]:
         """tf32 and float16 cannot be told apart by errors: where one is, both are."""
@@ -256,6 +265,14 @@ def times(factor: float) -> str:
     ('1.2', '43', '12,346')
     """
     return f"{factor:.1f}" if factor < 10 else f"{factor:,.0f}"
+
+
+def elements(count: int) -> str:
+    """
+    >>> elements(1), elements(1200)
+    ('1 element', '1,200 elements')
+    """
+    return "1 element" if count == 1 else f"{count:,} elements"
 
 
 def joined(names: Sequence[str]) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onnx import ModelProto, NodeProto, helper
+from onnx import ModelProto, NodeProto
 
-from toolkit.answers.graphs import attribute, copied, element_types, makers
+from toolkit.answers.graphs import attribute, copied, described, makers
 from toolkit.answers.indices import Choice
 
 SATURATING = ("Sigmoid", "Softmax", "Tanh", "HardSigmoid", "Clip")
@@ -53,12 +53,11 @@ def taps(model: ModelProto) -> Taps:
 def tapped(model: ModelProto, found: Taps) -> ModelProto:
     """A copy with each tensor of the taps as one more output, behind the others."""
     result = copied(model)
-    types = element_types(model)
+    known = described(model)
     present = {o.name for o in model.graph.output}
-    for name in found.tensors():
-        # Without a known type the file would not be a valid one.
-        if name not in present and types.get(name):
-            result.graph.output.append(helper.make_tensor_value_info(name, types[name], None))
+    # What inference does not know has no type, and a file with such an output is not valid.
+    added = (known[n] for n in found.tensors() if n in known and n not in present)
+    result.graph.output.extend(added)
     return result
 
 

@@ -5,7 +5,7 @@ How it is reached: rule.py for one float output, indices.py for integers, yardst
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from toolkit.answers.formats import Precision
@@ -43,6 +43,8 @@ class OutputVerdict:
     rows: int | None = None
     witness: str = ""
     """What the tensor before a saturating activation or an ArgMax shows, where it was looked at."""
+    bands: dict[Precision, tuple[float, float]] = field(default_factory=dict)
+    """Class → the least and the largest factor at which it may be named, on this model."""
 
 
 def unmeasured(output: str, evidence: str) -> OutputVerdict:
