@@ -1,0 +1,122 @@
+"""A model on the ONNX reference evaluator, node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import ModelProto
+from onnx.reference import ReferenceEvaluator
+
+from toolkit import onnxfile
+from toolkit.answers.operators import OWN
+from toolkit.answers.portable import Unsupported, portable, raised
+from toolkit.tensors import BITS, Array, Feed
+
+ROUNDED = {"float16", "float32", "bfloat16"}
+
+
+class Evaluator:
+    """A model that is run one node after the other, in float64 or as its file says.
+
+    A result is dropped after its last use. In float64 a result of a lower type is refused: what an
+    operator rounded on its way would be taken for an error of the model.
+    """
+
+    def __init__(self, model: ModelProto, *, exact: bool = True) -> None:
+        """`exact`: in float64 with our own operators; else the evaluator as it is.
+
+        Raises Unsupported for a model that it cannot run.
+        """
+        self.exact = exact
+        ready = raised(model) if exact else portable(model)
+        try:
+            own = list(OWN) if exact else None
+            self._evaluator = ReferenceEvaluator(ready, new_ops=own)
+        except Exception as error:  # of many classes, from the constructors of its operators
+            raise Unsupported(
+                f"the ONNX reference evaluator cannot run it: {_line(error)}"
+            ) from error
+        self._inputs = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
+        self._outputs = [value.name for value in ready.graph.output]
+        self._last_uses = list(_last_uses(ready, self._outputs))
+
+    def run(self, feed: Feed) -> dict[str, Array]:
+        """The outputs by name, in their order. Raises Unsupported with the node that fails."""
+        results: dict[str, Any] = {"": None, **self._evaluator.rt_inits_}
+        results |= {name: self._value(name, array) for name, array in feed.items()}
+        with np.errstate(all="ignore"):
+            for node, done in zip(self._evaluator.rt_nodes_, self._last_uses, strict=True):
+                results.update(zip(node.output, self._step(node, results), strict=False))
+                for name in done:
+                    results.pop(name, None)
+        return {name: _tensor(name, results[name]) for name in self._outputs}
+
+    def _step(self, node: Any, results: Mapping[str, Any]) -> Sequence[Any]:
+        context = {"context": results} if node.need_context() else {}
+        try:
+            outputs: Sequence[Any] = node.run(*(results[name] for name in node.input), **context)
+        except Exception as error:  # whatever an operator of the evaluator raises
+            raise Unsupported(f"{_said(node)}: {_line(error)}") from error
+        for output in outputs if self.exact else ():
+            if isinstance(output, np.ndarray) and output.dtype.name in ROUNDED:
+                raise Unsupported(f"{_said(node)}: the evaluator rounds it to {output.dtype.name}")
+        return outputs
+
+    def _value(self, name: str, array: Array) -> Array:
+        element = self._inputs[name]
+        values = from_bits(array, onnxfile.type_name(element))
+        return values.astype(np.float64) if self.exact and _rounded(values) else values
+
+
+def from_bits(array: Array, onnx_type: str) -> Array:
+    """An array as it travels → one of its own type: bfloat16 and smaller travel as their bits."""
+    if onnx_type not in BITS:
+        return array
+    element = getattr(onnx.TensorProto, onnx_type.upper())
+    return array.view(onnx.helper.tensor_dtype_to_np_dtype(element))
+
+
+def _tensor(name: str, result: Any) -> Array:
+    if not isinstance(result, np.ndarray | np.generic):
+        raise Unsupported(f"the output {name!r} is no tensor")
+    return np.asarray(result)
+
+
+def _rounded(array: Array) -> bool:
+    return array.dtype.name in ROUNDED
+
+
+def _last_uses(model: ModelProto, outputs: Sequence[str]) -> Iterator[list[str]]:
+    """For each node the results that nothing after it needs, initializers excepted."""
+    kept = {*outputs, "", *(tensor.name for tensor in model.graph.initializer)}
+    lasts: list[list[str]] = []
+    for node in reversed(model.graph.node):
+        used = [*node.input, *node.output, *_captured(node)]
+        lasts.append([name for name in dict.fromkeys(used) if name not in kept])
+        kept.update(used)
+    yield from reversed(lasts)
+
+
+def _captured(node: onnx.NodeProto) -> Iterator[str]:
+    """What the subgraphs of a node may take from around it."""
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            for inner in onnxfile.nodes(graph):
+                yield from inner.input
+            yield from (value.name for value in graph.output)
+
+
+def _said(node: Any) -> str:
+    name = node.onnx_node.name
+    return f"{node.op_type} {name!r}" if name else str(node.op_type)
+
+
+def _line(error: BaseException) -> str:
+    """The first line of the innermost cause: the evaluator wraps what its operators raise."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]

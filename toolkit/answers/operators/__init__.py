@@ -1,0 +1,62 @@
+"""Operators in float64 where the ONNX reference evaluator is wrong, inexact or slow.
+
+Found by running all node cases of the onnx package and 317 further ones in float64 against ONNX
+Runtime with its optimizations off (onnx 1.23.2, onnxruntime 1.32.0). What that evaluator does:
+
+- Erf, and Gelu through it, rounds to float32 whatever its input is.
+- GatherElements wants indices of the shape of the data, which the standard does not.
+- GlobalMaxPool drops a dimension of what has one spatial dimension.
+- MaxPool with SAME_LOWER has the wrong shape, LpPool with ceil_mode wrong values; all its pools
+  walk through the output in Python.
+- ConvTranspose with groups and a bias fails; it scatters columns in Python.
+- LSTM ignores sequence_lens, clip, input_forget and activations, GRU sequence_lens, without a word;
+  RNN knows Tanh alone.
+- LRN walks over the batch where the channels are meant, and leaves all others unnormalised.
+- Pad refuses negative pads; MeanVarianceNormalization mixes in float32 constants.
+- GridSample, AffineGrid and their users compute coordinates in float32; GridSample walks in Python.
+- Resize with align_corners and scales takes a size that is no whole number for the output's.
+- Loop without a condition does not run at all, and stacks what it collects along the wrong axis.
+- Scan knows neither directions nor axes.
+"""
+
+from __future__ import annotations
+
+from onnx.reference.op_run import OpRun
+
+from toolkit.answers.operators.convolution import ConvTranspose
+from toolkit.answers.operators.elementwise import (
+    LRN,
+    Erf,
+    GatherElements,
+    Gelu,
+    GlobalMaxPool,
+    MeanVarianceNormalization,
+    Pad,
+)
+from toolkit.answers.operators.loops import Loop, Scan
+from toolkit.answers.operators.pools import AveragePool, LpPool, MaxPool
+from toolkit.answers.operators.recurrent import GRU, LSTM, RNN
+from toolkit.answers.operators.sampling import AffineGrid, GridSample, Resize
+
+OWN: tuple[type[OpRun], ...] = (
+    AffineGrid,
+    AveragePool,
+    ConvTranspose,
+    Erf,
+    GRU,
+    GatherElements,
+    Gelu,
+    GlobalMaxPool,
+    GridSample,
+    LRN,
+    LSTM,
+    Loop,
+    LpPool,
+    MaxPool,
+    MeanVarianceNormalization,
+    Pad,
+    RNN,
+    Resize,
+    Scan,
+)
+"""Given to the evaluator as `new_ops`, which goes by the names of the classes."""

@@ -1,0 +1,122 @@
+"""Test data beside a model, as the ONNX model zoo has it, so that any other tool can check itself:
+test_data_set_0/input_0.pb, output_0.pb …, each a TensorProto with its name.
+
+The zoo's form has no place for whose data it is. So each tensor's doc_string, which every reader of
+the form skips, holds the sha256 of its model; and data is ours to replace where that is the model
+that stands there, or one that this tool exported there before.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from onnx import TensorProto
+
+from toolkit.answers import stored
+from toolkit.errors import InputError
+from toolkit.onnxfile import ModelFile
+from toolkit.tensors import Array, Feed, TensorSpec
+
+OWNER = "onnx model, sha256 "
+"""How the doc_string of a tensor of ours begins."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One set of test data: what goes in, and what is right for it."""
+
+    inputs: Feed
+    outputs: Mapping[str, Array]
+
+
+def write(
+    model: ModelFile, sets: Sequence[DataSet], *, owners: Sequence[str] = (), force: bool = False
+) -> list[Path]:
+    """Writes test_data_set_0, 1 … beside the model, each whole or not at all, and removes those of
+    ours that are left over.
+
+    `owners`: sha256 of earlier files under the model's name, whose data may be replaced. Raises
+    InputError for data of another model, unless `force`.
+    """
+    folder = model.path.parent
+    old = _present(folder)
+    if not force:
+        for each in old:
+            _refuse_foreign(each, {model.sha256, *owners})
+    written = [folder / f"test_data_set_{number}" for number in range(len(sets))]
+    for target, data in zip(written, sets, strict=True):
+        _write_one(target, model, data)
+    for left in old:
+        if left not in written:
+            shutil.rmtree(left)
+    return written
+
+
+def read(model: ModelFile) -> list[DataSet]:
+    """The data sets beside a model. Raises InputError where there are none."""
+    return [
+        DataSet(
+            stored.tensors_of(folder, "input", [spec.name for spec in model.inputs]),
+            stored.tensors_of(folder, "output", [spec.name for spec in model.outputs]),
+        )
+        for folder in stored.data_sets(model.path.parent)
+    ]
+
+
+def _present(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.iterdir() if stored.DATA_SET.fullmatch(each.name))
+
+
+def _refuse_foreign(folder: Path, owners: set[str]) -> None:
+    if owner(folder) in owners:
+        return
+    raise InputError(
+        f"{folder} holds the test data of another model",
+        "-o elsewhere/model.onnx   writes into another folder",
+        "--force   overwrites it",
+    )
+
+
+def owner(folder: Path) -> str | None:
+    """The sha256 of the model that a data set belongs to; None: it was not written by us."""
+    files = sorted(folder.glob("*.pb")) if folder.is_dir() else []
+    owners = set()
+    for file in files:
+        try:
+            text = stored.read_tensor(file).doc_string
+        except InputError:
+            return None
+        owners.add(text.removeprefix(OWNER) if text.startswith(OWNER) else None)
+    return owners.pop() if len(owners) == 1 else None
+
+
+def _write_one(target: Path, model: ModelFile, data: DataSet) -> None:
+    """Beside, then renamed: an interrupted export leaves no half set under the name."""
+    beside = target.with_name(f".{target.name}.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    try:
+        _write_tensors(beside, "input", model.inputs, data.inputs, model.sha256)
+        _write_tensors(beside, "output", model.outputs, data.outputs, model.sha256)
+        if target.exists():
+            shutil.rmtree(target)
+        beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _write_tensors(
+    folder: Path,
+    role: str,
+    specs: Sequence[TensorSpec],
+    arrays: Mapping[str, Array],
+    sha256: str,
+) -> None:
+    for place, spec in enumerate(specs):
+        tensor: TensorProto = stored.tensor_of(spec.name, arrays[spec.name], spec.type)
+        tensor.doc_string = OWNER + sha256
+        content = tensor.SerializeToString(deterministic=True)
+        (folder / f"{role}_{place}.pb").write_bytes(content)

@@ -1,0 +1,447 @@
+"""Facts of an .onnx file, read as untrusted input: nothing is believed, nothing outside its folder
+is opened, and what is wrong with it is one line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
+
+from toolkit.errors import InputError
+from toolkit.sources.reference import FEATURES, HIDDEN, INPUT, LABELS, OUTPUT
+from toolkit.tensors import Array, Dim, TensorSpec
+from toolkit.units import Bytes
+
+STANDARD = ("", "ai.onnx")
+"""The two spellings of ONNX's own domain."""
+
+NOT_WEIGHTS = {TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING}
+"""Types of shapes, indices and masks: initializers of these are not counted as parameters."""
+
+FORMATS = {
+    b"version https://git-lfs": "is a Git LFS pointer, not the file itself",
+    b"PK\x03\x04": "is a zip archive; PyTorch's .pt and .pt2 files are such",
+    b"\x89PNG": "is a PNG picture",
+    b"\x89HDF": "is an HDF5 file",
+    b"\x80\x02": "is a pickle",
+    b"\x80\x04": "is a pickle",
+    b"\x1f\x8b": "is compressed by gzip",
+}
+"""How files begin that are often given in place of an .onnx."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What is known of an .onnx file without running it."""
+
+    path: Path
+    sha256: str
+    """Over the file and then its external data files in the order of their names."""
+    size: Bytes
+    """Of the file and its external data."""
+    opset: int
+    ir_version: int
+    producer: str
+    metadata: Mapping[str, str]
+    operators: Mapping[str, int]
+    """Operator (with its domain where that is not ONNX's own) → how often, subgraphs included."""
+    inputs: tuple[TensorSpec, ...]
+    """Without those that are initializers too: a default value is not fed."""
+    outputs: tuple[TensorSpec, ...]
+    parameters: int
+    """Elements of all initializers that are not integers of 32 or 64 bits."""
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def dynamic(self) -> tuple[str, ...]:
+        """The names of the inputs' dynamic dimensions, in order, each once."""
+        return tuple(dict.fromkeys(name for spec in self.inputs for name in spec.dynamic()))
+
+
+def read(path: Path) -> ModelFile:
+    """The facts. Raises InputError for everything that is not a whole, known .onnx file."""
+    model = parse(path)
+    files = [path, *_external_files(path, model)]
+    return ModelFile(
+        path=path,
+        sha256=_sha256(files),
+        size=sum(file.stat().st_size for file in files),
+        opset=opset(model),
+        ir_version=model.ir_version,
+        producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
+        metadata={entry.key: entry.value for entry in model.metadata_props},
+        operators=operators(model),
+        inputs=tuple(_spec(path, value, "input") for value in fed_inputs(model.graph)),
+        outputs=tuple(_spec(path, value, "output") for value in model.graph.output),
+        parameters=_parameters(model.graph),
+    )
+
+
+def load(path: Path) -> ModelProto:
+    """The model with its external data inside. Raises InputError as `read`."""
+    model = parse(path)
+    if _external_files(path, model):
+        from onnx.external_data_helper import load_external_data_for_model
+
+        load_external_data_for_model(model, str(path.parent))
+    return model
+
+
+def parse(path: Path) -> ModelProto:
+    """The model without its external data, each fault of the file told in one line."""
+    content = _content(path)
+    model = ModelProto()
+    try:
+        model.ParseFromString(content)
+    except Exception as error:  # protobuf's error class differs between its implementations
+        raise InputError(f"{path} {_not_onnx(content)}") from error
+    if not model.ir_version or not (model.graph.node or model.graph.output):
+        raise InputError(f"{path} {_not_onnx(content)}")
+    _refuse_newer(path, model)
+    _external_files(path, model)
+    _refuse_short_tensors(path, model)
+    try:
+        onnx.checker.check_model(str(path))
+    except onnx.checker.ValidationError as error:
+        line = str(error).strip().splitlines()[0]
+        raise InputError(f"{path} is refused by the ONNX checker: {line}") from error
+    return model
+
+
+def opset(model: ModelProto) -> int:
+    """The version of ONNX's own operators that the model states."""
+    return max((o.version for o in model.opset_import if o.domain in STANDARD), default=1)
+
+
+def operators(model: ModelProto) -> dict[str, int]:
+    """Operator → how often, the most frequent first."""
+    counts = Counter(_operator(node) for node in nodes(model.graph))
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def nodes(graph: GraphProto | FunctionProto) -> Iterator[NodeProto]:
+    """All nodes of a graph, those of its subgraphs included."""
+    for node in graph.node:
+        yield node
+        for subgraph in _subgraphs(node):
+            yield from nodes(subgraph)
+
+
+def fed_inputs(graph: GraphProto) -> list[onnx.ValueInfoProto]:
+    """The inputs that have no initializer: before IR 4 every initializer was an input as well."""
+    known = {tensor.name for tensor in graph.initializer}
+    known |= {tensor.values.name for tensor in graph.sparse_initializer}
+    return [value for value in graph.input if value.name not in known]
+
+
+def type_name(element: int) -> str:
+    """ONNX's element type as the tool writes it: 'float32', 'int64', 'bfloat16'.
+
+    >>> type_name(TensorProto.FLOAT), type_name(TensorProto.BFLOAT16)
+    ('float32', 'bfloat16')
+    """
+    name = str(TensorProto.DataType.Name(element)).lower()
+    return {"float": "float32", "double": "float64"}.get(name, name)
+
+
+def _content(path: Path) -> bytes:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not an .onnx file")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"no such file: {path}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if not content:
+        raise InputError(f"{path} is empty")
+    return content
+
+
+def _not_onnx(content: bytes) -> str:
+    for start, what in FORMATS.items():
+        if content.startswith(start):
+            return what
+    if b"\0" not in content[:4096] and _is_text(content[:4096]):
+        return "is a text file, not an .onnx file"
+    # The first field of every ONNX model is its IR version: tag 8, then the number.
+    if content[0] == 8 and len(content) > 1 and 0 < content[1] < 128:
+        return "is damaged: it begins as an .onnx file and breaks off"
+    return "is not an .onnx file"
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return error.start > len(content) - 4  # a character cut at the end
+    return all(byte >= 32 or byte in b"\t\n\r\f" for byte in content)
+
+
+def _refuse_newer(path: Path, model: ModelProto) -> None:
+    newest = onnx.defs.onnx_opset_version()
+    cure = "pip install --upgrade onnx"
+    if not model.opset_import:
+        raise InputError(f"{path} is damaged: it states no opset")
+    if model.ir_version > onnx.IR_VERSION:
+        raise InputError(
+            f"{path} has IR version {model.ir_version}; the installed onnx {onnx.__version__} knows"
+            f" up to {onnx.IR_VERSION}",
+            cure,
+        )
+    if opset(model) > newest:
+        raise InputError(
+            f"{path} has opset {opset(model)}; the installed onnx {onnx.__version__} knows up to"
+            f" {newest}",
+            cure,
+        )
+
+
+def _spec(path: Path, value: onnx.ValueInfoProto, role: str) -> TensorSpec:
+    kind = value.type.WhichOneof("value") or "no type"
+    if kind != "tensor_type":
+        what = {"sequence_type": "a sequence", "map_type": "a map", "optional_type": "an optional"}
+        raise InputError(
+            f"{path}: the {role} {value.name!r} is {what.get(kind, kind.replace('_', ' '))};"
+            " only tensors can be fed and compared"
+        )
+    tensor = value.type.tensor_type
+    shape = tuple(_dim(d) for d in tensor.shape.dim) if tensor.HasField("shape") else None
+    return TensorSpec(value.name, type_name(tensor.elem_type), shape)
+
+
+def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
+    if dim.HasField("dim_value"):
+        return dim.dim_value if dim.dim_value >= 0 else None  # -1: an old way to say 'dynamic'
+    return dim.dim_param or None
+
+
+def _operator(node: NodeProto) -> str:
+    return node.op_type if node.domain in STANDARD else f"{node.domain}.{node.op_type}"
+
+
+def _subgraphs(node: NodeProto) -> Iterator[GraphProto]:
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.GRAPH:
+            yield attribute.g
+        elif attribute.type == AttributeProto.GRAPHS:
+            yield from attribute.graphs
+
+
+def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
+    yield graph
+    for node in graph.node:
+        for subgraph in _subgraphs(node):
+            yield from _graphs(subgraph)
+
+
+def _parameters(graph: GraphProto) -> int:
+    tensors = [tensor for each in _graphs(graph) for tensor in each.initializer]
+    return sum(math.prod(t.dims) for t in tensors if t.data_type not in NOT_WEIGHTS)
+
+
+def _tensors(model: ModelProto) -> Iterator[TensorProto]:
+    """Every tensor that the model stores: initializers and attributes, functions included."""
+    for graph in _graphs(model.graph):
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+    for owner in (model.graph, *model.functions):
+        for node in nodes(owner):
+            for attribute in node.attribute:
+                if attribute.type == AttributeProto.TENSOR:
+                    yield attribute.t
+                elif attribute.type == AttributeProto.TENSORS:
+                    yield from attribute.tensors
+
+
+def _external_files(path: Path, model: ModelProto) -> list[Path]:
+    """The files that hold tensors, each once. Raises InputError for one outside the folder."""
+    found: dict[str, Path] = {}
+    for tensor in _tensors(model):
+        if tensor.data_location != TensorProto.EXTERNAL:
+            continue
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = entries.get("location", "")
+        if location not in found:
+            found[location] = _external_file(path, location)
+        _refuse_short_external(path, tensor, entries, found[location])
+    return [found[location] for location in sorted(found)]
+
+
+def _external_file(path: Path, location: str) -> Path:
+    file = path.parent / location
+    folder = path.parent.resolve()
+    inside = (
+        bool(location) and not Path(location).is_absolute() and ".." not in Path(location).parts
+    )
+    if not inside or folder not in file.resolve().parents:
+        raise InputError(
+            f"{path} wants its external data from {location!r}, which is outside its folder;"
+            " such a file is not opened"
+        )
+    if not file.is_file():
+        raise InputError(
+            f"{path} has its weights in {location}, which is not there",
+            f"put {location} into {path.parent}/",
+        )
+    return file
+
+
+def _refuse_short_external(
+    path: Path, tensor: TensorProto, entries: Mapping[str, str], file: Path
+) -> None:
+    try:
+        offset = int(entries.get("offset", 0))
+        length = int(entries.get("length", _expected(tensor)))
+    except ValueError as error:
+        raise InputError(
+            f"{path}: the place of {tensor.name!r} in {file.name} is no number"
+        ) from error
+    if offset < 0 or length < _expected(tensor) or offset + length > file.stat().st_size:
+        raise InputError(
+            f"{path}: {file.name} is too short for the tensor {tensor.name!r}"
+            f" ({_expected(tensor)} bytes from {offset} on, the file has {file.stat().st_size})"
+        )
+
+
+def _refuse_short_tensors(path: Path, model: ModelProto) -> None:
+    """Several runtimes read behind the end of a tensor that is shorter than its shape says."""
+    for tensor in _tensors(model):
+        if any(size < 0 for size in tensor.dims):
+            raise InputError(f"{path}: the tensor {tensor.name!r} has a negative size")
+        if tensor.HasField("raw_data") and len(tensor.raw_data) != _expected(tensor):
+            raise InputError(
+                f"{path}: the tensor {tensor.name!r} of shape {list(tensor.dims)} needs"
+                f" {_expected(tensor)} bytes and has {len(tensor.raw_data)}"
+            )
+
+
+def _expected(tensor: TensorProto) -> Bytes:
+    """How many bytes its type and shape ask for; what has no fixed size (strings): 0."""
+    elements = math.prod(tensor.dims)
+    if tensor.data_type in (TensorProto.STRING, TensorProto.UNDEFINED):
+        return 0
+    name = TensorProto.DataType.Name(tensor.data_type)
+    itemsize = int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    # 4-bit and 2-bit types stand packed in a file and one to a byte in numpy.
+    bits = 4 if name.endswith(("INT4", "E2M1")) else 2 if name.endswith("INT2") else 0
+    return math.ceil(elements * bits / 8) if bits else int(elements * itemsize)
+
+
+def _sha256(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+# The reference model: Linear(64, 128), ReLU, Linear(128, 2), Sigmoid.
+
+REFERENCE_OPERATORS = ("Gemm", "Relu", "Gemm", "Sigmoid")
+REFERENCE_INPUT = TensorSpec(INPUT, "float32", ("batch", FEATURES))
+REFERENCE_OUTPUT = TensorSpec(OUTPUT, "float32", ("batch", len(LABELS)))
+REFERENCE_WEIGHTS = {
+    "fc1.weight": (HIDDEN, FEATURES),
+    "fc1.bias": (HIDDEN,),
+    "fc2.weight": (len(LABELS), HIDDEN),
+    "fc2.bias": (len(LABELS),),
+}
+"""The names of the module's state_dict, with their shapes."""
+
+
+def reference_differences(path: Path) -> tuple[str, ...]:
+    """What keeps a file from being the reference model, in words; empty: it is the reference.
+
+    Raises InputError as `read`.
+    """
+    facts, model = read(path), load(path)
+    chain = tuple(_operator(node) for node in model.graph.node)
+    if chain != REFERENCE_OPERATORS:
+        return (f"its operators are {', '.join(chain)}, not {', '.join(REFERENCE_OPERATORS)}",)
+    found = [
+        *_spec_differences("input", facts.inputs, REFERENCE_INPUT),
+        *_spec_differences("output", facts.outputs, REFERENCE_OUTPUT),
+        *_chain_differences(model.graph),
+    ]
+    return tuple(found) or _weight_differences(model.graph)
+
+
+def is_reference(path: Path) -> bool:
+    """Whether a file meets the reference model's contract: its module can be built from it."""
+    return not reference_differences(path)
+
+
+def reference_weights(path: Path) -> dict[str, Array]:
+    """The reference model's weights by the names of its module's state_dict.
+
+    Raises InputError for a file that is not the reference model.
+    """
+    if differences := reference_differences(path):
+        raise InputError(f"{path} is not the reference model: {'; '.join(differences)}")
+    graph = load(path).graph
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    return {
+        name: onnx.numpy_helper.to_array(tensors[stored])
+        for name, stored in zip(REFERENCE_WEIGHTS, _stored_weights(graph), strict=True)
+    }
+
+
+def _spec_differences(role: str, found: tuple[TensorSpec, ...], wanted: TensorSpec) -> list[str]:
+    if found == (wanted,):
+        return []
+    return [f"its {role} is {', '.join(map(said, found)) or 'missing'}, not {said(wanted)}"]
+
+
+def said(spec: TensorSpec) -> str:
+    """As a user writes it: 'input:float32[batch,64]'."""
+    if spec.shape is None:
+        return f"{spec.name}:{spec.type} of unknown rank"
+    return f"{spec.name}:{spec.type}[{','.join('?' if d is None else str(d) for d in spec.shape)}]"
+
+
+def _chain_differences(graph: GraphProto) -> list[str]:
+    """Each node takes what the one before it made; the Gemms are plain x·Wᵀ + b."""
+    found = []
+    value = REFERENCE_INPUT.name
+    for place, node in enumerate(graph.node):
+        if not node.input or node.input[0] != value:
+            found.append(f"node {place} ({node.op_type}) does not take {value!r}")
+        if node.op_type == "Gemm" and not _plain_gemm(node):
+            found.append(f"node {place} (Gemm) is not x·Wᵀ + b")
+        value = node.output[0]
+    if value != REFERENCE_OUTPUT.name:
+        found.append(f"its last node makes {value!r}, not {REFERENCE_OUTPUT.name!r}")
+    return found
+
+
+def _plain_gemm(node: NodeProto) -> bool:
+    usual = {"transA": 0, "transB": 0, "alpha": 1.0, "beta": 1.0}
+    given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    return len(node.input) == 3 and {**usual, **given} == {**usual, "transB": 1}
+
+
+def _stored_weights(graph: GraphProto) -> list[str]:
+    return [name for node in graph.node if node.op_type == "Gemm" for name in node.input[1:]]
+
+
+def _weight_differences(graph: GraphProto) -> tuple[str, ...]:
+    shapes = {t.name: tuple(t.dims) for t in graph.initializer if t.data_type == TensorProto.FLOAT}
+    return tuple(
+        f"{name} is {shapes.get(stored, 'no float32 initializer')}, not {shape}"
+        for (name, shape), stored in zip(
+            REFERENCE_WEIGHTS.items(), _stored_weights(graph), strict=True
+        )
+        if shapes.get(stored) != shape
+    )
