@@ -87,8 +87,8 @@ class Circuit:
     seed: int
     patience: Patience
     judge: Judge
-    began: int
-    """When the run began, on the clock of time.perf_counter_ns."""
+    began: int = field(default_factory=time.perf_counter_ns)
+    """When the run began, on that clock."""
 
 
 @dataclass(frozen=True)

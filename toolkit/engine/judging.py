@@ -71,7 +71,7 @@ class Judged:
 def judge(
     entrant: Entrant, question: Question, rooms: Path, patience: Patience, limits: Limits
 ) -> Judged:
-    """The record of a target without its times: library, placement, verdict, ReLU card; or error."""
+    """A target's library, placement, verdict and ReLU card, or its error; no times."""
     try:
         with Worker(entrant.job, rooms, patience=patience) as worker:
             heard = _hear(worker, entrant.program, question)

@@ -7,9 +7,10 @@ file in either case.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from onnx import ModelProto
@@ -37,6 +38,9 @@ MOST_FEEDS = 64
 """Further feeds that are drawn at most."""
 FIRST_FURTHER = 1000
 """Their first number: no feed of the same sizes has it."""
+
+
+Draw: TypeAlias = Callable[[sizes.Dims, int], Feed]
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,12 @@ def ask(
     file = onnxfile.read(path)
     model = onnxfile.load(path)
     known = given or reference_source(path, work)
-    timed = _timed(file, model, wanted, known)
+    draw = _draw(file, model, wanted, known)
+    timed = _timed(file, wanted, draw)
     found = _oracle(file, model, known, timed[0])
-    everything = [*timed, *_others(file, model, wanted, known, timed)]
+    everything = [*timed, *_others(file, wanted, draw, known, timed)]
+    answered = _answered(found, everything, len(timed), None if wanted.inputs else draw)
     taps = tap.taps(model)
-    further = _drawn(file, model, wanted, known, timed)
-    answered = _answered(found, everything, len(timed), further)
     tapped, tapped_program = _tapped(model, taps, work, threads)
     feeds = tuple(feed for feed, _ in answered)
     notes: list[str] = [] if found.exact else [found.name]
@@ -125,7 +129,7 @@ def reference_source(path: Path, work: Path) -> Source | None:
     return Source(reference.SOURCE.factory, weights)
 
 
-def _timed(file: ModelFile, model: ModelProto, wanted: Wanted, known: Source | None) -> list[Feed]:
+def _timed(file: ModelFile, wanted: Wanted, draw: Draw) -> list[Feed]:
     """The feeds that are timed: what the user gave, or one at chosen sizes."""
     if wanted.inputs is not None:
         return feeding.given(wanted.inputs, file.inputs)
@@ -136,50 +140,27 @@ def _timed(file: ModelFile, model: ModelProto, wanted: Wanted, known: Source | N
             raise InputError("--batch: this model has no dynamic dimensions")
         stated = {dynamic[0]: tuple(wanted.batch), **stated}
     sizes.check_names(file.inputs, stated)
-    fixed = sizes.dims_of(file.inputs, wanted.shapes)
-    combinations = list(sizes.sweep(stated))
-    every = [{**sizes.chosen(file.inputs), **fixed, **each} for each in combinations]
-    if _is_reference(known):
-        return feeding.digits(file.inputs[0], [dims["batch"] for dims in every])
-    drawer = feeding.drawer(model, _stated(file, wanted), wanted.seed)
-    return [drawer.draw(dims, number) for number, dims in enumerate(every)]
+    fixed = {**sizes.chosen(file.inputs), **sizes.dims_of(file.inputs, wanted.shapes)}
+    return [draw({**fixed, **each}, n) for n, each in enumerate(sizes.sweep(stated))]
 
 
 def _others(
-    file: ModelFile,
-    model: ModelProto,
-    wanted: Wanted,
-    known: Source | None,
-    timed: Sequence[Feed],
+    file: ModelFile, wanted: Wanted, draw: Draw, known: Source | None, timed: Sequence[Feed]
 ) -> list[Feed]:
     """Feeds that are judged and not timed: other sizes of every dynamic dimension."""
     if wanted.inputs is not None or wanted.shapes or not sizes.free(file.inputs):
         return []
-    if _is_reference(known):
-        return feeding.digits(file.inputs[0], REFERENCE_SIZES)
-    drawer = feeding.drawer(model, file.inputs, wanted.seed)
+    batches = {"batch": REFERENCE_SIZES} if _is_reference(known) else {}
     seen = [dict(feed.dims) for feed in timed]
-    others = [dims for dims in sizes.tried(timed[0].dims) if dims not in seen]
-    return [drawer.draw(dims, len(timed) + i) for i, dims in enumerate(others)]
+    others = [d for d in sizes.tried(timed[0].dims, wanted=batches) if d not in seen]
+    return [draw(dims, len(timed) + number) for number, dims in enumerate(others)]
 
 
-def _drawn(
-    file: ModelFile,
-    model: ModelProto,
-    wanted: Wanted,
-    known: Source | None,
-    timed: Sequence[Feed],
-) -> Iterator[Feed]:
-    """Further feeds of the first one's sizes, until there are enough elements to judge."""
-    if wanted.inputs is not None:
-        return
-    dims = timed[0].dims
+def _draw(file: ModelFile, model: ModelProto, wanted: Wanted, known: Source | None) -> Draw:
+    """Draws a feed of given sizes, with a number that tells feeds of one size apart."""
     if _is_reference(known):
-        yield from feeding.digits(file.inputs[0], [64] * 5)
-        return
-    drawer = feeding.drawer(model, _stated(file, wanted), wanted.seed)
-    for number in range(MOST_FEEDS):
-        yield drawer.draw(dims, FIRST_FURTHER + number)
+        return feeding.Digits(file.inputs[0].name, wanted.seed).draw
+    return feeding.drawer(model, _stated(file, wanted), wanted.seed).draw
 
 
 def _stated(file: ModelFile, wanted: Wanted) -> tuple[TensorSpec, ...]:
@@ -210,10 +191,11 @@ def _no_oracle(error: Unsupported) -> InputError:
 
 
 def _answered(
-    oracle: oracles.Oracle, feeds: Sequence[Feed], timed: int, further: Iterator[Feed]
+    oracle: oracles.Oracle, feeds: Sequence[Feed], timed: int, draw: Draw | None
 ) -> list[tuple[Feed, list[Array]]]:
     """Each feed with what is right for it, in the order of the file's outputs; a size that the
-    model itself refuses is left out.
+    model itself refuses is left out. Then further feeds of the largest size, until there are enough
+    elements to judge.
 
     Raises InputError where one of the first `timed` is refused.
     """
@@ -226,9 +208,13 @@ def _answered(
         except Refused as error:
             if place < timed:
                 raise InputError(f"at {feed.name}: {error.what}") from error
-    for feed in further:
+    if draw is None:
+        return found
+    largest = max(found, key=lambda pair: sum(array.size for array in pair[1]))[0]
+    for number in range(MOST_FEEDS):
         if min(sum(o[i].size for _, o in found) for i in range(len(found[0][1]))) >= ENOUGH:
             break
+        feed = draw(largest.dims, FIRST_FURTHER + number)
         found.append((feed, [*oracle.answer(feed.arrays).values()]))
     return found
 

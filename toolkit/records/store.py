@@ -101,8 +101,15 @@ class Folder:
         return folder
 
     def begin(self, run: Run) -> None:
-        """Writes or rewrites run.json."""
+        """Writes or rewrites run.json; from the first time on, `latest` points here."""
+        fresh = not (self.path / RUN).exists()
         write(self.path / RUN, encode(run))
+        if fresh:
+            _point(self.path.with_name(LATEST), self.path.name)
+
+    def discard(self) -> None:
+        """Removes a folder in which nothing was measured."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def append(self, part: Slice, samples: Mapping[str, Array]) -> None:
         """Keeps one generation. `samples`: see `schema.Timing` for the keys and shapes."""
@@ -129,7 +136,7 @@ class Folder:
 
 
 def create(root: Path, model: str, now: datetime) -> Folder:
-    """A new folder for a run under `root`, named by the time and the model; `latest` points to it.
+    """A new folder for a run under `root`, named by the time and the model.
 
     Raises InputError where it cannot be written.
     """
@@ -139,7 +146,6 @@ def create(root: Path, model: str, now: datetime) -> Folder:
         root.mkdir(parents=True, exist_ok=True)
         path = next(p for n in range(1000) if not (p := _numbered(root / name, n)).exists())
         path.mkdir()
-        _point(root / LATEST, path.name)
     except OSError as error:
         raise InputError(
             f"no report can be written to {root}: {error.strerror}", "-o FOLDER    names another"
@@ -191,8 +197,13 @@ def read(path: Path) -> Run:
 
     Raises RunError for what is no run, for a broken one and for a newer version.
     """
+    folder = path if path.is_dir() else path.parent
+    return assemble(head(path), slices(folder))
+
+
+def head(path: Path) -> Run:
+    """run.json alone. Raises RunError as `read`."""
     file = path / RUN if path.is_dir() else path
-    folder = file.parent
     try:
         data = file.read_bytes()
     except FileNotFoundError:
@@ -201,7 +212,7 @@ def read(path: Path) -> Run:
         ) from None
     except OSError as error:
         raise RunError(f"{file} cannot be read: {error.strerror}") from error
-    return assemble(_decode(file, data), slices(folder))
+    return _decode(file, data)
 
 
 def _decode(file: Path, data: bytes) -> Run:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from toolkit import tensors
-from toolkit.errors import ToolkitError
+from toolkit.errors import TargetError, ToolkitError
 from toolkit.runtimes import base, listing
 from toolkit.sources.source import Source
 from toolkit.tensors import TensorSpec
@@ -99,7 +99,7 @@ class Worker:
         os.environ.update(self._runtime.environment)
         options = base.settings(type(self._runtime), request["options"])
         started = time.perf_counter()
-        version = self._runtime.version()
+        version = self._version()
         seconds = time.perf_counter() - started
         library = self._runtime.library()
         return {
@@ -112,6 +112,20 @@ class Worker:
             "starts_from": self._runtime.starts_from,
             "empty": empty_interval(),
         }
+
+    def _version(self) -> str:
+        """Imports the library. A library that is not there has its cure."""
+        try:
+            return self._runtime.version()
+        except ModuleNotFoundError as error:
+            if error.name != self._runtime.module:
+                raise
+            package = next(iter(self._runtime.distributions), self._runtime.module)
+            raise TargetError(
+                f"{self._runtime.name} is not installed in this environment",
+                f"python -m pip install {package}    installs it there",
+                f"--target '{self._runtime.name},env=FOLDER'    runs it from another environment",
+            ) from None
 
     def load(self, request: Message) -> Message:
         """Loads the program; the time is that of the runtime's own load."""

@@ -1,0 +1,148 @@
+"""Generations, one after the other, until enough is known or the time is used."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from toolkit.engine import generation
+from toolkit.engine.generation import Circuit, Entrant, Found, Result, Settled
+from toolkit.measure import schedule, steady
+from toolkit.measure.schedule import Pace, Progress, Stop, Why
+from toolkit.measure.stats import effect
+from toolkit.records import store
+from toolkit.records.schema import Caution, Run, Warning
+from toolkit.records.store import Folder, Slice
+from toolkit.units import Seconds
+
+Watch = Callable[[float | None, str], None]
+"""Told the share done (None: unknown) and what is being done."""
+
+
+def measure(circuit: Circuit, run: Run, folder: Folder, pace: Pace, watch: Watch) -> list[Warning]:
+    """Runs generations and keeps each as it is done; returns what the run has to say of itself.
+
+    Goes on with the numbers of the generations that `folder` already holds. Raises InputError
+    where the time is too short for an interval (see `schedule.foresee`).
+    """
+    parts = store.slices(folder.path)
+    found = _found_before(parts)
+    so_far = parts[-1].generation.ended if parts else 0.0
+    began = time.monotonic() - so_far
+    circuit = replace(circuit, began=time.perf_counter_ns() - round(so_far * 1e9))
+    stop: Stop | None = None
+    while stop is None and circuit.entrants:
+        number = len(parts)
+        tell = _Teller(watch, pace, parts, circuit, run)
+        lap = time.monotonic()
+        result = generation.run(circuit, number, found, tell)
+        folder.append(result.part, result.samples)
+        parts.append(result.part)
+        found = {**found, **result.found}
+        circuit = _without_failed(circuit, result)
+        if number == 0:
+            pace = _foreseen(pace, result, time.monotonic() - began, circuit)
+        took = time.monotonic() - lap
+        stop = schedule.decide(
+            pace,
+            Progress(
+                len(parts), effects(run, parts, circuit.entrants), time.monotonic() - began, took
+            ),
+        )
+    return _said(stop, run, parts, circuit, pace)
+
+
+def effects(run: Run, parts: Sequence[Slice], entrants: Sequence[Entrant]) -> list[list[float]]:
+    """The log ratios to the baseline of every target that is right, at every case."""
+    right = {record.target for record in run.records if record.verdict and record.verdict.right}
+    base = run.plan.baseline
+    others = [e.index for e in entrants if e.index != base and e.index in right]
+    return [
+        pairs
+        for target in others
+        for case in range(len(run.plan.cases))
+        if (pairs := _pairs(parts, base, target, case))
+    ]
+
+
+def _pairs(parts: Sequence[Slice], base: int, target: int, case: int) -> list[float]:
+    found = []
+    for part in parts:
+        medians = {
+            (piece.target, one.case): one.series.medians
+            for piece in part.targets
+            for one in piece.cases
+        }
+        if (base, case) in medians and (target, case) in medians:
+            found.append(effect(medians[base, case], medians[target, case]))
+    return found
+
+
+def _without_failed(circuit: Circuit, result: Result) -> Circuit:
+    """A target that failed in a generation starts in no other."""
+    failed = {piece.target for piece in result.part.targets if piece.failure is not None}
+    return replace(circuit, entrants=[e for e in circuit.entrants if e.index not in failed])
+
+
+def _foreseen(pace: Pace, result: Result, so_far: Seconds, circuit: Circuit) -> Pace:
+    span = result.part.generation
+    starts = {e.label: result.starts[e.label] for e in circuit.entrants}
+    if not starts:
+        return pace
+    later = max(starts.values()) + span.ended - span.started
+    return schedule.foresee(pace, schedule.First(later, so_far, starts))
+
+
+def _found_before(parts: Sequence[Slice]) -> Found:
+    """The lengths of the blocks of a run that goes on: fixed for the run."""
+    return {
+        (piece.target, one.case): Settled(one.calls, steady.later_span(piece.steady_after or 0.0))
+        for part in parts
+        for piece in part.targets
+        for one in piece.cases
+    }
+
+
+def _said(
+    stop: Stop | None, run: Run, parts: Sequence[Slice], circuit: Circuit, pace: Pace
+) -> list[Warning]:
+    found = []
+    if stop is not None and stop.why is Why.PRECISE:
+        found.append(Warning(kind=Caution.STOPPED_EARLY, detail=stop.text))
+    widest = schedule.widest_interval(effects(run, parts, circuit.entrants), pace.alpha)
+    if len(parts) < schedule.FEWEST:
+        detail = f"{len(parts)} process starts; {schedule.FEWEST} are needed"
+        found.append(Warning(kind=Caution.NO_INTERVAL, detail=detail))
+    elif pace.precision is not None and widest is not None and widest > pace.precision:
+        detail = f"the widest interval is ±{widest:.1%}, ±{pace.precision:.1%} was asked for"
+        found.append(Warning(kind=Caution.WIDE, detail=detail))
+    return found
+
+
+class _Teller:
+    """Turns the share of a generation into the share of the run, and the time that is left."""
+
+    def __init__(
+        self, watch: Watch, pace: Pace, parts: Sequence[Slice], circuit: Circuit, run: Run
+    ) -> None:
+        self._watch = watch
+        self._pace = pace
+        self._done = len(parts)
+        self._expected = max(schedule.FEWEST, len(parts) + 1)
+        ended = parts[-1].generation.ended if parts else 0.0
+        lap = ended / len(parts) if parts else 0.0
+        now = Progress(len(parts), effects(run, parts, circuit.entrants), ended, lap)
+        self._left = schedule.time_left(pace, now) if parts else None
+
+    def __call__(self, share: float) -> None:
+        done = (self._done + share) / self._expected
+        left = "" if self._left is None else f" · about {self._left:.0f} s left"
+        self._watch(min(1.0, done), f"process start {self._done + 1}{left}")
+
+
+def noted(run: Run, warnings: Sequence[Warning]) -> Run:
+    """The run with what it has to say of itself."""
+    return msgspec.structs.replace(run, warnings=[*run.warnings, *warnings])

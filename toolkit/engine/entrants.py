@@ -1,0 +1,95 @@
+"""Which targets a run has: those that the user named, or those that make sense here."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import replace
+
+from toolkit.engine.generation import Entrant
+from toolkit.errors import InputError, ToolkitError
+from toolkit.records import schema
+from toolkit.records.schema import Failure, Machine
+from toolkit.runtimes import listing
+from toolkit.runtimes.base import Program
+from toolkit.runtimes.target import Target
+from toolkit.workers import environments
+from toolkit.workers.environments import OWN
+from toolkit.workers.launch import Job
+
+NO_RUNTIME = (
+    "no onnxruntime is installed here, and no target was named",
+    "python -m pip install onnxruntime        for the CPU",
+    "python -m pip install onnxruntime-gpu    for NVIDIA GPUs; one of the two, never both",
+)
+
+
+def default(machine: Machine, *, source: bool) -> list[Target]:
+    """ONNX Runtime's providers that this machine has, and PyTorch where its source is known.
+
+    Raises InputError where there is nothing to run.
+    """
+    providers = ["cpu", *(["cuda"] if machine.gpus else [])]
+    found = []
+    if importlib.util.find_spec("onnxruntime") is not None:
+        for provider in providers:
+            found += [Target("onnxruntime", provider), Target("onnxruntime", provider, BOUND)]
+    if source:
+        found += [Target("torch", provider) for provider in providers]
+    if not found:
+        raise InputError(*NO_RUNTIME)
+    return [replace(target, asked=False) for target in found]
+
+
+BOUND = {"io": "bound"}
+
+
+def settled(targets: Sequence[Target]) -> list[Target]:
+    """The targets with their provider written out. Raises InputError where one is named twice."""
+    found = [replace(target, provider=target.provider or "cpu") for target in targets]
+    names = [target.name for target in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(
+            f"the target {twice[0]} is named twice",
+            "an option that tells them apart makes two of them, such as io=bound",
+        )
+    return found
+
+
+def recorded(target: Target) -> schema.Target:
+    """A target as the plan shows it: the name of its environment, without the folder around it."""
+    environment = target.environment
+    return schema.Target(
+        name=target.name,
+        label=target.label,
+        runtime=target.runtime,
+        provider=target.provider,
+        options=dict(target.options),
+        environment=OWN if environment is None else environment.rstrip("/").rsplit("/", 1)[-1],
+        asked=target.asked,
+    )
+
+
+def enter(index: int, target: Target, program: Program) -> Entrant | Failure:
+    """The target ready to be started, or why its environment cannot carry it."""
+    try:
+        environment = environments.find(target.environment)
+    except ToolkitError as error:
+        return Failure(verb="start", what=error.what, cures=list(error.cures))
+    job = Job(listing.find(target.runtime), environment, target.provider, target.options)
+    return Entrant(index, target.label, job, program)
+
+
+def baseline(targets: Sequence[schema.Target], asked: str | None, able: Sequence[int]) -> int:
+    """The index of what the others are compared with: what the user named, else PyTorch, else the
+    first, among those that are `able`. Raises InputError for a name that no target has."""
+    names = [target.name for target in targets]
+    if asked is not None:
+        wanted = [i for i, t in enumerate(targets) if asked in (t.name, t.label, t.runtime)]
+        if not wanted:
+            raise InputError(
+                f"--baseline {asked}: no target of this run; there are: {', '.join(names)}"
+            )
+        return wanted[0]
+    torch = [i for i in able if targets[i].runtime == "torch"]
+    return next(iter([*torch, *able]), 0)

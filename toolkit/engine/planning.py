@@ -1,0 +1,138 @@
+"""What a run sets out to do, as a record; and whether an unfinished one can go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from toolkit import __version__, tensors
+from toolkit.answers.verdict import Limits
+from toolkit.engine.question import Question
+from toolkit.errors import RunError
+from toolkit.measure import schedule
+from toolkit.measure.schedule import Pace
+from toolkit.onnxfile import ModelFile
+from toolkit.records.schema import Case, Machine, Model, Plan, Run, Target, Tensor
+from toolkit.tensors import TensorSpec
+from toolkit.units import Bytes
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the user decides besides targets and feeds."""
+
+    pace: Pace
+    limits: Limits
+    threads: int
+    seed: int
+    timeout: float
+
+
+def plan(question: Question, targets: Sequence[Target], baseline: int, terms: Terms) -> Plan:
+    """The plan, whole before anything is measured."""
+    source = question.program.source
+    return Plan(
+        model=model(question.file),
+        targets=list(targets),
+        baseline=baseline,
+        cases=cases(question),
+        seed=terms.seed,
+        threads=terms.threads,
+        precision=terms.pace.precision,
+        time=terms.pace.time,
+        looks=list(terms.pace.looks),
+        alpha=terms.pace.alpha,
+        limits=terms.limits,
+        source=None if source is None else source.name,
+        timeout=terms.timeout,
+        rounds=schedule.rounds(pinned=terms.threads == 1),
+        quick=terms.pace.quick,
+    )
+
+
+def model(file: ModelFile) -> Model:
+    """The facts of the file as a record has them."""
+    return Model(
+        name=file.name,
+        sha256=file.sha256,
+        size=file.size,
+        opset=file.opset,
+        ir_version=file.ir_version,
+        producer=file.producer,
+        operators=dict(file.operators),
+        inputs=[_tensor(spec) for spec in file.inputs],
+        outputs=[_tensor(spec) for spec in file.outputs],
+        metadata=dict(file.metadata),
+        parameters=file.parameters,
+    )
+
+
+def cases(question: Question) -> list[Case]:
+    """The feeds that are timed; two of the same sizes are told apart by their number."""
+    names = [question.feeds[place].name for place in question.cases]
+    found = []
+    for place, name in zip(question.cases, names, strict=True):
+        feed = question.feeds[place]
+        single = names.count(name) == 1
+        found.append(
+            Case(
+                name=name if single else f"{name}, feed {place + 1}",
+                dims=dict(feed.dims),
+                shapes=feed.shapes,
+                origin=feed.origin,
+                bytes_in=feed.size,
+                bytes_out=_bytes_out(question, place),
+            )
+        )
+    return found
+
+
+def _bytes_out(question: Question, place: int) -> Bytes:
+    right = question.yardstick.oracle[place]
+    return sum(
+        int(np.size(right[spec.name])) * tensors.dtype_of(spec.type).itemsize
+        for spec in question.file.outputs
+    )
+
+
+def _tensor(spec: TensorSpec) -> Tensor:
+    shape = None if spec.shape is None else list(spec.shape)
+    return Tensor(name=spec.name, type=spec.type, shape=shape)
+
+
+def check_same(old: Run, new: Plan, machine: Machine) -> None:
+    """Raises RunError, naming the first difference, where an unfinished run cannot go on."""
+    was = old.plan
+    differences = {
+        "toolkit": (old.toolkit, __version__),
+        "machine": (old.machine.identity, machine.identity),
+        "model": (was.model.sha256[:12], new.model.sha256[:12]),
+        "targets": (_names(was), _names(new)),
+        "feeds": (str([c.shapes for c in was.cases]), str([c.shapes for c in new.cases])),
+        "seed": (str(was.seed), str(new.seed)),
+        "threads": (str(was.threads), str(new.threads)),
+    }
+    for what, (before, now) in differences.items():
+        if before != now:
+            raise RunError(
+                f"this run cannot go on: its {what} was {before}, now it is {now}",
+                "toolkit bench    starts a new one",
+            )
+
+
+def check_versions(old: Run, new: Run) -> None:
+    """Raises RunError where a runtime is another one than in the run that is to go on."""
+    before = {record.target: record.library for record in old.records if record.library}
+    for record in new.records:
+        was = before.get(record.target)
+        if was is not None and record.library is not None and was != record.library:
+            raise RunError(
+                f"this run cannot go on: {was.runtime} was {was.version}, "
+                f"now it is {record.library.version}"
+            )
+
+
+def _names(plan: Plan) -> str:
+    return ", ".join(target.name for target in plan.targets)

@@ -1,0 +1,242 @@
+"""Model → question → judged targets → generations of blocks → record → report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from toolkit import __version__, onnxfile
+from toolkit.answers.verdict import Limits
+from toolkit.engine import course, entrants, judging, planning, runner
+from toolkit.engine import question as questions
+from toolkit.engine.generation import Bound, Circuit, Entrant
+from toolkit.engine.question import Question, Wanted
+from toolkit.measure import schedule
+from toolkit.measure.schedule import Pace
+from toolkit.pipelines import reporting
+from toolkit.records import machine, store
+from toolkit.records.schema import (
+    VERSION,
+    Failure,
+    Machine,
+    Plan,
+    Record,
+    Run,
+    State,
+    Warning,
+)
+from toolkit.records.store import Folder
+from toolkit.runtimes import listing
+from toolkit.runtimes.target import Target, parse
+from toolkit.sources.source import Source
+from toolkit.tensors import Array
+from toolkit.units import Seconds
+from toolkit.workers import environments
+from toolkit.workers.launch import Patience
+
+REFERENCE = Path("models/mlp/mlp.onnx")
+
+Watch = Callable[[str, float | None, str], None]
+"""Told what is being done ('ask', 'judge', 'measure'), the share done and details."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user asks to be measured, besides the model."""
+
+    targets: Sequence[Target] = ()
+    """Empty: what makes sense here."""
+    baseline: str | None = None
+    wanted: Wanted = field(default_factory=Wanted)
+    source: Source | None = None
+    pace: Pace = field(default_factory=schedule.pace)
+    limits: Limits = field(default_factory=Limits)
+    threads: int = 1
+    patience: Patience = field(default_factory=Patience)
+    command: Sequence[str] = ()
+    """As it was typed, for the record."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run and where it lies."""
+
+    folder: Path
+    run: Run
+
+    @property
+    def unmet(self) -> list[str]:
+        """The targets that the user named and that were not measured, or are not right."""
+        named = [i for i, target in enumerate(self.run.plan.targets) if target.asked]
+        records = {record.target: record for record in self.run.records}
+        return [self.run.plan.targets[i].label for i in named if not _met(records.get(i))]
+
+
+def bench(
+    model: str | Path = REFERENCE,
+    order: Order | Sequence[str] = (),
+    *,
+    reports: str | Path = "reports",
+    resume: Path | None = None,
+    watch: Watch = lambda step, share, text: None,
+) -> Finished:
+    """Measures a model on targets; every number stands beside a verdict of the same session.
+
+    `order` is an Order, or the targets as they are typed: `bench("m.onnx", ["onnxruntime:cpu"])`.
+    `resume` is the folder of an unfinished run of the same model, targets and feeds. A target that
+    fails is a row with its error. Raises ToolkitError where nothing can be measured; a run that was
+    interrupted keeps what was measured.
+    """
+    if not isinstance(order, Order):
+        order = Order([parse(text) for text in order])
+    began = time.monotonic()
+    path, here = Path(model), machine.describe()
+    file = onnxfile.read(path)
+    known = order.source is not None or onnxfile.is_reference(path)
+    targets = entrants.settled(order.targets or entrants.default(here, source=known))
+    folder = Folder(resume) if resume else store.create(Path(reports), file.name, datetime.now(UTC))
+    try:
+        rooms = environments.lay(folder.work / "rooms", [listing.find(t.runtime) for t in targets])
+        watch("ask", None, "finding out what is right")
+        asked = _ask(path, order, folder, rooms)
+        plan = _plan(asked, targets, order)
+        run = _begun(folder, plan, here, order, resume)
+    except BaseException:
+        folder.clear() if resume else folder.discard()
+        raise
+    try:
+        run, able = _judged(run, asked, targets, rooms, order, watch)
+        folder.begin(run)
+        circuit = _circuit(rooms, able, asked, run, order)
+        said = course.measure(
+            circuit, run, folder, order.pace, lambda share, text: watch("measure", share, text)
+        )
+    except BaseException as error:
+        _interrupted(folder, run, error)
+        raise
+    seconds = time.monotonic() - began
+    whole = folder.finish(_done(run, said, seconds))
+    reporting.write(folder.path, whole)
+    return Finished(folder.path, whole)
+
+
+def _ask(path: Path, order: Order, folder: Folder, rooms: Path) -> Question:
+    with runner.unoptimised(rooms) as run:
+        return questions.ask(
+            path, order.wanted, folder.work, run, given=order.source, threads=order.threads
+        )
+
+
+def _plan(asked: Question, targets: Sequence[Target], order: Order) -> Plan:
+    shown = [entrants.recorded(target) for target in targets]
+    base = entrants.baseline(shown, order.baseline, range(len(shown)))
+    terms = planning.Terms(
+        order.pace, order.limits, order.threads, order.wanted.seed, order.patience.verb
+    )
+    return planning.plan(asked, shown, base, terms)
+
+
+def _begun(folder: Folder, plan: Plan, here: Machine, order: Order, resume: Path | None) -> Run:
+    """run.json with the whole plan, or the one that is there and can go on."""
+    if resume is not None:
+        old = store.head(resume)
+        planning.check_same(old, plan, here)
+        return msgspec.structs.replace(old, state="running", warnings=[])
+    run = Run(
+        version=VERSION,
+        toolkit=__version__,
+        state="running",
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=list(order.command),
+        plan=plan,
+        machine=here,
+        records=[],
+        generations=[],
+    )
+    folder.begin(run)
+    return run
+
+
+def _judged(
+    run: Run, asked: Question, targets: Sequence[Target], rooms: Path, order: Order, watch: Watch
+) -> tuple[Run, list[Entrant]]:
+    """The run with every target's verdict or error, and the targets that go on to be timed."""
+    records, shown, able = [], list(run.plan.targets), []
+    for index, target in enumerate(targets):
+        watch("judge", index / len(targets), target.label)
+        entrant = entrants.enter(index, target, asked.program)
+        if isinstance(entrant, Failure):
+            records.append(Record(target=index, failure=entrant))
+            continue
+        judged = judging.judge(entrant, asked, rooms, order.patience, order.limits)
+        records.append(judged.record)
+        shown[index] = msgspec.structs.replace(shown[index], copies_inside=judged.copies)
+        if _is_timed(judged.record):
+            able.append(entrant)
+    right = [record.target for record in records if _met(record)]
+    base = entrants.baseline(shown, order.baseline, right or range(len(shown)))
+    plan = msgspec.structs.replace(run.plan, targets=shown, baseline=base)
+    fresh = msgspec.structs.replace(run, records=records, plan=plan)
+    planning.check_versions(run, fresh)
+    return fresh, able
+
+
+def _is_timed(record: Record) -> bool:
+    """A wrong answer has no latency worth knowing; one that is only coarse has."""
+    return record.failure is None and record.verdict is not None and record.verdict.text != "wrong"
+
+
+def _met(record: Record | None) -> bool:
+    return (
+        record is not None
+        and record.failure is None
+        and record.verdict is not None
+        and record.verdict.right
+    )
+
+
+def _circuit(
+    rooms: Path, able: Sequence[Entrant], asked: Question, run: Run, order: Order
+) -> Circuit:
+    names = [case.name for case in run.plan.cases]
+    bound = [
+        Bound(name, asked.feeds[place].arrays, asked.types)
+        for name, place in zip(names, asked.cases, strict=True)
+    ]
+    shapes = [asked.feeds[place].shapes for place in asked.cases]
+    other = next((feed for feed in asked.feeds if feed.shapes not in shapes), None)
+    verdicts = {record.target: record.verdict for record in run.records}
+
+    def judge(target: int, case: int, outputs: Mapping[str, Array]) -> str:
+        first = verdicts[target]
+        if first is None:
+            return "it was never judged"
+        return asked.yardstick.border([outputs], first, [asked.cases[case]]).reason
+
+    return Circuit(
+        rooms=rooms,
+        entrants=able,
+        cases=bound,
+        other=None if other is None else Bound("another shape", other.arrays, asked.types),
+        threads=order.threads,
+        rounds=run.plan.rounds,
+        seed=run.plan.seed,
+        patience=order.patience,
+        judge=judge,
+    )
+
+
+def _done(run: Run, said: Sequence[Warning], seconds: Seconds) -> Run:
+    return msgspec.structs.replace(run, state="done", warnings=list(said), seconds=seconds)
+
+
+def _interrupted(folder: Folder, run: Run, error: BaseException) -> None:
+    """What was measured stays, and can go on; the scratch space goes."""
+    state: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+    folder.begin(msgspec.structs.replace(run, state=state))
+    folder.clear()
