@@ -216,7 +216,11 @@ def yardstick(model: ModelProto, each: Sequence[Feed]) -> Yardstick:
     """PyTorch in float64 as the oracle, simulations on ONNX Runtime, with the model's taps."""
     found = taps(model)
     whole = tapped(model, found)
-    kinds = {TensorProto.FLOAT: "float32", TensorProto.INT64: "int64"}
+    kinds = {
+        TensorProto.FLOAT: "float32",
+        TensorProto.INT64: "int64",
+        TensorProto.FLOAT16: "float16",
+    }
     outputs = model.graph.output
     return Yardstick(
         tuple(TensorSpec(o.name, kinds[o.type.tensor_type.elem_type], None) for o in outputs),
@@ -240,4 +244,16 @@ def with_weights(model: ModelProto, changed: dict[str, Array]) -> ModelProto:
     for tensor in result.graph.initializer:
         if tensor.name in changed:
             tensor.CopyFrom(numpy_helper.from_array(changed[tensor.name], tensor.name))
+    return result
+
+
+def float16_file(model: ModelProto) -> ModelProto:
+    """As onnxconverter-common writes one, with float16 inputs and outputs too."""
+    result = ModelProto()
+    result.CopyFrom(model)
+    for info in (*result.graph.input, *result.graph.output, *result.graph.value_info):
+        info.type.tensor_type.elem_type = TensorProto.FLOAT16
+    for tensor in result.graph.initializer:
+        values = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     return result

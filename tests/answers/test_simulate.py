@@ -10,7 +10,15 @@ import pytest
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from tests.answers.networks import SHAPES, convnet, feeds, mlp, onnxruntime_runner, torch_runner
+from tests.answers.networks import (
+    SHAPES,
+    convnet,
+    feeds,
+    float16_file,
+    mlp,
+    onnxruntime_runner,
+    torch_runner,
+)
 from toolkit.answers.simulate import Simulations, reference_runner, simulate
 from toolkit.errors import ToolkitError
 from toolkit.tensors import Array, Feed
@@ -31,18 +39,6 @@ def sizes(simulations: Simulations, oracle: Sequence[dict[str, Array]]) -> dict[
         )
         for s in simulations.made
     }
-
-
-def float16_file(model: ModelProto) -> ModelProto:
-    """As onnxconverter-common writes one, with float16 inputs and outputs too."""
-    result = ModelProto()
-    result.CopyFrom(model)
-    for info in (*result.graph.input, *result.graph.output):
-        info.type.tensor_type.elem_type = TensorProto.FLOAT16
-    for tensor in result.graph.initializer:
-        values = numpy_helper.to_array(tensor).astype(np.float16)
-        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    return result
 
 
 def test_a_network_has_twelve_forms_and_with_norms_sixteen() -> None:

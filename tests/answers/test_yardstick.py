@@ -18,6 +18,7 @@ from tests.answers.networks import (
     SHAPES,
     Builder,
     feeds,
+    float16_file,
     labeller,
     mlp,
     onnxruntime_runner,
@@ -317,6 +318,16 @@ def test_bfloat16_outputs_may_come_as_bits() -> None:
     assert (verdict.text, verdict.right) == ("bfloat16", True)
 
 
+def test_a_float16_file_is_right_in_float16_and_not_in_bfloat16() -> None:
+    model = float16_file(mlp())
+    each = [{"x": f["x"].astype(np.float16)} for f in feeds(SHAPES["mlp"])]
+    low = Bench(model, each, yardstick(model, each))
+    rough = [{n: a.astype(np.float16) for n, a in o.items()} for o in low.torch(torch.bfloat16)]
+
+    assert low.judge(low.float32(), "float16").right
+    assert low.judge(rough, "float16").reason == "declares float16, computes bfloat16"
+
+
 @pytest.mark.parametrize(
     ("limits", "right"),
     [
@@ -390,7 +401,7 @@ def test_saturated_outputs_cannot_tell_and_count_as_right() -> None:
     verdict = saturated.judge(saturated.torch(torch.float32))
 
     assert (verdict.text, verdict.right) == ("these feeds cannot tell", True)
-    assert "would both be as near on these feeds" in verdict.outputs[0].evidence
+    assert "each would err as much on these feeds" in verdict.outputs[0].evidence
 
 
 def test_the_tensor_before_a_saturating_activation_is_a_witness() -> None:

@@ -212,8 +212,7 @@ class Scale:
         if len(names) == 1:
             words = f"{self._times(size)}; up to {FLOAT32_BORDER:g} is float32"
             return Named(("float32",), words)
-        others = joined(names[1:])
-        return Named(tuple(names), f"float32 and {others} would both be as near on these feeds")
+        return Named(tuple(names), f"{joined(names)}: each would err as much on these feeds")
 
     def _visible(self) -> float:
         """In how many elements the coarsest usual format would show."""
