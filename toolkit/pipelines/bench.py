@@ -61,13 +61,23 @@ class Order:
     command: Sequence[str] = ()
     """As it was typed, for the record."""
 
+    @property
+    def terms(self) -> planning.Terms:
+        """What of it stands in the plan."""
+        return planning.Terms(
+            self.pace, self.limits, self.threads, self.wanted.seed, self.patience.verb
+        )
+
 
 @dataclass(frozen=True)
 class Finished:
     """A run and where it lies."""
 
-    folder: Path
+    folder: Path | None
+    """None where nothing was kept: `check`."""
     run: Run
+    notes: Sequence[str] = ()
+    """What could not be done while the question was made, in words."""
 
     @property
     def unmet(self) -> list[str]:
@@ -110,7 +120,7 @@ def bench(
         folder.clear() if resume else folder.discard()
         raise
     try:
-        run, able = _judged(run, asked, targets, rooms, order, watch)
+        run, able = judge_all(run, asked, targets, rooms, order, watch)
         folder.begin(run)
         circuit = _circuit(rooms, able, asked, run, order)
         said = course.measure(
@@ -122,7 +132,7 @@ def bench(
     seconds = time.monotonic() - began
     whole = folder.finish(_done(run, said, seconds))
     reporting.write(folder.path, whole)
-    return Finished(folder.path, whole)
+    return Finished(folder.path, whole, asked.notes)
 
 
 def _ask(path: Path, order: Order, folder: Folder, rooms: Path) -> Question:
@@ -135,10 +145,7 @@ def _ask(path: Path, order: Order, folder: Folder, rooms: Path) -> Question:
 def _plan(asked: Question, targets: Sequence[Target], order: Order) -> Plan:
     shown = [entrants.recorded(target) for target in targets]
     base = entrants.baseline(shown, order.baseline, range(len(shown)))
-    terms = planning.Terms(
-        order.pace, order.limits, order.threads, order.wanted.seed, order.patience.verb
-    )
-    return planning.plan(asked, shown, base, terms)
+    return planning.plan(asked, shown, base, order.terms)
 
 
 def _begun(folder: Folder, plan: Plan, here: Machine, order: Order, resume: Path | None) -> Run:
@@ -162,7 +169,7 @@ def _begun(folder: Folder, plan: Plan, here: Machine, order: Order, resume: Path
     return run
 
 
-def _judged(
+def judge_all(
     run: Run, asked: Question, targets: Sequence[Target], rooms: Path, order: Order, watch: Watch
 ) -> tuple[Run, list[Entrant]]:
     """The run with every target's verdict or error, and the targets that go on to be timed."""

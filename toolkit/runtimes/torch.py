@@ -59,7 +59,8 @@ class Torch:
                 "toolkit doctor    says what is missing",
             )
         torch.set_num_threads(program.threads)
-        torch.set_num_interop_threads(1)
+        if torch.get_num_interop_threads() != 1:  # May be set once in a process.
+            torch.set_num_interop_threads(1)
         torch.backends.cuda.matmul.allow_tf32 = options["tf32"] == "on"
         torch.backends.cudnn.allow_tf32 = options["tf32"] == "on"
         module = source.build(program.source).eval().to(provider)

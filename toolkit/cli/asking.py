@@ -1,0 +1,170 @@
+"""The options that `check` and `bench` share, and what they make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from toolkit.cli.values import DURATION, PERCENT, PRECISION
+
+if TYPE_CHECKING:
+    from toolkit.answers.verdict import Limits
+    from toolkit.engine.question import Wanted
+    from toolkit.pipelines.bench import Finished, Order
+    from toolkit.runtimes.target import Target
+    from toolkit.sources.source import Source
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MODEL = click.argument("model", type=click.Path(path_type=Path), required=False)
+
+OPTIONS = [
+    click.option("--provider", help="ONNX Runtime's execution providers: cpu, cuda or cpu,cuda."),
+    click.option(
+        "--target",
+        "targets",
+        multiple=True,
+        metavar="T",
+        help="RUNTIME[:PROVIDER][,key=value…]; repeatable. env=FOLDER runs it from there.",
+    ),
+    click.option("--batch", metavar="N,N…", help="Sizes of the first dynamic dimension."),
+    click.option(
+        "--dim", "dims", multiple=True, metavar="NAME=N,N…", help="Sizes of dynamic dimensions."
+    ),
+    click.option(
+        "--shape", "shapes", multiple=True, metavar="INPUT=1x3x224x224", help="A whole shape."
+    ),
+    click.option(
+        "--inputs",
+        type=click.Path(path_type=Path),
+        help="Feeds of your own: .npz, .safetensors or a test_data_set folder.",
+    ),
+    click.option("--seed", default=0, show_default=True, help="Of what is drawn."),
+    click.option(
+        "--source",
+        metavar="FILE.py:NAME",
+        help="The PyTorch module that the file was made from; its code is run.",
+    ),
+    click.option("--weights", type=click.Path(path_type=Path), help="Its weights."),
+    click.option("--threads", default="1", show_default=True, help="Threads a target, or all."),
+    click.option(
+        "--timeout",
+        type=DURATION,
+        default="60s",
+        show_default=True,
+        help="For one step of one target; a load has ten times as long.",
+    ),
+    click.option("--accept", type=PRECISION, help="The precision that is right enough."),
+    click.option("--atol", type=float, help="Right is |error| ≤ atol + rtol·|expected|."),
+    click.option("--rtol", type=float, help="See --atol."),
+    click.option(
+        "--min-top1-agreement", "top1", type=PERCENT, help="Rows whose top class must agree."
+    ),
+]
+
+
+def options(function: F) -> F:
+    """Adds the shared options to a command."""
+    for option in reversed(OPTIONS):
+        function = option(function)
+    return function
+
+
+def model_of(model: Path | None) -> Path:
+    """The model that is meant. Raises InputError where none is given and the reference is not."""
+    from toolkit.errors import InputError
+    from toolkit.pipelines.bench import REFERENCE
+
+    if model is None and not REFERENCE.exists():
+        raise InputError(
+            f"there is no {REFERENCE} here",
+            "toolkit export           makes it",
+            "toolkit bench M.onnx     takes another model",
+        )
+    return model or REFERENCE
+
+
+def targets_of(provider: str | None, targets: tuple[str, ...]) -> list[Target]:
+    """What --provider and --target name, in that order."""
+    from toolkit.runtimes.target import of_providers, parse
+
+    return [*(of_providers(provider) if provider else []), *map(parse, targets)]
+
+
+def wanted_of(given: dict[str, Any]) -> Wanted:
+    """What the model is fed."""
+    from toolkit.answers import sizes
+    from toolkit.engine.question import Wanted
+
+    return Wanted(
+        dims=sizes.parse_dims(given["dims"]),
+        batch=sizes.parse_batch(given["batch"]) if given["batch"] else (),
+        shapes=sizes.parse_shapes(given["shapes"]),
+        inputs=given["inputs"],
+        seed=given["seed"],
+    )
+
+
+def source_of(given: dict[str, Any]) -> Source | None:
+    """The PyTorch source, where it is named."""
+    from toolkit.sources import source
+
+    if given["source"] is None:
+        if given["weights"] is not None:
+            raise click.UsageError("--weights needs the --source that they belong to")
+        return None
+    return source.parse(given["source"], weights=given["weights"])
+
+
+def limits_of(given: dict[str, Any]) -> Limits:
+    """How precise is right enough."""
+    from toolkit.answers.verdict import Limits
+
+    return Limits(given["accept"], given["atol"], given["rtol"], given["top1"])
+
+
+def order_of(given: dict[str, Any], typed: list[str]) -> Order:
+    """All that is asked for, besides the model."""
+    from toolkit.measure import schedule
+    from toolkit.pipelines.bench import Order
+    from toolkit.workers.launch import Patience
+
+    timeout = given["timeout"]
+    return Order(
+        targets=targets_of(given["provider"], given["targets"]),
+        baseline=given.get("baseline"),
+        wanted=wanted_of(given),
+        source=source_of(given),
+        pace=schedule.pace(given.get("precision"), given.get("time"), given.get("quick", False)),
+        limits=limits_of(given),
+        threads=threads_of(given["threads"]),
+        patience=Patience(timeout, 10 * timeout),
+        command=typed,
+    )
+
+
+def demand(finished: Finished, done: str) -> None:
+    """Exits with 1 where a target that the user named has no right answers."""
+    if finished.unmet:
+        named = sum(target.asked for target in finished.run.plan.targets)
+        were = "was" if len(finished.unmet) == 1 else "were"
+        click.echo(
+            f"error: {len(finished.unmet)} of {named} targets {were} not {done} "
+            f"with right answers: {'; '.join(finished.unmet)}.",
+            err=True,
+        )
+        raise click.exceptions.Exit(1)
+
+
+def threads_of(text: str) -> int:
+    """'all' is every core that this process may use."""
+    import os
+
+    if text == "all":
+        return len(os.sched_getaffinity(0))
+    if not text.isdecimal() or int(text) < 1:
+        raise click.BadParameter(f"{text!r} is no number of threads: give 1, 2 … or all")
+    return int(text)

@@ -1,0 +1,115 @@
+"""What `check` says in a terminal: the verdict on every target, and the ReLU card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from toolkit.answers.card import CardRow
+from toolkit.records.schema import Run
+from toolkit.report.facts import model_line
+from toolkit.report.grids import NONE, Grid
+from toolkit.report.summary import summarize
+from toolkit.report.terminal import GAP, LABEL, paragraph, styled
+from toolkit.report.view import Subject, View
+from toolkit.report.words import factor, figure, listed, printable, width, wrapped
+
+
+def render(run: Run, notes: Sequence[str], *, columns: int = 80, colour: bool = False) -> str:
+    """All of it; ends with a newline."""
+    view = summarize(run)
+    first, *rest = wrapped(model_line(run.plan.model), columns - LABEL)
+    lines = [f"{'check':<{LABEL}}{first}", *(" " * LABEL + line for line in rest)]
+    lines += paragraph(_judged_by(view), columns)
+    lines += ["", *_text(_verdicts(view.subjects), colour)]
+    said = [*_reasons(view.subjects), *map(printable, notes)]
+    lines += [""] if said else []
+    for sentence in said:
+        lines += paragraph(sentence, columns)
+    card = _card(view.subjects)
+    if card.rows:
+        lines += ["", *_text(card, colour), ""]
+        for sentence in _card_notes(view.subjects):
+            lines += paragraph(sentence, columns)
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _judged_by(view: View) -> str:
+    found = [one.verdict for one in view.subjects if one.verdict]
+    if not found:
+        return ""
+    elements = sum(output.elements for output in found[0].outputs)
+    return f"judged against {found[0].oracle}: {found[0].feeds} feeds, {elements:,} output elements"
+
+
+def _verdicts(subjects: Sequence[Subject]) -> Grid:
+    rows = []
+    for one in subjects:
+        outputs = one.verdict.outputs if one.verdict else ()
+        several = len(outputs) > 1
+        for output in outputs:
+            name = f"{one.name}: {output.output}" if several else one.name
+            text = " or ".join(output.names)
+            rows.append((name, text, factor(output.factor), figure(output.max_abs)))
+        if not outputs:
+            rows.append((one.name, "not judged", NONE, NONE))
+    shown = tuple(tuple(map(printable, row)) for row in rows)
+    head = ("target", "answers", "of plain float32's error", "largest error")
+    return Grid(head, shown, frozenset({2, 3}))
+
+
+def _reasons(subjects: Sequence[Subject]) -> Iterator[str]:
+    """Why a target is not right, or not judged, and what to do."""
+    for one in subjects:
+        failure = one.record.failure if one.record else None
+        if failure is not None:
+            yield f"{one.name}: {printable(failure.what)}"
+            yield from (f"  {printable(cure)}" for cure in failure.cures)
+        elif one.verdict is not None and not one.verdict.right:
+            evidence = [o.evidence for o in one.verdict.outputs]
+            yield f"{one.name}: {printable(one.verdict.reason)} ({printable(evidence[0])})"
+
+
+def _card(subjects: Sequence[Subject]) -> Grid:
+    """The ReLU card with values only: 'alone / between layers' where the two differ, and a star
+    where the answer is not max(0, x)."""
+    shown = [one for one in subjects if one.record and one.record.card]
+    cards = [one.record.card for one in shown if one.record]
+    rows = [
+        (printable(row.value), *(_cell(held[place]) for held in cards))
+        for place, row in enumerate(cards[0] if cards else [])
+    ]
+    head = ("Relu of", *(one.name for one in shown))
+    return Grid(head, tuple(rows), frozenset(range(1, len(head))))
+
+
+def _cell(row: CardRow) -> str:
+    alone, fused = ("refused" if v is None else figure(v) for v in (row.alone, row.fused))
+    both = alone if alone == fused else f"{alone} / {fused}"
+    return f"{both} *" if row.deviates else both
+
+
+def _card_notes(subjects: Sequence[Subject]) -> Iterator[str]:
+    """What is remarkable in the card, each thing once."""
+    said: dict[str, list[str]] = {}
+    for one in subjects:
+        for row in one.record.card if one.record else []:
+            if row.note and row.deviates:
+                said.setdefault(f"{one.name}: {row.note}", []).append(row.value)
+    for note, values in said.items():
+        yield f"* {printable(note)} ({listed(values)})"
+
+
+def _text(grid: Grid, colour: bool) -> Iterator[str]:
+    """A table, indented by the label."""
+    columns = list(zip(grid.head, *grid.rows, strict=True))
+    room = [max(map(width, column)) for column in columns]
+    for number, row in enumerate((grid.head, *grid.rows)):
+        cells = []
+        for place, text in enumerate(row):
+            space = " " * (room[place] - width(text))
+            right = place in grid.numbers
+            marked = (number - 1, place) in grid.marked
+            said = styled(text, "strong" if marked else "", colour)
+            cells.append(space + said if right else said + space)
+        line = (" " * GAP).join(cells).rstrip()
+        yield " " * LABEL + styled(line, "quiet" if number == 0 else "", colour)
