@@ -124,6 +124,11 @@ def dynamic_shapes(arguments: calls.Arguments, by_name: dict[str, dict[int, Any]
     return tuple(by_name[name] for name in arguments.order)
 
 
+def distinct(outputs: Sequence[str], inputs: Sequence[str]) -> list[str]:
+    """A file's inputs and outputs share one space of names."""
+    return [f"{name}_out" if name in inputs else name for name in outputs]
+
+
 def _export(
     module: nn.Module,
     inputs: Sequence[Stated],
@@ -146,7 +151,7 @@ def _export(
                 verbose=False,
                 opset_version=opset,
                 input_names=list(arguments.order),
-                output_names=_distinct(traced.outputs, arguments.order),
+                output_names=distinct(traced.outputs, arguments.order),
                 dynamic_shapes=dynamic_shapes(arguments, by_name)
                 if any(by_name.values())
                 else None,
@@ -157,11 +162,6 @@ def _export(
         raise ExportError("torch.onnx.export gave no model")
     model: ir.Model = program.model
     return Converted(model, model.opset_imports[""], program.exported_program)
-
-
-def _distinct(outputs: Sequence[str], inputs: Sequence[str]) -> list[str]:
-    """A file's inputs and outputs share one space of names."""
-    return [f"{name}_out" if name in inputs else name for name in outputs]
 
 
 def _nearest(asked: int, kept: int, export: Callable[[int], Converted]) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from toolkit.errors import InputError
@@ -42,7 +43,9 @@ def beside(final: Path) -> Iterator[Path]:
         place = Path(tempfile.mkdtemp(prefix=f".{final.name[:100]}.", dir=final.parent))
         yield place
     except OSError as error:
-        raise unwritable(final, error) from error
+        if error.errno not in REASONS:
+            raise
+        raise InputError(f"{final} was not written: {REASONS[error.errno]}") from error
     finally:
         if place is not None:
             shutil.rmtree(place, ignore_errors=True)
@@ -59,10 +62,11 @@ def land(file: Path, final: Path) -> None:
     os.replace(file, final)
 
 
-def unwritable(final: Path, error: OSError) -> InputError:
-    """Why nothing was written, in one line."""
-    reason = REASONS.get(error.errno or 0, error.strerror or str(error))
-    return InputError(f"{final} was not written: {reason}")
+def land_folders(made: Sequence[Path], parent: Path, *, instead_of: Sequence[Path]) -> list[Path]:
+    """Moves folders to `parent`; those that they replace go with the folder they were made in."""
+    for new, old in itertools.product(made[:1], instead_of):
+        old.rename(new.with_name(f"old-{old.name}"))
+    return [folder.rename(parent / folder.name) for folder in made]
 
 
 def _umask() -> int:

@@ -9,7 +9,7 @@ that stands there, or one that this tool exported there before.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,10 +42,7 @@ def write(
     InputError for data of another model, unless `force`.
     """
     folder = model.path.parent
-    old = _present(folder)
-    if not force:
-        for each in old:
-            _refuse_foreign(each, {model.sha256, *owners})
+    old = replaceable(folder, {model.sha256, *owners}, force=force)
     written = [folder / f"test_data_set_{number}" for number in range(len(sets))]
     for target, data in zip(written, sets, strict=True):
         _write_one(target, model, data)
@@ -64,6 +61,16 @@ def read(model: ModelFile) -> list[DataSet]:
         )
         for folder in stored.data_sets(model.path.parent)
     ]
+
+
+def replaceable(folder: Path, owners: Collection[str], *, force: bool = False) -> list[Path]:
+    """The data sets in a folder, which new ones replace. Raises InputError for data of a model that
+    is none of `owners`, by their sha256, unless `force`."""
+    found = _present(folder)
+    if not force:
+        for each in found:
+            _refuse_foreign(each, set(owners))
+    return found
 
 
 def _present(folder: Path) -> list[Path]:

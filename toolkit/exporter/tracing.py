@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from toolkit.errors import InputError
 from toolkit.sources import calls, factory, lines
 from toolkit.sources.inputs import Dimension, Stated, dimensions
+from toolkit.tensors import Array
 
 if TYPE_CHECKING:
     import torch
@@ -71,6 +72,18 @@ def accepts(module: nn.Module, inputs: Sequence[Stated], sizes: Mapping[str, int
     except Exception:  # noqa: BLE001 - the user's code, which may raise anything.
         return False
     return True
+
+
+def arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, Array]:
+    """The same values as feeds hold them: bfloat16 as its bits."""
+    import torch
+
+    return {
+        name: tensor.detach().view(torch.uint16).numpy()
+        if tensor.dtype == torch.bfloat16
+        else tensor.detach().numpy()
+        for name, tensor in tensors.items()
+    }
 
 
 def draw(inputs: Sequence[Stated], sizes: Mapping[str, int]) -> dict[str, torch.Tensor]:

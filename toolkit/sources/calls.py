@@ -61,6 +61,27 @@ def arguments(module: nn.Module, given: Mapping[str, Any]) -> Arguments:
     )
 
 
+def parameters(module: nn.Module) -> list[str]:
+    """The names of forward's parameters that need a value, or of all where none does."""
+    own = [
+        p
+        for p in inspect.signature(module.forward).parameters.values()
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    return [p.name for p in own if p.default is p.empty] or [p.name for p in own]
+
+
+def by_place(module: nn.Module, count: int) -> list[str]:
+    """The names of forward's first parameters; behind `*args` they are numbered."""
+    found: list[str] = []
+    for parameter in inspect.signature(module.forward).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            found += [f"{parameter.name}_{n}" for n in range(count - len(found))]
+        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            found.append(parameter.name)
+    return found[:count]
+
+
 def outputs(result: object) -> dict[str, torch.Tensor]:
     """A result's tensors by name, in the order in which PyTorch flattens it.
 

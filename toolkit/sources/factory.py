@@ -7,16 +7,17 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import InputError, unknown
-from toolkit.sources import lines
+from toolkit.sources import calls, lines
 from toolkit.sources.source import Source
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 
@@ -61,6 +62,41 @@ def imported(source: Source) -> ModuleType:
         raise _broken(head, error) from error
     except Exception as error:  # The user's code, which may raise anything.
         raise _broken(head, error) from error
+
+
+def examples(source: Source, module: nn.Module) -> dict[str, torch.Tensor]:
+    """What `example_inputs()` beside the factory gives, by input; nothing where there is none.
+
+    A dictionary has its names; a tensor or a tuple belongs to forward's parameters in their order.
+    Raises InputError where it raises, or gives something else.
+    """
+    import torch
+
+    function = getattr(imported(source), "example_inputs", None)
+    if function is None:
+        return {}
+    where = f"example_inputs() of {source.name.rpartition(':')[0]}"
+    try:
+        made = function()
+    except Exception as error:  # The user's code, which may raise anything.
+        line = lines.of(error)
+        raise InputError(f"{where} raised {said(error)}", *([str(line)] if line else [])) from error
+    if isinstance(made, torch.Tensor):
+        made = (made,)
+    if isinstance(made, tuple | list):
+        names = calls.by_place(module, len(made))
+        if len(names) < len(made):
+            raise InputError(f"{where} gives {len(made)} tensors, forward takes {len(names)}")
+        made = dict(zip(names, made, strict=True))
+    if not isinstance(made, Mapping) or not made:
+        raise InputError(
+            f"{where} gives a {type(made).__name__}; a tensor, a tuple of tensors or a dictionary"
+            " of tensors is needed"
+        )
+    for name, value in made.items():
+        if not isinstance(value, torch.Tensor):
+            raise InputError(f"{where}: {name!r} is a {type(value).__name__}, not a tensor")
+    return {str(name): value for name, value in made.items()}
 
 
 def _broken(head: str, error: Exception) -> InputError:

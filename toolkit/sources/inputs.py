@@ -114,32 +114,6 @@ def dimensions(inputs: Iterable[Stated]) -> dict[str, Dimension]:
     return found
 
 
-def examples(path_or_name: str, made: object) -> dict[str, torch.Tensor]:
-    """What a source's `example_inputs()` gave, by name; '' stands for names yet to be found.
-
-    A dictionary has its names. A tensor or a tuple belongs to forward's parameters in their order,
-    and gets the names '0', '1' … here. Raises InputError for anything else.
-    """
-    import torch
-
-    if isinstance(made, torch.Tensor):
-        made = (made,)
-    if isinstance(made, tuple | list):
-        made = {str(index): value for index, value in enumerate(made)}
-    if not isinstance(made, Mapping) or not made:
-        raise InputError(
-            f"example_inputs() of {path_or_name} gives a {type(made).__name__};"
-            " a tensor, a tuple of tensors or a dictionary of tensors is needed"
-        )
-    for name, value in made.items():
-        if not isinstance(value, torch.Tensor):
-            raise InputError(
-                f"example_inputs() of {path_or_name}: {name!r} is a {type(value).__name__},"
-                " not a tensor"
-            )
-    return {str(name): value for name, value in made.items()}
-
-
 def of_examples(tensors: Mapping[str, torch.Tensor]) -> tuple[Stated, ...]:
     """Inputs with the fixed shapes of example tensors."""
     return tuple(

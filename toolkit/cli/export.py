@@ -1,0 +1,210 @@
+"""`toolkit export`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit import units
+from toolkit.cli import screen
+from toolkit.errors import ToolkitError
+
+if TYPE_CHECKING:
+    from toolkit.exporter.prove import Step
+    from toolkit.exporter.quiet import Chatter
+    from toolkit.pipelines.export import Exported
+
+EXAMPLES = """\b
+Examples:
+  toolkit export
+      the reference model, to models/mlp/mlp.onnx
+  toolkit export net.py:build --input 'x:float32[batch,seq=16,64]'
+      a factory, class or module of yours, to net.onnx
+  toolkit export mypkg.net:Net --weights net.safetensors \\
+      --input 'ids:int64[batch,seq=1..512]' --input 'mask:bool[batch,seq]' -o out/net.onnx
+
+\b
+--input:  NAME:TYPE[DIMENSION,…]
+  40  fixed      batch  dynamic      seq=16  dynamic, traced with 16
+  height=64..    dynamic, from 64 on      width=64..512  dynamic, from 64 to 512
+"""
+
+STAGES = {
+    "train": "reading or learning the weights",
+    "build": "loading PyTorch and the module",
+    "convert": "torch.onnx.export",
+    "prove": "proving the file at several shapes",
+    "write": "writing",
+}
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("source", required=False)
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="NAME:TYPE[DIM,…]",
+    help="An input of forward; give it once for each input.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="A .safetensors, .pt or .npz file; .pt is read without running code.",
+)
+@click.option("-o", "out", type=click.Path(path_type=Path), help="The file to write.")
+@click.option("--opset", type=click.IntRange(min=1), help="Default: what torch makes.")
+@click.option("--keep-traces", is_flag=True, help="Keep torch's notes: paths, lines of the source.")
+@click.option("--force", is_flag=True, help="Replace another model's test data beside the file.")
+@click.option("--verbose", is_flag=True, help="Show all that torch says, and its whole trace.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record instead of the table.")
+def command(
+    source: str | None,
+    inputs: tuple[str, ...],
+    weights: Path | None,
+    out: Path | None,
+    opset: int | None,
+    keep_traces: bool,
+    force: bool,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Export a PyTorch module to .onnx, and prove the file.
+
+    SOURCE is FILE.py:NAME or MODULE:NAME, where NAME is a function that returns a torch.nn.Module,
+    its class, or the module itself; without one, the reference model. Its code is run.
+
+    The file is written under its name only if it is the module's function: its form, its graph in
+    float64, and its float32 numbers, at the traced shape and at others.
+    """
+    from toolkit.exporter.quiet import Chatter
+
+    chatter = Chatter()
+    try:
+        show(
+            source,
+            out,
+            as_json=as_json,
+            chatter=chatter,
+            input=inputs,
+            weights=weights,
+            opset=opset,
+            keep_traces=keep_traces,
+            force=force,
+        )
+    except ToolkitError as error:
+        if verbose:
+            _tell(chatter, error)
+        raise
+    if verbose:
+        _tell(chatter, None)
+
+
+def show(
+    source: str | None, out: Path | None, *, as_json: bool, chatter: Chatter, **wishes: object
+) -> Exported:
+    """Exports with a line that fills in, and prints what came out, also where the proof fails."""
+    started = time.perf_counter()
+    failed: ToolkitError | None = None
+    with screen.progress("export") as draw:
+        draw(None, STAGES["build"])
+        from toolkit.pipelines.export import NotProven, export
+
+        try:
+            exported = export(
+                source,
+                out,
+                chatter=chatter,
+                watch=lambda stage: draw(None, STAGES[stage]),
+                **wishes,  # type: ignore[arg-type]
+            )
+        except NotProven as error:
+            failed, exported = error, error.exported
+    seconds = time.perf_counter() - started
+    if as_json:
+        click.echo(json.dumps(record(exported, written=failed is None), indent=2))
+    else:
+        table(exported, seconds, written=failed is None)
+    if failed is not None:
+        raise failed
+    return exported
+
+
+def table(exported: Exported, seconds: units.Seconds, *, written: bool) -> None:
+    """What was made of what, and the proof, a line a step."""
+    screen.line("export", f"{made(exported):<70}{units.duration(seconds, 2)}")
+    for step in exported.proof.steps:
+        screen.line("", said(step))
+        for detail in step.details if written else ():
+            screen.line("", f"            {detail}")
+    if written:
+        size = units.size(exported.facts.size)
+        sets = len(exported.test_data)
+        screen.line("", f"{exported.path} ({size}), {sets} sets of test data beside it")
+
+
+def made(exported: Exported) -> str:
+    """'net.py:build · torch 2.13.0 → opset 20 · 31 nodes · batch, seq are dynamic'."""
+    facts, names = exported.facts, list(exported.traced)
+    operators = [f"{n} {name}" if n > 1 else name for name, n in facts.operators.items()]
+    few = ", ".join(operators) if len(operators) <= 4 else f"{sum(facts.operators.values())} nodes"
+    dynamic = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} dynamic"
+    return " · ".join(
+        [
+            exported.source.name,
+            f"torch {facts.metadata['torch']} → opset {facts.opset}",
+            few,
+            dynamic if names else "fixed shape",
+        ]
+    )
+
+
+def said(step: Step) -> str:
+    """'structure   in float64 at batch 1, 2, 7, 32, 257       2.2e-16    same function'."""
+    if step.outcome == "not shown":
+        return f"{step.name:<12}not shown: {step.says}"
+    figure = "" if step.figure is None else f"{step.figure:.1e}"
+    verdict = step.says or step.outcome
+    fails = "   fails" if step.outcome == "fails" and step.says else ""
+    return f"{step.name:<12}{step.what:<46}{figure:>9}    {verdict}{fails}"
+
+
+def record(exported: Exported, *, written: bool) -> dict[str, object]:
+    """The export as strict JSON."""
+    facts, proof = exported.facts, exported.proof
+    return {
+        "written": written,
+        "path": str(exported.path) if written else None,
+        "source": exported.source.name,
+        "sha256": facts.sha256,
+        "size": facts.size,
+        "opset": facts.opset,
+        "operators": dict(facts.operators),
+        "inputs": [dataclasses.asdict(spec) for spec in facts.inputs],
+        "outputs": [dataclasses.asdict(spec) for spec in facts.outputs],
+        "metadata": dict(facts.metadata),
+        "traced": dict(exported.traced),
+        "holds": proof.holds,
+        "proof": [
+            {
+                **dataclasses.asdict(step),
+                "figure": None if step.figure is None else units.number(step.figure),
+            }
+            for step in proof.steps
+        ],
+        "test_data": [str(folder) for folder in exported.test_data],
+    }
+
+
+def _tell(chatter: Chatter, error: ToolkitError | None) -> None:
+    """What torch said, and its trace where it refused."""
+    if chatter.text:
+        click.echo(chatter.text, err=True)
+    if error is not None and error.__cause__ is not None:
+        click.echo("".join(traceback.format_exception(error.__cause__)).rstrip(), err=True)
