@@ -70,7 +70,7 @@ def test_both_zeros_are_right_for_minus_zero() -> None:
 
 
 def test_a_value_that_spoils_its_neighbours_is_marked() -> None:
-    rows = card.read(changed("NaN", 0, np.nan), exact())
+    rows = card.read(changed("NaN", 0, 9.0), exact())
 
     assert row(rows, "NaN").deviates
     assert row(rows, "NaN").note == "alone: its neighbours changed"

@@ -320,7 +320,7 @@ def test_bfloat16_outputs_may_come_as_bits() -> None:
 
 def test_a_float16_file_is_right_in_float16_and_not_in_bfloat16() -> None:
     model = float16_file(mlp())
-    each = [{"x": f["x"].astype(np.float16)} for f in feeds(SHAPES["mlp"])]
+    each: list[Feed] = [{"x": f["x"].astype(np.float16)} for f in feeds(SHAPES["mlp"])]
     low = Bench(model, each, yardstick(model, each))
     rough = [{n: a.astype(np.float16) for n, a in o.items()} for o in low.torch(torch.bfloat16)]
 

@@ -31,12 +31,19 @@ class Pool:
     simulated: tuple[SimulatedOutput, ...]
 
     def part(self, feeds: Sequence[int]) -> Pool:
-        """The same output for some of the feeds."""
-        simulated = (
-            SimulatedOutput(s.precision, s.form, tuple(s.arrays[i] for i in feeds))
-            for s in self.simulated
-        )
-        return Pool(tuple(self.oracle[i] for i in feeds), tuple(simulated))
+        """The same output for some of the feeds; made once, since every generation asks again."""
+        key = tuple(feeds)
+        if key not in self._made:
+            simulated = (
+                SimulatedOutput(s.precision, s.form, tuple(s.arrays[i] for i in key))
+                for s in self.simulated
+            )
+            self._made[key] = Pool(tuple(self.oracle[i] for i in key), tuple(simulated))
+        return self._made[key]
+
+    @cached_property
+    def _made(self) -> dict[tuple[int, ...], Pool]:
+        return {}
 
     @cached_property
     def wanted(self) -> Floats:
