@@ -1,1 +1,1 @@
-"""What is wrong with this installation or machine, each finding with its cure."""
+"""Findings about an installation and a machine, each with its cure as a command."""

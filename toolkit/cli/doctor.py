@@ -1,0 +1,65 @@
+"""toolkit doctor"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.cli.screen import LABEL, line, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from toolkit.doctor.finding import Finding
+
+VERSION = 1
+"""Of what --json prints."""
+TOPIC = 13
+"""Width of the second column."""
+
+
+@click.command("doctor", epilog="Example: toolkit doctor --env ~/venvs/gpu")
+@click.option("--env", metavar="PATH", help="Examine this environment instead of toolkit's own.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def command(env: str | None, as_json: bool) -> None:
+    """Say what is wrong with this installation or machine, and how to mend it.
+
+    The worst comes first, each with commands to paste. Exits 1 where there is a fault.
+    """
+    from toolkit.doctor.examination import examine
+
+    with progress("doctor") as tell:
+        tell(None, "asks the environment and watches the machine")
+        findings = examine(env)
+    if as_json:
+        _print_json(findings)
+    else:
+        _print_table(findings)
+    if any(finding.severity == "fault" for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+def _print_table(findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        line(finding.severity, f"{finding.topic:<{TOPIC}}{finding.what}")
+        for cure in finding.cures:
+            line("", f"{'':<{TOPIC}}  {cure}")
+    counts = Counter(str(finding.severity) for finding in findings)
+    click.echo(
+        f"\n{'':<{LABEL}}{_count(counts['fault'], 'fault')}, {_count(counts['note'], 'note')}"
+    )
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number or 'no'} {name}{'' if number == 1 else 's'}"
+
+
+def _print_json(findings: Sequence[Finding]) -> None:
+    import json
+    from dataclasses import asdict
+
+    click.echo(
+        json.dumps({"version": VERSION, "findings": [asdict(f) for f in findings]}, indent=2)
+    )

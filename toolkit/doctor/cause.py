@@ -1,0 +1,88 @@
+"""Why a run with --provider cuda has no numbers, in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.doctor import cuda, probe
+from toolkit.doctor.cuda import BESIDE, CODES, DRIVER, IN_CONTAINER, Hardware
+from toolkit.doctor.probe import Facts
+
+DOCTOR = "toolkit doctor    says what else is missing"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """For `error: cuda: not measured. …` and the row of the table."""
+
+    what: str
+    """One line, sentences."""
+    cures: tuple[str, ...]
+
+
+def cuda_cause(python: Path, last_words: Sequence[str], seen: Hardware | None = None) -> Cause:
+    """Why the CUDA provider did not run in the environment of this Python.
+
+    `last_words` are what the worker said last: onnxruntime tells the missing library on stderr
+    only, and goes on with the CPU. Asks the environment; imports nothing of it here.
+    """
+    facts = probe.ask(python)
+    shown = cuda.hardware() if seen is None else seen
+    text = "\n".join(last_words)
+    if facts.cuda is None:
+        return _cpu_build(facts, shown)
+    missing = cuda.lacking(text)
+    if missing == DRIVER or (not missing and "error" in facts.driver):
+        return _driver_cause(facts, shown)
+    if missing:
+        return Cause(
+            f"{cuda.are_missing([missing])}.", (facts.install(cuda.gpu_package(facts)), DOCTOR)
+        )
+    return _by_code(text) or _by_findings(facts, shown, last_words)
+
+
+def _cpu_build(facts: Facts, seen: Hardware) -> Cause:
+    where = "installed here" if facts.own else f"in {probe.shown(facts.python.parent.parent)}"
+    if not facts.owners and facts.onnxruntime is None:
+        what = f"There is no onnxruntime {where}."
+    else:
+        version = facts.libraries["onnxruntime"].get("version")
+        which = f" ({version})" if version else ""
+        what = f"The onnxruntime {where}{which} is the CPU build."
+    if seen.gpus or seen.on_bus:
+        return Cause(what, (*BESIDE, DOCTOR))
+    return Cause(f"{what} No NVIDIA GPU is seen either.", (*BESIDE, IN_CONTAINER, DOCTOR))
+
+
+def _driver_cause(facts: Facts, seen: Hardware) -> Cause:
+    found = cuda.driver(facts, seen)
+    if found is None:
+        return Cause(f"NVIDIA's driver is missing ({DRIVER}).", (IN_CONTAINER, DOCTOR))
+    return Cause(_sentence(found.what), (*found.cures, DOCTOR))
+
+
+def _by_code(text: str) -> Cause | None:
+    match = re.search(r"CUDA (?:failure|error) (\d+)", text, re.IGNORECASE)
+    if match is None or int(match[1]) not in CODES:
+        return None
+    return Cause(_sentence(CODES[int(match[1])]), ("nvidia-smi    says more", DOCTOR))
+
+
+def _by_findings(facts: Facts, seen: Hardware, last_words: Sequence[str]) -> Cause:
+    """What the doctor finds; where it finds nothing, what was said last."""
+    for finding in cuda.check(facts, seen):
+        if finding.cures:
+            return Cause(_sentence(finding.what), (*finding.cures, DOCTOR))
+    said = next((line.strip() for line in reversed(last_words) if line.strip()), "")
+    return Cause(
+        _sentence(said or "the CUDA provider did not start and did not say why"), (DOCTOR,)
+    )
+
+
+def _sentence(text: str) -> str:
+    """With a capital, unless the name of a library comes first."""
+    first = text[0] if text.startswith("lib") else text[0].upper()
+    return f"{first}{text[1:].rstrip('.')}."

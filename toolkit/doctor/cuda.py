@@ -1,0 +1,161 @@
+"""What stands between ONNX Runtime's CUDA provider and a GPU, if anything does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.doctor import onnxruntime
+from toolkit.doctor.finding import Finding, fault, note, ok
+from toolkit.doctor.probe import Facts
+from toolkit.records.machine import graphics
+from toolkit.records.schema import Gpu
+from toolkit.units import size
+
+TOPIC = "cuda"
+DRIVER = "libcuda.so.1"
+SYS = Path("/sys")
+NVIDIA = "0x10de"
+"""The vendor on the PCI bus."""
+BESIDE = (
+    "python3 -m venv gpu && gpu/bin/python -m pip install numpy 'onnxruntime-gpu[cuda,cudnn]'"
+    "    the GPU build, 2.5 GB, beside this one",
+    "toolkit bench --target onnxruntime:cuda,env=gpu    measures it there",
+)
+IN_CONTAINER = "docker run --gpus all …    if this is a container on a machine with a GPU"
+CODES = {
+    35: "the driver is older than the CUDA libraries need",
+    100: "no CUDA device is seen",
+    101: "the device number does not exist",
+    803: "the driver and its library are of different versions: restart the machine",
+    804: "the driver does not carry this CUDA on this GPU",
+    999: "the driver fails for an unknown reason: restart the machine",
+}
+"""Of cuInit and of the CUDA runtime (cuda.h, CUresult; the numbers of both agree)."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What the machine shows, whatever is installed."""
+
+    gpus: tuple[Gpu, ...]
+    """By the driver."""
+    on_bus: bool
+    """An NVIDIA device is on the PCI bus, with a driver or without."""
+
+
+def hardware(sys: Path = SYS) -> Hardware:
+    """NVIDIA's GPUs here."""
+    devices = (sys / "bus/pci/devices").glob("*")
+    found = [d for d in devices if _word(d / "vendor") == NVIDIA]
+    # Class 0x03…: a display or 3D controller; a board brings an audio device besides.
+    on_bus = any(_word(device / "class").startswith("0x03") for device in found)
+    return Hardware(tuple(graphics()), on_bus)
+
+
+def _word(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""
+
+
+def check(facts: Facts, seen: Hardware) -> list[Finding]:
+    """Faults where something is in the way of what is there; the driver before the libraries."""
+    if facts.cuda is None:
+        return [_without_build(facts, seen)]
+    found = [finding for finding in (driver(facts, seen), _libraries(facts)) if finding is not None]
+    return found or [
+        ok(TOPIC, f"{_cards(facts, seen)}; its {len(facts.cuda.needed)} libraries load")
+    ]
+
+
+def _without_build(facts: Facts, seen: Hardware) -> Finding:
+    if not seen.gpus and not seen.on_bus:
+        return ok(TOPIC, "no NVIDIA GPU, no GPU build")
+    if "error" in facts.driver:
+        return _no_driver(facts)
+    what = f"{_cards(facts, seen)} stands idle: no onnxruntime-gpu is installed"
+    return note(TOPIC, what, *BESIDE)
+
+
+def driver(facts: Facts, seen: Hardware) -> Finding | None:
+    """What is wrong with the driver, for a GPU build."""
+    answer = facts.driver
+    if "error" in answer:
+        if seen.on_bus or seen.gpus:
+            return _no_driver(facts)
+        what = f"the GPU build finds no NVIDIA GPU here, and no driver ({DRIVER})"
+        return note(TOPIC, what, IN_CONTAINER)
+    if answer["code"] != 0:
+        why = CODES.get(answer["code"], f"cuInit gives {answer['code']}")
+        return fault(TOPIC, f"NVIDIA's driver does not start: {why}", "nvidia-smi    says more")
+    if answer["gpus"] == 0:
+        return fault(TOPIC, f"{CODES[100]}: CUDA_VISIBLE_DEVICES hides it?", "nvidia-smi -L")
+    return _too_old(facts)
+
+
+def _no_driver(facts: Facts) -> Finding:
+    error = str(facts.driver["error"]).removeprefix("OSError: ")
+    return fault(
+        TOPIC,
+        f"an NVIDIA GPU is here, its driver is not: {error}",
+        "sudo apt install nvidia-driver    on Debian; ubuntu-drivers install on Ubuntu",
+        IN_CONTAINER,
+    )
+
+
+def _too_old(facts: Facts) -> Finding | None:
+    built = facts.onnxruntime.built.get("cuda_version", "") if facts.onnxruntime else ""
+    carries = facts.driver["cuda"]
+    # Within one major version every driver runs every library (CUDA's minor version compatibility).
+    if not built or carries[0] >= int(built.split(".")[0]):
+        return None
+    what = f"the driver carries CUDA {carries[0]}.{carries[1]}, this build needs {built}"
+    cure = "sudo apt upgrade nvidia-driver    or an onnxruntime-gpu that was built for the older"
+    return fault(TOPIC, what, cure)
+
+
+def _libraries(facts: Facts) -> Finding | None:
+    """What the provider needs and cannot load, the driver aside."""
+    errors = facts.cuda.errors if facts.cuda else {}
+    failed = {name: error for name, error in errors.items() if error and name != DRIVER}
+    # A library that only lacks the driver is not missing: that is told by itself.
+    failed = {name: error for name, error in failed.items() if DRIVER not in error}
+    if not failed:
+        return None
+    missing = sorted({lacking(error) for error in failed.values()} - {""})
+    cure = facts.install(f"--force-reinstall {gpu_package(facts)}")
+    if missing:
+        return fault(TOPIC, are_missing(missing), facts.install(gpu_package(facts)))
+    return fault(TOPIC, f"a library does not load: {next(iter(failed.values()))}", cure)
+
+
+def are_missing(names: Sequence[str]) -> str:
+    """'libcublasLt.so.13 is missing'."""
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} missing"
+
+
+def lacking(text: str) -> str:
+    """The library that a loader's message says it did not find; empty: it says something else."""
+    match = re.search(r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object file", text)
+    return match[1] if match else ""
+
+
+def gpu_package(facts: Facts) -> str:
+    installed = facts.distribution("onnxruntime-gpu")
+    if installed is None:
+        installed = next((owner for owner in facts.owners if "gpu" in owner.name), None)
+    return onnxruntime.whole(installed) if installed else "'onnxruntime-gpu[cuda,cudnn]'"
+
+
+def _cards(facts: Facts, seen: Hardware) -> str:
+    if not seen.gpus:
+        return "an NVIDIA GPU"
+    first = seen.gpus[0]
+    more = f" and {len(seen.gpus) - 1} more" if len(seen.gpus) > 1 else ""
+    cuda = facts.driver.get("cuda")
+    carries = f", CUDA {cuda[0]}.{cuda[1]}" if cuda else ""
+    return f"{first.name} ({size(first.memory)}{more}), driver {first.driver}{carries}"

@@ -1,0 +1,166 @@
+"""Runs inside the environment that is examined, by its own Python, as a program of its own.
+
+Only the standard library, and nothing newer than Python 3.8: the Python may be what is wrong. Each
+question is one process, since the answer to it may be a crash; it prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+
+BINARIES = re.compile(r"\.(so|pyd|dll|dylib)(\.|$)")
+
+
+def environment(*names: str) -> dict[str, object]:
+    """Python, and the distributions that bear one of these names or own the folder onnxruntime."""
+    import importlib.metadata
+    import importlib.util
+
+    wanted = {_normal(name) for name in names}
+    found = []
+    for distribution in importlib.metadata.distributions():
+        name = distribution.metadata["Name"]
+        if not name:
+            continue
+        record = distribution.read_text("RECORD") or ""
+        owner = "\nonnxruntime/" in "\n" + record
+        if owner or _normal(name) in wanted:
+            found.append(
+                {
+                    "name": name,
+                    "version": distribution.version,
+                    "owner": owner,
+                    "binaries": _binaries(distribution) if owner else {},
+                }
+            )
+    return {
+        "version": list(sys.version_info[:3]),
+        "bits": 64 if sys.maxsize > 2**32 else 32,
+        "pip": importlib.util.find_spec("pip") is not None,
+        "distributions": found,
+        "onnxruntime": _folder("onnxruntime"),
+        "nvidia": _nvidia(),
+    }
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _binaries(distribution: object) -> dict[str, list[object]]:
+    """Shared library in the folder onnxruntime → [size by RECORD, on disk; None: not there]."""
+    found = {}
+    for file in distribution.files or ():  # type: ignore[attr-defined]
+        if file.parts[0] == "onnxruntime" and BINARIES.search(file.name):
+            path = str(file.locate())
+            size = os.path.getsize(path) if os.path.isfile(path) else None
+            found[str(file)] = [file.size, size]
+    return found
+
+
+def _folder(package: str) -> dict[str, object]:
+    """Where a package lies, without importing it; what its maker wrote into it."""
+    for entry in sys.path:
+        folder = os.path.join(entry, package)
+        if os.path.isdir(folder):
+            info = os.path.join(folder, "capi", "build_and_package_info.py")
+            text = ""
+            if os.path.isfile(info):
+                with open(info, encoding="utf-8", errors="replace") as file:
+                    text = file.read()
+            empty = not os.path.isfile(os.path.join(folder, "__init__.py"))
+            return {"folder": folder, "empty": empty, "built": dict(_assignments(text))}
+    return {"folder": "", "empty": False, "built": {}}
+
+
+def _assignments(text: str) -> list[tuple[str, str]]:
+    return re.findall(r"^(\w+)\s*=\s*['\"]([^'\"]*)['\"]", text, re.MULTILINE)
+
+
+def _nvidia() -> list[str]:
+    """The folders into which pip lays CUDA's libraries."""
+    found = []
+    for entry in sys.path:
+        for folder, _, files in os.walk(os.path.join(entry, "nvidia")):
+            if any(".so" in name for name in files):
+                found.append(folder)
+    return found
+
+
+def imported(name: str) -> dict[str, object]:
+    """The library, imported."""
+    import importlib
+
+    module = importlib.import_module(name)
+    version = getattr(module, "__version__", None)
+    answer: dict[str, object] = {"version": version and str(version)}
+    if version and name == "onnxruntime":
+        answer["providers"] = module.get_available_providers()
+    if version and name == "torch":
+        answer["cuda"] = module.version.cuda
+        answer["cuda_works"] = module.cuda.is_available()
+    return answer
+
+
+def libraries(*arguments: str) -> dict[str, str]:
+    """Loads shared libraries: SONAME… -- FOLDER…. SONAME → why it did not load; empty: it did.
+
+    The folders are looked through first. One library may need another of them, so what failed is
+    tried again as long as anything new was loaded.
+    """
+    import ctypes
+
+    at = arguments.index("--")
+    left, folders = list(arguments[:at]), arguments[at + 1 :]
+    errors: dict[str, str] = {}
+    progress = True
+    while left and progress:
+        progress = False
+        for name in list(left):
+            paths = [os.path.join(folder, name) for folder in folders]
+            found = [path for path in paths if os.path.isfile(path)]
+            try:
+                ctypes.CDLL((found or [name])[0], mode=ctypes.RTLD_GLOBAL)
+            except OSError as error:
+                errors[name] = str(error)
+            else:
+                errors[name] = ""
+                left.remove(name)
+                progress = True
+    return errors
+
+
+def driver() -> dict[str, object]:
+    """NVIDIA's driver: does it load and start, which CUDA does it carry, how many GPUs?"""
+    import ctypes
+
+    library = ctypes.CDLL("libcuda.so.1")
+    code = library.cuInit(0)
+    version, count = ctypes.c_int(0), ctypes.c_int(0)
+    library.cuDriverGetVersion(ctypes.byref(version))
+    if code == 0:
+        library.cuDeviceGetCount(ctypes.byref(count))
+    cuda = [version.value // 1000, version.value % 1000 // 10]
+    return {"code": code, "cuda": cuda, "gpus": count.value}
+
+
+QUESTIONS = {
+    "environment": environment,
+    "imported": imported,
+    "libraries": libraries,
+    "driver": driver,
+}
+
+if __name__ == "__main__":
+    try:
+        said = QUESTIONS[sys.argv[1]](*sys.argv[2:])  # type: ignore[operator]
+    except BaseException as error:  # noqa: BLE001  Whatever a foreign library raises is the answer.
+        lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+        said = {"error": type(error).__name__ + (": " + lines[0] if lines else "")}
+    # A line of its own, whatever the library printed before; nothing runs after it.
+    sys.stdout.write("\n" + json.dumps(said) + "\n")
+    sys.stdout.flush()
+    os._exit(0)

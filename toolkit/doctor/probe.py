@@ -1,0 +1,233 @@
+"""Asks an environment's Python what is in it. Nothing of it is imported into our own process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from toolkit.doctor import elf
+from toolkit.errors import EnvironmentFault
+from toolkit.units import Bytes, Seconds
+from toolkit.workers.environments import variables
+
+TIMEOUT: Seconds = 120.0
+LIBRARIES = ("numpy", "torch", "onnxruntime")
+"""What is imported to see whether it works."""
+BOOT = "import sys; sys.path = [p for p in sys.path if p]; exec(sys.argv.pop(1))"
+"""With -c Python looks in the current folder first: a user's torch.py would be examined. The switch
+against that, -P, is not known to the Pythons that are too old, and those are to be named."""
+CUDA_PROVIDER = "libonnxruntime_providers_cuda.so"
+
+Answer = Mapping[str, Any]
+"""What a process inside said; 'error': why it could not."""
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A package that is installed, by its metadata."""
+
+    name: str
+    version: str
+    owner: bool
+    """It lists files in the folder onnxruntime."""
+    binaries: Mapping[str, tuple[Bytes | None, Bytes | None]]
+    """Shared library in that folder → size by its RECORD, and on disk."""
+
+    @property
+    def pinned(self) -> str:
+        return f"{self.name}=={self.version}"
+
+    @property
+    def present(self) -> bool:
+        """The binaries on disk are this package's own."""
+        known = [(want, got) for want, got in self.binaries.values() if want is not None]
+        return bool(known) and all(want == got for want, got in known)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A package's folder, as it lies there."""
+
+    path: Path
+    empty: bool
+    """There is no __init__.py: `import` gives a name without anything in it."""
+    built: Mapping[str, str]
+    """What its maker wrote down: 'package_name', '__version__', 'cuda_version'."""
+
+
+@dataclass(frozen=True)
+class Cuda:
+    """What ONNX Runtime's CUDA provider needs, against what is there."""
+
+    needed: tuple[str, ...]
+    """SONAMEs."""
+    errors: Mapping[str, str]
+    """SONAME → why it does not load; empty: it does."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that was asked of one environment."""
+
+    python: Path
+    own: bool
+    """toolkit itself runs in it."""
+    version: tuple[int, int, int]
+    bits: int
+    pip: bool
+    distributions: tuple[Distribution, ...]
+    onnxruntime: Folder | None
+    libraries: Mapping[str, Answer]
+    """Of LIBRARIES: what their import said."""
+    cuda: Cuda | None
+    """None: no CUDA provider is installed."""
+    driver: Answer
+
+    def distribution(self, name: str) -> Distribution | None:
+        return next((d for d in self.distributions if _normal(d.name) == _normal(name)), None)
+
+    @property
+    def owners(self) -> tuple[Distribution, ...]:
+        """Who owns the folder onnxruntime; more than one destroy each other."""
+        return tuple(found for found in self.distributions if found.owner)
+
+    def run(self, arguments: str) -> str:
+        """A command line for this Python."""
+        return f"{shown(self.python)} {arguments}"
+
+    def install(self, arguments: str) -> str:
+        """A command line for its pip, and what brings pip where there is none."""
+        first = "" if self.pip else self.run("-m ensurepip && ")
+        return first + self.run(f"-m pip install {arguments}")
+
+    def replace(self, old: Iterable[str], new: str) -> str:
+        """A command line that takes packages out and brings one in."""
+        first = "" if self.pip else self.run("-m ensurepip && ")
+        gone = self.run(f"-m pip uninstall -y {' '.join(old)}")
+        return f"{first}{gone} && {self.run(f'-m pip install {new}')}"
+
+
+def interpreter(env: str | None) -> Path:
+    """The Python of a folder, or of `env=`; None: our own. Raises EnvironmentFault."""
+    if env is None:
+        return Path(sys.executable)
+    given = Path(env).expanduser()
+    choices = [given / "bin/python", given / "bin/python3", given / "Scripts/python.exe", given]
+    for path in choices:
+        if path.is_file() and os.access(path, os.X_OK):
+            return path.absolute()
+    raise EnvironmentFault(
+        f"{env}: there is no Python environment in this folder",
+        f"python3 -m venv {shlex.quote(env)}    makes one",
+    )
+
+
+def ask(python: Path, names: Iterable[str] = ()) -> Facts:
+    """Everything about the environment of this Python; `names` are packages to look up besides.
+
+    Raises EnvironmentFault where the Python itself does not run.
+    """
+    first = question(python, "environment", *LIBRARIES, *names)
+    if "error" in first:
+        raise EnvironmentFault(f"{shown(python)} does not run: {first['error']}")
+    folder = _folder(first["onnxruntime"])
+    with ThreadPoolExecutor() as pool:
+        driver = pool.submit(question, python, "driver")
+        cuda = pool.submit(_cuda, python, folder, first["nvidia"])
+        answers = list(pool.map(partial(question, python, "imported"), LIBRARIES))
+    return Facts(
+        python=python,
+        own=python == Path(sys.executable),
+        version=(first["version"][0], first["version"][1], first["version"][2]),
+        bits=first["bits"],
+        pip=first["pip"],
+        distributions=tuple(_distribution(raw) for raw in first["distributions"]),
+        onnxruntime=folder,
+        libraries=dict(zip(LIBRARIES, answers, strict=True)),
+        cuda=cuda.result(),
+        driver=driver.result(),
+    )
+
+
+def question(python: Path, *arguments: str) -> Answer:
+    """What `inside.py` says to one question; a crash, a hang and nonsense are errors too."""
+    source = Path(__file__).with_name("inside.py").read_text()
+    environment = {**variables(0), "ORT_DISABLE_TELEMETRY": "1", "PYTHONWARNINGS": "ignore"}
+    try:
+        done = subprocess.run(
+            [str(python), "-c", BOOT, source, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"no answer within {TIMEOUT:.0f} s"}
+    except OSError as error:
+        return {"error": error.strerror or str(error)}
+    lines = done.stdout.decode(errors="replace").splitlines()
+    with contextlib.suppress(IndexError, ValueError):
+        answer = json.loads(lines[-1])
+        if isinstance(answer, dict):
+            return answer
+    return {"error": _end(done)}
+
+
+def _end(done: subprocess.CompletedProcess[bytes]) -> str:
+    """How a process ended that gave no answer."""
+    words = done.stderr.decode(errors="replace").strip().splitlines()
+    if done.returncode < 0:
+        return f"killed by {signal.Signals(-done.returncode).name}"
+    return words[-1] if words else f"ended with exit code {done.returncode}"
+
+
+def _distribution(raw: Mapping[str, Any]) -> Distribution:
+    binaries = {name: (want, got) for name, (want, got) in raw["binaries"].items()}
+    return Distribution(raw["name"], raw["version"], raw["owner"], binaries)
+
+
+def _folder(raw: Mapping[str, Any]) -> Folder | None:
+    return Folder(Path(raw["folder"]), raw["empty"], raw["built"]) if raw["folder"] else None
+
+
+def _cuda(python: Path, folder: Folder | None, nvidia: list[str]) -> Cuda | None:
+    library = folder and folder.path / "capi" / CUDA_PROVIDER
+    if not library or not library.is_file():
+        return None
+    try:
+        sonames = elf.needed(library)
+    except (OSError, ValueError) as error:
+        return Cuda((library.name,), {library.name: f"{library.name}: {error}"})
+    answer = question(python, "libraries", *sonames, "--", str(library.parent), *nvidia)
+    if "error" in answer:
+        return Cuda(tuple(sonames), {library.name: str(answer["error"])})
+    return Cuda(tuple(sonames), answer)
+
+
+def shown(path: Path) -> str:
+    """A path to paste: short where it can be, and without the user's name in it."""
+    found = shutil.which("python")
+    if found and Path(found).absolute() == path:
+        return "python"
+    if path.is_relative_to(Path.cwd()):
+        return shlex.quote(str(path.relative_to(Path.cwd())))
+    if path.is_relative_to(Path.home()):
+        return "~/" + shlex.quote(str(path.relative_to(Path.home())))
+    return shlex.quote(str(path))
+
+
+def _normal(name: str) -> str:
+    return name.replace("_", "-").replace(".", "-").lower()
