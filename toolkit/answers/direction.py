@@ -24,18 +24,19 @@ CENTRED_ROWS = 8
 """With fewer rows the mean of each column holds too much of the error itself."""
 
 
-def sensitivity(errors: Iterable[Floats], ulps: Floats) -> Floats:
+def sensitivity(errors: Iterable[Array], ulps: Floats) -> Floats:
     """How strongly each element reacts to rounding: the geometric mean of its simulated errors.
 
     Each simulation's errors count relative to its own typical one; a quarter of an ulp is a floor.
     """
-    logs = [np.log(error + ulps / 4 + 1e-30) for error in errors]
-    if not logs:
-        return np.ones_like(ulps)
-    return np.asarray(np.exp(np.mean([log - log.mean() for log in logs], axis=0)), np.float64)
+    total, count = np.zeros_like(ulps), 0
+    for error in errors:
+        log = np.log(error + ulps / 4 + 1e-30)
+        total, count = total + (log - log.mean()), count + 1
+    return np.asarray(np.exp(total / max(count, 1)), np.float64)
 
 
-def unit(error: Floats, sensitive: Floats) -> Floats:
+def unit(error: Array, sensitive: Floats) -> Floats:
     """Signed errors (rows, columns), scaled, clipped at six times the median, centred by column."""
     scaled = error / sensitive  # (rows, columns)
     size = np.abs(scaled)

@@ -73,8 +73,8 @@ class Form:
     precision: Precision
     directed: bool
     """Its direction counts. Truncated tf32's does not: every fault that shrinks outputs has it."""
-    error: Floats
-    """Signed, (rows, columns)."""
+    error: Array
+    """Signed, (rows, columns), in float32: a dozen forms of a large output take memory."""
     rms: float
 
 
@@ -88,7 +88,7 @@ class Scale:
         self.typical = float(ulp(np.sqrt(np.mean(oracle**2))))
         """One ulp of the output's typical size: errors below half of it never refuse."""
         self.forms = [
-            Form(precision, directed, error, self.rms(error))
+            Form(precision, directed, error.astype(np.float32), self.rms(error))
             for precision, directed, values in simulated
             if np.isfinite(values).all()
             for error in [values.astype(np.float64) - oracle]
@@ -122,18 +122,21 @@ class Scale:
         }
 
     @cached_property
-    def _units(self) -> Sequence[tuple[Form, Floats]]:
-        return [(form, direction.unit(form.error, self.sensitive)) for form in self.forms]
+    def _units(self) -> Sequence[tuple[Form, Array]]:
+        return [
+            (form, direction.unit(form.error, self.sensitive).astype(np.float32))
+            for form in self.forms
+        ]
 
-    def spread(self, error: Floats) -> float:
+    def spread(self, error: Array) -> float:
         """The largest scaled error over the median one; errors under half an ulp do not count."""
         scaled = self._scaled(error)
         return float(np.max(scaled, where=self._counts(error), initial=0.0) / np.median(scaled))
 
-    def _scaled(self, error: Floats) -> Floats:
+    def _scaled(self, error: Array) -> Floats:
         return np.asarray((np.abs(error) + self.ulps / 2) / self.sensitive, np.float64)
 
-    def _counts(self, error: Floats) -> Array:
+    def _counts(self, error: Array) -> Array:
         return np.asarray(np.abs(error) > self.typical / 2)
 
     def band(self, precision: Precision, *, few_values: bool = False) -> tuple[float, float]:
@@ -222,7 +225,7 @@ class Scale:
         return float(np.mean(counts)) if counts else 0.0
 
     def _directed(self, error: Floats, names: Sequence[Precision]) -> Named:
-        mine = direction.unit(error, self.sensitive)
+        mine = direction.unit(error, self.sensitive).astype(np.float32)
         found = {c: self._cosine(mine, [c], directed=True) for c in names}
         best = max(found.values())
         # What truncated tf32 explains better is either that or a fault: it proves no other class.
@@ -234,7 +237,7 @@ class Scale:
         near = [c for c in names if found[c] > best - direction.TIE]
         return Named(self._same_bits(near), f"by the direction of the error, {best:.2f}")
 
-    def _cosine(self, mine: Floats, names: Sequence[Precision], *, directed: bool) -> float:
+    def _cosine(self, mine: Array, names: Sequence[Precision], *, directed: bool) -> float:
         """The largest with a simulation of these classes; 0 where there is none."""
         units = (
             unit

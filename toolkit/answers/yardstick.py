@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
 
+import numpy as np
+
 from toolkit.answers.discrete import DiscreteOutput
 from toolkit.answers.floats import FloatOutput
 from toolkit.answers.formats import ORDER, Precision, numbers
@@ -127,7 +129,9 @@ class Yardstick:
         oracle = tuple(numbers(o[spec.name], "float64") for o in self.oracle)
         simulated = (
             SimulatedOutput(
-                s.precision, s.form, tuple(numbers(o[spec.name], "float32") for o in s.outputs)
+                s.precision,
+                s.form,
+                tuple(numbers(o[spec.name], "float32").astype(np.float32) for o in s.outputs),
             )
             for s in self.simulated
         )
