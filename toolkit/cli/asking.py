@@ -146,6 +146,24 @@ def order_of(given: dict[str, Any], typed: list[str]) -> Order:
     )
 
 
+def refuse(finished: Finished, done: str) -> None:
+    """Raises TargetError where not one target could be run: there is nothing to show."""
+    from toolkit.errors import TargetError
+
+    targets = finished.run.plan.targets
+    failures = [(record.target, record.failure) for record in finished.run.records]
+    told = [(targets[index], failure) for index, failure in failures if failure is not None]
+    if len(told) < len(targets):
+        return
+    causes: dict[str, list[str]] = {}
+    for target, failure in told:
+        causes.setdefault(failure.what, []).append(target.label)
+    providers = {target.provider for target, _ in told}
+    who = providers.pop() if len(causes) == len(providers) == 1 else None
+    what = "; ".join(f"{who or ', '.join(names)}: not {done}. {w}" for w, names in causes.items())
+    raise TargetError(what, *dict.fromkeys(cure for _, failure in told for cure in failure.cures))
+
+
 def demand(finished: Finished, done: str) -> None:
     """Exits with 1 where a target that the user named has no right answers."""
     if finished.unmet:
@@ -156,6 +174,9 @@ def demand(finished: Finished, done: str) -> None:
             f"with right answers: {'; '.join(finished.unmet)}.",
             err=True,
         )
+        failures = [record.failure for record in finished.run.records if record.failure]
+        for cure in dict.fromkeys(cure for failure in failures for cure in failure.cures):
+            click.echo(f"  {cure}", err=True)
         raise click.exceptions.Exit(1)
 
 

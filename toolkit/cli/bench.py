@@ -76,6 +76,8 @@ def show(finished: Finished, *, as_json: bool = False) -> None:
     from toolkit.report import terminal
     from toolkit.report.summary import summarize
 
+    if not as_json:
+        asking.refuse(finished, "measured")
     if as_json:
         click.echo(store.encode(finished.run).decode(), nl=False)
     else:

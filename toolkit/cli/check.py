@@ -32,6 +32,8 @@ def command(as_json: bool, **given: Any) -> None:
     order = asking.order_of(given, ["toolkit", *sys.argv[1:]])
     with progress("check") as draw:
         finished = check(model, order, watch=lambda step, share, text: draw(share, text))
+    if not as_json:
+        asking.refuse(finished, "judged")
     if as_json:
         click.echo(store.encode(finished.run).decode(), nl=False)
     else:

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
+import msgspec
 import onnx
 
 from toolkit.answers import card
 from toolkit.answers.card import CardRow
 from toolkit.answers.formats import Precision
 from toolkit.answers.verdict import Limits, Verdict
+from toolkit.doctor.cause import cuda_cause
 from toolkit.engine.generation import Entrant, failure
 from toolkit.engine.question import Question
 from toolkit.engine.runner import program
-from toolkit.errors import TargetError
+from toolkit.errors import TargetError, WorkerDied
 from toolkit.records import schema
-from toolkit.records.schema import Caution, Library, Record, Warning
+from toolkit.records.schema import Caution, Failure, Library, Record, Warning
 from toolkit.runtimes.base import Placement, Program
 from toolkit.sources import relu
 from toolkit.tensors import Array, Feed
@@ -79,7 +81,7 @@ def judge(
             verdict = _witnessed(worker, heard, verdict, question)
             rows = _card(worker, heard.hello, rooms.parent)
     except TargetError as error:
-        return Judged(Record(target=entrant.index, failure=failure(error)))
+        return Judged(Record(target=entrant.index, failure=_explained(entrant, error)))
     placement = _placement(heard.loaded.placement, entrant.job.provider)
     record = Record(
         target=entrant.index,
@@ -90,6 +92,18 @@ def judge(
         warnings=_warnings(entrant, placement),
     )
     return Judged(record, heard.loaded.copies)
+
+
+def _explained(entrant: Entrant, error: TargetError) -> Failure:
+    """The error as a record shows it; that of ONNX Runtime's CUDA provider with its real cause,
+    which the library itself tells on its log only."""
+    told = failure(error)
+    if entrant.job.provider != "cuda" or entrant.job.listed.name != "onnxruntime":
+        return told
+    if error.verb != "load" or isinstance(error, WorkerDied):
+        return told
+    cause = cuda_cause(entrant.job.environment.python, error.last_words)
+    return msgspec.structs.replace(told, what=cause.what, cures=list(cause.cures))
 
 
 def _hear(worker: Worker, whole: Program, question: Question) -> Heard:

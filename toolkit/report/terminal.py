@@ -91,7 +91,8 @@ def row_lines(row: Row, grid: Grid, colour: bool) -> Iterator[str]:
         return
     style = "wrong" if row.standing is Standing.NOT_RIGHT and not row.speed else "quiet"
     target, number, ratio, answers = grid
-    said = [row.subject.name, p50, "; ".join([row.says, *row.cures])]
+    # What to do about it is said once, in the command's last lines.
+    said = [row.subject.name, p50, row.says]
     yield from cells(said, (target, number, ratio + GAP + answers), style, colour)
 
 
