@@ -10,7 +10,7 @@ import msgspec
 
 from toolkit.engine import generation
 from toolkit.engine.generation import Circuit, Entrant, Found, Result, Settled
-from toolkit.measure import schedule, steady
+from toolkit.measure import schedule, stats, steady
 from toolkit.measure.schedule import Pace, Progress, Stop, Why
 from toolkit.measure.stats import effect
 from toolkit.records import store
@@ -113,8 +113,8 @@ def _said(
     if stop is not None and stop.why is Why.PRECISE:
         found.append(Warning(kind=Caution.STOPPED_EARLY, detail=stop.text))
     widest = schedule.widest_interval(effects(run, parts, circuit.entrants), pace.alpha)
-    if len(parts) < schedule.FEWEST:
-        detail = f"{len(parts)} process starts; {schedule.FEWEST} are needed"
+    if len(parts) < stats.FEWEST:
+        detail = f"{len(parts)} of the {stats.FEWEST} that an interval needs"
         found.append(Warning(kind=Caution.NO_INTERVAL, detail=detail))
     elif pace.precision is not None and widest is not None and widest > pace.precision:
         detail = f"the widest interval is ±{widest:.1%}, ±{pace.precision:.1%} was asked for"

@@ -12,7 +12,7 @@ import onnx
 
 from toolkit.answers import card
 from toolkit.answers.card import CardRow
-from toolkit.answers.formats import Precision
+from toolkit.answers.formats import RANK, Precision
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.doctor.cause import cuda_cause
 from toolkit.engine.generation import Entrant, failure
@@ -77,7 +77,8 @@ def judge(
     try:
         with Worker(entrant.job, rooms, patience=patience) as worker:
             heard = _hear(worker, entrant.program, question)
-            verdict = question.yardstick.judge(heard.answers, _declared(heard.hello), limits)
+            declared = _declared(heard.hello, question.declared)
+            verdict = question.yardstick.judge(heard.answers, declared, limits)
             verdict = _witnessed(worker, heard, verdict, question)
             rows = _card(worker, heard.hello, rooms.parent)
     except TargetError as error:
@@ -125,10 +126,11 @@ def _answers(
     return found
 
 
-def _declared(hello: Hello) -> Precision:
+def _declared(hello: Hello, file: Precision) -> Precision:
+    """The coarser of what the runtime and the file declare."""
     if hello.precision not in get_args(Precision):
         raise TargetError(f"it declares to compute in {hello.precision!r}, which is no class here")
-    return cast(Precision, hello.precision)
+    return max(cast(Precision, hello.precision), file, key=lambda precision: RANK[precision])
 
 
 def _witnessed(worker: Worker, heard: Heard, verdict: Verdict, question: Question) -> Verdict:

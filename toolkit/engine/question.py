@@ -19,7 +19,9 @@ from toolkit import onnxfile
 from toolkit.answers import feeds as feeding
 from toolkit.answers import oracle as oracles
 from toolkit.answers import portable, simulate, sizes, tap
+from toolkit.answers.declared import of_file
 from toolkit.answers.feeds import Feed
+from toolkit.answers.formats import Precision
 from toolkit.answers.oracle import ENOUGH, Refused
 from toolkit.answers.portable import Unsupported
 from toolkit.answers.simulate import Runner
@@ -68,6 +70,8 @@ class Question:
     cases: tuple[int, ...]
     """Numbers of the feeds that are timed; all are judged."""
     yardstick: Yardstick
+    declared: Precision
+    """What the file itself says that it is computed in: float16 by its types, int8 by operators."""
     notes: tuple[str, ...]
     """What could not be done, in words."""
 
@@ -116,7 +120,9 @@ def ask(
     )
     cases = tuple(range(len(timed)))
     whole = Program(path.resolve(), file.inputs, file.outputs, known, threads)
-    return Question(file, whole, tapped_program, feeds, cases, yardstick, tuple(notes))
+    return Question(
+        file, whole, tapped_program, feeds, cases, yardstick, of_file(model), tuple(notes)
+    )
 
 
 def reference_source(path: Path, work: Path) -> Source | None:

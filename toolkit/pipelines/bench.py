@@ -14,6 +14,7 @@ from toolkit import __version__, onnxfile
 from toolkit.answers.verdict import Limits
 from toolkit.engine import course, entrants, judging, planning, runner
 from toolkit.engine import question as questions
+from toolkit.engine.cautions import with_cautions
 from toolkit.engine.generation import Bound, Circuit, Entrant
 from toolkit.engine.question import Question, Wanted
 from toolkit.measure import schedule
@@ -130,7 +131,7 @@ def bench(
         _interrupted(folder, run, error)
         raise
     seconds = time.monotonic() - began
-    whole = folder.finish(_done(run, said, seconds))
+    whole = folder.finish(_done(run, said, seconds), with_cautions)
     reporting.write(folder.path, whole)
     return Finished(folder.path, whole, asked.notes)
 

@@ -19,7 +19,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,9 +119,12 @@ class Folder:
         data = _npz({"slice": text, **samples})
         write(folder / f"{part.generation.number:04d}.npz", data)
 
-    def finish(self, run: Run) -> Run:
-        """Puts the generations into run.json and samples.npz and clears up; returns the whole."""
-        whole = assemble(run, slices(self.path))
+    def finish(self, run: Run, conclude: Callable[[Run], Run] = lambda run: run) -> Run:
+        """Puts the generations into run.json and samples.npz and clears up; returns the whole.
+
+        `conclude` adds what is only known of the whole.
+        """
+        whole = conclude(assemble(run, slices(self.path)))
         samples = read_samples(self.path)
         if samples:
             write(self.path / SAMPLES, _npz(samples))
