@@ -73,11 +73,18 @@ def test_the_missing_library_of_the_last_words_is_the_cause(gpu_build: Path) -> 
     )
 
 
+def test_a_missing_library_is_not_the_whole_cause_where_there_is_no_gpu(gpu_build: Path) -> None:
+    cause = cuda_cause(gpu_build, [LOADER.format("libcublasLt.so.13")], NONE)
+    assert cause.what == "libcublasLt.so.13 is missing. No NVIDIA GPU is seen either."
+
+
 def test_a_missing_driver_is_told_from_missing_libraries(gpu_build: Path) -> None:
     cause = cuda_cause(gpu_build, [LOADER.format("libcuda.so.1"), ADVICE], NONE)
     assert cause.what == "The GPU build finds no NVIDIA GPU here, and no driver (libcuda.so.1)."
     assert cause.cures == (
         "docker run --gpus all …    if this is a container on a machine with a GPU",
+        "venv/bin/python -m pip uninstall -y onnxruntime-gpu && "
+        "venv/bin/python -m pip install onnxruntime    the CPU build, where there is none",
         DOCTOR,
     )
 

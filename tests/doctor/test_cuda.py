@@ -63,7 +63,7 @@ def plant(
 def test_a_machine_without_a_gpu_and_without_a_gpu_build_is_fine(planted: Planted) -> None:
     planted.onnxruntime("onnxruntime", "1.32.0")
     (finding,) = cuda.check(planted.facts(), NONE)
-    assert (finding.severity, finding.what) == (Severity.OK, "no NVIDIA GPU, no GPU build")
+    assert (finding.severity, finding.what) == (Severity.OK, "no NVIDIA GPU is seen")
 
 
 def test_a_build_whose_libraries_and_driver_are_there_is_fine(plant: Plant) -> None:
@@ -125,6 +125,48 @@ def test_a_gpu_build_on_a_machine_without_a_gpu_is_a_note(plant: Plant) -> None:
     (finding,) = plant.findings(NONE)
     assert finding.severity is Severity.NOTE
     assert finding.what == "the GPU build finds no NVIDIA GPU here, and no driver (libcuda.so.1)"
+    assert finding.cures == (
+        "docker run --gpus all …    if this is a container on a machine with a GPU",
+        "bin/python -m pip uninstall -y onnxruntime-gpu && "
+        "bin/python -m pip install onnxruntime    the CPU build, where there is none",
+    )
+
+
+def test_libraries_are_not_brought_to_a_machine_without_a_gpu(plant: Plant) -> None:
+    library, driver = plant.library("libcublasLt.so.13"), plant.driver()
+    plant.build(library, driver)
+    library.unlink()
+    driver.unlink()
+    (finding,) = plant.findings(NONE)
+    assert "libcublasLt" not in finding.what
+
+
+LATER = """
+def _get_nvidia_dll_paths(is_windows):
+    return [("nvidia", "cu13", "lib", "libcublasLt.so.13"), ("nvidia", "cudnn", "libcudnn.so.9")]
+"""
+
+
+def test_a_library_that_only_some_operators_need_is_a_note(plant: Plant) -> None:
+    plant.build(plant.library("libcublasLt.so.13", "nvidia/cu13/lib"), plant.driver())
+    file = plant.planted.site / "onnxruntime/__init__.py"
+    file.write_text(file.read_text() + LATER)
+    (finding,) = plant.findings(CARD)
+    assert finding.severity is Severity.NOTE
+    assert finding.what == "libcudnn.so.9 is missing: some operators will not run"
+    plant.library("libcudnn.so.9", "nvidia/cudnn/lib")
+    (finding,) = plant.findings(CARD)
+    assert finding.severity is Severity.OK
+    assert finding.what.endswith("its 3 libraries load")
+
+
+def test_the_libraries_of_a_build_that_does_not_run_are_not_its_first_need(plant: Plant) -> None:
+    lost, driver = plant.library("libcublasLt.so.13"), plant.driver()
+    plant.build(lost, driver)
+    lost.unlink()
+    plant.planted.onnxruntime("onnxruntime", "1.32.0")
+    (finding,) = plant.findings(CARD)
+    assert finding.severity is Severity.OK
 
 
 @pytest.mark.parametrize(
@@ -162,7 +204,7 @@ def test_a_newer_driver_of_the_same_cuda_runs_every_library(plant: Plant) -> Non
 def test_a_provider_that_is_no_library_is_a_fault(planted: Planted) -> None:
     planted.onnxruntime("onnxruntime-gpu", "1.31.1", "CUDA")
     planted.write({PROVIDER: "version https://git-lfs.github.com/spec/v1"})
-    _, finding = cuda.check(planted.facts(), NONE)
+    _, finding = cuda.check(planted.facts(), CARD)
     assert finding.what == (
         "a library does not load: "
         "libonnxruntime_providers_cuda.so: not a 64-bit little-endian ELF file"

@@ -38,9 +38,7 @@ def cuda_cause(python: Path, last_words: Sequence[str], seen: Hardware | None = 
     if missing == DRIVER or (not missing and "error" in facts.driver):
         return _driver_cause(facts, shown)
     if missing:
-        return Cause(
-            f"{cuda.are_missing([missing])}.", (facts.install(cuda.gpu_package(facts)), DOCTOR)
-        )
+        return _missing(facts, shown, missing)
     return _by_code(text) or _by_findings(facts, shown, last_words)
 
 
@@ -52,9 +50,19 @@ def _cpu_build(facts: Facts, seen: Hardware) -> Cause:
         version = facts.libraries["onnxruntime"].get("version")
         which = f" ({version})" if version else ""
         what = f"The onnxruntime {where}{which} is the CPU build."
+    return _unless_there_is_no_gpu(seen, what, *BESIDE)
+
+
+def _missing(facts: Facts, seen: Hardware, library: str) -> Cause:
+    cure = facts.install(cuda.gpu_package(facts))
+    return _unless_there_is_no_gpu(seen, f"{cuda.are_missing([library])}.", cure)
+
+
+def _unless_there_is_no_gpu(seen: Hardware, what: str, *cures: str) -> Cause:
+    """The cause; where no GPU is seen, that is said before anybody downloads gigabytes."""
     if seen.gpus or seen.on_bus:
-        return Cause(what, (*BESIDE, DOCTOR))
-    return Cause(f"{what} No NVIDIA GPU is seen either.", (*BESIDE, IN_CONTAINER, DOCTOR))
+        return Cause(what, (*cures, DOCTOR))
+    return Cause(f"{what} No NVIDIA GPU is seen either.", (*cures, IN_CONTAINER, DOCTOR))
 
 
 def _driver_cause(facts: Facts, seen: Hardware) -> Cause:

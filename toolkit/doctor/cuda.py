@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.doctor import onnxruntime
-from toolkit.doctor.finding import Finding, fault, note, ok
+from toolkit.doctor.finding import Finding, Severity, fault, note, ok
 from toolkit.doctor.probe import Facts
 from toolkit.records.machine import graphics
 from toolkit.records.schema import Gpu
@@ -64,19 +64,24 @@ def _word(file: Path) -> str:
 
 def check(facts: Facts, seen: Hardware) -> list[Finding]:
     """Faults where something is in the way of what is there; the driver before the libraries."""
-    if facts.cuda is None:
+    if facts.cuda is None or not facts.runs:
         return [_without_build(facts, seen)]
-    found = [finding for finding in (driver(facts, seen), _libraries(facts)) if finding is not None]
-    return found or [
-        ok(TOPIC, f"{_cards(facts, seen)}; its {len(facts.cuda.needed)} libraries load")
-    ]
+    wrong = driver(facts, seen)
+    if wrong is not None and wrong.severity is Severity.NOTE:
+        return [wrong]  # No GPU: it is no use to bring libraries for one.
+    found = [finding for finding in (wrong, libraries(facts)) if finding is not None]
+    loads = len(facts.cuda.needed) + len(facts.cuda.later)
+    return found or [ok(TOPIC, f"{_cards(facts, seen)}; its {loads} libraries load")]
 
 
 def _without_build(facts: Facts, seen: Hardware) -> Finding:
+    """No GPU build, or none that runs: what is wrong with that one is told elsewhere."""
     if not seen.gpus and not seen.on_bus:
-        return ok(TOPIC, "no NVIDIA GPU, no GPU build")
+        return ok(TOPIC, "no NVIDIA GPU is seen")
     if "error" in facts.driver:
         return _no_driver(facts)
+    if facts.cuda is not None:
+        return ok(TOPIC, _cards(facts, seen))
     what = f"{_cards(facts, seen)} stands idle: no onnxruntime-gpu is installed"
     return note(TOPIC, what, *BESIDE)
 
@@ -88,7 +93,8 @@ def driver(facts: Facts, seen: Hardware) -> Finding | None:
         if seen.on_bus or seen.gpus:
             return _no_driver(facts)
         what = f"the GPU build finds no NVIDIA GPU here, and no driver ({DRIVER})"
-        return note(TOPIC, what, IN_CONTAINER)
+        cpu = facts.replace([owner.name for owner in facts.owners], "onnxruntime")
+        return note(TOPIC, what, IN_CONTAINER, f"{cpu}    the CPU build, where there is none")
     if answer["code"] != 0:
         why = CODES.get(answer["code"], f"cuInit gives {answer['code']}")
         return fault(TOPIC, f"NVIDIA's driver does not start: {why}", "nvidia-smi    says more")
@@ -118,19 +124,21 @@ def _too_old(facts: Facts) -> Finding | None:
     return fault(TOPIC, what, cure)
 
 
-def _libraries(facts: Facts) -> Finding | None:
+def libraries(facts: Facts) -> Finding | None:
     """What the provider needs and cannot load, the driver aside."""
     errors = facts.cuda.errors if facts.cuda else {}
-    failed = {name: error for name, error in errors.items() if error and name != DRIVER}
     # A library that only lacks the driver is not missing: that is told by itself.
-    failed = {name: error for name, error in failed.items() if DRIVER not in error}
+    failed = {name: error for name, error in errors.items() if error and DRIVER not in error}
     if not failed:
         return None
+    cure = facts.install(gpu_package(facts))
     missing = sorted({lacking(error) for error in failed.values()} - {""})
-    cure = facts.install(f"--force-reinstall {gpu_package(facts)}")
+    if facts.cuda and failed.keys() <= set(facts.cuda.later):
+        return note(TOPIC, f"{are_missing(missing)}: some operators will not run", cure)
     if missing:
-        return fault(TOPIC, are_missing(missing), facts.install(gpu_package(facts)))
-    return fault(TOPIC, f"a library does not load: {next(iter(failed.values()))}", cure)
+        return fault(TOPIC, are_missing(missing), cure)
+    again = facts.install(f"--force-reinstall {gpu_package(facts)}")
+    return fault(TOPIC, f"a library does not load: {next(iter(failed.values()))}", again)
 
 
 def are_missing(names: Sequence[str]) -> str:

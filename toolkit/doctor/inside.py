@@ -99,10 +99,20 @@ def imported(name: str) -> dict[str, object]:
     answer: dict[str, object] = {"version": version and str(version)}
     if version and name == "onnxruntime":
         answer["providers"] = module.get_available_providers()
+        answer["later"] = _preloaded(module)
     if version and name == "torch":
         answer["cuda"] = module.version.cuda
         answer["cuda_works"] = module.cuda.is_available()
     return answer
+
+
+def _preloaded(module: object) -> list[str]:
+    """What a GPU build of onnxruntime loads besides what its file says that it needs.
+
+    By a private function of it: where that is missing, these libraries are not looked at.
+    """
+    paths = getattr(module, "_get_nvidia_dll_paths", None)
+    return [path[-1] for path in paths(False)] if callable(paths) else []
 
 
 def libraries(*arguments: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -72,7 +72,9 @@ class Cuda:
     """What ONNX Runtime's CUDA provider needs, against what is there."""
 
     needed: tuple[str, ...]
-    """SONAMEs."""
+    """SONAMEs without which the provider does not load."""
+    later: tuple[str, ...]
+    """SONAMEs that some operators load when they first run."""
     errors: Mapping[str, str]
     """SONAME → why it does not load; empty: it does."""
 
@@ -97,6 +99,11 @@ class Facts:
 
     def distribution(self, name: str) -> Distribution | None:
         return next((d for d in self.distributions if _normal(d.name) == _normal(name)), None)
+
+    @property
+    def runs(self) -> bool:
+        """One onnxruntime is installed, and it imports."""
+        return len(self.owners) == 1 and bool(self.libraries["onnxruntime"].get("version"))
 
     @property
     def owners(self) -> tuple[Distribution, ...]:
@@ -145,8 +152,8 @@ def ask(python: Path, names: Iterable[str] = ()) -> Facts:
     folder = _folder(first["onnxruntime"])
     with ThreadPoolExecutor() as pool:
         driver = pool.submit(question, python, "driver")
-        cuda = pool.submit(_cuda, python, folder, first["nvidia"])
-        answers = list(pool.map(partial(question, python, "imported"), LIBRARIES))
+        imported = pool.map(partial(question, python, "imported"), LIBRARIES)
+        answers = dict(zip(LIBRARIES, imported, strict=True))
     return Facts(
         python=python,
         own=python == Path(sys.executable),
@@ -155,8 +162,8 @@ def ask(python: Path, names: Iterable[str] = ()) -> Facts:
         pip=first["pip"],
         distributions=tuple(_distribution(raw) for raw in first["distributions"]),
         onnxruntime=folder,
-        libraries=dict(zip(LIBRARIES, answers, strict=True)),
-        cuda=cuda.result(),
+        libraries=answers,
+        cuda=_cuda(python, folder, answers["onnxruntime"].get("later", []), first["nvidia"]),
         driver=driver.result(),
     )
 
@@ -203,18 +210,22 @@ def _folder(raw: Mapping[str, Any]) -> Folder | None:
     return Folder(Path(raw["folder"]), raw["empty"], raw["built"]) if raw["folder"] else None
 
 
-def _cuda(python: Path, folder: Folder | None, nvidia: list[str]) -> Cuda | None:
+def _cuda(
+    python: Path, folder: Folder | None, later: Sequence[str], nvidia: Sequence[str]
+) -> Cuda | None:
     library = folder and folder.path / "capi" / CUDA_PROVIDER
     if not library or not library.is_file():
         return None
     try:
-        sonames = elf.needed(library)
+        needed = elf.needed(library)
     except (OSError, ValueError) as error:
-        return Cuda((library.name,), {library.name: f"{library.name}: {error}"})
-    answer = question(python, "libraries", *sonames, "--", str(library.parent), *nvidia)
+        return Cuda((library.name,), (), {library.name: f"{library.name}: {error}"})
+    besides = tuple(name for name in later if name not in needed)
+    places = (str(library.parent), *nvidia)
+    answer = question(python, "libraries", *needed, *besides, "--", *places)
     if "error" in answer:
-        return Cuda(tuple(sonames), {library.name: str(answer["error"])})
-    return Cuda(tuple(sonames), answer)
+        answer = {library.name: str(answer["error"])}
+    return Cuda(tuple(needed), besides, answer)
 
 
 def shown(path: Path) -> str:
