@@ -82,6 +82,8 @@ class ModuleOracle:
         try:
             with float64():
                 return self._call(self.module, feed, raise_floats=True)
+        except ToolkitError:
+            raise
         except Exception as error:  # whatever a user's forward raises
             self._as_it_is(feed)
             raise Unsupported(
@@ -91,6 +93,8 @@ class ModuleOracle:
     def _as_it_is(self, feed: tensors.Feed) -> dict[str, Array]:
         try:
             return self._call(self.original, feed, raise_floats=False)
+        except ToolkitError:
+            raise
         except Exception as error:  # whatever a user's forward raises
             raise Refused(f"the PyTorch module refuses it: {_line(error)}") from error
 

@@ -33,7 +33,7 @@ class Resize(_Resize):
     """With align_corners the corners are those of the output as it is, in whole pixels: so the
     standard's words, PyTorch and ONNX Runtime. The evaluator takes scale times size, unrounded."""
 
-    def _run(
+    def _run(  # type: ignore[override]
         self,
         x: Array,
         roi: Array | None = None,

@@ -1,0 +1,115 @@
+"""A model on the reference evaluator: exact, or as it is; what it cannot do is named."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import onnx
+import pytest
+from onnx import ModelProto
+
+from toolkit.answers.evaluator import Evaluator
+from toolkit.answers.portable import Unsupported
+
+
+def parse(body: str, opset: int = 20) -> ModelProto:
+    return onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : {opset}]> {body}')
+
+
+def test_outputs_are_named_and_float64() -> None:
+    model = parse(
+        "g (float[2] x, int64[2] k) => (float[2] y, int64[2] z) { y = Exp (x) z = Abs (k) }"
+    )
+    got = Evaluator(model).run({"x": np.array([0.5, 1], np.float32), "k": np.array([-3, 4])})
+    assert list(got) == ["y", "z"]
+    assert (got["y"].dtype, got["z"].dtype) == (np.float64, np.int64)
+    assert got["y"].tolist() == np.exp([0.5, 1.0]).tolist()
+
+
+def test_as_it_is_it_computes_in_the_types_of_the_file() -> None:
+    model = parse("g (float[1] x) => (float[1] y) { y = Erf (x) }")
+    got = Evaluator(model, exact=False).run({"x": np.array([0.3], np.float32)})
+    assert got["y"].dtype == np.float32
+
+
+def test_bfloat16_comes_in_as_its_bits() -> None:
+    model = parse("g (bfloat16[2] x) => (float[2] y) { y = Cast <to = 1> (x) }")
+    bits = np.array([1.5, -0.25], ml_dtypes.bfloat16).view(np.uint16)
+    assert Evaluator(model).run({"x": bits})["y"].tolist() == [1.5, -0.25]
+    assert Evaluator(model, exact=False).run({"x": bits})["y"].tolist() == [1.5, -0.25]
+
+
+def test_an_output_may_be_an_input_or_an_initializer_and_a_result_used_late() -> None:
+    model = parse(
+        """g (float[1] x) => (float[1] x, float[1] w, float[1] y) <float[1] w = {4}>
+        { a = Add (x, w) b = Neg (a) c = Abs (b) y = Add (c, a) }"""
+    )
+    got = Evaluator(model).run({"x": np.array([1.0])})
+    assert {name: array.tolist() for name, array in got.items()} == {"x": [1], "w": [4], "y": [10]}
+
+
+def test_a_branch_sees_results_from_around_it() -> None:
+    model = parse(
+        """g (bool c, float[1] x) => (float[1] y)
+        {
+            a = Neg (x)
+            b = Abs (x)
+            y = If (c) <
+                then_branch = t () => (float[1] p) {
+                    p = If (c) <
+                        then_branch = u () => (float[1] q) { q = Add (a, b) },
+                        else_branch = v () => (float[1] r) { r = Identity (a) }
+                    >
+                },
+                else_branch = e () => (float[1] s) { s = Identity (b) }
+            >
+        }"""
+    )
+    evaluator = Evaluator(model)
+    assert evaluator.run({"c": np.array(True), "x": np.array([3.0])})["y"].tolist() == [0]
+    assert evaluator.run({"c": np.array(False), "x": np.array([3.0])})["y"].tolist() == [3]
+
+
+def test_it_runs_twice_and_keeps_its_weights() -> None:
+    evaluator = Evaluator(
+        parse("g (float[1] x) => (float[1] y) <float[1] w = {4}> { y = Mul (x, w) }")
+    )
+    first = evaluator.run({"x": np.array([2.0])})
+    assert evaluator.run({"x": np.array([2.0])})["y"].tolist() == first["y"].tolist() == [8]
+
+
+def test_a_node_that_fails_is_named_with_its_reason() -> None:
+    model = parse(
+        'g (float[n] x) => (float[3, 4] y) <int64[2] s = {3, 4}> { ["fold"] y = Reshape (x, s) }'
+    )
+    with pytest.raises(Unsupported, match=r"^Reshape 'fold': cannot reshape array of size 5"):
+        Evaluator(model).run({"x": np.zeros(5)})
+
+
+def test_a_result_that_the_evaluator_rounds_is_refused() -> None:
+    model = onnx.parser.parse_model(
+        """
+        <ir_version: 10, opset_import: ["" : 20, "ai.onnx.ml" : 4]>
+        g (int64[2] x) => (float[2] y)
+        { y = ai.onnx.ml.LabelEncoder <keys_int64s = [1, 2], values_floats = [0.5, 0.1]> (x) }
+        """
+    )
+    with pytest.raises(Unsupported, match="^LabelEncoder: the evaluator rounds it to float32$"):
+        Evaluator(model).run({"x": np.array([1, 2])})
+
+
+def test_an_unknown_operator_is_told() -> None:
+    model = parse("g (float[1] x) => (float[1] y) { y = Abs (x) }")
+    model.graph.node[0].op_type = "NoSuchOperator"
+    with pytest.raises(
+        Unsupported, match="^the ONNX reference evaluator cannot run it: .*NoSuchOp"
+    ):
+        Evaluator(model)
+
+
+def test_an_output_that_is_a_sequence_is_told() -> None:
+    model = parse(
+        "g (float[4] x) => (seq(float[2]) y) <int64 two = {2}> { y = SplitToSequence (x, two) }"
+    )
+    with pytest.raises(Unsupported, match="^the output 'y' is no tensor$"):
+        Evaluator(model).run({"x": np.zeros(4)})

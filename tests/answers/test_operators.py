@@ -1,0 +1,303 @@
+"""Our operators against ONNX Runtime with its optimizations off: an independent opinion of each."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import ModelProto, helper
+
+from toolkit.answers.evaluator import Evaluator
+from toolkit.answers.operators import OWN
+from toolkit.tensors import Array
+
+RANDOM = np.random.default_rng(0)
+
+
+def f(*shape: int) -> Array:
+    return RANDOM.standard_normal(shape).astype(np.float32)
+
+
+def i(below: int, *shape: int) -> Array:
+    return RANDOM.integers(0, below, shape)
+
+
+def n(*values: float) -> Array:
+    return np.array(values, np.float32)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One node."""
+
+    operator: str
+    inputs: tuple[Array | None, ...]
+    outputs: int = 1
+    how: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        words = [f"{k}={v}" for k, v in self.how.items()]
+        return " ".join([self.operator, *words]).replace("[", "").replace("]", "")
+
+    @property
+    def feed(self) -> dict[str, Array]:
+        return {f"i{k}": array for k, array in enumerate(self.inputs) if array is not None}
+
+    def model(self) -> ModelProto:
+        names = ["" if array is None else f"i{k}" for k, array in enumerate(self.inputs)]
+        outputs = [f"o{k}" for k in range(self.outputs)]
+        values = [
+            helper.make_tensor_value_info(
+                name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
+            )
+            for name, array in self.feed.items()
+        ]
+        graph = helper.make_graph(
+            [helper.make_node(self.operator, names, outputs, **self.how)],
+            "g",
+            values,
+            [onnx.ValueInfoProto(name=name) for name in outputs],
+        )
+        opsets = [helper.make_opsetid("", 20)]
+        made = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+        return onnx.shape_inference.infer_shapes(made)
+
+
+def case(operator: str, *inputs: Array | None, outputs: int = 1, **how: Any) -> Case:
+    return Case(operator, inputs, outputs, how)
+
+
+def pools() -> list[Case]:
+    found = []
+    for auto in ("SAME_UPPER", "SAME_LOWER", "VALID"):
+        how: dict[str, Any] = {"kernel_shape": [3, 2], "auto_pad": auto, "strides": [2, 2]}
+        found += [case(op, f(2, 4, 9, 8), **how) for op in ("MaxPool", "AveragePool", "LpPool")]
+    for ceil in (0, 1):
+        border: dict[str, Any] = {"pads": [1, 1, 1, 1], "strides": [2, 2], "ceil_mode": ceil}
+        found += [
+            case("AveragePool", f(2, 3, 10, 11), kernel_shape=[3, 3], count_include_pad=c, **border)
+            for c in (0, 1)
+        ]
+        found += [
+            case("MaxPool", f(2, 3, 10, 11), kernel_shape=[3, 3], dilations=[2, 1], **border),
+            case("MaxPool", f(2, 3, 10), kernel_shape=[3], strides=[2], ceil_mode=ceil, outputs=2),
+            case(
+                "LpPool", f(2, 3, 10, 9), kernel_shape=[3, 2], strides=[2, 1], ceil_mode=ceil, p=3
+            ),
+        ]
+    found.append(case("MaxPool", f(1, 2, 4, 6), kernel_shape=[2, 2], storage_order=1, outputs=2))
+    found.append(case("AveragePool", f(1, 2, 5, 6, 7), kernel_shape=[2, 2, 3], pads=[1] * 6))
+    return found
+
+
+def transposed() -> list[Case]:
+    x, w = f(2, 4, 5, 6), f(4, 3, 3, 3)
+    grouped = {"group": 2, "strides": [2, 3], "output_padding": [1, 1], "pads": [1, 0, 1, 2]}
+    return [
+        case("ConvTranspose", x, w, f(6), **grouped),
+        case("ConvTranspose", f(2, 4, 7), f(4, 3, 3), strides=[2]),
+        case("ConvTranspose", x, w, output_shape=[12, 13], strides=[2, 2]),
+        case("ConvTranspose", x, w, output_shape=[9, 10], strides=[2, 2]),
+        case("ConvTranspose", x, w, strides=[2, 2], auto_pad="SAME_UPPER"),
+        case("ConvTranspose", x, w, strides=[2, 2], auto_pad="SAME_LOWER"),
+        case("ConvTranspose", f(1, 2, 4, 4, 4), f(2, 3, 2, 2, 2), strides=[2, 2, 2]),
+        case("ConvTranspose", f(1, 2, 5, 5), f(2, 3, 3, 3), dilations=[2, 2]),
+    ]
+
+
+def recurrent() -> list[Case]:
+    found = []
+    ends = np.array([5, 2, 3], np.int32)
+    for direction, d in (("forward", 1), ("reverse", 1), ("bidirectional", 2)):
+        how: dict[str, Any] = {"direction": direction, "hidden_size": 6}
+        x, state = f(5, 3, 4), f(d, 3, 6)
+        lstm = (x, f(d, 24, 4), f(d, 24, 6), f(d, 48))
+        gru = (x, f(d, 18, 4), f(d, 18, 6), f(d, 36))
+        rnn = (x, f(d, 6, 4), f(d, 6, 6), f(d, 12))
+        relu = ["Sigmoid", "Relu", "Softsign"] * d
+        found += [
+            case("LSTM", *lstm, outputs=3, **how),
+            case("LSTM", *lstm[:3], outputs=3, **how),
+            case("LSTM", *lstm, ends, state, f(d, 3, 6), outputs=3, **how),
+            case("LSTM", *lstm, None, state, f(d, 3, 6), f(d, 18), outputs=3, **how),
+            case("LSTM", *lstm, outputs=3, clip=0.5, **how),
+            case("LSTM", *lstm, outputs=3, input_forget=1, **how),
+            case("LSTM", *lstm, outputs=3, activations=relu, **how),
+            case("GRU", *gru, outputs=2, **how),
+            case("GRU", *gru, ends, state, outputs=2, linear_before_reset=1, **how),
+            case("RNN", *rnn, ends, state, outputs=2, **how),
+            case("RNN", *rnn, outputs=2, activations=["Relu"] * d, **how),
+        ]
+    return found
+
+
+def sampled() -> list[Case]:
+    grid = f(1, 3, 4, 2)
+    found = [
+        case("GridSample", f(1, 2, 5, 6), grid, mode=m, padding_mode=p, align_corners=c)
+        for m in ("linear", "nearest")
+        for p in ("zeros", "border", "reflection")
+        for c in (0, 1)
+    ]
+    image = f(1, 2, 5, 6)
+    found += [
+        case("Resize", image, None, n(1, 1, 2, 1.7), coordinate_transformation_mode=t, mode=m)
+        for m in ("nearest", "linear", "cubic")
+        for t in ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel")
+    ]
+    found += [
+        case("AffineGrid", f(1, 2, 3), np.array([1, 2, 5, 6]), align_corners=c) for c in (0, 1)
+    ]
+    found.append(case("AffineGrid", f(1, 3, 4), np.array([1, 2, 3, 5, 6])))
+    return found
+
+
+def others() -> list[Case]:
+    return [
+        case("Erf", f(50)),
+        case("Gelu", f(50)),
+        case("Gelu", f(50), approximate="tanh"),
+        case("GatherElements", f(3, 4), i(4, 3, 2), axis=1),
+        case("GatherElements", f(3, 4, 5), i(3, 2, 2, 2), axis=0),
+        case("GatherElements", f(3, 4), i(4, 2, 3) - 4, axis=-1),
+        case("GatherElements", f(40, 6), i(40, 40, 6), axis=0),
+        case("GlobalMaxPool", f(2, 3, 4)),
+        case("GlobalMaxPool", f(2, 3, 4, 5)),
+        case("LRN", f(2, 7, 3, 3), size=3, alpha=0.5),
+        case("LRN", f(2, 7, 3, 3), size=5, alpha=0.5, bias=2.0),
+        case("MeanVarianceNormalization", f(2, 4, 3, 3)),
+        case("MeanVarianceNormalization", f(2, 4, 3, 3), axes=[0, 2]),
+        case("Pad", f(3, 4), np.array([-1, 0, 1, -2])),
+        case("Pad", f(3, 4), np.array([1, 0, 2, -1]), n(7).reshape(())),
+        case("Pad", f(3, 4), np.array([1, 2]), None, np.array([-1]), mode="reflect"),
+        case("Pad", f(3, 4), np.array([1, 0, 1, 2]), mode="edge"),
+        case("Pad", f(3, 4), np.array([1, 0, 1, 2]), mode="wrap"),
+    ]
+
+
+CASES = [*others(), *pools(), *transposed(), *recurrent(), *sampled()]
+
+
+def ort(model: ModelProto, feed: dict[str, Array]) -> list[Array]:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    outputs: list[Array] = session.run(None, feed)
+    return outputs
+
+
+@pytest.mark.parametrize("one", CASES, ids=str)
+def test_an_operator_agrees_with_onnxruntime(one: Case) -> None:
+    model = one.model()
+    got = Evaluator(model).run(one.feed)
+    for mine, theirs in zip(got.values(), ort(model, one.feed), strict=True):
+        assert mine.shape == theirs.shape
+        np.testing.assert_allclose(mine, theirs, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("one", [c for c in CASES if c.operator != "Pad"], ids=str)
+def test_an_operator_is_not_rounded_to_float32_on_its_way(one: Case) -> None:
+    """Inputs that move by 1e-11 move smooth outputs by about as much: float32 would keep them, or
+    move them by 6e-8."""
+    evaluator = Evaluator(one.model())
+    moved = {
+        name: array * (1 + 1e-11) if array.dtype == np.float32 else array
+        for name, array in one.feed.items()
+    }
+    exact = {
+        name: np.asarray(array, np.float64)
+        for name, array in one.feed.items()
+        if array.dtype == np.float32
+    }
+    before = evaluator.run({**one.feed, **exact})
+    after = evaluator.run({**moved, **{k: v * (1 + 1e-11) for k, v in exact.items()}})
+    change = max(
+        float(np.abs(after[k] - before[k]).max() / (np.abs(before[k]).max() or 1)) for k in before
+    )
+    assert 0 < change < 1e-9
+
+
+def test_every_operator_of_ours_is_tested_here_or_with_the_loops() -> None:
+    tested = {one.operator for one in CASES} | {"Loop", "Scan"}
+    assert tested == {operator.__name__ for operator in OWN}
+
+
+def test_erf_is_exact_in_float64() -> None:
+    got = Evaluator(case("Erf", f(3)).model()).run({"i0": np.array([0.1, 1.0, -2.5])})
+    assert got["o0"].tolist() == [math.erf(0.1), math.erf(1.0), math.erf(-2.5)]
+
+
+def test_an_activation_that_is_not_known_is_named() -> None:
+    from toolkit.answers.portable import Unsupported
+
+    made = case(
+        "RNN", f(5, 3, 4), f(1, 6, 4), f(1, 6, 6), hidden_size=6, activations=["ScaledTanh"]
+    )
+    with pytest.raises(Unsupported, match="^RNN: the activation ScaledTanh$"):
+        Evaluator(made.model()).run(made.feed)
+
+
+LOOPS = {
+    "counted": (
+        "float[4, 2]",
+        """Loop (m, , x) <body = b (int64 k, bool c, float[2] v) => (bool d, float[2] w, float[2] s)
+        { d = Identity (c) w = Mul (v, two) s = Identity (v) }>""",
+    ),
+    "conditional": (
+        "float[n]",
+        """Loop (, go, x) <body = b (int64 k, bool c, float[2] v) => (bool d, float[2] w, float s)
+        { w = Mul (v, two) s = ReduceMax <keepdims = 0> (w) d = Less (s, hundred) }>""",
+    ),
+    "never": (
+        "float[n, k]",
+        """Loop (m, stop, x) <body = b (int64 k, bool c, float[2] v) => (bool d, float[2] w, float s)
+        { d = Identity (c) w = Mul (v, two) s = Identity (v) }>""",
+    ),
+    "scan": (
+        "float[3, 2]",
+        """Scan <num_scan_inputs = 1, body = b (float[2] v, float[2] e) => (float[2] w, float[2] s)
+        { w = Add (v, e) s = Mul (w, two) }> (x, many)""",
+    ),
+    "backwards": (
+        "float[3, 2]",
+        """Scan <num_scan_inputs = 1, scan_input_directions = [1], scan_output_directions = [1],
+        scan_input_axes = [1], scan_output_axes = [1],
+        body = b (float[2] v, float[3] e) => (float[2] w, float[3] s)
+        { f = ReduceSum <keepdims = 0> (e) w = Add (v, f) s = Add (e, f) }> (x, many)""",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_loops_and_scans_agree_with_onnxruntime(name: str) -> None:
+    collected, text = LOOPS[name]
+    model = onnx.parser.parse_model(
+        f"""
+        <ir_version: 9, opset_import: ["" : 18]>
+        g (int64 m, bool go, bool stop, float[2] x, float[3, 2] many)
+            => (float[2] y, {collected} all)
+        <float two = {{2}}, float hundred = {{100}}>
+        {{ y, all = {text} }}
+        """
+    )
+    feed = {
+        "m": np.array(4),
+        "go": np.array(True),
+        "stop": np.array(False),
+        "x": n(1, 3),
+        "many": f(3, 2),
+    }
+    got = Evaluator(model).run(feed)
+    for mine, theirs in zip(got.values(), ort(model, feed), strict=True):
+        assert mine.size == theirs.size
+        np.testing.assert_allclose(mine.ravel(), theirs.ravel(), rtol=1e-5)
+    # Of no turn the shape is not known to the evaluator.
+    assert got["all"].shape == (ort(model, feed)[1].shape if name != "never" else (0,))

@@ -1,0 +1,257 @@
+"""The float64 oracle of a module and of a file."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from toolkit.answers import oracle
+from toolkit.answers.feeds import Feed
+from toolkit.answers.oracle import Expected, Oracle, Refused
+from toolkit.answers.portable import Unsupported
+from toolkit.errors import InputError
+from toolkit.tensors import Array, TensorSpec
+
+X = np.random.default_rng(0).standard_normal((4, 8)).astype(np.float32)
+SPEC = (TensorSpec("x", "float32", ("batch", 8)),)
+
+
+def ask(module: nn.Module, **feed: Array) -> dict[str, Array]:
+    specs = [TensorSpec(name, array.dtype.name, None) for name, array in feed.items()]
+    found = oracle.of_module(module, specs, feed)
+    assert found.exact, found.name
+    return found.answer(feed)
+
+
+class Lowering(nn.Module):
+    """Asks for float32 and less at every turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+        self.register_buffer("third", torch.ones(8) / 3)
+        self.ramp = torch.linspace(0, 1, 8)  # no buffer: .double() does not see it
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.linear(x.float()) + torch.zeros(8, dtype=torch.float32)
+        y = y + self.ramp.to(torch.float32) * torch.tensor([0.1] * 8) + torch.arange(8) / 3
+        y = y + torch.full((8,), 0.7, dtype=torch.float32).sqrt() + torch.ones_like(x).half() / 7
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = y + self.linear(y)
+        return (y + self.third.half()).bfloat16().float()
+
+
+def test_a_module_that_asks_for_less_is_followed_in_float64() -> None:
+    torch.manual_seed(0)
+    module = Lowering()
+    (got,) = ask(module, x=X).values()
+    w = module.linear.weight.detach().double().numpy()
+    b = module.linear.bias.detach().double().numpy()
+    y = X.astype(float) @ w.T + b
+    y = y + module.ramp.double().numpy() * 0.1 + np.arange(8) / 3 + np.sqrt(0.7) + 1 / 7
+    y = y + y @ w.T + b + module.get_buffer("third").double().numpy()
+    assert got.dtype == np.float64
+    np.testing.assert_allclose(got, y, rtol=1e-14)
+
+
+class Remembering(nn.Module):
+    """Writes into a tensor that is no buffer, and reads it again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = torch.zeros(4, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.kept[:] = x / 3
+        return self.kept * 1
+
+
+def test_what_is_written_into_a_plain_tensor_is_read_again() -> None:
+    (got,) = ask(Remembering(), x=X).values()
+    assert got.tolist() == (X.astype(float) / 3).tolist()
+
+
+class Writing(nn.Module):
+    """Writes into its input."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mul_(2)
+
+
+def test_neither_the_module_nor_the_feed_nor_torch_is_changed() -> None:
+    module = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.5), Writing()).train()
+    before, feed = copy.deepcopy(module.state_dict()), X.copy()
+    first, second = ask(module, input=feed), ask(module, input=feed)
+    assert first["output"].tolist() == second["output"].tolist()
+    assert feed.tolist() == X.tolist()
+    assert module.training
+    assert all(torch.equal(before[name], now) for name, now in module.state_dict().items())
+    assert torch.get_default_dtype() == torch.float32
+
+
+@dataclass
+class Point:
+    """What some modules return."""
+
+    here: torch.Tensor
+    there: torch.Tensor
+
+
+class Many(nn.Module):
+    def forward(self, x: torch.Tensor, ids: torch.Tensor) -> dict[str, object]:
+        return {"z": x, "a": [ids, (None, x > 0)], "p": Point(x[0], x[1])}
+
+
+def test_all_kinds_of_outputs_have_names_in_their_order() -> None:
+    got = ask(Many(), x=X, ids=np.array([3, 4]))
+    assert list(got) == ["z", "a_0", "a_1_1", "p_here", "p_there"]
+    assert got["a_0"].dtype == np.int64
+    assert got["a_1_1"].dtype == np.bool_
+
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], str, tuple[int, ...]]] = {
+    "transformer": (
+        lambda: nn.TransformerEncoderLayer(16, 2, 32, batch_first=True),
+        "src",
+        (2, 5, 16),
+    ),
+    "lstm": (lambda: nn.LSTM(16, 8, 2, bidirectional=True), "input", (5, 2, 16)),
+    "conv": (
+        lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.BatchNorm2d(8)),
+        "input",
+        (2, 3, 9, 9),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_agrees_with_its_own_double(name: str) -> None:
+    make, parameter, shape = NETWORKS[name]
+    torch.manual_seed(0)
+    module = make().eval()
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    result = copy.deepcopy(module).double()(torch.from_numpy(x).double())
+    want = result[0] if isinstance(result, tuple) else result
+    got = next(iter(ask(module, **{parameter: x}).values()))
+    np.testing.assert_allclose(got, want.detach().numpy(), rtol=0, atol=1e-14)
+
+
+class Bits(nn.Module):
+    """Cuts a float32 to bfloat16's bits."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x.view(torch.int32) & -65536).view(torch.float32)
+
+
+def test_where_float64_cannot_follow_the_oracle_is_float32_and_says_so() -> None:
+    found = oracle.of_module(Bits(), SPEC, {"x": X})
+    assert not found.exact
+    assert found.name == (
+        "PyTorch in float32, since there is no float64 oracle: the module runs in float32 but not"
+        " in float64: TypeError: it reads the bits of a float as another type"
+    )
+    want = (X.view(np.int32) & -65536).view(np.float32)
+    assert found.answer({"x": X})["output"].tolist() == want.tolist()
+
+
+class Sevens(nn.Module):
+    """Takes fours only."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.reshape(2, -1, 16)
+
+
+def test_a_size_that_the_module_refuses_is_refused() -> None:
+    found = oracle.of_module(Sevens(), SPEC, {"x": X})
+    with pytest.raises(Refused, match="^the PyTorch module refuses it: RuntimeError: shape"):
+        found.answer({"x": X[:3]})
+    with pytest.raises(Refused):
+        oracle.of_module(Sevens(), SPEC, {"x": X[:3]})
+
+
+class Picky(nn.Module):
+    """Fails in float64 for some sizes only."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return Bits()(x) if len(x) == 3 else x
+
+
+def test_a_name_that_forward_does_not_have_is_told_as_such() -> None:
+    with pytest.raises(InputError, match="^no input of Linear.forward is called 'x'; there are:"):
+        oracle.of_module(nn.Linear(8, 8), SPEC, {"x": X})
+
+
+def test_a_size_at_which_only_float64_fails_is_told_apart() -> None:
+    found = oracle.of_module(Picky(), SPEC, {"x": X})
+    with pytest.raises(Unsupported, match="^the module runs in float32 but not in float64"):
+        found.answer({"x": X[:3]})
+
+
+def test_a_module_in_bfloat16_and_its_bits() -> None:
+    module = nn.Linear(8, 2).bfloat16()
+    bits = torch.from_numpy(X).bfloat16().view(torch.uint16).numpy()
+    specs = [TensorSpec("input", "bfloat16", ("batch", 8))]
+    found = oracle.of_module(module, specs, {"input": bits})
+    x = torch.from_numpy(X).bfloat16().double()
+    want = x @ module.weight.double().T + module.bias.double()
+    np.testing.assert_allclose(found.answer({"input": bits})["output"], want.detach(), rtol=1e-14)
+
+
+def test_the_oracle_of_a_file_is_the_file_in_float64() -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 20]> g (float[n] x) => (float[n] y) { y = Tanh (x) }'
+    )
+    found = oracle.of_model(model)
+    assert (found.name, found.exact) == ("reference evaluator in float64", True)
+    assert found.answer({"x": X[0]})["y"].tolist() == np.tanh(X[0].astype(float)).tolist()
+
+
+# Enough elements.
+
+
+@dataclass(frozen=True)
+class Echo:
+    """An oracle whose outputs are its input, and one number for each feed."""
+
+    name: str = "echo"
+    exact: bool = True
+
+    def answer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        return {"all": feed["x"], **({"one": feed["x"][:1]} if self.name == "one" else {})}
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Draws feeds whose every element is their number."""
+
+    def draw(self, dims: Mapping[str, int], number: int = 0) -> Feed:
+        return Feed(dims, "counted", {"x": np.full(dims["n"], float(number))}, number)
+
+
+def pooled(source: Oracle, *counts: int) -> list[Expected]:
+    draws = Counting()
+    feeds = [draws.draw({"n": count}) for count in counts]
+    return oracle.expected(source, feeds, draws)
+
+
+def test_further_feeds_of_the_largest_size_are_drawn_until_there_are_1000_elements() -> None:
+    found = pooled(Echo(), 1, 300, 7)
+    assert [each.feed.dims["n"] for each in found] == [1, 300, 7, 300, 300, 300]
+    assert [each.feed.number for each in found] == [0, 0, 0, 1, 2, 3]
+
+
+def test_every_output_wants_1000_elements_and_64_further_feeds_end_it() -> None:
+    assert len(pooled(Echo("one"), 2000)) == 65
+
+
+def test_what_is_enough_is_left_as_it_is() -> None:
+    assert len(pooled(Echo(), 1000)) == 1
+    feeds = [Counting().draw({"n": 3})]
+    assert len(oracle.expected(Echo(), feeds)) == 1
