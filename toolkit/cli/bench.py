@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,9 @@ def show(finished: Finished, *, as_json: bool = False) -> None:
         folder = finished.folder or Path()
         view = summarize(finished.run, store.read_samples(folder))
         colour = sys.stdout.isatty()
-        click.echo(terminal.render(view, label="bench", colour=colour), nl=False)
+        columns = min(120, shutil.get_terminal_size().columns)
+        text = terminal.render(view, columns=columns, label="bench", colour=colour)
+        click.echo(text, nl=False)
         click.echo(f"report   {folder / 'report.html'}")
     asking.demand(finished, "measured")
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from toolkit.records.schema import Caution
 from toolkit.report.view import Note, Row, Standing, Table, View
 from toolkit.report.words import seconds, timed, width, wrapped
 
 LABEL = 9
 """Width of the first column, as in all lines of the tool."""
-GAP = 3
+GAP = 2
 NAME = 30
 """The most that a target's name may take before it is wrapped."""
 NARROWEST = 64
 """A terminal that has fewer columns is taken to have these."""
+NEWS = {Caution.STOPPED_EARLY}
+"""What is no warning to one who watched: the heading has the process starts."""
 STYLES = {"strong": "\x1b[1m", "quiet": "\x1b[2m", "wrong": "\x1b[31m"}
 
 Grid = tuple[int, int, int, int]
@@ -32,7 +35,8 @@ def render(view: View, *, columns: int = 80, colour: bool = False, label: str = 
     for text in (*view.copies, *(note for table in view.tables for note in table.notes)):
         lines += [styled(line, "quiet", colour) for line in paragraph(text, columns)]
     for note in view.notes:
-        lines += warning(note, columns)
+        if note.kind not in NEWS:
+            lines += warning(note, columns)
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 

@@ -1,0 +1,67 @@
+"""toolkit run: the whole chain on the reference model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from toolkit.cli import asking, screen
+from toolkit.cli.values import DURATION, PERCENT
+
+
+@click.command("run", epilog="Examples:  toolkit run   ·   toolkit run --provider cpu,cuda")
+@click.option("--provider", help="ONNX Runtime's execution providers: cpu, cuda or cpu,cuda.")
+@click.option("--time", type=DURATION, help="The ceiling on the time of the bench, such as 20s.")
+@click.option("--precision", type=PERCENT, help="Stop when every ratio is known so well: 0.5%.")
+@click.option("--quick", is_flag=True, help="Go on without intervals where --time is short.")
+@click.option("--force", is_flag=True, help="Overwrite weights that differ from the trained ones.")
+@click.option(
+    "-o",
+    "--output",
+    "reports",
+    type=click.Path(path_type=Path),
+    default="reports",
+    show_default=True,
+    help="The folder of the runs.",
+)
+def command(
+    provider: str | None,
+    time: float | None,
+    precision: float | None,
+    quick: bool,
+    force: bool,
+    reports: Path,
+) -> None:
+    """Train the reference MLP, export it, prove the file, measure it, and write the report.
+
+    Everything goes to ./models/mlp and ./reports.
+    """
+    from toolkit.cli import bench, export, train
+    from toolkit.exporter.quiet import Chatter
+    from toolkit.measure import schedule
+    from toolkit.pipelines import bench as benching
+    from toolkit.pipelines.check import check
+    from toolkit.pipelines.train import WEIGHTS
+    from toolkit.report import brief
+
+    train.show("digits", WEIGHTS, force=force)
+    exported = export.show(None, None, as_json=False, chatter=Chatter(), force=force)
+    order = benching.Order(
+        targets=asking.targets_of(provider, ()),
+        pace=schedule.pace(precision, time, quick),
+        command=["toolkit", *sys.argv[1:]],
+    )
+    with screen.progress("check") as draw:
+        checked = check(exported.path, watch=lambda step, share, text: draw(share, text))
+    for number, line in enumerate(brief.check(checked.run)):
+        screen.line("" if number else "check", line)
+    with screen.progress("bench") as draw:
+        finished = benching.bench(
+            exported.path,
+            order,
+            reports=reports,
+            watch=lambda step, share, text: draw(share, text),
+        )
+    bench.show(finished)
