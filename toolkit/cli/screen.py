@@ -5,7 +5,6 @@ Results go to stdout, progress to stderr.
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,21 +30,18 @@ def progress(label: str) -> Iterator[Callable[[float | None, str], None]]:
     if not sys.stderr.isatty():
         yield lambda share, text: None
         return
-    width = 20
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TextColumn
 
-    def draw(share: float | None, text: str) -> None:
-        bar = (
-            ""
-            if share is None
-            else "━" * round(share * width) + "╌" * (width - round(share * width))
-        )
-        room = shutil.get_terminal_size().columns
-        row = f"{label:<{LABEL}}{bar} {text}"[: room - 1]
-        sys.stderr.write(f"\r\x1b[2K{row}")
-        sys.stderr.flush()
+    columns = (TextColumn(f"{label:<{LABEL - 1}}"), BarColumn(20), TextColumn("{task.description}"))
+    console = Console(stderr=True)
+    # Drawn when told: a thread that refreshes would run beside a measurement.
+    with Progress(*columns, console=console, auto_refresh=False, transient=True) as bar:
+        task = bar.add_task("", total=None)
 
-    try:
+        def draw(share: float | None, text: str) -> None:
+            total, done = (None, 0.0) if share is None else (1.0, share)
+            bar.update(task, total=total, completed=done, description=escape(text), refresh=True)
+
         yield draw
-    finally:
-        sys.stderr.write("\r\x1b[2K")
-        sys.stderr.flush()

@@ -1,0 +1,138 @@
+"""Every block of the documents runs: what they show is what a user gets."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCK = re.compile(r"(?:<!-- file: (\S+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
+NUMBER = re.compile(r"\d[\d,.]*(?:e[+-]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a console block and the lines that are shown below it."""
+
+    line: str
+    shown: tuple[str, ...]
+
+
+def commands(block: str) -> list[Command]:
+    parts = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+    return [Command(lines[0], tuple(lines[1:])) for part in parts if (lines := part.splitlines())]
+
+
+def plain(line: str) -> str:
+    """Without what differs from run to run: figures, and the spaces that align them."""
+    return " ".join(NUMBER.sub("N", line).split())
+
+
+def matches(shown: str, line: str) -> bool:
+    """A line ending with … shows the beginning only."""
+    wanted = plain(shown)
+    if wanted.endswith("…"):
+        return plain(line).startswith(wanted.rstrip("… "))
+    return plain(line) == wanted
+
+
+def missing(shown: tuple[str, ...], output: str) -> list[str]:
+    """The shown lines that are not in the output, in their order; … stands for any lines."""
+    lines = iter(output.splitlines())
+    wanted = [line for line in shown if line.strip() not in ("", "…")]
+    return [one for one in wanted if not any(matches(one, line) for line in lines)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a reader of the README works, with the files that it shows."""
+    made = tmp_path_factory.mktemp("reader")
+    for name, _, text in BLOCK.findall(README):
+        if name:
+            (made / name).write_text(text)
+    return made
+
+
+def run(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=280,
+    )
+
+
+CONSOLE = [
+    command
+    for _, kind, text in BLOCK.findall(README)
+    if kind == "console"
+    for command in commands(text)
+]
+
+
+@pytest.mark.parametrize("command", CONSOLE, ids=lambda command: command.line[:50])
+def test_a_command_of_the_readme_shows_what_the_readme_shows(
+    folder: Path, command: Command
+) -> None:
+    """In the order of the README: `toolkit run` makes what the later ones use."""
+    done = run(folder, command.line)
+
+    fails = any(line.startswith("error:") for line in command.shown)
+    assert done.returncode == (1 if fails else 0), done.stdout
+    assert missing(command.shown, done.stdout) == [], done.stdout
+
+
+def test_the_python_of_the_readme_runs(folder: Path) -> None:
+    programs = [text for name, kind, text in BLOCK.findall(README) if kind == "python" and not name]
+
+    for program in programs:
+        done = run(folder, f"python - <<'PROGRAM'\n{program}\nPROGRAM")
+        assert done.returncode == 0, done.stdout
+        assert "float32 True" in done.stdout
+
+
+def test_the_make_targets_of_the_readme_are_there() -> None:
+    named = re.findall(r"^make (\w+)", README, re.MULTILINE)
+
+    done = subprocess.run(["make", "--dry-run", *named], cwd=ROOT, capture_output=True, text=True)
+
+    assert named == ["run", "test"]
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_install_line_of_the_readme_can_be_resolved(tmp_path: Path) -> None:
+    """Against what is installed here: no package index is asked."""
+    line = next(li for li in README.splitlines() if li.startswith("pip install"))
+    arguments = line.split("#")[0].replace("'", "").split()[2:]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--no-deps",
+         "--no-build-isolation", *arguments],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_link_of_the_documents_leads_somewhere() -> None:
+    for name in ("README.md", "METHODOLOGY.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text()):
+            assert (ROOT / target).exists(), f"{name} links to {target}"
+
+
+def test_no_message_offers_the_package_of_somebody_else() -> None:
+    """The distribution is not called toolkit; that name belongs to others."""
+    files = [*ROOT.glob("*.md"), *(ROOT / "toolkit").rglob("*.py")]
+
+    assert not [f for f in files if re.search(r"pip install ['\"]?toolkit\b", f.read_text())]
