@@ -239,7 +239,7 @@ def test_external_data_outside_the_folder_is_not_opened(tmp_path: Path, location
     folder = tmp_path / "model"
     folder.mkdir()
     (tmp_path / "w.bin").write_bytes(bytes(48))
-    with pytest.raises(InputError, match="is outside its folder; such a file is not opened$"):
+    with pytest.raises(InputError, match=r"is outside its folder; such a file is not opened$"):
         onnxfile.read(external(folder, location))
 
 
@@ -249,7 +249,7 @@ def test_a_link_that_leads_outside_is_not_opened(tmp_path: Path) -> None:
     path = external(folder)
     os.replace(folder / "w.bin", tmp_path / "w.bin")
     (folder / "w.bin").symlink_to(tmp_path / "w.bin")
-    with pytest.raises(InputError, match="'w.bin', which is outside its folder"):
+    with pytest.raises(InputError, match=r"'w.bin', which is outside its folder"):
         onnxfile.load(path)
 
 
@@ -266,12 +266,12 @@ def test_missing_external_data_names_the_file_and_where_it_goes(tmp_path: Path) 
 def test_external_data_that_is_too_short_is_refused(
     tmp_path: Path, entries: dict[str, str]
 ) -> None:
-    with pytest.raises(InputError, match="w.bin is too short for the tensor 'w'"):
+    with pytest.raises(InputError, match=r"w.bin is too short for the tensor 'w'"):
         onnxfile.read(external(tmp_path, **entries))
 
 
 def test_an_offset_that_is_no_number_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the place of 'w' in w.bin is no number"):
+    with pytest.raises(InputError, match=r"the place of 'w' in w.bin is no number"):
         onnxfile.read(external(tmp_path, offset="many"))
 
 
@@ -360,5 +360,5 @@ def test_what_is_not_the_reference_model_says_why(
     path = put(tmp_path, made)
     assert DIFFERENT[change] in onnxfile.reference_differences(path)
     assert not onnxfile.is_reference(path)
-    with pytest.raises(InputError, match="is not the reference model: "):
+    with pytest.raises(InputError, match=r"is not the reference model: "):
         onnxfile.reference_weights(path)

@@ -22,7 +22,7 @@ def test_outputs_are_named_and_float64() -> None:
     )
     got = Evaluator(model).run({"x": np.array([0.5, 1], np.float32), "k": np.array([-3, 4])})
     assert list(got) == ["y", "z"]
-    assert (got["y"].dtype, got["z"].dtype) == (np.float64, np.int64)
+    assert (got["y"].dtype.name, got["z"].dtype.name) == ("float64", "int64")
     assert got["y"].tolist() == np.exp([0.5, 1.0]).tolist()
 
 
@@ -94,7 +94,7 @@ def test_a_result_that_the_evaluator_rounds_is_refused() -> None:
         { y = ai.onnx.ml.LabelEncoder <keys_int64s = [1, 2], values_floats = [0.5, 0.1]> (x) }
         """
     )
-    with pytest.raises(Unsupported, match="^LabelEncoder: the evaluator rounds it to float32$"):
+    with pytest.raises(Unsupported, match=r"^LabelEncoder: the evaluator rounds it to float32$"):
         Evaluator(model).run({"x": np.array([1, 2])})
 
 
@@ -102,7 +102,7 @@ def test_an_unknown_operator_is_told() -> None:
     model = parse("g (float[1] x) => (float[1] y) { y = Abs (x) }")
     model.graph.node[0].op_type = "NoSuchOperator"
     with pytest.raises(
-        Unsupported, match="^the ONNX reference evaluator cannot run it: .*NoSuchOp"
+        Unsupported, match=r"^the ONNX reference evaluator cannot run it: .*NoSuchOp"
     ):
         Evaluator(model)
 
@@ -111,5 +111,5 @@ def test_an_output_that_is_a_sequence_is_told() -> None:
     model = parse(
         "g (float[4] x) => (seq(float[2]) y) <int64 two = {2}> { y = SplitToSequence (x, two) }"
     )
-    with pytest.raises(Unsupported, match="^the output 'y' is no tensor$"):
+    with pytest.raises(Unsupported, match=r"^the output 'y' is no tensor$"):
         Evaluator(model).run({"x": np.zeros(4)})

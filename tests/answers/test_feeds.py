@@ -69,7 +69,7 @@ def test_token_types_positions_and_lengths() -> None:
 
 def test_other_integers_are_small_and_a_scalar_is_at_least_one() -> None:
     values = draw("n", "int32", 999)
-    assert (values.dtype, values.min(), values.max()) == (np.int32, 0, 9)
+    assert (values.dtype.name, values.min(), values.max()) == ("int32", 0, 9)
     assert all(
         Drawer((TensorSpec("n", "int64", ()),), {}, seed).draw({}).arrays["n"] >= 1
         for seed in range(9)
@@ -159,11 +159,8 @@ def test_an_index_into_something_of_unknown_size_has_no_vocabulary() -> None:
 def test_digits_are_held_out_ones_and_no_image_comes_twice() -> None:
     feed = feeds.digits(TensorSpec("input", "float32", ("batch", 64)), [1, 257])[1]
     rows = {row.tobytes() for row in feed.arrays["input"]}
-    assert (feed.dims, feed.origin, feed.arrays["input"].dtype) == (
-        {"batch": 257},
-        "digits",
-        np.float32,
-    )
+    assert (feed.dims, feed.origin) == ({"batch": 257}, "digits")
+    assert feed.arrays["input"].dtype == np.float32
     assert rows <= {row.tobytes() for row in held_out()}
     assert len(rows) > 250  # a few digits of the data are the same
     assert feed.arrays["input"].max() == 1 == digits()[0].max()
@@ -232,7 +229,7 @@ def test_arrays_that_do_not_fit_are_told(tmp_path: Path, fault: str) -> None:
 
 def test_bits_are_asked_for_where_numpy_has_no_such_type(tmp_path: Path) -> None:
     specs = (TensorSpec("x", "bfloat16", (1, 4)),)
-    with pytest.raises(InputError, match="the model wants bfloat16 as uint16, its bits$"):
+    with pytest.raises(InputError, match=r"the model wants bfloat16 as uint16, its bits$"):
         feeds.given(npz(tmp_path, x=XS), specs)
 
 
@@ -243,16 +240,16 @@ def test_files_that_are_none_are_told(tmp_path: Path) -> None:
         feeds.given(tmp_path / "feeds.npz", SPECS)
     with pytest.raises(InputError, match=r"feeds\.safetensors cannot be read: "):
         feeds.given(tmp_path / "feeds.safetensors", SPECS)
-    with pytest.raises(InputError, match="is no .npz, no .safetensors and no folder of test data"):
+    with pytest.raises(InputError, match=r"is no .npz, no .safetensors and no folder of test data"):
         feeds.given(tmp_path / "feeds.csv", SPECS)
-    with pytest.raises(InputError, match="^no such file: "):
+    with pytest.raises(InputError, match=r"^no such file: "):
         feeds.given(tmp_path / "gone.npz", SPECS)
 
 
 def test_a_pickle_in_an_npz_is_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "feeds.npz"
     np.savez(path, x=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(InputError, match="cannot be read: Object arrays cannot be loaded"):
+    with pytest.raises(InputError, match=r"cannot be read: Object arrays cannot be loaded"):
         feeds.given(path, SPECS)
 
 

@@ -97,7 +97,12 @@ def pools() -> list[Case]:
 
 def transposed() -> list[Case]:
     x, w = f(2, 4, 5, 6), f(4, 3, 3, 3)
-    grouped = {"group": 2, "strides": [2, 3], "output_padding": [1, 1], "pads": [1, 0, 1, 2]}
+    grouped: dict[str, Any] = {
+        "group": 2,
+        "strides": [2, 3],
+        "output_padding": [1, 1],
+        "pads": [1, 0, 1, 2],
+    }
     return [
         case("ConvTranspose", x, w, f(6), **grouped),
         case("ConvTranspose", f(2, 4, 7), f(4, 3, 3), strides=[2]),
@@ -241,7 +246,7 @@ def test_an_activation_that_is_not_known_is_named() -> None:
     made = case(
         "RNN", f(5, 3, 4), f(1, 6, 4), f(1, 6, 6), hidden_size=6, activations=["ScaledTanh"]
     )
-    with pytest.raises(Unsupported, match="^RNN: the activation ScaledTanh$"):
+    with pytest.raises(Unsupported, match=r"^RNN: the activation ScaledTanh$"):
         Evaluator(made.model()).run(made.feed)
 
 
@@ -258,7 +263,8 @@ LOOPS = {
     ),
     "never": (
         "float[n, k]",
-        """Loop (m, stop, x) <body = b (int64 k, bool c, float[2] v) => (bool d, float[2] w, float s)
+        """Loop (m, stop, x)
+        <body = b (int64 k, bool c, float[2] v) => (bool d, float[2] w, float[2] s)
         { d = Identity (c) w = Mul (v, two) s = Identity (v) }>""",
     ),
     "scan": (

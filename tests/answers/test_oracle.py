@@ -45,7 +45,8 @@ class Lowering(nn.Module):
         y = y + torch.full((8,), 0.7, dtype=torch.float32).sqrt() + torch.ones_like(x).half() / 7
         with torch.autocast("cpu", dtype=torch.bfloat16):
             y = y + self.linear(y)
-        return (y + self.third.half()).bfloat16().float()
+        result: torch.Tensor = (y + self.third.half()).bfloat16().float()
+        return result
 
 
 def test_a_module_that_asks_for_less_is_followed_in_float64() -> None:
@@ -170,7 +171,7 @@ class Sevens(nn.Module):
 
 def test_a_size_that_the_module_refuses_is_refused() -> None:
     found = oracle.of_module(Sevens(), SPEC, {"x": X})
-    with pytest.raises(Refused, match="^the PyTorch module refuses it: RuntimeError: shape"):
+    with pytest.raises(Refused, match=r"^the PyTorch module refuses it: RuntimeError: shape"):
         found.answer({"x": X[:3]})
     with pytest.raises(Refused):
         oracle.of_module(Sevens(), SPEC, {"x": X[:3]})
@@ -184,13 +185,13 @@ class Picky(nn.Module):
 
 
 def test_a_name_that_forward_does_not_have_is_told_as_such() -> None:
-    with pytest.raises(InputError, match="^no input of Linear.forward is called 'x'; there are:"):
+    with pytest.raises(InputError, match=r"^no input of Linear.forward is called 'x'; there are:"):
         oracle.of_module(nn.Linear(8, 8), SPEC, {"x": X})
 
 
 def test_a_size_at_which_only_float64_fails_is_told_apart() -> None:
     found = oracle.of_module(Picky(), SPEC, {"x": X})
-    with pytest.raises(Unsupported, match="^the module runs in float32 but not in float64"):
+    with pytest.raises(Unsupported, match=r"^the module runs in float32 but not in float64"):
         found.answer({"x": X[:3]})
 
 

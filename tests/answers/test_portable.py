@@ -160,7 +160,7 @@ def test_a_scan_of_opset_8_is_refused() -> None:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 2])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 8)], ir_version=4)
-    with pytest.raises(Unsupported, match="^Scan of opset 8: "):
+    with pytest.raises(Unsupported, match=r"^Scan of opset 8: "):
         portable(model)
 
 

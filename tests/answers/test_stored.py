@@ -49,7 +49,7 @@ def test_data_sets_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_test_data_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no test data: no input_0.pb, no test_data_set_0/$"):
+    with pytest.raises(InputError, match=r"no input_0.pb, no test_data_set_0/$"):
         stored.read(tmp_path, ["a"])
 
 
@@ -64,7 +64,7 @@ def test_a_tensor_in_another_file_is_not_opened(tmp_path: Path) -> None:
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="../../etc/passwd")
     put(tmp_path, input_0=tensor)
-    with pytest.raises(InputError, match="^.*input_0.pb (holds no tensor|keeps its data in)"):
+    with pytest.raises(InputError, match=r"^.*input_0.pb (holds no tensor|keeps its data in)"):
         stored.read(tmp_path, ["a"])
 
 

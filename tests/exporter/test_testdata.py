@@ -106,7 +106,7 @@ def test_data_that_no_tool_of_ours_wrote_belongs_to_another(tmp_path: Path) -> N
     (folder / "input_0.pb").write_bytes(tensor.SerializeToString())
     (folder / "output_0.pb").write_bytes(b"\xff\xff")
     assert testdata.owner(folder) is None
-    with pytest.raises(InputError, match="holds the test data of another model$"):
+    with pytest.raises(InputError, match=r"holds the test data of another model$"):
         testdata.write(file, SETS)
 
 

@@ -40,8 +40,8 @@ REFERENCE_SIZES = (1, 2, 7, 32, 257)
 EXACT = 1e-12
 """The reference model: no constants of Python stand in its graph. 2e-16 is what it shows."""
 CONSTANTS = 1e-6
-"""Other models: torch.onnx.export writes Python's constants (1/√d, ε) into the file as float32, with
-a relative error of up to 6e-8 that a graph may amplify. A transformer layer shows 2e-9."""
+"""Other models: torch.onnx.export writes Python's constants (1/√d, ε) into the file as float32,
+with a relative error of up to 6e-8 that a graph may amplify. A transformer layer shows 2e-9."""
 
 
 @dataclass(frozen=True)
