@@ -214,6 +214,27 @@ def test_a_provider_that_is_no_library_is_a_fault(planted: Planted) -> None:
     )
 
 
+TORCH = """
+class cuda:
+    is_available = staticmethod(lambda: {works})
+class version:
+    cuda = "13.0"
+__version__ = "2.13.0"
+"""
+
+
+@pytest.mark.parametrize(("works", "told"), [(False, 1), (True, 0)])
+def test_a_torch_that_does_not_see_the_gpu_is_a_fault(
+    planted: Planted, works: bool, told: int
+) -> None:
+    planted.write({"torch/__init__.py": TORCH.format(works=works)})
+    found = [f for f in cuda.check(planted.facts(), CARD) if "torch" in f.what]
+    assert [f.what for f in found] == ["torch 2.13.0 is built for CUDA 13.0 and sees no GPU"] * told
+    assert [f.cures for f in found] == [
+        ("bin/python -c 'import torch; torch.cuda.init()'    says why",)
+    ] * told
+
+
 def test_an_idle_gpu_is_a_note_with_the_way_to_use_it(plant: Plant) -> None:
     plant.driver()
     plant.planted.onnxruntime("onnxruntime", "1.32.0")

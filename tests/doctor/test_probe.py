@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,15 @@ def test_an_environment_without_pip_gets_one_first(
     assert planted.facts().install("numpy") == (
         "bin/python -m ensurepip && bin/python -m pip install numpy"
     )
+
+
+def test_the_systems_own_python_is_left_alone(own: Facts) -> None:
+    system = replace(own, python=Path("/usr/bin/python3"), managed=True)
+    assert system.install("numpy") == (
+        "/usr/bin/python3 -m venv .venv && .venv/bin/python -m pip install numpy"
+    )
+
+
+def test_an_environment_of_its_own_is_not_the_systems(own: Facts, planted: Planted) -> None:
+    assert not own.managed
+    assert not planted.facts().managed

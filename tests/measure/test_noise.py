@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from toolkit.measure import noise
-from toolkit.measure.noise import Activity, CoreTime, Observed, Snapshot
+from toolkit.measure.noise import Activity, CoreTime, Observed, Snapshot, Thread
 from toolkit.units import THIN
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
@@ -172,6 +173,13 @@ def test_a_thread_that_was_unpinned_is_found_wherever_it_ran() -> None:
         after = noise.threads(os.getpid())
     ran_on = after[os.getpid()].core
     assert os.getpid() in [t.id for t in noise.left_core(before, after, {ran_on})]
+
+
+def test_a_thread_that_was_pinned_after_it_ran_elsewhere_is_found() -> None:
+    ran = Thread(7, "w", 1, frozenset({0}), cpu=0.004, waited=0.0, switches=0)
+    assert noise.left_core({}, {7: ran}, {0}) == [ran]
+    slept = {7: replace(ran, cpu=0.004)}
+    assert noise.left_core(slept, {7: ran}, {0}) == []
 
 
 def test_a_process_that_has_ended_has_no_threads() -> None:

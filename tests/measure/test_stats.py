@@ -29,7 +29,15 @@ def test_the_tail_is_that_of_all_sign_assignments(n: int) -> None:
 @pytest.mark.parametrize(
     ("n", "alpha", "expected"),
     # Hollander and Wolfe, table A.4: P(T ≤ 8) = 0.0244 and P(T ≤ 9) = 0.0322 for n = 10.
-    [(10, 0.05, 8), (10, 0.04, 7), (6, 0.05, 0), (5, 0.05, None), (20, 0.05, 52), (0, 0.05, None)],
+    [
+        (10, 0.05, 8),
+        (10, 0.04, 7),
+        (6, 0.05, 0),
+        (6, 2 / 64, 0),
+        (5, 0.05, None),
+        (20, 0.05, 52),
+        (0, 0.05, None),
+    ],
 )
 def test_the_critical_value_is_the_one_in_the_tables(
     n: int, alpha: float, expected: int | None

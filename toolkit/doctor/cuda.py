@@ -64,6 +64,19 @@ def _word(file: Path) -> str:
 
 def check(facts: Facts, seen: Hardware) -> list[Finding]:
     """Faults where something is in the way of what is there; the driver before the libraries."""
+    return [*_onnxruntime(facts, seen), *_torch(facts, seen)]
+
+
+def _torch(facts: Facts, seen: Hardware) -> list[Finding]:
+    answer = facts.libraries["torch"]
+    if not seen.gpus or not answer.get("cuda") or answer["cuda_works"]:
+        return []
+    what = f"torch {answer['version']} is built for CUDA {answer['cuda']} and sees no GPU"
+    why = facts.run("-c 'import torch; torch.cuda.init()'    says why")
+    return [fault(TOPIC, what, why)]
+
+
+def _onnxruntime(facts: Facts, seen: Hardware) -> list[Finding]:
     if facts.cuda is None or not facts.runs:
         return [_without_build(facts, seen)]
     wrong = driver(facts, seen)

@@ -18,6 +18,7 @@ def environment(*names: str) -> dict[str, object]:
     """Python, and the distributions that bear one of these names or own the folder onnxruntime."""
     import importlib.metadata
     import importlib.util
+    import sysconfig
 
     wanted = {_normal(name) for name in names}
     found = []
@@ -39,6 +40,9 @@ def environment(*names: str) -> dict[str, object]:
     return {
         "version": list(sys.version_info[:3]),
         "bits": 64 if sys.maxsize > 2**32 else 32,
+        # PEP 668: the system's Python, into which pip refuses to install.
+        "managed": sys.prefix == sys.base_prefix
+        and os.path.isfile(os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")),
         "pip": importlib.util.find_spec("pip") is not None,
         "distributions": found,
         "onnxruntime": _folder("onnxruntime"),

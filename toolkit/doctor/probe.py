@@ -89,6 +89,8 @@ class Facts:
     version: tuple[int, int, int]
     bits: int
     pip: bool
+    managed: bool
+    """The system's own: its pip refuses to install (PEP 668)."""
     distributions: tuple[Distribution, ...]
     onnxruntime: Folder | None
     libraries: Mapping[str, Answer]
@@ -116,14 +118,24 @@ class Facts:
 
     def install(self, arguments: str) -> str:
         """A command line for its pip, and what brings pip where there is none."""
-        first = "" if self.pip else self.run("-m ensurepip && ")
-        return first + self.run(f"-m pip install {arguments}")
+        return f"{self._before}{self._pip} install {arguments}"
 
     def replace(self, old: Iterable[str], new: str) -> str:
         """A command line that takes packages out and brings one in."""
-        first = "" if self.pip else self.run("-m ensurepip && ")
-        gone = self.run(f"-m pip uninstall -y {' '.join(old)}")
-        return f"{first}{gone} && {self.run(f'-m pip install {new}')}"
+        return (
+            f"{self._before}{self._pip} uninstall -y {' '.join(old)} && {self._pip} install {new}"
+        )
+
+    @property
+    def _pip(self) -> str:
+        return ".venv/bin/python -m pip" if self.managed else self.run("-m pip")
+
+    @property
+    def _before(self) -> str:
+        """What has to be done before pip can be asked."""
+        if self.managed:
+            return self.run("-m venv .venv && ")
+        return "" if self.pip else self.run("-m ensurepip && ")
 
 
 def interpreter(env: str | None) -> Path:
@@ -160,6 +172,7 @@ def ask(python: Path, names: Iterable[str] = ()) -> Facts:
         version=(first["version"][0], first["version"][1], first["version"][2]),
         bits=first["bits"],
         pip=first["pip"],
+        managed=first["managed"],
         distributions=tuple(_distribution(raw) for raw in first["distributions"]),
         onnxruntime=folder,
         libraries=answers,
@@ -235,8 +248,9 @@ def shown(path: Path) -> str:
         return "python"
     if path.is_relative_to(Path.cwd()):
         return shlex.quote(str(path.relative_to(Path.cwd())))
-    if path.is_relative_to(Path.home()):
-        return "~/" + shlex.quote(str(path.relative_to(Path.home())))
+    home = Path(os.path.expanduser("~"))  # Path.home() raises where the user has none.
+    if path.is_relative_to(home):
+        return "~/" + shlex.quote(str(path.relative_to(home)))
     return shlex.quote(str(path))
 
 
