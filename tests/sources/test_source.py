@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from toolkit.errors import InputError
-from toolkit.sources import source
+from toolkit.sources import factory, source
 
 NET = """
 import torch
@@ -200,3 +200,63 @@ def test_importing_a_source_needs_no_torch() -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert ran.stdout == "[]\n"
+
+
+TWO = """
+import torch
+from torch import nn
+
+class Two(nn.Module):
+    def forward(self, x, ids):
+        return x
+
+def example_inputs():
+    return {made}
+"""
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64)",
+        "{'x': torch.zeros(2, 3), 'ids': torch.zeros(2, dtype=torch.int64)}",
+    ],
+    ids=["tuple", "dictionary"],
+)
+def test_example_inputs_belong_to_forwards_parameters(folder: Path, made: str) -> None:
+    (folder / "two.py").write_text(TWO.replace("{made}", made))
+    found = source.parse("two.py:Two")
+
+    tensors = factory.examples(found, source.build(found))
+
+    assert {name: tuple(t.shape) for name, t in tensors.items()} == {"x": (2, 3), "ids": (2,)}
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("None", "gives None; a tensor, a tuple of tensors or a dictionary of tensors is needed"),
+        ("()", "gives {}; a tensor, a tuple of tensors or a dictionary of tensors is needed"),
+        ("{'x': 3}", "'x' is a int, not a tensor"),
+        ("(torch.zeros(1),) * 3", "gives 3 tensors, forward takes 2"),
+        ("1 / 0", "raised ZeroDivisionError: division by zero"),
+    ],
+)
+def test_example_inputs_that_are_no_tensors_are_refused(folder: Path, made: str, said: str) -> None:
+    (folder / "two.py").write_text(TWO.replace("{made}", made))
+    found = source.parse("two.py:Two")
+
+    with pytest.raises(InputError) as caught:
+        factory.examples(found, source.build(found))
+
+    assert caught.value.what.startswith("example_inputs() of two.py")
+    assert said in caught.value.what
+
+
+def test_an_untrained_module_is_the_same_each_time_it_is_built(folder: Path) -> None:
+    torch.manual_seed(1)
+    first = build("net.py:build").state_dict()
+    torch.manual_seed(2)
+    second = build("net.py:build").state_dict()
+
+    assert all(torch.equal(first[name], second[name]) for name in first)

@@ -35,6 +35,8 @@ Examples:
   height=64..    dynamic, from 64 on      width=64..512  dynamic, from 64 to 512
 """
 
+REFERENCE = "toolkit.sources.reference:net"
+
 STAGES = {
     "train": "reading or learning the weights",
     "build": "loading PyTorch and the module",
@@ -138,7 +140,7 @@ def show(
 
 def table(exported: Exported, seconds: units.Seconds, *, written: bool) -> None:
     """What was made of what, and the proof, a line a step."""
-    screen.line("export", f"{made(exported):<70}{units.duration(seconds, 2)}")
+    screen.line("export", f"{made(exported):<68}  {units.duration(seconds, 2)}")
     for step in exported.proof.steps:
         screen.line("", said(step))
         for detail in step.details if written else ():
@@ -155,9 +157,10 @@ def made(exported: Exported) -> str:
     operators = [f"{n} {name}" if n > 1 else name for name, n in facts.operators.items()]
     few = ", ".join(operators) if len(operators) <= 4 else f"{sum(facts.operators.values())} nodes"
     dynamic = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} dynamic"
+    own = [] if exported.source.factory == REFERENCE else [exported.source.name]
     return " · ".join(
         [
-            exported.source.name,
+            *own,
             f"torch {facts.metadata['torch']} → opset {facts.opset}",
             few,
             dynamic if names else "fixed shape",
@@ -169,7 +172,7 @@ def said(step: Step) -> str:
     """'structure   in float64 at batch 1, 2, 7, 32, 257       2.2e-16    same function'."""
     if step.outcome == "not shown":
         return f"{step.name:<12}not shown: {step.says}"
-    figure = "" if step.figure is None else f"{step.figure:.1e}"
+    figure = "" if step.figure is None else f"{step.figure:.1e}" if step.figure else "0"
     verdict = step.says or step.outcome
     fails = "   fails" if step.outcome == "fails" and step.says else ""
     return f"{step.name:<12}{step.what:<46}{figure:>9}    {verdict}{fails}"

@@ -7,6 +7,7 @@ is a private attribute: where it is missing, there are no guards, and errors com
 from __future__ import annotations
 
 import ast
+import logging
 import operator
 import os
 import re
@@ -170,17 +171,26 @@ def _interned() -> Mapping[str, int]:
 
 @contextmanager
 def _traces_elsewhere() -> Iterator[None]:
-    """draft_export writes a log into a shared folder in /tmp: it gets one that goes afterwards."""
-    before = os.environ.get("TORCH_TRACE")
+    """draft_export writes a log into a shared folder in /tmp, and leaves it open: here it gets a
+    folder that goes afterwards, and what it opened is closed."""
+    logger, opened = logging.getLogger("torch.__trace"), list[logging.Handler]()
+    add, before = logger.addHandler, os.environ.get("TORCH_TRACE")
+
+    def noting(hdlr: logging.Handler) -> None:
+        opened.append(hdlr)
+        add(hdlr)
+
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TORCH_TRACE"] = folder
+        logger.addHandler = noting  # type: ignore[method-assign]
         try:
             yield
         finally:
-            if before is None:
-                del os.environ["TORCH_TRACE"]
-            else:
-                os.environ["TORCH_TRACE"] = before
+            del logger.addHandler
+            for handler in opened:
+                handler.close()
+            os.environ.pop("TORCH_TRACE")
+            os.environ.update({} if before is None else {"TORCH_TRACE": before})
 
 
 def _value(tree: ast.expr, values: Mapping[str, int]) -> Any:

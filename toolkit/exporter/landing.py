@@ -21,6 +21,7 @@ REASONS = {
     errno.EPERM: "it may not be written",
     errno.EROFS: "its file system is read-only",
     errno.ENOTDIR: "part of its path is a file",
+    errno.EEXIST: "part of its path is a file",
     errno.EISDIR: "it is a folder",
     errno.ENAMETOOLONG: "its name is too long",
 }

@@ -59,7 +59,8 @@ def call(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> object:
     """What the module returns for named tensors."""
     import torch
 
-    arguments = calls.arguments(module, tensors)
+    # Clones: a forward may write into its inputs.
+    arguments = calls.arguments(module, {name: t.clone() for name, t in tensors.items()})
     # Not inference_mode: what a forward keeps for later could not be traced any more.
     with torch.no_grad():
         return module(*arguments.args, **arguments.kwargs)

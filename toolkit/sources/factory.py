@@ -26,10 +26,15 @@ def make(source: Source) -> nn.Module:
 
     Raises InputError where it cannot be imported, needs arguments, raises, or is something else.
     """
+    import torch
     from torch import nn
 
-    found = named(source)
-    made = found if isinstance(found, nn.Module) else _called(source, found)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        found = named(source)
+        # Once more: whether the import happened now or before must make no difference.
+        torch.manual_seed(0)
+        made = found if isinstance(found, nn.Module) else _called(source, found)
     if not isinstance(made, nn.Module):
         kind = f"{type(made).__module__}.{type(made).__qualname__}".removeprefix("builtins.")
         raise InputError(f"{source.name} gives a {kind}, not a torch.nn.Module")
@@ -90,8 +95,8 @@ def examples(source: Source, module: nn.Module) -> dict[str, torch.Tensor]:
         made = dict(zip(names, made, strict=True))
     if not isinstance(made, Mapping) or not made:
         raise InputError(
-            f"{where} gives a {type(made).__name__}; a tensor, a tuple of tensors or a dictionary"
-            " of tensors is needed"
+            f"{where} gives {made!r}; a tensor, a tuple of tensors or a dictionary of tensors is"
+            " needed"
         )
     for name, value in made.items():
         if not isinstance(value, torch.Tensor):

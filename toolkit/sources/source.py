@@ -72,16 +72,14 @@ def build(source: Source) -> nn.Module:
     """The module with its weights, in eval mode. Runs the user's own code.
 
     torch's random numbers start anew for it: what a factory leaves random is the same in each
-    process, so that an untrained module is the same in its file and in a worker. Raises InputError where the source cannot be imported, raises, is no module, or where the
+    process, so that an untrained module is the same in its file and in a worker.
+
+    Raises InputError where the source cannot be imported, raises, is no module, or where the
     weights are not its own.
     """
-    import torch
-
     from toolkit.sources import factory, weights
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        module = factory.make(source)
+    module = factory.make(source)
     if source.weights is not None:
         weights.put(source.weights, module)
     return module.eval()

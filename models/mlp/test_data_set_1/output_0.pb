@@ -1,0 +1,1 @@
+BoutputJ^²;E´*;bSonnx model, sha256 9df6a2d2f3326f08af4057ce597261ca8d11869d6fff88b07601bd4c264b6247

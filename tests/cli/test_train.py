@@ -1,0 +1,56 @@
+"""`toolkit train` as a user sees it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+
+def toolkit(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    code = "from toolkit.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=folder, capture_output=True, text=True
+    )
+
+
+def test_training_says_what_was_learnt_and_where_it_is(tmp_path: Path) -> None:
+    ran = toolkit(tmp_path, "train")
+
+    assert ran.returncode == 0
+    lines = ran.stdout.replace("\u2009", " ").splitlines()
+    assert lines[0] == (
+        "train    digits: 1,437 to learn from, 360 held out · 64-128-2, 8,578 weights"
+    )
+    form = r" {9}epoch 10/10   loss 0\.0\d+   odd 9\d\.\d %   five or more 9\d\.\d % +[\d.]+ s"
+    assert re.fullmatch(form, lines[1])
+    assert lines[2] == "         models/mlp/mlp.safetensors written"
+    assert ran.stderr == ""
+
+
+def test_other_weights_are_kept_and_that_is_said(tmp_path: Path) -> None:
+    toolkit(tmp_path, "train", "--data", "random")
+    before = (tmp_path / "models/mlp/mlp.safetensors").read_bytes()
+
+    ran = toolkit(tmp_path, "train")
+
+    assert ran.returncode == 0
+    assert ran.stdout.splitlines()[-1] == (
+        "         models/mlp/mlp.safetensors holds other weights: kept, and used from here on"
+        " (--force overwrites it)"
+    )
+    assert (tmp_path / "models/mlp/mlp.safetensors").read_bytes() == before
+
+
+def test_a_folder_as_output_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    ran = toolkit(tmp_path, "train", "-o", str(tmp_path))
+
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[0] == (f"error: {tmp_path} is a folder; a file's name is needed")
+
+
+def test_the_help_has_an_example(tmp_path: Path) -> None:
+    ran = toolkit(tmp_path, "train", "--help")
+
+    assert "toolkit train --data random" in ran.stdout

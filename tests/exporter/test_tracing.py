@@ -1,0 +1,84 @@
+"""Sizes to trace with are found by asking the module itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from tests.exporter import models
+from toolkit.errors import InputError
+from toolkit.exporter import tracing
+from toolkit.sources import inputs
+
+
+class Image(nn.Module):
+    """Asks for 64 pixels at least, in multiples of 32."""
+
+    def forward(self, x: Any) -> Any:
+        if x.shape[2] < 64 or x.shape[2] % 32 or x.shape[3] % 32:
+            raise ValueError("the image must be at least 64 and a multiple of 32")
+        return x.mean((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("module", "texts", "sizes"),
+    [
+        (models.Linear(), ["x:float32[batch,4]"], {"batch": 2}),
+        (models.Branch(), ["x:float32[batch,seq]"], {"batch": 2, "seq": 3}),
+        (models.Branch(), ["x:float32[batch,seq=16]"], {"batch": 2, "seq": 16}),
+        (models.Branch(), ["x:float32[batch,seq=64..512]"], {"batch": 2, "seq": 66}),
+        (models.Branch(), ["x:float32[batch,seq=64..65]"], {"batch": 2, "seq": 65}),
+        (models.Strided(), ["x:float32[batch,2,width]"], {"batch": 2, "width": 16}),
+        (models.Added(), ["x:float32[a,b]", "y:float32[a,b]"], {"a": 2, "b": 3}),
+        (Image(), ["x:float32[n,3,h,w]"], {"n": 2, "h": 64, "w": 128}),
+    ],
+    ids=["free", "two", "stated", "range", "narrow range", "multiples", "shared", "image"],
+)
+def test_sizes_are_those_stated_or_the_first_that_the_module_accepts(
+    module: nn.Module, texts: list[str], sizes: dict[str, int]
+) -> None:
+    assert models.traced(module, *texts)[1].sizes == sizes
+
+
+def test_a_size_that_the_module_refuses_is_told_in_its_own_words() -> None:
+    with pytest.raises(InputError) as caught:
+        models.traced(Image(), "x:float32[n,3,h=10,w=10]")
+
+    assert caught.value.what == (
+        "the module does not accept x 2x3x10x10: ValueError: the image must be at least 64 and a"
+        " multiple of 32"
+    )
+    assert caught.value.cures[0].endswith(
+        'raise ValueError("the image must be at least 64 and a multiple of 32")'
+    )
+
+
+def test_where_no_size_is_accepted_the_error_says_how_to_state_one() -> None:
+    with pytest.raises(InputError) as caught:
+        models.traced(models.Linear(), "x:float32[batch,5]")
+
+    assert caught.value.cures[-1] == (
+        "Of all sizes tried for batch none was accepted; state one: --input 'x:float32[batch=16,5]'"
+    )
+
+
+def test_the_users_own_tensors_are_traced_with_and_give_the_sizes() -> None:
+    given = {"x": torch.ones(3, 5)}
+
+    found = tracing.find(models.Branch(), inputs.parse_all(["x:float32[batch,seq]"]), given)
+
+    assert found.sizes == {"batch": 3, "seq": 5}
+    assert found.tensors["x"] is given["x"]
+
+
+@pytest.mark.parametrize("text", ["x:float32[batch,seq,4]", "x:int64[batch,seq]", "x:float32[n,n]"])
+def test_tensors_that_are_not_what_was_stated_are_refused(text: str) -> None:
+    given = {"x": torch.ones(3, 5)}
+
+    with pytest.raises(InputError) as caught:
+        tracing.find(models.Branch(), inputs.parse_all([text]), given)
+
+    assert caught.value.what == (f"example_inputs() gives x:float32[3,5], --input states {text}")

@@ -1,0 +1,210 @@
+"""From a user's source to a proven file, in the current folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+from toolkit.errors import InputError
+from toolkit.exporter import testdata
+from toolkit.pipelines.export import NotProven, Stage, export
+
+NET = """
+import torch
+from torch import nn
+
+class Several(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(10, 8)
+        self.fc = nn.Linear(8, 64)
+    def forward(self, ids, x):
+        hidden = torch.tanh(self.fc(self.table(ids)) + x)
+        return {"hidden": hidden, "pooled": hidden.mean(1)}
+
+class Branch(nn.Module):
+    def forward(self, x):
+        if x.shape[1] > 12:
+            return x * 2
+        return x * 3
+
+class Even(nn.Module):
+    def forward(self, x):
+        return x * 2 if x.shape[1] % 2 == 0 else x * 3
+
+class Strict(nn.Module):
+    def forward(self, ids):
+        if not torch.compiler.is_compiling() and (ids.max() > 4 or ids.min() < 3):
+            raise ValueError("ids are 3 and 4")
+        return torch.sin(ids * 0.1).repeat(1, 300)
+
+class Strided(nn.Module):
+    def forward(self, x):
+        b, w = x.shape
+        return torch.sin(x).reshape(b, w // 4, 4).sum(-1)
+
+fixed = nn.Linear(4, 300)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder, with a user's net.py; what was imported from it is forgotten."""
+    (tmp_path / "net.py").write_text(NET)
+    monkeypatch.chdir(tmp_path)
+    known, path = set(sys.modules), list(sys.path)
+    yield tmp_path
+    sys.path[:] = path
+    for name in set(sys.modules) - known:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir() if p.name not in ("net.py", "__pycache__"))
+
+
+def test_the_reference_model_is_trained_exported_and_proven(folder: Path) -> None:
+    stages: list[Stage] = []
+
+    exported = export(watch=stages.append)
+
+    assert stages == ["train", "build", "convert", "prove", "write"]
+    assert exported.path == Path("models/mlp/mlp.onnx")
+    assert [step.outcome for step in exported.proof.steps] == ["holds"] * 3
+    assert exported.proof.steps[1].what == "in float64 at batch 1, 2, 7, 32, 257"
+    assert exported.proof.steps[2].says == "float32"
+    assert exported.facts.opset == 20
+    assert list(exported.facts.operators.items()) == [("Gemm", 2), ("Relu", 1), ("Sigmoid", 1)]
+    assert sorted(exported.facts.metadata) == ["source", "toolkit", "torch", "weights_sha256"]
+    assert files(folder / "models/mlp") == [
+        "mlp.onnx",
+        "mlp.safetensors",
+        "test_data_set_0",
+        "test_data_set_1",
+        "test_data_set_2",
+    ]
+
+
+def test_a_users_model_with_several_inputs_and_outputs_is_proven(folder: Path) -> None:
+    exported = export(
+        "net.py:Several", "out/net.onnx", input=["ids:int64[batch,seq]", "x:float32[batch,seq,64]"]
+    )
+
+    assert exported.proof.holds
+    assert [(s.name, s.type, s.shape) for s in exported.facts.inputs] == [
+        ("ids", "int64", ("batch", "seq")),
+        ("x", "float32", ("batch", "seq", 64)),
+    ]
+    assert [s.name for s in exported.facts.outputs] == ["hidden", "pooled"]
+    assert exported.facts.metadata["source"] == "net.py:Several"
+    assert files(folder / "out")[0] == "net.onnx"
+
+
+def test_any_other_tool_can_check_itself_by_the_test_data(folder: Path) -> None:
+    exported = export("net.py:fixed", input=["input:float32[batch,4]"])
+    model = ReferenceEvaluator(str(exported.path))
+
+    assert len(exported.test_data) == 3
+    for data in exported.test_data:
+        feed = onnx.numpy_helper.to_array(onnx.load_tensor(str(data / "input_0.pb")))
+        right = onnx.numpy_helper.to_array(onnx.load_tensor(str(data / "output_0.pb")))
+        got = np.asarray(next(iter(model.run(None, {"input": feed}))), np.float32)
+        assert right.dtype == np.float32
+        np.testing.assert_allclose(got, right, rtol=0, atol=1e-6)
+
+
+def test_a_branch_on_a_size_leaves_no_file_and_names_the_line(folder: Path) -> None:
+    with pytest.raises(NotProven) as caught:
+        export("net.py:Branch", input=["x:float32[batch,seq=16,64]"])
+
+    assert caught.value.what == (
+        "the exported graph holds for seq ≥ 13 only: right at the traced 16 and at 37, wrong at 9."
+    )
+    assert caught.value.cures == (
+        "net.py:16   if x.shape[1] > 12:",
+        "Write the branch with torch.cond, or state a range: 'x:float32[batch,seq=13..,64]'",
+        "No file was written.",
+    )
+    assert [step.outcome for step in caught.value.exported.proof.steps] == ["holds", "fails"]
+    assert files(folder) == []
+
+
+def test_a_condition_that_no_range_tells_is_found(folder: Path) -> None:
+    with pytest.raises(NotProven, match=r"holds for seq % 2 = 0 only: .*, wrong at 15"):
+        export("net.py:Even", input=["x:float32[batch,seq=16]"])
+
+
+def test_a_stated_range_makes_the_branch_right(folder: Path) -> None:
+    exported = export("net.py:Branch", input=["x:float32[batch,seq=13..,64]"])
+
+    assert exported.proof.holds
+
+
+def test_sizes_that_the_module_refuses_are_left_out_and_named(folder: Path) -> None:
+    exported = export("net.py:Strided", input=["x:float32[batch,width]"])
+
+    structure = exported.proof.steps[1]
+    assert structure.outcome == "holds"
+    assert any(
+        detail.startswith("left out: width") and "shape '[2, 0, 4]' is invalid" in detail
+        for detail in structure.details
+    )
+
+
+def test_the_users_own_values_are_what_is_fed(folder: Path) -> None:
+    """Ids of which a draw knows nothing: only the user's own are accepted."""
+    with (folder / "net.py").open("a") as net:
+        net.write("def example_inputs():\n    return torch.tensor([[3, 4, 4]])\n")
+
+    exported = export("net.py:Strict", input=["ids:int64[batch,seq]"])
+
+    assert exported.traced == {"batch": 1, "seq": 3}
+    assert exported.proof.holds
+    seen = [each.feed.arrays["ids"] for each in exported.proof.expected]
+    assert {int(value) for array in seen for value in array.ravel()} == {3, 4}
+
+
+def test_without_stated_inputs_the_error_shows_how_to_state_them(folder: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        export("net.py:Several")
+
+    assert caught.value.what == "what goes into Several.forward(ids, x) is not known"
+    assert caught.value.cures[0] == "--input 'ids:float32[batch,64]'   states its type and shape"
+
+
+def test_another_models_test_data_is_not_overwritten_without_force(folder: Path) -> None:
+    export("net.py:fixed", "one.onnx", input=["input:float32[batch,4]"])
+    before = testdata.owner(folder / "test_data_set_0")
+
+    with pytest.raises(InputError) as caught:
+        export("net.py:Strided", "two.onnx", input=["x:float32[batch,width]"])
+
+    assert caught.value.what.endswith("test_data_set_0 holds the test data of another model")
+    assert "two.onnx" not in files(folder)
+    assert testdata.owner(folder / "test_data_set_0") == before
+
+    forced = export("net.py:Strided", "two.onnx", input=["x:float32[batch,width]"], force=True)
+
+    assert testdata.owner(folder / "test_data_set_0") == forced.facts.sha256
+    assert files(folder) == [
+        "one.onnx",
+        "test_data_set_0",
+        "test_data_set_1",
+        "test_data_set_2",
+        "two.onnx",
+    ]
+
+
+def test_an_export_onto_itself_replaces_its_own_test_data(folder: Path) -> None:
+    first = export("net.py:fixed", "m.onnx", input=["input:float32[batch,4]"])
+    second = export("net.py:fixed", "m.onnx", input=["input:float32[n,4]"])
+
+    assert first.facts.sha256 != second.facts.sha256
+    assert testdata.owner(folder / "test_data_set_0") == second.facts.sha256
