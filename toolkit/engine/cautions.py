@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import msgspec
 import numpy as np
 
-from toolkit.measure import noise, steady
-from toolkit.measure.noise import Observed
+from toolkit.measure import disturbance, steady
+from toolkit.measure.disturbance import Observed
 from toolkit.records.schema import Caution, Record, Run, Timing, Warning
 from toolkit.units import Seconds, duration, percent
 
@@ -64,7 +64,7 @@ def _of_the_run(run: Run) -> Iterator[Warning]:
             kind=Caution.TRY_THREADS,
             detail=f"a call takes up to {duration(_longest(run) / 1e9)} on one thread",
         )
-    for line in noise.verdict(_observed(run)) if run.generations else []:
+    for line in disturbance.verdict(_observed(run)) if run.generations else []:
         yield Warning(kind=Caution.NOISY, detail=line)
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Collection, Iterator, Sequence
 
-from toolkit.measure import noise
+from toolkit.measure import threads
 
 
 def pin(pid: int, cores: Collection[int]) -> None:
@@ -17,7 +17,7 @@ def pin(pid: int, cores: Collection[int]) -> None:
     more, since a thread may have been made from one that was not yet pinned.
     """
     for _ in range(2):
-        for thread in noise.threads(pid):
+        for thread in threads.of(pid):
             with contextlib.suppress(ProcessLookupError):
                 os.sched_setaffinity(thread, cores)
 

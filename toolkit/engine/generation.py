@@ -27,9 +27,10 @@ import numpy as np
 
 from toolkit.engine.cores import pin, pinned, stopped
 from toolkit.errors import TargetError
-from toolkit.measure import noise, schedule
+from toolkit.measure import noise, schedule, threads
 from toolkit.measure.schedule import Cores
 from toolkit.measure.steady import WarmUp, later_span
+from toolkit.measure.threads import Thread
 from toolkit.records.schema import Caution, Failure, Generation, Series, Warning
 from toolkit.records.store import CaseSlice, Slice, TargetSlice
 from toolkit.runtimes.base import Program
@@ -147,7 +148,7 @@ class Lane:
     blocks: dict[int, list[launch.Block]] = field(default_factory=dict)
     """Case → its blocks, a round each."""
     settled: dict[int, Settled] = field(default_factory=dict)
-    threads: Mapping[int, noise.Thread] = field(default_factory=dict)
+    threads: Mapping[int, Thread] = field(default_factory=dict)
     """As they stood after its last block."""
     used: int = 0
     """Most threads that took part in one block."""
@@ -288,7 +289,7 @@ def _rounds(
 ) -> Span:
     before, started = noise.snapshot(), time.perf_counter_ns()
     for lane in lanes:
-        lane.threads = noise.threads(lane.worker.pid)
+        lane.threads = threads.of(lane.worker.pid)
     for turn in range(circuit.rounds):
         for case in schedule.order(len(circuit.cases), source):
             for place in schedule.order(len(lanes), source):
@@ -310,9 +311,9 @@ def _block(lane: Lane, case: int, name: str, cores: Cores) -> None:
     count = lane.settled[case].calls
     for _ in range(TRIES):
         block = lane.worker.sample(name, count, schedule.discarded(count))
-        before, lane.threads = lane.threads, noise.threads(lane.worker.pid)
-        if not noise.left_core(before, lane.threads, cores.workers):
-            lane.used = max(lane.used, len(noise.threads_used(before, lane.threads)))
+        before, lane.threads = lane.threads, threads.of(lane.worker.pid)
+        if not threads.left_core(before, lane.threads, cores.workers):
+            lane.used = max(lane.used, len(threads.used(before, lane.threads)))
             lane.blocks.setdefault(case, []).append(block)
             return
         pin(lane.worker.pid, cores.workers)
