@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"(?:<!-- file: (\S+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
-NUMBER = re.compile(r"\d[\d,.]*(?:e[+-]?\d+)?")
+NUMBER = re.compile(r"\d[\d,.]*(?:e[+−-]?\d+)?")
 
 
 @dataclass(frozen=True)
