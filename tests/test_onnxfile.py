@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -164,6 +165,26 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
             onnxfile.read(path)
 
 
+def test_a_file_with_bytes_changed_at_random_is_refused_in_one_line_or_read(
+    tmp_path: Path,
+) -> None:
+    path, seeded = external(tmp_path), random.Random(0)
+    whole = path.read_bytes()
+    told = []
+    for _ in range(600):
+        content = bytearray(whole)
+        for _ in range(seeded.randint(1, 3)):
+            content[seeded.randrange(len(content))] = seeded.randrange(256)
+        path.write_bytes(content)
+        try:
+            onnxfile.read(path)
+            onnxfile.load(path)
+        except InputError as error:
+            told.append(error.what)
+    assert 400 < len(told) < 600
+    assert not [what for what in told if "\n" in what]
+
+
 def test_no_such_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^no such file: .*/missing\.onnx$"):
         onnxfile.read(tmp_path / "missing.onnx")
@@ -206,6 +227,14 @@ def negative(made: ModelProto) -> None:
     made.graph.initializer[0].dims[0] = -4
 
 
+def unknown_type(made: ModelProto) -> None:
+    made.graph.input[0].type.tensor_type.elem_type = 77
+
+
+def unknown_weights(made: ModelProto) -> None:
+    made.graph.initializer[0].data_type = 77
+
+
 def dangle(made: ModelProto) -> None:
     made.graph.node[0].input[0] = "nobody"
 
@@ -219,6 +248,8 @@ REFUSED: dict[Callable[[ModelProto], None], str] = {
     make_optional: r"the input 'x' is an optional; only tensors can be fed and compared$",
     shorten: r"the tensor 'w' of shape \[4, 3\] needs 48 bytes and has 40$",
     negative: r"the tensor 'w' has a negative size$",
+    unknown_type: r"'x' is of the type 77, which the installed onnx .* does not know$",
+    unknown_weights: r"'w' is of the type 77, which the installed onnx .* does not know$",
     dangle: r"is refused by the ONNX checker: .*nobody",
 }
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import Message  # type: ignore[import-untyped]
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from toolkit.errors import InputError
@@ -24,6 +25,9 @@ STANDARD = ("", "ai.onnx")
 
 NOT_WEIGHTS = {TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING}
 """Types of shapes, indices and masks: initializers of these are not counted as parameters."""
+
+NO_SHAPE = "Field 'shape' of 'type' is required but missing."
+"""The checker's words for an input of unknown rank, which runtimes take."""
 
 FORMATS = {
     b"version https://git-lfs": "is a Git LFS pointer, not the file itself",
@@ -106,15 +110,28 @@ def parse(path: Path) -> ModelProto:
         raise InputError(f"{path} {_not_onnx(content)}") from error
     if not model.ir_version or not (model.graph.node or model.graph.output):
         raise InputError(f"{path} {_not_onnx(content)}")
+    if not _all_text(model):
+        raise InputError(f"{path} is damaged: a name in it is no text")
     _refuse_newer(path, model)
-    _external_files(path, model)
     _refuse_short_tensors(path, model)
+    _external_files(path, model)
+    _check(path, model)
+    return model
+
+
+def _check(path: Path, model: ModelProto) -> None:
     try:
         onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as error:
         line = str(error).strip().splitlines()[0]
+        if line == NO_SHAPE and _of_unknown_rank(model.graph):
+            return
         raise InputError(f"{path} is refused by the ONNX checker: {line}") from error
-    return model
+
+
+def _of_unknown_rank(graph: GraphProto) -> bool:
+    tensors = (v.type.tensor_type for v in (*graph.input, *graph.output))
+    return any(tensor.elem_type and not tensor.HasField("shape") for tensor in tensors)
 
 
 def opset(model: ModelProto) -> int:
@@ -179,6 +196,17 @@ def _not_onnx(content: bytes) -> str:
     return "is not an .onnx file"
 
 
+def _all_text(message: Message) -> bool:
+    """Whether all strings are UTF-8: the parser hands out others as bytes, without a word."""
+    for field, value in message.ListFields():
+        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        for each in value if field.is_repeated else [value]:
+            if isinstance(each, bytes) or (isinstance(each, Message) and not _all_text(each)):
+                return False
+    return True
+
+
 def _is_text(content: bytes) -> bool:
     try:
         content.decode()
@@ -215,6 +243,7 @@ def _spec(path: Path, value: onnx.ValueInfoProto, role: str) -> TensorSpec:
             " only tensors can be fed and compared"
         )
     tensor = value.type.tensor_type
+    _refuse_unknown_type(path, value.name, tensor.elem_type)
     shape = tuple(_dim(d) for d in tensor.shape.dim) if tensor.HasField("shape") else None
     return TensorSpec(value.name, type_name(tensor.elem_type), shape)
 
@@ -317,6 +346,7 @@ def _refuse_short_external(
 def _refuse_short_tensors(path: Path, model: ModelProto) -> None:
     """Several runtimes read behind the end of a tensor that is shorter than its shape says."""
     for tensor in _tensors(model):
+        _refuse_unknown_type(path, tensor.name, tensor.data_type)
         if any(size < 0 for size in tensor.dims):
             raise InputError(f"{path}: the tensor {tensor.name!r} has a negative size")
         if tensor.HasField("raw_data") and len(tensor.raw_data) != _expected(tensor):
@@ -324,6 +354,15 @@ def _refuse_short_tensors(path: Path, model: ModelProto) -> None:
                 f"{path}: the tensor {tensor.name!r} of shape {list(tensor.dims)} needs"
                 f" {_expected(tensor)} bytes and has {len(tensor.raw_data)}"
             )
+
+
+def _refuse_unknown_type(path: Path, name: str, element: int) -> None:
+    if element not in TensorProto.DataType.values():
+        raise InputError(
+            f"{path}: {name!r} is of the type {element}, which the installed onnx"
+            f" {onnx.__version__} does not know",
+            "pip install --upgrade onnx",
+        )
 
 
 def _expected(tensor: TensorProto) -> Bytes:

@@ -137,9 +137,9 @@ def test_the_shortest_table_that_an_input_reaches_is_its_vocabulary() -> None:
         {
             wide = Cast <to = 7> (ids)
             flat = Reshape (wide, shape)
-            a = Gather (long, wide)
             turned = Transpose <perm = [1, 0]> (short)
-            b = Gather (turned, flat)
+            a = Gather (turned, flat)
+            b = Gather (long, wide)
             c = Gather <axis = 1> (x, late)
             d = Add (free, late)
             y = Identity (d)

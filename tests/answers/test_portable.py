@@ -173,3 +173,12 @@ def test_an_operator_that_the_converter_does_not_know_is_told() -> None:
     )
     got = Evaluator(model).run({"x": np.arange(4.0).reshape(1, 1, 2, 2)})["y"]
     assert got[0, 0].tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
+
+
+def test_a_model_of_ir_3_whose_weights_are_no_inputs_is_converted() -> None:
+    """Not as the standard has it, but runtimes take it; the converter does only from IR 4 on."""
+    model = parse(
+        "g (float[1, 2] x) => (float[1, 2] y) <float[2] w = {3, 4}> { y = Mul (x, w) }", '"" : 9', 3
+    )
+    got = Evaluator(model).run({"x": np.array([[1.0, 2.0]])})["y"]
+    assert got.tolist() == [[3, 8]]

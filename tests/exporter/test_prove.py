@@ -19,7 +19,7 @@ from toolkit import onnxfile
 from toolkit.answers import feeds, oracle
 from toolkit.answers.feeds import Draws
 from toolkit.answers.oracle import Expected
-from toolkit.answers.survey import Sizes
+from toolkit.answers.survey import Sizes, survey
 from toolkit.answers.verdict import OutputVerdict, Verdict
 from toolkit.errors import TargetError
 from toolkit.exporter import convert, prove
@@ -342,7 +342,7 @@ def test_a_file_that_does_not_run_at_another_size_fails_there(tmp_path: Path) ->
     path.write_bytes(model.SerializeToString())
     draws = feeds.drawer(model, LINE.inputs)
     right = oracle.of_module(Double(), LINE.inputs, draws.draw({"n": 5}).arrays)
-    found = prove.survey(right, draws, Sizes({"n": 5}))
+    found = survey(right, draws, Sizes({"n": 5}))
     made, compared = prove.structure(path, right, found, prove.CONSTANTS)
     assert (made.outcome, made.figure) == ("fails", float("inf"))
     assert made.what == "in float64 at n 1, 7, 11"

@@ -17,6 +17,8 @@ from toolkit.errors import ToolkitError
 from toolkit.onnxfile import STANDARD
 
 OPSET = 17
+IR_VERSION = 8
+"""The one that came with opset 17."""
 LOW = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
 """What is raised. The 8-bit and 4-bit floats stay: rounding to them is what the model does."""
 
@@ -71,6 +73,8 @@ def portable(model: ModelProto) -> ModelProto:
     if before < 9 and "Scan" in kinds:
         raise Unsupported("Scan of opset 8: the version converter takes it for that of opset 9")
     if kinds and before < OPSET:
+        # Before IR 4 the converter knows no initializer that is not an input as well.
+        copy.ir_version = max(copy.ir_version, IR_VERSION)
         try:
             copy = onnx.version_converter.convert_version(copy, OPSET)
         except Exception as error:  # the converter raises RuntimeError, and others from its C++
