@@ -59,3 +59,15 @@ def mlp_program(path: Path, threads: int = 1) -> Program:
         (TensorSpec("output", "float32", ("batch", 2)),),
         threads=threads,
     )
+
+
+def layer(path: Path) -> Path:
+    """8 → Gemm 16 → Relu with seeded weights; batch is dynamic. No file of the reference model, so
+    that nothing here needs torch."""
+    weights = np.random.default_rng(0).normal(0, 0.3, (16, 8)).astype(np.float32)
+    nodes = [
+        helper.make_node("Gemm", ["x", "w"], ["h"], transB=1),
+        helper.make_node("Relu", ["h"], ["y"]),
+    ]
+    tensors = [numpy_helper.from_array(weights, "w")]
+    return save(path, nodes, {"x": ["batch", 8]}, {"y": ["batch", 16]}, tensors)

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the user's error or a failed check, 2 usage, 3 our bug, 13
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -23,6 +24,8 @@ COMMANDS = {
     "report": "show a run again: terminal, Markdown, HTML, CSV",
     "doctor": "what is wrong with this installation or machine, and the cure",
 }
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Lazy(click.Group):
@@ -77,13 +80,21 @@ def main() -> None:
         # The reader of our output went away: what is left to print has no reader.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    except Exception as error:  # The last handler: what comes here is our bug.
+    except Exception as error:  # The last handler.
         if os.environ.get("TOOLKIT_TRACE"):
             raise
-        click.echo(f"error: a bug in toolkit: {type(error).__name__}: {error}", err=True)
-        click.echo("  TOOLKIT_TRACE=1 toolkit …    shows where; please report it", err=True)
-        code = 3
+        code = _unforeseen(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unforeseen(error: Exception) -> int:
+    """A full disk is the user's to mend, wherever it shows; all else is our bug."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        complain(ToolkitError(f"{error.filename or 'a file'} cannot be written: {error.strerror}"))
+        return 1
+    click.echo(f"error: a bug in toolkit: {type(error).__name__}: {error}", err=True)
+    click.echo("  TOOLKIT_TRACE=1 toolkit …    shows where; please report it", err=True)
+    return 3
 
 
 def complain(error: ToolkitError) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from toolkit.cli.values import DURATION, PERCENT, PRECISION
+from toolkit.cli.values import BOUND, DURATION, PERCENT, PRECISION
 
 if TYPE_CHECKING:
     from toolkit.answers.verdict import Limits
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MODEL = click.argument("model", type=click.Path(path_type=Path), required=False)
+# What may not be read is told as everything else that is wrong with a file: not as a usage.
+FILE = click.Path(path_type=Path, readable=False)
+
+MODEL = click.argument("model", type=FILE, required=False)
 
 OPTIONS = [
     click.option("--provider", help="ONNX Runtime's execution providers: cpu, cuda or cpu,cuda."),
@@ -39,16 +42,22 @@ OPTIONS = [
     ),
     click.option(
         "--inputs",
-        type=click.Path(path_type=Path),
+        type=FILE,
         help="Feeds of your own: .npz, .safetensors or a test_data_set folder.",
     ),
-    click.option("--seed", default=0, show_default=True, help="Of what is drawn."),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Of what is drawn.",
+    ),
     click.option(
         "--source",
         metavar="FILE.py:NAME",
         help="The PyTorch module that the file was made from; its code is run.",
     ),
-    click.option("--weights", type=click.Path(path_type=Path), help="Its weights."),
+    click.option("--weights", type=FILE, help="Its weights."),
     click.option("--threads", default="1", show_default=True, help="Threads a target, or all."),
     click.option(
         "--timeout",
@@ -58,8 +67,8 @@ OPTIONS = [
         help="For one step of one target; a load has ten times as long.",
     ),
     click.option("--accept", type=PRECISION, help="The precision that is right enough."),
-    click.option("--atol", type=float, help="Right is |error| ≤ atol + rtol·|expected|."),
-    click.option("--rtol", type=float, help="See --atol."),
+    click.option("--atol", type=BOUND, help="Right is |error| ≤ atol + rtol·|expected|."),
+    click.option("--rtol", type=BOUND, help="See --atol."),
     click.option(
         "--min-top1-agreement", "top1", type=PERCENT, help="Rows whose top class must agree."
     ),
@@ -91,7 +100,7 @@ def targets_of(provider: str | None, targets: tuple[str, ...]) -> list[Target]:
     """What --provider and --target name, in that order."""
     from toolkit.runtimes.target import of_providers, parse
 
-    return [*(of_providers(provider) if provider else []), *map(parse, targets)]
+    return [*([] if provider is None else of_providers(provider)), *map(parse, targets)]
 
 
 def wanted_of(given: dict[str, Any]) -> Wanted:

@@ -57,7 +57,7 @@ def command(resume: str | None, **given: Any) -> None:
 
     folder = None
     if resume is not None:
-        folder = Path(resume) if resume else store.unfinished(given["reports"])
+        folder = store.reopen(Path(resume) if resume else store.unfinished(given["reports"])).path
         given = _given_before(folder, given)
     model = asking.model_of(given["model"])
     with progress("bench") as draw:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import click
@@ -39,6 +40,24 @@ class Percent(click.ParamType[float]):
         return float(form[1]) / 100
 
 
+class Bound(click.ParamType[float]):
+    """'1e-5' → 1e-5: a largest error, which is no less than zero and finite."""
+
+    name = "number"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            bound = float(str(value))
+        except ValueError:
+            bound = math.nan
+        if not 0 <= bound < math.inf:
+            self.fail(f"{value!r} is no bound of an error: give one such as 1e-5", param, ctx)
+        return bound
+
+
+BOUND = Bound()
 DURATION = Duration()
 PERCENT = Percent()
 PRECISION = click.Choice(["float32", "tf32", "float16", "bfloat16", "int8"])

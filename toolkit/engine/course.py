@@ -33,6 +33,8 @@ def measure(circuit: Circuit, run: Run, folder: Folder, pace: Pace, watch: Watch
     so_far = parts[-1].generation.ended if parts else 0.0
     began = time.monotonic() - so_far
     circuit = replace(circuit, began=time.perf_counter_ns() - round(so_far * 1e9))
+    for part in parts:
+        circuit = _without_failed(circuit, part)
     stop: Stop | None = None
     while stop is None and circuit.entrants:
         number = len(parts)
@@ -42,7 +44,7 @@ def measure(circuit: Circuit, run: Run, folder: Folder, pace: Pace, watch: Watch
         folder.append(result.part, result.samples)
         parts.append(result.part)
         found = {**found, **result.found}
-        circuit = _without_failed(circuit, result)
+        circuit = _without_failed(circuit, result.part)
         if number == 0:
             pace = _foreseen(pace, result, time.monotonic() - began, circuit)
         took = time.monotonic() - lap
@@ -81,9 +83,9 @@ def _pairs(parts: Sequence[Slice], base: int, target: int, case: int) -> list[fl
     return found
 
 
-def _without_failed(circuit: Circuit, result: Result) -> Circuit:
+def _without_failed(circuit: Circuit, part: Slice) -> Circuit:
     """A target that failed in a generation starts in no other."""
-    failed = {piece.target for piece in result.part.targets if piece.failure is not None}
+    failed = {piece.target for piece in part.targets if piece.failure is not None}
     return replace(circuit, entrants=[e for e in circuit.entrants if e.index not in failed])
 
 

@@ -27,7 +27,7 @@ from toolkit.answers.portable import Unsupported
 from toolkit.answers.simulate import Runner
 from toolkit.answers.yardstick import Simulated, Yardstick
 from toolkit.engine.runner import program, save
-from toolkit.errors import InputError
+from toolkit.errors import InputError, unknown
 from toolkit.onnxfile import ModelFile
 from toolkit.runtimes.base import Program
 from toolkit.sources import reference, source
@@ -146,6 +146,9 @@ def _timed(file: ModelFile, wanted: Wanted, draw: Draw) -> list[Feed]:
             raise InputError("--batch: this model has no dynamic dimensions")
         stated = {dynamic[0]: tuple(wanted.batch), **stated}
     sizes.check_names(file.inputs, stated)
+    known = [spec.name for spec in file.inputs]
+    if strange := [name for name in wanted.shapes if name not in known]:
+        raise InputError(f"--shape: {unknown('input', strange[0], known)}")
     fixed = {**sizes.chosen(file.inputs), **sizes.dims_of(file.inputs, wanted.shapes)}
     return [draw({**fixed, **each}, n) for n, each in enumerate(sizes.sweep(stated))]
 

@@ -110,29 +110,31 @@ def bench(
     file = onnxfile.read(path)
     known = order.source is not None or onnxfile.is_reference(path)
     targets = entrants.settled(order.targets or entrants.default(here, source=known))
-    folder = Folder(resume) if resume else store.create(Path(reports), file.name, datetime.now(UTC))
-    try:
-        rooms = environments.lay(folder.work / "rooms", [listing.find(t.runtime) for t in targets])
-        watch("ask", None, "finding out what is right")
-        asked = _ask(path, order, folder, rooms)
-        plan = _plan(asked, targets, order)
-        run = _begun(folder, plan, here, order, resume)
-    except BaseException:
-        folder.clear() if resume else folder.discard()
-        raise
-    try:
-        run, able = judge_all(run, asked, targets, rooms, order, watch)
-        folder.begin(run)
-        circuit = _circuit(rooms, able, asked, run, order)
-        said = course.measure(
-            circuit, run, folder, order.pace, lambda share, text: watch("measure", share, text)
-        )
-    except BaseException as error:
-        _interrupted(folder, run, error)
-        raise
-    seconds = time.monotonic() - began
-    whole = folder.finish(_done(run, said, seconds), with_cautions)
-    reporting.write(folder.path, whole)
+    folder = store.reopen(resume) if resume else store.create(Path(reports), file.name, _now())
+    with folder.held():
+        try:
+            rooms = environments.lay(
+                folder.fresh() / "rooms", [listing.find(t.runtime) for t in targets]
+            )
+            watch("ask", None, "finding out what is right")
+            asked = _ask(path, order, folder, rooms)
+            plan = _plan(asked, targets, order)
+            run = _begun(folder, plan, here, order, resume)
+        except BaseException:
+            folder.clear() if resume else folder.discard()
+            raise
+        try:
+            run, able = judge_all(run, asked, targets, rooms, order, watch)
+            folder.begin(run)
+            circuit = _circuit(rooms, able, asked, run, order)
+            said = course.measure(
+                circuit, run, folder, order.pace, lambda share, text: watch("measure", share, text)
+            )
+        except BaseException as error:
+            _interrupted(folder, run, error, time.monotonic() - began)
+            raise
+        whole = folder.finish(_done(run, said, time.monotonic() - began), with_cautions)
+        reporting.write(folder.path, whole)
     return Finished(folder.path, whole, asked.notes)
 
 
@@ -152,14 +154,14 @@ def _plan(asked: Question, targets: Sequence[Target], order: Order) -> Plan:
 def _begun(folder: Folder, plan: Plan, here: Machine, order: Order, resume: Path | None) -> Run:
     """run.json with the whole plan, or the one that is there and can go on."""
     if resume is not None:
-        old = store.head(resume)
+        old = store.head(folder.path)
         planning.check_same(old, plan, here)
         return msgspec.structs.replace(old, state="running", warnings=[])
     run = Run(
         version=VERSION,
         toolkit=__version__,
         state="running",
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        started=_now().isoformat(timespec="seconds"),
         command=list(order.command),
         plan=plan,
         machine=here,
@@ -239,12 +241,17 @@ def _circuit(
     )
 
 
-def _done(run: Run, said: Sequence[Warning], seconds: Seconds) -> Run:
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _done(run: Run, said: Sequence[Warning], took: Seconds) -> Run:
+    seconds = run.seconds + took
     return msgspec.structs.replace(run, state="done", warnings=list(said), seconds=seconds)
 
 
-def _interrupted(folder: Folder, run: Run, error: BaseException) -> None:
+def _interrupted(folder: Folder, run: Run, error: BaseException, took: Seconds) -> None:
     """What was measured stays, and can go on; the scratch space goes."""
+    folder.clear()  # First: a full disk has room for run.json then.
     state: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-    folder.begin(msgspec.structs.replace(run, state=state))
-    folder.clear()
+    folder.begin(msgspec.structs.replace(run, state=state, seconds=run.seconds + took))

@@ -14,12 +14,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,9 +98,35 @@ class Folder:
     @property
     def work(self) -> Path:
         """Scratch space of the run; gone at its end."""
-        folder = self.path / WORK
-        folder.mkdir(exist_ok=True)
-        return folder
+        return self.path / WORK
+
+    def fresh(self) -> Path:
+        """Scratch space, made anew: nothing that lies in a run's folder is ever executed.
+
+        Raises InputError where it cannot be.
+        """
+        self.clear()
+        try:
+            self.work.mkdir()
+        except OSError as error:
+            raise InputError(f"{self.work} cannot be made anew: {error.strerror}") from error
+        return self.work
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other processes from writing this run. Raises RunError where one does."""
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise RunError(f"{self.path} is being measured by another process") from error
+        except OSError:
+            pass  # A file system without locks: nothing is held.
+        try:
+            yield
+        finally:
+            os.close(handle)
 
     def begin(self, run: Run) -> None:
         """Writes or rewrites run.json; from the first time on, `latest` points here."""
@@ -115,7 +143,7 @@ class Folder:
         """Keeps one generation. `samples`: see `schema.Timing` for the keys and shapes."""
         folder = self.path / GENERATIONS
         folder.mkdir(exist_ok=True)
-        text = np.frombuffer(msgspec.json.encode(part), dtype=np.uint8)
+        text = np.frombuffer(_checked(part, msgspec.json.encode(part)), dtype=np.uint8)
         data = _npz({"slice": text, **samples})
         write(folder / f"{part.generation.number:04d}.npz", data)
 
@@ -124,13 +152,13 @@ class Folder:
 
         `conclude` adds what is only known of the whole.
         """
+        self.clear()
         whole = conclude(assemble(run, slices(self.path)))
         samples = read_samples(self.path)
         if samples:
             write(self.path / SAMPLES, _npz(samples))
         self.begin(whole)
         shutil.rmtree(self.path / GENERATIONS, ignore_errors=True)
-        self.clear()
         return whole
 
     def clear(self) -> None:
@@ -154,6 +182,20 @@ def create(root: Path, model: str, now: datetime) -> Folder:
             f"no report can be written to {root}: {error.strerror}", "-o FOLDER    names another"
         ) from error
     return Folder(path)
+
+
+def reopen(path: Path) -> Folder:
+    """The folder of a run that goes on, given it or its run.json.
+
+    Raises RunError for what is no run, and for one that is whole.
+    """
+    folder = Folder(path if path.is_dir() else path.parent)
+    if head(path).state == "done":
+        raise RunError(
+            f"{folder.path} is finished: there is nothing to go on with",
+            "toolkit bench    starts a new one",
+        )
+    return folder
 
 
 def _numbered(path: Path, number: int) -> Path:
@@ -189,10 +231,17 @@ def write(file: Path, data: bytes) -> None:
 
 def encode(run: Run) -> bytes:
     """The bytes of run.json; raises ValueError where they do not read back as the same record."""
-    data = msgspec.json.format(msgspec.json.encode(run), indent=1)
-    if msgspec.json.decode(data, type=Run) != run:
+    return _checked(run, msgspec.json.format(msgspec.json.encode(run), indent=1)) + b"\n"
+
+
+def _checked(record: Run | Slice, data: bytes) -> bytes:
+    try:
+        same = msgspec.json.decode(data, type=type(record)) == record
+    except msgspec.ValidationError:
+        same = False
+    if not same:
         raise ValueError("the record does not read back: a number in it is not finite")
-    return data + b"\n"
+    return data
 
 
 def read(path: Path) -> Run:
@@ -242,9 +291,8 @@ def slices(folder: Path) -> list[Slice]:
     found = []
     for file in sorted((folder / GENERATIONS).glob("*.npz")):
         try:
-            with np.load(file, allow_pickle=False) as data:
-                found.append(msgspec.json.decode(data["slice"].tobytes(), type=Slice))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            found.append(msgspec.json.decode(_arrays(file)["slice"].tobytes(), type=Slice))
+        except (KeyError, msgspec.DecodeError) as error:
             raise RunError(f"{file} is a broken record of a generation: {error}") from error
     return found
 
@@ -254,12 +302,27 @@ def read_samples(folder: Path) -> dict[str, Array]:
     found: dict[str, Array] = {}
     for file in [folder / SAMPLES, *sorted((folder / GENERATIONS).glob("*.npz"))]:
         if file.exists():
-            try:
-                with np.load(file, allow_pickle=False) as data:
-                    found |= {key: data[key] for key in data.files if key != "slice"}
-            except (OSError, ValueError, zipfile.BadZipFile) as error:
-                raise RunError(f"{file} is broken: {error}") from error
+            found |= {key: array for key, array in _arrays(file).items() if key != "slice"}
     return found
+
+
+def _arrays(file: Path) -> dict[str, Array]:
+    """What `_npz` wrote. Raises RunError for another file, and for one that holds pickles."""
+    try:
+        with zipfile.ZipFile(file) as found:
+            return {
+                name.removesuffix(".npy"): np.load(io.BytesIO(found.read(name)), allow_pickle=False)
+                for name in found.namelist()
+            }
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise RunError(f"{file} is broken: {error}") from error
 
 
 def newest(root: Path) -> Path:
@@ -271,11 +334,11 @@ def newest(root: Path) -> Path:
 
 
 def unfinished(root: Path) -> Path:
-    """The newest run under `root` that was cut off. Raises RunError where there is none."""
+    """The newest run under `root` that has not ended. Raises RunError where there is none."""
     for path in sorted((file.parent for file in root.glob(f"*/{RUN}")), reverse=True):
-        if not path.is_symlink() and read(path).state in ("running", "interrupted"):
+        if not path.is_symlink() and head(path).state != "done":
             return path
-    raise RunError(f"there is no unfinished run in {root}")
+    raise RunError(f"there is no unfinished run in {root}", "toolkit bench    starts a new one")
 
 
 def assemble(run: Run, parts: list[Slice]) -> Run:

@@ -137,6 +137,15 @@ def settings(runtime: type[Runtime], given: Mapping[str, str]) -> dict[str, str]
     return {key: given.get(key, option.default) for key, option in runtime.options.items()}
 
 
+def check_provider(runtime: type[Runtime], asked: str) -> None:
+    """Rule R2, for every runtime alike: one that has a single provider looks at no name.
+
+    Raises TargetError for a provider that the runtime does not have.
+    """
+    if asked not in runtime.providers:
+        raise TargetError(unknown(f"provider of {runtime.name}", asked, runtime.providers))
+
+
 def check_feed(program: Program, feed: Feed) -> None:
     """Rule R6, for every runtime alike: several bind by position, cast or read out of bounds.
 

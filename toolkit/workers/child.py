@@ -129,6 +129,7 @@ class Worker:
 
     def load(self, request: Message) -> Message:
         """Loads the program; the time is that of the runtime's own load."""
+        base.check_provider(type(self._runtime), request["provider"])
         self._program = program_of(request["program"])
         options = base.settings(type(self._runtime), request["options"])
         started = time.perf_counter()

@@ -133,7 +133,20 @@ def variables(padding: int) -> dict[str, str]:
 
 
 def lay(folder: Path, plugins: list[Listed]) -> Path:
-    """Copies the child's rooms and the plug-ins' packages into `folder`; returns it."""
+    """Copies the child's rooms and the plug-ins' packages into `folder`; returns it.
+
+    Raises EnvironmentFault where that cannot be written.
+    """
+    try:
+        _copy(folder, plugins)
+    except shutil.Error as error:  # It gathers what went wrong: source, target and words of each.
+        raise EnvironmentFault(f"{folder} cannot be written: {error.args[0][0][2]}") from error
+    except OSError as error:
+        raise EnvironmentFault(f"{folder} cannot be written: {error.strerror}") from error
+    return folder
+
+
+def _copy(folder: Path, plugins: list[Listed]) -> None:
     own = Path(__file__).resolve().parent.parent
     target = folder / "toolkit"
     skip = shutil.ignore_patterns("__pycache__")
@@ -149,7 +162,6 @@ def lay(folder: Path, plugins: list[Listed]) -> Path:
             shutil.copytree(
                 plugin.package, folder / plugin.package.name, ignore=skip, dirs_exist_ok=True
             )
-    return folder
 
 
 def command(environment: Environment, rooms: Path, plugins: list[Listed]) -> list[str]:

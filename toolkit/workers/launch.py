@@ -12,7 +12,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -160,27 +160,28 @@ class Worker:
     def hello(self) -> Hello:
         """The answer to `post_hello`. Raises TargetError for a library of another environment."""
         reply = self._wait()
-        file = None if reply["file"] is None else Path(reply["file"])
-        environment = self.job.environment
-        if file is not None and not environment.owns(file):
+        with self._understood():
+            hello = Hello(
+                str(reply["version"]),
+                None if reply["file"] is None else Path(reply["file"]),
+                str(reply["python"]),
+                float(reply["seconds"]),
+                str(reply["precision"]),
+                tuple(reply["providers"]),
+                str(reply["starts_from"]),
+                float(reply["empty"]),
+            )
+        name, environment = self.job.listed.name, self.job.environment
+        if hello.file is not None and not environment.owns(hello.file):
             raise self._failed(
                 TargetError(
-                    f"{self.job.listed.name} was imported from {file}, which is no folder of "
+                    f"{name} was imported from {hello.file}, which is no folder of "
                     f"its environment {environment.name}"
                 )
             )
-        if not reply["version"]:
-            raise self._failed(TargetError(f"{self.job.listed.name} does not say its version"))
-        return Hello(
-            reply["version"],
-            file,
-            reply["python"],
-            reply["seconds"],
-            reply["precision"],
-            tuple(reply["providers"]),
-            reply["starts_from"],
-            reply["empty"],
-        )
+        if not hello.version:
+            raise self._failed(TargetError(f"{name} does not say its version"))
+        return hello
 
     def post_load(self, program: Program) -> None:
         """Asks the worker to load the program."""
@@ -194,13 +195,14 @@ class Worker:
     def load(self) -> Loaded:
         """The answer to `post_load`."""
         reply = self._wait()
-        placed = reply["placement"]
-        placement = Placement(
-            placed["nodes"],
-            {name: tuple(ops) for name, ops in placed["elsewhere"].items()},
-            placed["copies"],
-        )
-        return Loaded(reply["seconds"], placement, reply["copies"])
+        with self._understood():
+            placed = reply["placement"]
+            placement = Placement(
+                {str(name): int(count) for name, count in placed["nodes"].items()},
+                {name: tuple(ops) for name, ops in placed["elsewhere"].items()},
+                None if placed["copies"] is None else int(placed["copies"]),
+            )
+            return Loaded(float(reply["seconds"]), placement, str(reply["copies"]))
 
     def bind(self, name: str, feed: Feed, types: Mapping[str, str]) -> None:
         """Hands a feed over and makes its call."""
@@ -214,24 +216,27 @@ class Worker:
         reply = self._wait()
         try:
             outputs = tensors.load(reply["tensors"])
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             self._die(f"its outputs cannot be read: {error}")
-        return outputs, reply["seconds"]
+        with self._understood():
+            return outputs, float(reply["seconds"])
 
     def sample(self, name: str, calls: int, discard: int = 0) -> Block:
         """One block of timed calls."""
         self._post("sample", feed=name, calls=calls, discard=discard)
         reply = self._wait()
-        times = reply["ns"]
-        if len(times) != calls or not all(isinstance(t, int) and t >= 0 for t in times):
+        with self._understood():
+            block = Block([*reply["ns"]], int(reply["start"]), int(reply["switches"]))
+        if len(block.ns) != calls or not all(isinstance(t, int) and t >= 0 for t in block.ns):
             self._die("its times are not what was asked for")
-        return Block(times, reply["start"], reply["switches"])
+        return block
 
     def usage(self) -> tuple[Bytes, Bytes]:
         """Resident and peak size."""
         self._post("usage")
         reply = self._wait()
-        return reply["resident"], reply["peak"]
+        with self._understood():
+            return int(reply["resident"]), int(reply["peak"])
 
     def stop(self, grace: Seconds = 5.0) -> None:
         """Ends the worker and all that it started; twice does no harm."""
@@ -274,6 +279,14 @@ class Worker:
             raise self._failed(TargetError(str(reply["error"]), *map(str, reply.get("cures", []))))
         return reply
 
+    @contextlib.contextmanager
+    def _understood(self) -> Iterator[None]:
+        """A reply without its fields, or with others than the protocol's, is nonsense."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self._die(f"answered nonsense to {self._verb}: {type(error).__name__}: {error}")
+
     def _cause(self) -> str:
         """How the process ended, in words."""
         try:
@@ -294,13 +307,17 @@ class Worker:
         return error
 
     def _end(self) -> None:
-        """Ends the process group; its first process was made the leader at the start."""
+        """Ends the process group; its first process was made the leader at the start.
+
+        Only once: when it is gone its number may be another's.
+        """
+        if self._read < 0:
+            return
         with contextlib.suppress(ProcessLookupError):  # All of them are gone.
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         for pipe in (self._read, self._write):
-            if pipe >= 0:
-                os.close(pipe)
+            os.close(pipe)
         self._read = self._write = -1
 
     def _new_folder(self) -> Path:

@@ -23,7 +23,7 @@ import json
 import os
 import select
 import time
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from toolkit.units import Seconds
 
@@ -56,6 +56,10 @@ def send(pipe: int, message: Message) -> None:
         raise Closed from error
 
 
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
 class Reader:
     """Reads messages from a pipe, blocking: nobody waits in a loop while another is timed."""
 
@@ -67,7 +71,7 @@ class Reader:
         """The next message. Raises Closed, Late or Nonsense."""
         line = self._line(None if timeout is None else time.monotonic() + timeout)
         try:
-            message = json.loads(line)
+            message = json.loads(line, parse_constant=_no_number)
         except ValueError as error:
             raise Nonsense(line[:80].decode(errors="replace")) from error
         if not isinstance(message, dict):

@@ -1,0 +1,93 @@
+"""The installed `toolkit` command, as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+TOOLKIT = Path(sys.executable).with_name("toolkit")
+QUICK = ("--quick", "--time", "1s")
+"""One process start of each target, and no interval."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines that say what is wrong, without those that say what to do."""
+        return [line for line in self.err.splitlines() if not line.startswith("  ")]
+
+
+def run(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
+    """Runs `toolkit` to its end."""
+    return started([TOOLKIT, *arguments], cwd=cwd, env=env)
+
+
+def started(command: list[str | Path], *, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
+    """Runs any command line to its end."""
+    done = subprocess.run(
+        [*map(str, command)],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=240,
+    )
+    # Strict: a control character or a broken letter in a pipe is a fault.
+    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def interrupted(
+    *arguments: str | Path,
+    cwd: Path,
+    when: Callable[[psutil.Process], bool],
+    by: signal.Signals = signal.SIGINT,
+) -> Ended:
+    """Runs `toolkit` and sends it a signal as soon as `when` holds of its process."""
+    with subprocess.Popen(
+        [TOOLKIT, *map(str, arguments)],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that starts pytest in the background has told all its children to ignore ^C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        watched = psutil.Process(process.pid)
+        until(lambda: process.poll() is not None or when(watched))
+        process.send_signal(by)
+        out, err = process.communicate(timeout=120)
+    return Ended(process.returncode, out, err)
+
+
+def until(holds: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Waits until something holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.02)
+
+
+def workers(folder: Path) -> list[psutil.Process]:
+    """The workers that run from a folder, whoever started them."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(folder) in word for word in process.info["cmdline"] or [])
+        and process.status() != psutil.STATUS_ZOMBIE
+    ]
