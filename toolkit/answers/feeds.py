@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -119,15 +120,19 @@ class Digits:
 
     def draw(self, dims: Dims, number: int = 0) -> Feed:
         """`dims` has one size, the batch's. No image twice until all were there."""
-        from toolkit.sources.reference import held_out
-
-        images = held_out()  # (360, 64)
+        images = self._images  # (360, 64)
         (batch,) = dims.values()
         random = np.random.default_rng([self.seed, number, batch])
         rounds = -(-batch // len(images))
         order = np.concatenate([random.permutation(len(images)) for _ in range(rounds)])
         arrays = {self.input: images[order[:batch]]}
         return Feed(dict(dims), "digits", arrays, number)
+
+    @cached_property
+    def _images(self) -> Array:
+        from toolkit.sources.reference import held_out
+
+        return held_out()
 
 
 def digits(spec: TensorSpec, batches: Sequence[int], seed: int = 0) -> list[Feed]:
