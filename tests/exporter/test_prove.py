@@ -79,7 +79,7 @@ def exported(
 ) -> Proof:
     """The proof of what torch itself makes of a module."""
     torch.manual_seed(0)
-    made = models.converted(module, *stated)
+    made = models.converted(module.eval(), *stated)
     path = folder / "made.onnx"
     convert.write(made.model, path)
     parsed = inputs.parse_all(stated)
