@@ -144,15 +144,15 @@ def dims_of(inputs: Iterable[TensorSpec], shapes: Mapping[str, tuple[int, ...]])
         given = shapes[spec.name]
         if len(given) != len(spec.shape):
             raise InputError(
-                f"the input {spec.name!r} has {len(spec.shape)} dimensions, {_x(given)} has"
-                f" {len(given)}"
+                f"the input {spec.name!r} has {len(spec.shape)} dimensions; the shape {_x(given)}"
+                f" has {len(given)}"
             )
         for dim, size in zip(spec.shape, given, strict=True):
             expected = found.setdefault(dim, size) if isinstance(dim, str) else dim
             if expected != size:
+                wanted = f"{expected} is wanted" if isinstance(dim, int) else f"{dim} is {expected}"
                 raise InputError(
-                    f"the input {spec.name!r} of shape {_x(given)} has {size} where {dim}"
-                    f"{'' if isinstance(dim, int) else f' is {expected}'} is wanted"
+                    f"the input {spec.name!r} of shape {_x(given)} has {size} where {wanted}"
                 )
     return {name: size for name, size in found.items() if isinstance(_tree(name), ast.Name | None)}
 
