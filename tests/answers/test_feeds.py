@@ -214,7 +214,7 @@ UNFIT = {
     "missing": ({"ids": IDS}, "has no array for the input 'x'"),
     "unknown": ({"ids": IDS, "x": XS, "idx": IDS}, "no input is called 'idx'; there are: ids, x."),
     "type": ({"ids": IDS, "x": XS.astype(float)}, "'x' is float64, the model wants float32"),
-    "rank": ({"ids": IDS[0], "x": XS}, "the input 'ids' has 2 dimensions; the shape 3 has 1"),
+    "rank": ({"ids": IDS[0], "x": XS}, "the input 'ids' has 2 dimensions, 3 has 1"),
     "batch": ({"ids": np.tile(IDS, (2, 1)), "x": XS}, "has 1 where batch is 2"),
 }
 

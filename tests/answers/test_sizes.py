@@ -99,7 +99,7 @@ def test_whole_shapes_state_sizes() -> None:
 @pytest.mark.parametrize(
     ("shapes", "what"),
     [
-        ({"ids": (2,)}, "the input 'ids' has 2 dimensions; the shape 2 has 1"),
+        ({"ids": (2,)}, "the input 'ids' has 2 dimensions, 2 has 1"),
         (
             {"image": (1, 4, 8, 8)},
             "the input 'image' of shape 1x4x8x8 has 4 where 3 is wanted",

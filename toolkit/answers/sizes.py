@@ -144,7 +144,7 @@ def dims_of(inputs: Iterable[TensorSpec], shapes: Mapping[str, tuple[int, ...]])
         given = shapes[spec.name]
         if len(given) != len(spec.shape):
             raise InputError(
-                f"the input {spec.name!r} has {len(spec.shape)} dimensions; the shape {_x(given)}"
+                f"the input {spec.name!r} has {len(spec.shape)} dimensions, {_x(given)}"
                 f" has {len(given)}"
             )
         for dim, size in zip(spec.shape, given, strict=True):
