@@ -9,14 +9,13 @@ from dataclasses import replace
 import msgspec
 
 from toolkit.engine import generation
-from toolkit.engine.generation import Circuit, Entrant, Found, Result, Settled
+from toolkit.engine.generation import Circuit, Entrant, Found, Settled
 from toolkit.measure import schedule, stats, steady
 from toolkit.measure.schedule import Pace, Progress, Stop, Why
 from toolkit.measure.stats import effect
 from toolkit.records import store
 from toolkit.records.schema import Caution, Run, Warning
 from toolkit.records.store import Folder, Slice
-from toolkit.units import Seconds
 
 Watch = Callable[[float | None, str], None]
 """Told the share done (None: unknown) and what is being done."""
@@ -45,9 +44,11 @@ def measure(circuit: Circuit, run: Run, folder: Folder, pace: Pace, watch: Watch
         parts.append(result.part)
         found = {**found, **result.found}
         circuit = _without_failed(circuit, result.part)
-        if number == 0:
-            pace = _foreseen(pace, result, time.monotonic() - began, circuit)
         took = time.monotonic() - lap
+        if number == 0:
+            took += result.later_warm_up - result.warm_up
+            so_far = time.monotonic() - began
+            pace = schedule.foresee(pace, schedule.First(took, so_far, result.starts))
         stop = schedule.decide(
             pace,
             Progress(
@@ -87,15 +88,6 @@ def _without_failed(circuit: Circuit, part: Slice) -> Circuit:
     """A target that failed in a generation starts in no other."""
     failed = {piece.target for piece in part.targets if piece.failure is not None}
     return replace(circuit, entrants=[e for e in circuit.entrants if e.index not in failed])
-
-
-def _foreseen(pace: Pace, result: Result, so_far: Seconds, circuit: Circuit) -> Pace:
-    span = result.part.generation
-    starts = {e.label: result.starts[e.label] for e in circuit.entrants}
-    if not starts:
-        return pace
-    later = max(starts.values()) + span.ended - span.started
-    return schedule.foresee(pace, schedule.First(later, so_far, starts))
 
 
 def _found_before(parts: Sequence[Slice]) -> Found:

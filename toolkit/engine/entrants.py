@@ -12,7 +12,7 @@ from toolkit.records import schema
 from toolkit.records.schema import Failure, Machine
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
-from toolkit.runtimes.target import Target
+from toolkit.runtimes.target import Target, parse
 from toolkit.workers import environments
 from toolkit.workers.environments import OWN
 from toolkit.workers.launch import Job
@@ -85,7 +85,8 @@ def baseline(targets: Sequence[schema.Target], asked: str | None, able: Sequence
     first, among those that are `able`. Raises InputError for a name that no target has."""
     names = [target.name for target in targets]
     if asked is not None:
-        wanted = [i for i, t in enumerate(targets) if asked in (t.name, t.label, t.runtime)]
+        words = {asked, _canonical(asked)}
+        wanted = [i for i, t in enumerate(targets) if words & {t.name, t.label, t.runtime}]
         if not wanted:
             raise InputError(
                 f"--baseline {asked}: no target of this run; there are: {', '.join(names)}"
@@ -93,3 +94,11 @@ def baseline(targets: Sequence[schema.Target], asked: str | None, able: Sequence
         return wanted[0]
     torch = [i for i in able if targets[i].runtime == "torch"]
     return next(iter([*torch, *able]), 0)
+
+
+def _canonical(text: str) -> str:
+    """A target's name from how it may be typed: 'onnxruntime,io=bound'. Other texts stay."""
+    try:
+        return settled([parse(text)])[0].name
+    except InputError:
+        return text

@@ -114,7 +114,14 @@ class Result:
     samples: Mapping[str, Array]
     found: Found
     starts: Mapping[str, Seconds]
-    """Target → from its start until it was ready to be measured."""
+    """Target → from its start until it was loaded and bound."""
+    warm_up: Seconds
+    """What this generation's took; that of later ones is shorter (`later_warm_up`)."""
+
+    @property
+    def later_warm_up(self) -> Seconds:
+        """The last half of a warm-up lasts the span, so all of it about twice as long."""
+        return sum(2 * settled.span for settled in self.found.values())
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,8 @@ class Lane:
     started: Seconds = 0.0
     """On the clock of time.perf_counter."""
     ready: Seconds = 0.0
-    """From its start until it could be measured."""
+    """From its start until it was loaded and bound."""
+    warm_up: Seconds = 0.0
     blocks: dict[int, list[launch.Block]] = field(default_factory=dict)
     """Case → its blocks, a round each."""
     settled: dict[int, Settled] = field(default_factory=dict)
@@ -235,6 +243,7 @@ def _prepare(lane: Lane, circuit: Circuit) -> None:
         if index == 0 and circuit.other is not None:
             worker.bind(circuit.other.name, circuit.other.arrays, circuit.other.types)
             _, lane.new_shape = worker.answer(circuit.other.name)
+    lane.ready = time.perf_counter() - lane.started
 
 
 def _demand(circuit: Circuit, lane: Lane, case: int, outputs: Mapping[str, Array]) -> None:
@@ -244,6 +253,7 @@ def _demand(circuit: Circuit, lane: Lane, case: int, outputs: Mapping[str, Array
 
 
 def _warm(lane: Lane, circuit: Circuit, found: Found) -> None:
+    began = time.perf_counter()
     for index, case in enumerate(circuit.cases):
         known = found.get((lane.entrant.index, index))
         if known is None:
@@ -252,7 +262,7 @@ def _warm(lane: Lane, circuit: Circuit, found: Found) -> None:
         else:
             _until_steady(lane, case, WarmUp(span=known.span))
         lane.settled[index] = known
-    lane.ready = time.perf_counter() - lane.started
+    lane.warm_up = time.perf_counter() - began
 
 
 def _until_steady(lane: Lane, case: Bound, warm_up: WarmUp) -> tuple[WarmUp, Seconds]:
@@ -358,7 +368,8 @@ def _result(circuit: Circuit, lanes: Sequence[Lane], generation: Generation) -> 
     pieces = [_piece(lane, generation.number, circuit.began) for lane in lanes]
     found = {(lane.entrant.index, case): s for lane in lanes for case, s in lane.settled.items()}
     starts = {lane.entrant.label: lane.ready for lane in lanes}
-    return Result(Slice(generation=generation, targets=pieces), samples, found, starts)
+    warm_up = sum(lane.warm_up for lane in lanes)
+    return Result(Slice(generation=generation, targets=pieces), samples, found, starts, warm_up)
 
 
 def _piece(lane: Lane, generation: int, began: int) -> TargetSlice:

@@ -21,6 +21,7 @@ from toolkit.answers.simulate import Runner
 from toolkit.answers.verdict import Verdict
 from toolkit.answers.yardstick import Simulated, Yardstick
 from toolkit.engine import runner as running
+from toolkit.errors import TargetError
 from toolkit.exporter.prove import Answers, Numbers
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
@@ -31,38 +32,59 @@ from toolkit.workers.launch import Job, Patience, Worker
 NONE = "no onnxruntime; python -m pip install onnxruntime gets one, then toolkit check shows them"
 
 
+LACKING = "NOT_IMPLEMENTED"
+"""ONNX Runtime's own word for an operator that this provider has not for this type: that says
+nothing about the file."""
+
+
 @contextmanager
 def of_file(file: Path, origin: str) -> Iterator[Numbers | str]:
     """How a file is run and judged here, or in one line why it cannot be.
 
-    `origin` is the oracle, in words. Workers are started when they are used, and gone at the end.
+    `origin` is the oracle, in words. The file is loaded at once; its worker is gone at the end.
     """
     if importlib.util.find_spec("onnxruntime") is None:
         yield NONE
         return
+    job = Job(listing.find("onnxruntime"), environments.find(None), "cpu", {})
     with tempfile.TemporaryDirectory(prefix="toolkit-") as work:
-        bench = _Bench(file, origin, environments.lay(Path(work) / "rooms", []))
-        yield Numbers(bench.run, bench.judge)
+        rooms = environments.lay(Path(work) / "rooms", [])
+        with Worker(job, rooms, patience=Patience()) as worker:
+            bench = _Bench(file, origin, rooms, worker, _loaded(worker, file))
+            if bench.refusal is not None and LACKING in bench.refusal.what:
+                yield f"onnxruntime cpu cannot run it: {bench.refusal.what}"
+            else:
+                yield Numbers(bench.run, bench.judge)
+
+
+def _loaded(worker: Worker, file: Path) -> TargetError | None:
+    """Loads the file; what onnxruntime says where it refuses."""
+    facts = onnxfile.read(file)
+    worker.post_hello()
+    worker.hello()
+    worker.post_load(Program(file.resolve(), facts.inputs, facts.outputs))
+    try:
+        worker.load()
+    except TargetError as error:
+        return error
+    return None
 
 
 @dataclass(frozen=True)
 class _Bench:
-    """One file and the rooms of its workers."""
+    """One file in a worker, and the rooms for another."""
 
     file: Path
     origin: str
     rooms: Path
+    worker: Worker
+    refusal: TargetError | None
 
     def run(self, feeds: Sequence[Feed]) -> Answers:
-        facts = onnxfile.read(self.file)
-        job = Job(listing.find("onnxruntime"), environments.find(None), "cpu", {})
-        types = {spec.name: spec.type for spec in facts.inputs}
-        with Worker(job, self.rooms, patience=Patience()) as worker:
-            worker.post_hello()
-            worker.hello()
-            worker.post_load(Program(self.file.resolve(), facts.inputs, facts.outputs))
-            worker.load()
-            return [_answer(worker, str(n), feed, types) for n, feed in enumerate(feeds)]
+        if self.refusal is not None:
+            raise self.refusal
+        types = {spec.name: spec.type for spec in onnxfile.read(self.file).inputs}
+        return [_answer(self.worker, str(n), feed, types) for n, feed in enumerate(feeds)]
 
     def judge(self, expected: Sequence[Expected], answers: Answers) -> Verdict:
         with running.unoptimised(self.rooms) as runner:

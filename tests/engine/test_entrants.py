@@ -1,0 +1,121 @@
+"""Which targets a run has, and what they are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests import small
+from toolkit.engine import entrants
+from toolkit.errors import InputError
+from toolkit.records import machine, schema
+from toolkit.records.schema import Failure, Gpu, Machine
+from toolkit.runtimes.target import Target, parse
+
+GPU = Gpu(name="one", memory=1, driver="1")
+
+
+@pytest.fixture(scope="module")
+def here() -> Machine:
+    return msgspec.structs.replace(machine.describe(), gpus=[])
+
+
+def labels(targets: Sequence[Target]) -> list[str]:
+    return [target.label for target in entrants.settled(targets)]
+
+
+def test_by_default_every_provider_is_run_both_ways_and_pytorch_where_it_is_known(
+    here: Machine,
+) -> None:
+    bare = entrants.default(here, source=False)
+    known = entrants.default(here, source=True)
+
+    assert labels(bare) == ["onnxruntime cpu", "onnxruntime cpu, bound"]
+    assert labels(known) == [*labels(bare), "torch cpu"]
+    assert not any(target.asked for target in known)
+
+
+def test_cuda_is_a_default_on_a_machine_with_a_gpu_alone(here: Machine) -> None:
+    found = entrants.default(msgspec.structs.replace(here, gpus=[GPU]), source=True)
+
+    assert labels(found) == [
+        "onnxruntime cpu",
+        "onnxruntime cpu, bound",
+        "onnxruntime cuda",
+        "onnxruntime cuda, bound",
+        "torch cpu",
+        "torch cuda",
+    ]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["fake", "fake:cpu"],
+        ["fake,us=1,seed=2", "fake,seed=2,us=1"],
+        ["fake,env=/a", "onnxruntime", "fake,env=/a"],
+    ],
+)
+def test_a_target_that_is_named_twice_is_refused(texts: list[str]) -> None:
+    with pytest.raises(InputError, match=r"^the target fake.* is named twice$"):
+        entrants.settled([parse(text) for text in texts])
+
+
+def shown(*texts: str) -> list[schema.Target]:
+    return [entrants.recorded(target) for target in entrants.settled([*map(parse, texts)])]
+
+
+def test_the_baseline_is_pytorch_else_the_first_that_can_be_measured() -> None:
+    targets = shown("fake", "onnxruntime", "torch")
+
+    assert entrants.baseline(targets, None, [0, 1, 2]) == 2
+    assert entrants.baseline(targets, None, [1, 0]) == 1
+    assert entrants.baseline(targets, None, []) == 0
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "onnxruntime",
+        "onnxruntime:cpu,io=bound",
+        "onnxruntime,io=bound",
+        "onnxruntime cpu, bound",
+    ],
+)
+def test_the_baseline_is_named_as_the_target_is_typed_or_shown(asked: str) -> None:
+    assert entrants.baseline(shown("fake", "onnxruntime,io=bound"), asked, [0]) == 1
+
+
+def test_an_unknown_baseline_is_refused_with_the_choices() -> None:
+    with pytest.raises(InputError) as caught:
+        entrants.baseline(shown("fake", "onnxruntime"), "torch", [0])
+
+    assert caught.value.what == (
+        "--baseline torch: no target of this run; there are: fake:cpu, onnxruntime:cpu"
+    )
+
+
+def test_a_record_holds_the_name_of_an_environment_and_not_its_place() -> None:
+    found = entrants.recorded(replace(parse("fake"), environment="/home/anna/venvs/gpu/"))
+
+    assert found.environment == "gpu"
+    assert entrants.recorded(parse("fake")).environment == "own"
+
+
+def test_an_environment_that_cannot_carry_a_worker_is_a_failure_and_no_crash(
+    tmp_path: Path,
+) -> None:
+    from toolkit.engine.runner import program
+
+    model = small.layer(tmp_path / "layer.onnx")
+    import onnx
+
+    found = entrants.enter(0, parse(f"fake,env={tmp_path}"), program(model, onnx.load(model)))
+
+    assert isinstance(found, Failure)
+    assert found.verb == "start"
+    assert found.what == f"env={tmp_path}: there is no Python environment in this folder"

@@ -1,0 +1,226 @@
+"""One generation: blocks of all targets in turns, and what becomes of one that fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from tests import command
+from tests.engine.conftest import ROUNDS, MakeCircuit, bound
+from toolkit.engine import generation
+from toolkit.engine.generation import Circuit, Result, Settled
+from toolkit.measure import steady
+from toolkit.records.schema import Failure
+from toolkit.records.store import TargetSlice
+from toolkit.workers.launch import Patience
+
+Watch = Callable[[float], None]
+
+
+def short(made: Circuit, number: int = 0, watch: Watch = lambda share: None) -> Result:
+    """A generation of short blocks and warm-ups, as those after the first."""
+    places = [(entrant.index, case) for entrant in made.entrants for case in range(len(made.cases))]
+    found = {place: Settled(20, steady.LATER_SPAN) for place in places}
+    return generation.run(made, number, found, watch)
+
+
+def piece(result: Result, target: int) -> TargetSlice:
+    return next(found for found in result.part.targets if found.target == target)
+
+
+def failure(result: Result, target: int) -> Failure:
+    found = piece(result, target).failure
+    assert found is not None
+    return found
+
+
+def starts(result: Result, target: int) -> list[float]:
+    return [start for case in piece(result, target).cases for start in case.series.starts]
+
+
+def test_every_target_has_one_block_a_round_before_the_next_round_begins(
+    circuit: MakeCircuit,
+) -> None:
+    result = short(circuit("fake,us=10", "fake,us=20", "fake,us=30"))
+
+    rows = np.array([starts(result, target) for target in range(3)])  # (targets, rounds)
+    assert rows.shape == (3, ROUNDS)
+    assert (rows.max(axis=0)[:-1] < rows.min(axis=0)[1:]).all()
+
+
+def test_the_order_within_a_round_is_drawn_anew_and_is_that_of_the_seed(
+    circuit: MakeCircuit,
+) -> None:
+    made = circuit("fake,us=10", "fake,us=20", "fake,us=30", rounds=12)
+
+    orders = [order_of(short(made, number)) for number in (0, 0, 1)]
+
+    assert len(set(orders[0])) > 1
+    assert orders[0] == orders[1]
+    assert orders[0] != orders[2]
+
+
+def order_of(result: Result) -> list[tuple[int, ...]]:
+    rows = np.array([starts(result, target) for target in range(3)])
+    return [tuple(np.argsort(turn)) for turn in rows.T]
+
+
+def test_the_samples_are_the_times_of_the_calls_in_rounds(circuit: MakeCircuit) -> None:
+    result = generation.run(circuit("fake,us=10", "fake,us=25", batches=(1, 8)), 3, {})
+
+    assert sorted(result.samples) == ["0/0/3", "0/1/3", "1/0/3", "1/1/3"]
+    for key, latency in (("0/0/3", 10_000), ("0/1/3", 10_000), ("1/0/3", 25_000)):
+        assert result.samples[key].dtype == np.int64
+        assert result.samples[key].shape == (ROUNDS, 4_000_000 // latency)
+        assert (result.samples[key] == latency).all()
+    assert [case.series.medians for case in piece(result, 1).cases] == [[25_000.0] * ROUNDS] * 2
+
+
+def test_a_later_generation_takes_the_block_lengths_of_the_first(circuit: MakeCircuit) -> None:
+    made = circuit("fake,us=10")
+    first = generation.run(made, 0, {})
+    found = {key: Settled(7, settled.span) for key, settled in first.found.items()}
+
+    later = generation.run(made, 1, found)
+
+    assert later.samples["0/0/1"].shape == (ROUNDS, 7)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("fault=crash", "crashed with SIGSEGV while being timed"),
+        ("fault=kill", "crashed with SIGKILL while being timed"),
+        ("fault=exit", "ended by itself with exit code 0 while being timed"),
+        ("fault=nonsense", "answered nonsense: '\\x00 not a message'"),
+        ("fault=error", "this runtime was told to fail"),
+        ("fault=hang", "no answer to sample within 1 s"),
+    ],
+)
+def test_a_target_that_fails_while_it_is_timed_costs_no_other_a_block(
+    circuit: MakeCircuit, tmp_path: Path, fault: str, said: str
+) -> None:
+    made = circuit("fake,us=10", f"fake,{fault},at=sample", "fake,us=30", patience=Patience(verb=1))
+
+    result = short(made)
+
+    assert failure(result, 1).what == said
+    assert failure(result, 1).verb == "sample"
+    assert len(starts(result, 0)) == len(starts(result, 2)) == ROUNDS
+    assert sorted(result.samples) == ["0/0/0", "2/0/0"]
+    assert not command.workers(tmp_path)
+
+
+def test_a_target_that_is_killed_between_two_blocks_leaves_and_its_times_do_not_count(
+    circuit: MakeCircuit, tmp_path: Path
+) -> None:
+    made = circuit("fake,us=10", "fake,us=20")
+
+    def watch(share: float) -> None:
+        if share == 1 / ROUNDS:
+            psutil.Process().children()[0].send_signal(signal.SIGKILL)
+
+    result = short(made, 0, watch)
+
+    failed = [found.target for found in result.part.targets if found.failure is not None]
+    assert len(failed) == 1
+    assert failure(result, failed[0]).what == "crashed with SIGKILL while being timed"
+    assert [len(found.cases) for found in result.part.targets if found.failure is None] == [1]
+    assert len(result.samples) == 1
+    assert not command.workers(tmp_path)
+
+
+def test_a_timed_call_that_computes_something_else_is_found_and_its_times_do_not_count(
+    circuit: MakeCircuit,
+) -> None:
+    result = short(circuit("fake,us=10", "fake,turns=later"))
+
+    assert failure(result, 1).what == "its answers changed after the verdict: another answer"
+    assert piece(result, 1).cases == []
+    assert sorted(result.samples) == ["0/0/0"]
+
+
+def test_an_answer_that_is_wrong_before_the_rounds_costs_no_block(circuit: MakeCircuit) -> None:
+    asked = []
+
+    def judge(target: int, case: int, outputs: object) -> str:
+        asked.append((target, case))
+        return "not that" if target == 1 else ""
+
+    made = circuit("fake,us=10", "fake,us=20", batches=(1, 8), judge=judge)
+
+    result = short(made)
+
+    assert failure(result, 1).what == "its answers changed after the verdict: not that"
+    # Target 0 before and after at both cases; target 1 at the first alone.
+    assert sorted(asked) == [(0, 0)] * 2 + [(0, 1)] * 2 + [(1, 0)]
+
+
+def test_the_workers_share_one_core_and_the_parent_gets_its_cores_back(
+    circuit: MakeCircuit,
+) -> None:
+    free = os.sched_getaffinity(0)
+    seen = []
+
+    def watch(share: float) -> None:
+        seen.append([process.cpu_affinity() for process in psutil.Process().children()])
+
+    result = short(circuit("fake,us=10", "fake,us=20"), 0, watch)
+
+    assert seen == [[result.part.generation.cores] * 2] * ROUNDS
+    assert len(result.part.generation.cores) == 1
+    assert os.sched_getaffinity(0) == free
+
+
+def test_more_threads_have_all_their_cores_and_every_worker_goes_on_after_its_rest(
+    circuit: MakeCircuit,
+) -> None:
+    result = short(circuit("fake,us=10", "fake,us=20", threads=2))
+
+    assert [found.failure for found in result.part.targets] == [None, None]
+    assert len(result.part.generation.cores) == min(2, len(os.sched_getaffinity(0)))
+
+
+def test_an_interrupt_in_the_rounds_leaves_no_process_and_no_pin(
+    circuit: MakeCircuit, tmp_path: Path
+) -> None:
+    free = os.sched_getaffinity(0)
+
+    def watch(share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        short(circuit("fake,us=10", "fake,us=20"), 0, watch)
+
+    assert not command.workers(tmp_path)
+    assert os.sched_getaffinity(0) == free
+
+
+def test_all_targets_may_fail_at_once(circuit: MakeCircuit, tmp_path: Path) -> None:
+    made = circuit("fake,fault=crash,at=hello", "fake,fault=exit,at=load")
+
+    result = short(made)
+
+    assert failure(result, 0).what == "crashed with SIGSEGV while importing its library"
+    assert failure(result, 1).what == "ended by itself with exit code 0 while loading the model"
+    assert not result.samples
+    assert not command.workers(tmp_path)
+
+
+def test_cold_start_and_memory_of_a_target_stand_beside_its_times(circuit: MakeCircuit) -> None:
+    made: Circuit = circuit("fake,us=10", other=bound(3))
+
+    found = piece(short(made), 0)
+
+    for value in (found.imported, found.loaded, found.first_call, found.new_shape, found.empty):
+        assert value is not None
+        assert value >= 0
+    for size in (found.idle, found.resident, found.peak):
+        assert size is not None
+        assert size > 1_000_000
