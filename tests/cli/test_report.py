@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from tests.report import golden, runs
 from toolkit.cli.report import command
-from toolkit.errors import RunError
+from toolkit.errors import InputError, RunError
 from toolkit.records import store
 from toolkit.records.schema import Run
 from toolkit.tensors import Array
@@ -103,3 +104,23 @@ def test_a_run_that_is_not_there_is_named_with_a_cure(
     assert caught.value.cures == ("toolkit bench    makes one under reports/",)
     with pytest.raises(RunError, match="there is no run in reports"):
         report()
+
+
+def test_html_goes_into_the_folder_of_the_run_and_its_path_is_printed(folder: Path) -> None:
+    result = report(str(folder), "--format", "html")
+    assert Path(result.stdout.strip()) == folder / "report.html"
+    assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_markdown_in_a_file_has_its_plots_beside_it(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    report("--format", "markdown", "-o", "out/run.md")
+    text = (tmp_path / "out" / "run.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\]\(([^)]+\.svg)\)", text))
+    assert named == {file.name for file in (tmp_path / "out").glob("*.svg")}
+    assert "ratios-batch-1.svg" in named
+
+
+def test_a_file_that_cannot_be_written_is_one_line(folder: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written: No such file or directory"):
+        report("--format", "csv", "-o", "nowhere/run.csv")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from toolkit.answers.card import CardRow
+from toolkit.answers.formats import Precision
 from toolkit.answers.verdict import Limits, Name, OutputVerdict, Verdict
 from toolkit.records.schema import (
     VERSION,
@@ -34,7 +35,13 @@ from toolkit.records.schema import (
 from toolkit.tensors import Array
 from toolkit.units import Number, number
 
-ORDER: tuple[Name, ...] = ("float32", "tf32", "float16", "bfloat16", "int8")
+BANDS: dict[Precision, tuple[float, float]] = {
+    "float32": (0.0, 10.0),
+    "tf32": (180.0, 2_100.0),
+    "float16": (160.0, 1_300.0),
+    "bfloat16": (900.0, 14_000.0),
+    "int8": (3_300.0, 61_000.0),
+}
 
 
 @dataclass(frozen=True)
@@ -188,6 +195,7 @@ def verdict(row: Row) -> Verdict:
                 worst=(17, 1),
                 got=0.50012,
                 expected=0.5,
+                bands=dict(BANDS),
             ),
         ),
         feeds=8,

@@ -114,36 +114,38 @@ def test_fewer_than_six_process_starts_give_numbers_without_an_interval_and_say_
     assert ratio is not None
     assert (ratio.low, ratio.high) == (None, None)
     assert ratio.text.endswith("× faster, no interval")
-    assert shown.answer[0].endswith(
+    assert shown.answer[0].text.endswith(
         "5 process starts are too few to say how sure that is: 6 are needed."
     )
 
 
 def test_two_targets_that_cannot_be_told_apart_are_both_named_fastest() -> None:
-    answer = view(runs.SWEEP, Shape(seed=3)).answer[0]
+    answer = view(runs.SWEEP, Shape(seed=3)).answer[0].text
     assert answer.startswith(
-        "Fastest with right answers: onnxruntime cpu and openvino cpu; "
-        "between the two no difference is shown (smaller than ±"
+        "Fastest with right answers: onnxruntime cpu and openvino cpu. "
+        "Between the two no difference is shown (smaller than ±"
     )
     assert "is not excluded)" in answer
     assert "onnxruntime cpu is 3.7" in answer
 
 
 def test_the_answer_names_the_fastest_and_its_lead_over_the_baseline() -> None:
-    (answer,) = view(runs.MIXED).answer
-    assert answer.startswith("Fastest with right answers: onnxruntime cpu, bound, ")
+    answer = view(runs.MIXED).answer[0].text
+    assert answer.startswith("Fastest with right answers: onnxruntime cpu, bound. A call takes ")
     assert answer.endswith(" than torch cpu.")
 
 
 def test_where_the_baseline_is_fastest_the_answer_says_how_far_the_next_is_behind() -> None:
-    (answer,) = view(runs.TWO, Shape(baseline=0)).answer
-    assert ", the baseline; the next, torch cpu, is 3.7" in answer
+    answer = view(runs.TWO, Shape(baseline=0)).answer[0].text
+    assert "; it is the baseline. The next, torch cpu, is 3.7" in answer
     assert "× slower (" in answer
 
 
 def test_where_nothing_is_right_no_target_is_named_fastest() -> None:
     shown = view((runs.MIXED[2], runs.MIXED[3]))
-    assert shown.answer == ("No target is ranked: none was both measured and right.",)
+    assert [one.text for one in shown.answer] == [
+        "No target is ranked: none was both measured and right."
+    ]
     assert shown.without_rank == (
         "Not ranked: openvino cpu (declares float32, computes bfloat16).",
         "Not ranked: tract cpu (wrong: 3 elements are far off).",
@@ -156,13 +158,22 @@ def test_a_baseline_that_is_not_right_is_replaced_and_that_is_said() -> None:
     assert found.changed == "openvino cpu, the planned baseline, is not ranked"
 
 
-def test_a_sweep_has_a_table_and_a_sentence_for_each_case() -> None:
-    shown = view(runs.SWEEP, Shape(batches=(1, 8)))
+def test_a_sweep_has_a_table_for_each_case_and_tells_what_is_the_same_once() -> None:
+    shown = view(runs.MIXED, Shape(batches=(1, 8)))
     assert [found.case.name for found in shown.tables] == ["batch 1", "batch 8"]
-    assert [sentence[:24] for sentence in shown.answer] == [
-        "At batch 1, fastest with",
-        "At batch 8, fastest with",
+    (answer,) = shown.answer
+    assert answer.headline == (
+        "At batch 1 and batch 8, fastest with right answers: onnxruntime cpu, bound."
+    )
+    assert [detail[:22] for detail in answer.details] == [
+        "At batch 1: a call tak",
+        "At batch 8: a call tak",
     ]
+
+
+def test_those_that_cannot_be_told_apart_lead_together() -> None:
+    found = table(runs.SWEEP, Shape(seed=3))
+    assert [found.leads(row) for row in found.rows] == [True, True, False]
 
 
 @pytest.mark.parametrize(

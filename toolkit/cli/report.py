@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from toolkit.report.view import View
 
 REPORTS = Path("reports")
-FORMATS = ("terminal", "markdown", "csv", "json")
+FORMATS = ("terminal", "markdown", "html", "csv", "json")
+PAGE = "report.html"
+STDOUT = Path("-")
 WIDEST = 120
 
 
@@ -35,7 +37,7 @@ WIDEST = 120
     "-o",
     "--output",
     type=click.Path(path_type=Path, allow_dash=True, dir_okay=False),
-    help="Write to this file.",
+    help="Write to this file; - is stdout. html goes to report.html in the run's folder else.",
 )
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of run.json, and nothing else.")
 def command(run: Path | None, form: str, output: Path | None, schema: bool) -> None:
@@ -66,10 +68,30 @@ def command(run: Path | None, form: str, output: Path | None, schema: bool) -> N
         from toolkit.report import csv
 
         emit(csv.render(view), output)
+    elif form == "markdown":
+        as_markdown(view, output)
     else:
-        from toolkit.report import markdown
+        as_page(view, output or folder / PAGE)
 
-        emit(markdown.render(view), output)
+
+def as_markdown(view: View, output: Path | None) -> None:
+    """On stdout the text alone; beside a file its plots."""
+    from toolkit.report import files, markdown
+
+    if output is None or output == STDOUT:
+        emit(markdown.render(view), None)
+    else:
+        files.write_markdown(view, output)
+
+
+def as_page(view: View, output: Path) -> None:
+    """Says where the page is, so that it can be opened."""
+    from toolkit.report import files, page
+
+    if output == STDOUT:
+        emit(page.render(view), None)
+    else:
+        click.echo(files.write_page(view, output))
 
 
 def on_screen(view: View, output: Path | None) -> str:
@@ -83,7 +105,7 @@ def on_screen(view: View, output: Path | None) -> str:
 
 def emit(text: str, output: Path | None) -> None:
     """To stdout, or whole into a file."""
-    if output is None or output == Path("-"):
+    if output is None or output == STDOUT:
         click.echo(text, nl=False)
         return
     from toolkit.records import store

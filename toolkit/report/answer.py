@@ -6,23 +6,40 @@ from collections.abc import Iterator, Sequence
 
 from toolkit.records.schema import Run
 from toolkit.report.ratios import against
-from toolkit.report.view import Ratio, Row, Standing, Table
+from toolkit.report.view import Answer, Ratio, Row, Standing, Table
 from toolkit.report.words import counted, listed, printable, timed
 from toolkit.units import percent
 
 FEW = 3
 TOO_FEW = "are too few to say how sure that is: 6 are needed."
-NONE = "No target is ranked: none was both measured and right."
 
 
-def answers(tables: Sequence[Table]) -> tuple[str, ...]:
-    """What is fastest, a sentence for each case."""
+def answers(tables: Sequence[Table]) -> tuple[Answer, ...]:
+    """What is fastest; cases with one answer are told together."""
     if len(tables) == 1:
         return (tables[0].answer,)
+    cases: dict[str, list[Table]] = {}
+    for table in tables:
+        cases.setdefault(table.answer.headline, []).append(table)
     return tuple(
-        f"At {printable(table.case.name)}, {table.answer[0].lower()}{table.answer[1:]}"
-        for table in tables
+        Answer(
+            headline=f"At {listed(case_name(one) for one in same)}, {lowered(headline)}",
+            details=tuple(
+                f"At {case_name(one)}: {lowered(detail)}"
+                for one in same
+                for detail in one.answer.details
+            ),
+        )
+        for headline, same in cases.items()
     )
+
+
+def case_name(table: Table) -> str:
+    return printable(table.case.name)
+
+
+def lowered(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
 
 
 def without_rank(tables: Sequence[Table]) -> tuple[str, ...]:
@@ -33,46 +50,61 @@ def without_rank(tables: Sequence[Table]) -> tuple[str, ...]:
     )
 
 
-def fastest(run: Run, case: int, ranked: Sequence[Row], baseline: str) -> str:
+def fastest(run: Run, case: int, ranked: Sequence[Row], baseline: str) -> Answer:
     """Which is fastest at one case; `ranked` is in the order of speed."""
     if not ranked:
-        return NONE
+        return Answer("No target is ranked: none was both measured and right.")
     first, *others = ranked
     name = first.subject.name
-    p50 = timed(first.speed.p50)[0] if first.speed else ""
+    takes = f"A call takes {timed(first.speed.p50)[0]}" if first.speed else ""
     if not others:
-        return f"The only target that is measured and right: {name}, {p50} a call."
+        return Answer(f"The only target that is measured and right: {name}.", (f"{takes}.",))
     beside = against(run, case, first.subject.index, [row.subject.index for row in others])
-    compared = [row for row in others if row.subject.index in beside]
-    tied = [row for row in compared if not beside[row.subject.index].different]
     if any(ratio.low is None for ratio in beside.values()):
         starts = counted(min(ratio.starts for ratio in beside.values()), "process start")
-        return f"Lowest latency with right answers: {name}, {p50}. {starts} {TOO_FEW}"
+        return Answer(
+            f"Lowest latency with right answers: {name}.", (f"{takes}. {starts} {TOO_FEW}",)
+        )
+    tied = [row for row in others if undecided(beside.get(row.subject.index))]
     if not tied:
-        return f"Fastest with right answers: {name}, {p50}{lead(first, others[0], baseline)}."
-    names = listed([name, *(row.subject.name for row in tied)])
+        return Answer(
+            f"Fastest with right answers: {name}.",
+            (f"{takes}{lead(first, others[0], baseline)}.",),
+        )
+    names = [name, *(row.subject.name for row in tied)]
     limit = percent(max(unexcluded(beside[row.subject.index]) for row in tied))
-    return (
-        f"Fastest with right answers: {names}; between "
-        f"{'the two' if len(tied) == 1 else f'{name} and the others'} no difference is shown "
-        f"(smaller than ±{limit} is not excluded)."
-        f"{lead_alone(first, baseline)}"
+    pair = "the two" if len(tied) == 1 else f"{name} and the others"
+    return Answer(
+        f"Fastest with right answers: {listed(names)}.",
+        (
+            f"Between {pair} no difference is shown (smaller than ±{limit} is not excluded)."
+            f"{lead_alone(first, baseline)}",
+        ),
+        tuple(names),
     )
+
+
+def undecided(ratio: Ratio | None) -> bool:
+    """Not shown to differ; a target that never ran beside the first is not compared."""
+    return ratio is not None and not ratio.different
 
 
 def lead(first: Row, second: Row, baseline: str) -> str:
     """By how much the fastest leads: over the baseline, or, where it is that, over the next."""
-    if first.subject.name != baseline:
-        return f", {first.ratio.text} than {baseline}" if first.ratio else ""
-    behind = f"; the next, {second.subject.name}, is {second.ratio.text}" if second.ratio else ""
-    return f", the baseline{behind}"
+    if first.subject.name == baseline:
+        behind = f". The next, {second.subject.name}, is {beyond(second)}" if beyond(second) else ""
+        return f"; it is the baseline{behind}"
+    return f", {beyond(first)} than {baseline}" if beyond(first) else ""
 
 
 def lead_alone(first: Row, baseline: str) -> str:
     """The same where others are as fast: a sentence on the first and the baseline."""
-    if first.ratio is None or not first.ratio.different:
-        return ""
-    return f" {first.subject.name} is {first.ratio.text} than {baseline}."
+    return f" {first.subject.name} is {beyond(first)} than {baseline}." if beyond(first) else ""
+
+
+def beyond(row: Row) -> str:
+    """The ratio in words where it is a difference that is shown."""
+    return row.ratio.text if row.ratio and row.ratio.different else ""
 
 
 def unexcluded(ratio: Ratio) -> float:

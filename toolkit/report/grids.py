@@ -197,6 +197,22 @@ def given(row: CardRow | None) -> str:
     return printable(f"{both} ({row.note})" if row.note else both)
 
 
+def distribution(table: Table) -> Grid:
+    """The percentiles of every target that shows a latency."""
+    rows = [
+        (
+            row.subject.name,
+            f"{speed.quantiles.calls:,}",
+            duration(speed.p50.middle),
+            *(percentile(speed, name) for name in LEVELS),
+        )
+        for row in table.rows
+        if (speed := row.speed) is not None and speed.quantiles is not None
+    ]
+    head = ("target", "calls", "p50", *LEVELS)
+    return Grid(head, tuple(rows), frozenset(range(1, len(head))))
+
+
 def machine(view: View) -> Grid:
     """The machine during each process start."""
     rows = [

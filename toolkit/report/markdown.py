@@ -20,7 +20,7 @@ def render(view: View, plots: Sequence[tuple[str, str, str]] = ()) -> str:
     blocks = [
         f"# {text(view.title)}",
         f"**{text(view.state)}**" if view.state else "",
-        bullets([*view.answer, *view.without_rank]),
+        bullets([*(answer.text for answer in view.answer), *view.without_rank]),
         "  \n".join(
             [
                 text(view.model),

@@ -13,11 +13,12 @@ from toolkit.tensors import Array
 
 NS = 1e-9
 PERCENTILES = {"p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
-POINTS = 300
+POINTS = 160
 """The most that a curve may have."""
-ALL_POINTS = 6000
+ALL_POINTS = 2400
 """The most that all curves of one kind may have, so that a page stays small for any run."""
-CURVE = 60
+CURVE = 80
+"""Points of a quantile curve: one half for the calls up to p90, one for the tail."""
 BATCHES = ("batch", "batch_size", "N", "n")
 
 
@@ -48,7 +49,9 @@ def speed(run: Run, record: Record, case: int, samples: Samples | None) -> Speed
         empty=found.empty * NS,
         rate=1 / (float(np.mean([mean for one in series for mean in one.means])) * NS),
         rows=batch(run.plan.cases[case]),
-        quantiles=quantiles(gathered(samples, record.target, case, series)) if samples else None,
+        quantiles=quantiles(gathered(samples, record.target, case, series), min(CURVE, points(run)))
+        if samples
+        else None,
         trace=trace(series, points(run)),
     )
 
@@ -65,14 +68,14 @@ def gathered(samples: Samples, target: int, case: int, series: Sequence[Series])
     return np.concatenate(blocks) if blocks else np.zeros(0, np.int64)
 
 
-def quantiles(calls: Array) -> Quantiles | None:
+def quantiles(calls: Array, most: int = CURVE) -> Quantiles | None:
     """The distribution up to the last percentile that so many calls carry; None without calls."""
     if not calls.size:
         return None
     found = {name: percentile(calls, share) for name, share in PERCENTILES.items()}
     carried = {name: one * NS for name, one in found.items() if not isinstance(one, Missing)}
     last = max((PERCENTILES[name] for name in carried), default=0.5)
-    shares = 1 - 10.0 ** -np.linspace(0, -np.log10(1 - last), CURVE)
+    shares = shares_up_to(last, most)
     latency = np.quantile(calls, shares) * NS
     return Quantiles(
         calls=int(calls.size),
@@ -84,6 +87,13 @@ def quantiles(calls: Array) -> Quantiles | None:
             if name not in carried
         },
     )
+
+
+def shares_up_to(last: float, most: int) -> Array:
+    """Shares at which a curve is drawn: even up to p90, from there closer and closer."""
+    body = np.linspace(0, min(last, 0.9), most - most // 2)
+    tail = 1 - 10.0 ** -np.linspace(1, max(1.0, -np.log10(1 - last)), most // 2)
+    return np.unique(np.concatenate([body, tail]).clip(0, last))
 
 
 def points(run: Run) -> int:

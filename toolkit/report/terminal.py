@@ -30,7 +30,7 @@ def render(view: View, *, columns: int = 80, colour: bool = False, label: str = 
     for number, table in enumerate(view.tables):
         lines += heading(view, table, "" if number else label, columns)
         lines += ["", *table_lines(table, columns - LABEL, colour), ""]
-    for sentence in (view.state, *view.answer):
+    for sentence in (view.state, *(said for answer in view.answer for said in answer.paragraphs)):
         lines += paragraph(sentence, columns)
     for text in (*view.copies, *(note for table in view.tables for note in table.notes)):
         lines += [styled(line, "quiet", colour) for line in paragraph(text, columns)]
@@ -83,14 +83,14 @@ def table_lines(table: Table, room: int, colour: bool) -> Iterator[str]:
         if number:
             yield " " * LABEL + styled("─" * (sum(grid) + GAP * 3), "quiet", colour)
         for row in table.part(part):
-            yield from row_lines(row, grid, colour)
+            yield from row_lines(table, row, grid, colour)
 
 
-def row_lines(row: Row, grid: Grid, colour: bool) -> Iterator[str]:
+def row_lines(table: Table, row: Row, grid: Grid, colour: bool) -> Iterator[str]:
     """One row. Without a ratio its reason takes the last two columns."""
     p50 = timed(row.speed.p50)[0] if row.speed else "–"
     if row.standing is Standing.RANKED:
-        style = "strong" if row.rank == 1 else ""
+        style = "strong" if table.leads(row) else ""
         yield from cells([row.subject.name, p50, row.says, row.answers], grid, style, colour)
         return
     style = "wrong" if row.standing is Standing.NOT_RIGHT and not row.speed else "quiet"

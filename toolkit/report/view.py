@@ -161,6 +161,26 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What is fastest at a case."""
+
+    headline: str
+    details: tuple[str, ...] = ()
+    """By how much, and how sure that is."""
+    tied: tuple[str, ...] = ()
+    """The fastest and those that are not shown to differ from it; empty where it stands alone."""
+
+    @property
+    def text(self) -> str:
+        return " ".join((self.headline, *self.details))
+
+    @property
+    def paragraphs(self) -> tuple[str, ...]:
+        """One where all of it is about one case."""
+        return (self.headline, *self.details) if len(self.details) > 1 else (self.text,)
+
+
+@dataclass(frozen=True)
 class Table:
     """All targets at one case, in the order in which they are shown."""
 
@@ -170,11 +190,15 @@ class Table:
     changed: str
     """Why it is not the baseline that was planned; else empty."""
     rows: tuple[Row, ...]
-    answer: str
+    answer: Answer
     notes: tuple[str, ...] = ()
 
     def ranked(self) -> tuple[Row, ...]:
         return self.part(Standing.RANKED)
+
+    def leads(self, row: Row) -> bool:
+        """It is the fastest, or not shown to differ from it."""
+        return row.rank == 1 or row.subject.name in self.answer.tied
 
     def part(self, standing: Standing) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.standing is standing)
@@ -205,8 +229,8 @@ class View:
     """'1 thread · 14 process starts × 20 rounds'."""
     state: str
     """What a reader must know of an unfinished run; empty for a finished one."""
-    answer: tuple[str, ...]
-    """What is fastest, a sentence for each case."""
+    answer: tuple[Answer, ...]
+    """What is fastest; cases with one answer are told together."""
     without_rank: tuple[str, ...]
     """What is not right, and what was not measured."""
     tables: tuple[Table, ...]

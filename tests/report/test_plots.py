@@ -1,0 +1,147 @@
+"""What the plots show."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.report import runs
+from toolkit.report import palette
+from toolkit.report.plots import Plot, draw
+from toolkit.report.plots.base import ticks
+from toolkit.report.summary import summarize
+from toolkit.report.svg import svg
+from toolkit.report.view import View
+
+MIXED = summarize(*runs.made(runs.MIXED))
+DRAWN = {plot.name: plot for plot in draw(MIXED)}
+
+
+def data(plot: Plot) -> list[dict[str, Any]]:
+    """All inline values of a plot."""
+    return [row for rows in plot.spec["datasets"].values() for row in rows]
+
+
+def named(plot: Plot) -> set[str]:
+    return {row["name"] for row in data(plot) if "name" in row}
+
+
+def test_a_run_has_every_plot_in_the_order_of_the_page() -> None:
+    assert list(DRAWN) == [
+        "ratios-batch-1",
+        "cold-start",
+        "distribution-batch-1",
+        "answers",
+        "over-time-batch-1",
+        "machine",
+    ]
+
+
+def test_each_case_has_its_own_plots() -> None:
+    names = [
+        plot.name for plot in draw(summarize(*runs.made(runs.SWEEP, runs.Shape(batches=(1, 8)))))
+    ]
+    assert {"ratios-batch-8", "distribution-batch-8", "over-time-batch-8"} <= set(names)
+
+
+def test_targets_without_a_rank_are_in_no_plot_of_ratios() -> None:
+    assert named(DRAWN["ratios-batch-1"]) == {
+        "onnxruntime cpu, bound",
+        "onnxruntime cpu",
+        "torch cpu",
+    }
+
+
+def test_wrong_answers_show_no_latency_in_any_plot() -> None:
+    timed = [plot for name, plot in DRAWN.items() if name.startswith(("dist", "over"))]
+    assert all("tract cpu" not in named(plot) for plot in timed)
+
+
+def test_an_interval_in_the_plot_is_the_one_in_the_table() -> None:
+    first = next(row for row in data(DRAWN["ratios-batch-1"]) if row.get("place") == 0)
+    ratio = MIXED.tables[0].rows[0].ratio
+    assert ratio is not None
+    assert (first["middle"], first["low"], first["high"]) == (ratio.middle, ratio.low, ratio.high)
+
+
+def test_wrong_answers_are_red_and_nothing_else_is() -> None:
+    text = json.dumps(DRAWN["answers"].spec)
+    assert palette.WRONG in text
+    assert all(palette.WRONG not in json.dumps(p.spec) for n, p in DRAWN.items() if n != "answers")
+    wrong = {row["name"] for row in data(DRAWN["answers"]) if row.get("wrong")}
+    assert wrong == {"tract cpu"}
+
+
+def test_errors_that_are_not_finite_stand_at_the_right_edge() -> None:
+    rows = (replace(runs.MIXED[3], factor=math.nan), runs.TWO[1])
+    shown = draw(summarize(*runs.made(rows)))
+    plot = next(plot for plot in shown if plot.name == "answers")
+    wrong = next(row for row in data(plot) if row.get("wrong"))
+    edge = max(row["high"] for row in data(plot) if "high" in row)
+    assert wrong["factor"] > edge
+
+
+def test_a_runtime_keeps_its_colour_whatever_else_is_measured() -> None:
+    alone = palette.colours(summarize(*runs.made(runs.TWO)).subjects)
+    among = palette.colours(MIXED.subjects)
+    assert alone["torch cpu"] == among["torch cpu"]
+    assert alone["onnxruntime cpu"] == among["onnxruntime cpu"]
+
+
+def test_targets_of_one_colour_have_different_dashes() -> None:
+    dashes = palette.dashes(MIXED.subjects)
+    assert dashes["onnxruntime cpu, bound"] != dashes["onnxruntime cpu"]
+
+
+def large() -> View:
+    return summarize(*runs.made(runs.many(), runs.Shape(starts=80, calls=10)))
+
+
+def test_no_curve_has_more_than_300_points_whatever_the_size_of_the_run() -> None:
+    for plot in draw(large()):
+        for values in plot.spec["datasets"].values():
+            owners = [row.get("k", row.get("name")) for row in values if "r" in row or "l" in row]
+            assert all(owners.count(owner) <= 300 for owner in set(owners))
+
+
+def test_without_samples_there_is_no_distribution() -> None:
+    run, _ = runs.made(runs.TWO)
+    assert not [p for p in draw(summarize(run)) if p.name.startswith("distribution")]
+
+
+def test_a_run_without_any_number_has_no_plot_of_numbers() -> None:
+    run, _ = runs.made((replace(runs.TWO[0], failure=runs.MISSING_CUDA),), runs.Shape(starts=0))
+    assert draw(summarize(run)) == ()
+
+
+@pytest.mark.parametrize("name", sorted(DRAWN))
+def test_a_plot_is_a_whole_svg_of_light_and_dark(name: str) -> None:
+    text = svg(DRAWN[name])
+    ElementTree.fromstring(text)
+    assert "prefers-color-scheme: dark" in text
+    assert not re.search(r'(href|src)="http', text)
+
+
+def test_a_hostile_name_stays_text_in_an_svg() -> None:
+    rows = (replace(runs.TWO[0], label="<script>alert(1)</script>"), runs.TWO[1])
+    for plot in draw(summarize(*runs.made(rows))):
+        assert "<script" not in svg(plot)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.95, 7.0, [1, 2, 5]),
+        (0.98, 1.03, [0.98, 0.99, 1.0, 1.01, 1.02, 1.03]),
+        (0.5, 3e6, [1, 10, 100, 1e3, 1e4, 1e5, 1e6]),
+        (3.1, 4.4, [3.2, 3.4, 3.6, 3.8, 4.0, 4.2, 4.4]),
+    ],
+)
+def test_ticks_are_round_and_few(low: float, high: float, expected: list[float]) -> None:
+    assert ticks(low, high) == pytest.approx(expected)

@@ -1,0 +1,67 @@
+"""A plot as an SVG file that follows its reader's light or dark."""
+
+from __future__ import annotations
+
+import html
+import re
+from importlib import resources
+
+from toolkit.report.plots import Plot
+from toolkit.report.plots.base import Entry
+
+WIDTH = 760
+LINE = 18
+"""Height of a line of the legend."""
+SWATCH = 22
+CHARACTER = 6.6
+"""Pixels of a character at 12 pixels, more or less: legends only need room enough."""
+BACKGROUND = ".page { fill: var(--page); }"
+
+
+def asset(name: str) -> str:
+    """A file of the page, from the package."""
+    return resources.files("toolkit.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def svg(plot: Plot) -> str:
+    """Drawn without a network. It has its own background: text of a dark page on a white one is
+    not readable."""
+    import vl_convert
+
+    drawn: str = vl_convert.vegalite_to_svg(plot.spec | {"width": WIDTH})
+    found = re.match(r'<svg[^>]*?width="([\d.]+)" height="([\d.]+)"[^>]*>', drawn)
+    if found is None:
+        raise ValueError("vl-convert no longer writes an SVG with a width and a height")
+    width, height = float(found[1]), float(found[2])
+    rows = legend(plot.legend, width)
+    top = LINE * len(rows) + (6 if rows else 0)
+    body = drawn[found.end() : -len("</svg>")]
+    return (
+        f'<svg class="marks" xmlns="http://www.w3.org/2000/svg" role="img" '
+        f'aria-label="{html.escape(plot.title)}" font-family="system-ui, sans-serif" '
+        f'font-size="12" width="{width:g}" height="{height + top:g}" '
+        f'viewBox="0 0 {width:g} {height + top:g}">'
+        f"<style>{asset('plot.css')}{BACKGROUND}</style>"
+        f'<rect class="page" width="100%" height="100%"/>{"".join(rows)}'
+        f'<g transform="translate(0,{top})">{body}</g></svg>\n'
+    )
+
+
+def legend(entries: tuple[Entry, ...], width: float) -> list[str]:
+    """Its lines, each as wide as the plot."""
+    rows: list[list[str]] = []
+    x = width
+    for name, shade, dash in entries:
+        needed = SWATCH + 6 + CHARACTER * len(name) + 20
+        if x + needed > width:
+            rows.append([])
+            x = 5.0
+        y = LINE * len(rows) - 4
+        dashes = f' stroke-dasharray="{" ".join(map(str, dash))}"' if dash else ""
+        rows[-1].append(
+            f'<line x1="{x:g}" x2="{x + SWATCH:g}" y1="{y - 4}" y2="{y - 4}" '
+            f'stroke="{shade}" stroke-width="3"{dashes}/>'
+            f'<text x="{x + SWATCH + 6:g}" y="{y}">{html.escape(name)}</text>'
+        )
+        x += needed
+    return ["".join(row) for row in rows]
