@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.cli import main
+from tests.cli import inside
+from tests.cli.inside import Command
 
 NET = """
 import torch
@@ -71,6 +72,13 @@ def user_folder(place: Path) -> Path:
     return place
 
 
+@pytest.fixture
+def here(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    return inside.commands(folder, monkeypatch, capsys)
+
+
 def toolkit(
     folder: Path,
     *arguments: str,
@@ -111,10 +119,10 @@ def test_the_proof_is_a_table_and_torch_says_nothing(folder: Path) -> None:
     assert files(folder) == ["net.onnx", "test_data_set_0", "test_data_set_1", "test_data_set_2"]
 
 
-def test_the_record_is_json_on_stdout(folder: Path) -> None:
-    ran = toolkit(folder, "export", "net.py:Net", *INPUT, "--json", "--opset", "18")
+def test_the_record_is_json_on_stdout(folder: Path, here: Command) -> None:
+    ran = here("export", "net.py:Net", *INPUT, "--json", "--opset", "18")
 
-    record = json.loads(ran.stdout)
+    record = json.loads(ran.out)
     assert record["written"] is True
     assert record["path"] == "net.onnx"
     assert record["sha256"] == hashlib.sha256((folder / "net.onnx").read_bytes()).hexdigest()
@@ -123,12 +131,14 @@ def test_the_record_is_json_on_stdout(folder: Path) -> None:
     assert record["inputs"] == [{"name": "x", "type": "float32", "shape": ["batch", 4]}]
 
 
-def test_a_failed_proof_shows_its_table_the_error_and_leaves_nothing(folder: Path) -> None:
-    ran = toolkit(folder, "export", "net.py:Branch", "--input", "x:float32[seq=16,64]")
+def test_a_failed_proof_shows_its_table_the_error_and_leaves_nothing(
+    folder: Path, here: Command
+) -> None:
+    ran = here("export", "net.py:Branch", "--input", "x:float32[seq=16,64]")
 
-    assert ran.returncode == 1
-    assert re.search(r"structure +in float64 at seq .*another function +fails", ran.stdout)
-    assert ran.stderr.splitlines() == [
+    assert ran.code == 1
+    assert re.search(r"structure +in float64 at seq .*another function +fails", ran.out)
+    assert ran.err.splitlines() == [
         "error: the exported graph holds for seq ≥ 13 only: right at the traced 16 and at 37,"
         " wrong at 9.",
         "  net.py:15   return x * 2 if x.shape[0] > 12 else x * 3",
@@ -138,29 +148,33 @@ def test_a_failed_proof_shows_its_table_the_error_and_leaves_nothing(folder: Pat
     assert files(folder) == []
 
 
-def test_a_refusal_is_one_paragraph_and_verbose_shows_the_trace(folder: Path) -> None:
-    short = toolkit(folder, "export", "net.py:OnValues", *INPUT)
-    long = toolkit(folder, "export", "net.py:OnValues", *INPUT, "--verbose")
+def test_a_refusal_is_one_paragraph_and_verbose_shows_the_trace(
+    folder: Path, here: Command
+) -> None:
+    short = here("export", "net.py:OnValues", *INPUT)
+    long = here("export", "net.py:OnValues", *INPUT, "--verbose")
 
-    assert short.returncode == long.returncode == 1
-    assert len(short.stderr.splitlines()) == 4
-    assert "net.py:19   if x.sum() > 0:" in short.stderr
-    assert "Traceback (most recent call last)" not in short.stderr
-    assert "Traceback (most recent call last)" in long.stderr
-    assert "GuardOnDataDependentSymNode" in long.stderr
-    assert long.stderr.endswith(short.stderr)
+    assert short.code == long.code == 1
+    assert len(short.err.splitlines()) == 4
+    assert "net.py:19   if x.sum() > 0:" in short.err
+    assert "Traceback (most recent call last)" not in short.err
+    assert "Traceback (most recent call last)" in long.err
+    assert "GuardOnDataDependentSymNode" in long.err
+    assert long.err.endswith(short.err)
     assert files(folder) == []
 
 
-def test_without_onnxruntime_the_numbers_are_not_shown_and_that_is_said(folder: Path) -> None:
-    table = toolkit(folder, "export", "net.py:Net", *INPUT, before=WITHOUT_ONNXRUNTIME)
-    record = toolkit(folder, "export", "net.py:Net", *INPUT, "--json", before=WITHOUT_ONNXRUNTIME)
+def test_without_onnxruntime_the_numbers_are_not_shown_and_that_is_said(
+    here: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
 
-    assert table.returncode == record.returncode == 0, table.stderr
-    assert (
-        "numbers     not shown: no onnxruntime; python -m pip install onnxruntime" in table.stdout
-    )
-    step = json.loads(record.stdout)["proof"][2]
+    table = here("export", "net.py:Net", *INPUT)
+    record = here("export", "net.py:Net", *INPUT, "--json")
+
+    assert table.code == record.code == 0
+    assert "numbers     not shown: no onnxruntime; python -m pip install onnxruntime" in table.out
+    step = json.loads(record.out)["proof"][2]
     assert step["outcome"] == "not shown"
     assert step["says"].startswith("no onnxruntime; ")
 
@@ -177,10 +191,11 @@ def test_two_exports_give_the_same_bytes_from_anywhere(folder: Path, tmp_path: P
     (packages / "all.pth").write_text("\n".join([*here, str(Path(__file__).parents[2])]))
     user = {"HOME": str(home), "USER": "elseuser", "LOGNAME": "elseuser", "PYTHONHASHSEED": "7"}
 
-    first = toolkit(folder, "export", "net.py:Net", *INPUT)
+    first = toolkit(folder, "export", "net.py:Net", *INPUT, before=WITHOUT_ONNXRUNTIME)
     second = toolkit(
         other.parent,
         *("export", f"{other.name}/net.py:Net", *INPUT, "-o", "net.onnx"),
+        before=WITHOUT_ONNXRUNTIME,
         python=str(python),
         env=user,
     )
@@ -201,8 +216,10 @@ def test_the_reference_model_gives_the_same_bytes_twice(tmp_path: Path) -> None:
     shutil.copy(Path(__file__).parents[2] / "models/mlp/mlp.safetensors", weights)
     (tmp_path / "b").mkdir()
 
-    first = toolkit(tmp_path, "export")
-    second = toolkit(tmp_path / "b", "export", "--weights", str(weights), "-o", "mlp.onnx")
+    own = ("export", "--weights", str(weights), "-o", "mlp.onnx")
+
+    first = toolkit(tmp_path, "export", before=WITHOUT_ONNXRUNTIME)
+    second = toolkit(tmp_path / "b", *own, before=WITHOUT_ONNXRUNTIME)
 
     assert first.returncode == second.returncode == 0, second.stderr
     written = (tmp_path / "models/mlp/mlp.onnx").read_bytes()
@@ -258,31 +275,18 @@ def test_an_interrupted_export_leaves_nothing(folder: Path) -> None:
     ids=["folder", "name", "file", "no name", "no input", "grammar", "parameter", "weights", "own"],
 )
 def test_what_a_user_can_mend_is_one_line_and_exit_code_1(
-    folder: Path,
-    arguments: list[str],
-    said: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    folder: Path, here: Command, arguments: list[str], said: str
 ) -> None:
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["toolkit", "export", *arguments])
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    # What another test's folder left under these names is not this folder's.
-    for name in ("net", "layers"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    ran = here("export", *arguments)
 
-    with pytest.raises(SystemExit) as ended:
-        main()
-
-    printed = capsys.readouterr()
-    assert ended.value.code == 1
-    assert printed.err.startswith(said)
-    assert printed.out == ""
+    assert ran.code == 1
+    assert ran.err.startswith(said)
+    assert ran.out == ""
     assert files(folder) == []
 
 
-def test_the_help_has_examples_and_says_that_code_is_run(folder: Path) -> None:
-    ran = toolkit(folder, "export", "--help")
+def test_the_help_has_examples_and_says_that_code_is_run(folder: Path, here: Command) -> None:
+    ran = here("export", "--help")
 
-    assert "toolkit export net.py:build --input 'x:float32[batch,seq=16,64]'" in ran.stdout
-    assert "Its code is run" in " ".join(ran.stdout.split())
+    assert "toolkit export net.py:build --input 'x:float32[batch,seq=16,64]'" in ran.out
+    assert "Its code is run" in " ".join(ran.out.split())

@@ -3,54 +3,57 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
 
-def toolkit(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    code = "from toolkit.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=folder, capture_output=True, text=True
-    )
+from tests.cli import inside
+from tests.cli.inside import Command
 
 
-def test_training_says_what_was_learnt_and_where_it_is(tmp_path: Path) -> None:
-    ran = toolkit(tmp_path, "train")
+@pytest.fixture
+def toolkit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    return inside.commands(tmp_path, monkeypatch, capsys)
 
-    assert ran.returncode == 0
-    lines = ran.stdout.replace("\u2009", " ").splitlines()
+
+def test_training_says_what_was_learnt_and_where_it_is(tmp_path: Path, toolkit: Command) -> None:
+    ran = toolkit("train")
+
+    assert ran.code == 0
+    lines = ran.out.replace("\u2009", " ").splitlines()
     assert lines[0] == (
         "train    digits: 1,437 to learn from, 360 held out · 64-128-2, 8,578 weights"
     )
-    form = r" {9}epoch 10/10   loss 0\.0\d+   odd 9\d\.\d %   five or more 9\d\.\d % +[\d.]+ s"
+    form = r" {9}epoch 10/10   loss 0\.0\d+   odd 9\d\.\d %   five or more 9\d\.\d % +[\d.]+ m?s"
     assert re.fullmatch(form, lines[1])
     assert lines[2] == "         models/mlp/mlp.safetensors written"
-    assert ran.stderr == ""
+    assert ran.err == ""
 
 
-def test_other_weights_are_kept_and_that_is_said(tmp_path: Path) -> None:
-    toolkit(tmp_path, "train", "--data", "random")
+def test_other_weights_are_kept_and_that_is_said(tmp_path: Path, toolkit: Command) -> None:
+    toolkit("train", "--data", "random")
     before = (tmp_path / "models/mlp/mlp.safetensors").read_bytes()
 
-    ran = toolkit(tmp_path, "train")
+    ran = toolkit("train")
 
-    assert ran.returncode == 0
-    assert ran.stdout.splitlines()[-1] == (
+    assert ran.code == 0
+    assert ran.out.splitlines()[-1] == (
         "         models/mlp/mlp.safetensors holds other weights: kept, and used from here on"
         " (--force overwrites it)"
     )
     assert (tmp_path / "models/mlp/mlp.safetensors").read_bytes() == before
 
 
-def test_a_folder_as_output_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
-    ran = toolkit(tmp_path, "train", "-o", str(tmp_path))
+def test_a_folder_as_output_is_one_line_and_exit_code_1(tmp_path: Path, toolkit: Command) -> None:
+    ran = toolkit("train", "-o", str(tmp_path))
 
-    assert ran.returncode == 1
-    assert ran.stderr.splitlines()[0] == (f"error: {tmp_path} is a folder; a file's name is needed")
+    assert ran.code == 1
+    assert ran.err.splitlines()[0] == (f"error: {tmp_path} is a folder; a file's name is needed")
 
 
-def test_the_help_has_an_example(tmp_path: Path) -> None:
-    ran = toolkit(tmp_path, "train", "--help")
+def test_the_help_has_an_example(tmp_path: Path, toolkit: Command) -> None:
+    ran = toolkit("train", "--help")
 
-    assert "toolkit train --data random" in ran.stdout
+    assert "toolkit train --data random" in ran.out

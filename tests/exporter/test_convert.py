@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
 import torch
+from torch import nn
 
 from tests.exporter import models
 from toolkit.errors import ExportError
@@ -123,3 +125,38 @@ def test_torch_says_nothing_in_the_terminal(capfd: pytest.CaptureFixture[str]) -
     models.converted(models.Strided(), "x:float32[batch,2,16]", opset=17)
 
     assert capfd.readouterr() == ("", "")
+
+
+class Star(nn.Module):
+    def forward(self, *xs: Any) -> Any:
+        return xs[0] + torch.sin(xs[1])
+
+
+class Words(nn.Module):
+    def forward(self, x: Any, **named: Any) -> Any:
+        return x + named["y"]
+
+
+def test_inputs_behind_a_star_are_dynamic_too() -> None:
+    made = models.converted(Star(), "a:float32[batch,4]", "b:float32[batch,4]")
+
+    assert shapes(made.model) == {
+        "a": "[batch,4]",
+        "b": "[batch,4]",
+        "output": "[batch,4]",
+    }
+
+
+def test_dynamic_inputs_behind_two_stars_are_refused_in_words() -> None:
+    with pytest.raises(ExportError) as caught:
+        models.converted(Words(), "x:float32[batch,4]", "y:float32[batch,4]")
+
+    assert caught.value.what == (
+        "torch.export makes no dimension dynamic of what forward takes by **named: y"
+    )
+
+
+def test_fixed_inputs_behind_two_stars_are_exported() -> None:
+    made = models.converted(Words(), "x:float32[2,4]", "y:float32[2,4]")
+
+    assert list(shapes(made.model)) == ["x", "y", "output"]

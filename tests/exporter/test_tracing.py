@@ -82,3 +82,37 @@ def test_tensors_that_are_not_what_was_stated_are_refused(text: str) -> None:
         tracing.find(models.Branch(), inputs.parse_all([text]), given)
 
     assert caught.value.what == (f"example_inputs() gives x:float32[3,5], --input states {text}")
+
+
+class Chance(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x + torch.rand_like(x)
+
+
+class Counting(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: Any) -> Any:
+        self.calls += 1
+        return x * self.calls
+
+
+class Writing(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x.add_(1) > 1
+
+
+@pytest.mark.parametrize("module", [Chance(), Counting()], ids=["random", "kept from call to call"])
+def test_a_module_that_is_no_function_of_its_inputs_is_refused(module: nn.Module) -> None:
+    with pytest.raises(InputError) as caught:
+        models.traced(module, "x:float32[batch,4]")
+
+    assert caught.value.what.startswith(
+        "the module's output is another one each time it is called with the same inputs"
+    )
+
+
+def test_a_module_that_writes_into_its_input_is_a_function_of_it() -> None:
+    assert models.traced(Writing(), "x:float32[batch,4]")[1].outputs == ("output",)

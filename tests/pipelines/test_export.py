@@ -49,6 +49,16 @@ class Strided(nn.Module):
         b, w = x.shape
         return torch.sin(x).reshape(b, w // 4, 4).sum(-1)
 
+class Short(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 300)
+    def forward(self, x):
+        return self.fc(x)
+
+def bfloat16():
+    return Short().bfloat16()
+
 fixed = nn.Linear(4, 300)
 """
 
@@ -64,6 +74,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in set(sys.modules) - known:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
+
+
+@pytest.fixture
+def no_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers are left out: what is tested here does not depend on them."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
 
 
 def files(folder: Path) -> list[str]:
@@ -107,7 +123,9 @@ def test_a_users_model_with_several_inputs_and_outputs_is_proven(folder: Path) -
     assert files(folder / "out")[0] == "net.onnx"
 
 
-def test_any_other_tool_can_check_itself_by_the_test_data(folder: Path) -> None:
+def test_any_other_tool_can_check_itself_by_the_test_data(
+    folder: Path, no_onnxruntime: None
+) -> None:
     exported = export("net.py:fixed", input=["input:float32[batch,4]"])
     model = ReferenceEvaluator(str(exported.path))
 
@@ -120,7 +138,9 @@ def test_any_other_tool_can_check_itself_by_the_test_data(folder: Path) -> None:
         np.testing.assert_allclose(got, right, rtol=0, atol=1e-6)
 
 
-def test_a_branch_on_a_size_leaves_no_file_and_names_the_line(folder: Path) -> None:
+def test_a_branch_on_a_size_leaves_no_file_and_names_the_line(
+    folder: Path, no_onnxruntime: None
+) -> None:
     with pytest.raises(NotProven) as caught:
         export("net.py:Branch", input=["x:float32[batch,seq=16,64]"])
 
@@ -136,18 +156,20 @@ def test_a_branch_on_a_size_leaves_no_file_and_names_the_line(folder: Path) -> N
     assert files(folder) == []
 
 
-def test_a_condition_that_no_range_tells_is_found(folder: Path) -> None:
+def test_a_condition_that_no_range_tells_is_found(folder: Path, no_onnxruntime: None) -> None:
     with pytest.raises(NotProven, match=r"holds for seq % 2 = 0 only: .*, wrong at 15"):
         export("net.py:Even", input=["x:float32[batch,seq=16]"])
 
 
-def test_a_stated_range_makes_the_branch_right(folder: Path) -> None:
+def test_a_stated_range_makes_the_branch_right(folder: Path, no_onnxruntime: None) -> None:
     exported = export("net.py:Branch", input=["x:float32[batch,seq=13..,64]"])
 
     assert exported.proof.holds
 
 
-def test_sizes_that_the_module_refuses_are_left_out_and_named(folder: Path) -> None:
+def test_sizes_that_the_module_refuses_are_left_out_and_named(
+    folder: Path, no_onnxruntime: None
+) -> None:
     exported = export("net.py:Strided", input=["x:float32[batch,width]"])
 
     structure = exported.proof.steps[1]
@@ -179,7 +201,9 @@ def test_without_stated_inputs_the_error_shows_how_to_state_them(folder: Path) -
     assert caught.value.cures[0] == "--input 'ids:float32[batch,64]'   states its type and shape"
 
 
-def test_another_models_test_data_is_not_overwritten_without_force(folder: Path) -> None:
+def test_another_models_test_data_is_not_overwritten_without_force(
+    folder: Path, no_onnxruntime: None
+) -> None:
     export("net.py:fixed", "one.onnx", input=["input:float32[batch,4]"])
     before = testdata.owner(folder / "test_data_set_0")
 
@@ -202,9 +226,20 @@ def test_another_models_test_data_is_not_overwritten_without_force(folder: Path)
     ]
 
 
-def test_an_export_onto_itself_replaces_its_own_test_data(folder: Path) -> None:
+def test_an_export_onto_itself_replaces_its_own_test_data(
+    folder: Path, no_onnxruntime: None
+) -> None:
     first = export("net.py:fixed", "m.onnx", input=["input:float32[batch,4]"])
     second = export("net.py:fixed", "m.onnx", input=["input:float32[n,4]"])
 
     assert first.facts.sha256 != second.facts.sha256
     assert testdata.owner(folder / "test_data_set_0") == second.facts.sha256
+
+
+def test_what_onnxruntime_has_no_kernel_for_is_not_shown_and_no_fault(folder: Path) -> None:
+    exported = export("net.py:bfloat16", input=["x:bfloat16[batch,4]"])
+
+    numbers = exported.proof.steps[2]
+    assert numbers.outcome == "not shown"
+    assert numbers.says.startswith("onnxruntime cpu cannot run it: ")
+    assert exported.path.exists()

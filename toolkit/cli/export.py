@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import time
 import traceback
 from pathlib import Path
@@ -172,7 +173,8 @@ def said(step: Step) -> str:
     """'structure   in float64 at batch 1, 2, 7, 32, 257       2.2e-16    same function'."""
     if step.outcome == "not shown":
         return f"{step.name:<12}not shown: {step.says}"
-    figure = "" if step.figure is None else f"{step.figure:.1e}" if step.figure else "0"
+    shown = step.figure is not None and math.isfinite(step.figure)
+    figure = (f"{step.figure:.1e}" if step.figure else "0") if shown else ""
     verdict = step.says or step.outcome
     fails = "   fails" if step.outcome == "fails" and step.says else ""
     return f"{step.name:<12}{step.what:<46}{figure:>9}    {verdict}{fails}"

@@ -101,14 +101,13 @@ def find(
     import torch
 
     arguments, by_name = convert.shapes(module, inputs, traced)
-    shapes = {name: by_name[name] for name in arguments.order}
     try:
         with quiet(chatter), _traces_elsewhere():
             program = torch.export.draft_export(
                 module,
                 arguments.args,
                 arguments.kwargs,
-                dynamic_shapes=tuple(shapes.values()) if not arguments.kwargs else shapes,
+                dynamic_shapes=convert.dynamic_shapes(module, arguments, by_name),
             )
     except Exception:  # noqa: BLE001 - torch's tracer; without it errors come without a line.
         return ()

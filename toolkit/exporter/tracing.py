@@ -51,7 +51,9 @@ def find(
         except Exception as error:  # noqa: BLE001 - the user's code may raise anything.
             refusal = refusal or (sizes, error)
             continue
-        return Traced(sizes, ordered, tuple(calls.outputs(result)))
+        found = calls.outputs(result)
+        _refuse_chance(found, calls.outputs(call(module, ordered)))
+        return Traced(sizes, ordered, tuple(found))
     raise _refused(inputs, dims, refusal)
 
 
@@ -101,6 +103,19 @@ def draw(inputs: Sequence[Stated], sizes: Mapping[str, int]) -> dict[str, torch.
         else:
             drawn[stated.name] = torch.randint(0, 2, shape, generator=generator).to(kind)
     return drawn
+
+
+def _refuse_chance(once: Mapping[str, torch.Tensor], again: Mapping[str, torch.Tensor]) -> None:
+    """Raises InputError for a module whose outputs are not a function of its inputs."""
+    import torch
+
+    for (name, one), other in zip(once.items(), again.values(), strict=True):
+        if not torch.equal(torch.nan_to_num(one), torch.nan_to_num(other)):
+            raise InputError(
+                f"the module's {name} is another one each time it is called with the same inputs:"
+                " no file can be shown to be the same function",
+                "What is drawn at random, or kept from call to call, can be an input instead",
+            )
 
 
 def _within(

@@ -171,8 +171,9 @@ def _narrowed(wish: Wish, made: convert.Converted, chatter: Chatter) -> tuple[Na
     if not dimensions(wish.inputs):
         return ()
     assumed = guards.find(wish.module, wish.inputs, wish.traced, chatter)
-    for narrowed in specialised.fixed(wish.module, wish.inputs, wish.traced, made, assumed):
-        raise specialised.error(narrowed, wish.traced)
+    shown = specialised.fixed(wish.module, wish.inputs, wish.traced, made, assumed)
+    if first := next(shown, None):
+        raise specialised.error(first, wish.traced)
     return specialised.possible(wish.module, wish.inputs, wish.traced, made, assumed)
 
 
