@@ -112,11 +112,13 @@ def test_the_same_seed_asks_the_same_and_another_one_does_not(layer: Path) -> No
 def test_what_the_model_refuses_is_told_where_it_is_timed_and_left_out_where_not(
     thirds: Path,
 ) -> None:
-    with pytest.raises(InputError, match="^at rows 4: "):
+    with pytest.raises(InputError) as caught:
         ask(thirds, Wanted(batch=(3, 4)))
+    assert caught.value.what.startswith("at rows 4: Reshape: cannot reshape array of size 32")
 
     asked = ask(thirds, Wanted(batch=(6,)))
     assert all(dict(feed.dims)["rows"] % 3 == 0 for feed in asked.feeds)
+    assert "not judged at rows 1, which the model refuses" in asked.notes
 
 
 def test_feeds_of_the_users_own_are_all_that_is_asked(layer: Path, tmp_path: Path) -> None:
@@ -152,7 +154,7 @@ def test_batch_of_a_model_without_dynamic_dimensions_is_refused(tmp_path: Path) 
     nodes = [helper.make_node("Relu", ["x"], ["y"])]
     fixed = small.save(tmp_path / "fixed.onnx", nodes, {"x": [4, 8]}, {"y": [4, 8]})
 
-    with pytest.raises(InputError, match="^--batch: this model has no dynamic dimensions$"):
+    with pytest.raises(InputError, match=r"^--batch: this model has no dynamic dimensions$"):
         ask(fixed, Wanted(batch=(2,)))
     assert timed(ask(fixed, Wanted())) == ["fixed shape"]
 

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from onnx import ModelProto
 
-from toolkit import onnxfile
+from toolkit import onnxfile, referencefile
 from toolkit.answers import feeds as feeding
 from toolkit.answers import oracle as oracles
 from toolkit.answers import portable, simulate, sizes, tap
@@ -106,6 +106,9 @@ def ask(
     tapped, tapped_program = _tapped(model, taps, work, threads)
     feeds = tuple(feed for feed, _ in answered)
     notes: list[str] = [] if found.exact else [found.name]
+    notes += [
+        f"not judged at {name}, which the model refuses" for name in _left_out(everything, feeds)
+    ]
     truth = [dict(zip((o.name for o in file.outputs), o, strict=True)) for _, o in answered]
     simulated = _simulations(tapped, feeds, runner, notes)
     if tapped_program is not None:
@@ -128,10 +131,10 @@ def ask(
 def reference_source(path: Path, work: Path) -> Source | None:
     """The PyTorch source of a file that meets the reference model's contract, with the file's own
     initializers as its weights; None for any other file."""
-    if not onnxfile.is_reference(path):
+    if not referencefile.matches(path):
         return None
     weights = work / "reference.npz"
-    np.savez(weights, **onnxfile.reference_weights(path))  # type: ignore[arg-type]
+    np.savez(weights, **referencefile.weights(path))  # type: ignore[arg-type]
     return Source(reference.SOURCE.factory, weights)
 
 
@@ -212,9 +215,10 @@ def _answered(
     for place, feed in enumerate(feeds):
         try:
             found.append((feed, [*oracle.answer(feed.arrays).values()]))
-        except Unsupported as error:
-            raise _no_oracle(error) from error
-        except Refused as error:
+        except (Unsupported, Refused) as error:
+            if isinstance(error, Unsupported) and not found:
+                raise _no_oracle(error) from error
+            # The evaluator could do the model at another size: it is this one that is refused.
             if place < timed:
                 raise InputError(f"at {feed.name}: {error.what}") from error
     if draw is None:
@@ -226,6 +230,11 @@ def _answered(
         feed = draw(largest.dims, FIRST_FURTHER + number)
         found.append((feed, [*oracle.answer(feed.arrays).values()]))
     return found
+
+
+def _left_out(asked: Sequence[Feed], answered: Sequence[Feed]) -> list[str]:
+    kept = {id(feed) for feed in answered}
+    return [feed.name for feed in asked if id(feed) not in kept]
 
 
 def _tapped(
