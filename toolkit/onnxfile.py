@@ -16,8 +16,7 @@ from google.protobuf.message import Message  # type: ignore[import-untyped]
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from toolkit.errors import InputError
-from toolkit.sources.reference import FEATURES, HIDDEN, INPUT, LABELS, OUTPUT
-from toolkit.tensors import Array, Dim, TensorSpec
+from toolkit.tensors import Dim, TensorSpec
 from toolkit.units import Bytes
 
 STANDARD = ("", "ai.onnx")
@@ -384,103 +383,3 @@ def _sha256(files: list[Path]) -> str:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)
     return digest.hexdigest()
-
-
-# The reference model: Linear(64, 128), ReLU, Linear(128, 2), Sigmoid.
-
-REFERENCE_OPERATORS = ("Gemm", "Relu", "Gemm", "Sigmoid")
-REFERENCE_INPUT = TensorSpec(INPUT, "float32", ("batch", FEATURES))
-REFERENCE_OUTPUT = TensorSpec(OUTPUT, "float32", ("batch", len(LABELS)))
-REFERENCE_WEIGHTS = {
-    "fc1.weight": (HIDDEN, FEATURES),
-    "fc1.bias": (HIDDEN,),
-    "fc2.weight": (len(LABELS), HIDDEN),
-    "fc2.bias": (len(LABELS),),
-}
-"""The names of the module's state_dict, with their shapes."""
-
-
-def reference_differences(path: Path) -> tuple[str, ...]:
-    """What keeps a file from being the reference model, in words; empty: it is the reference.
-
-    Raises InputError as `read`.
-    """
-    facts, model = read(path), load(path)
-    chain = tuple(_operator(node) for node in model.graph.node)
-    if chain != REFERENCE_OPERATORS:
-        return (f"its operators are {', '.join(chain)}, not {', '.join(REFERENCE_OPERATORS)}",)
-    found = [
-        *_spec_differences("input", facts.inputs, REFERENCE_INPUT),
-        *_spec_differences("output", facts.outputs, REFERENCE_OUTPUT),
-        *_chain_differences(model.graph),
-    ]
-    return tuple(found) or _weight_differences(model.graph)
-
-
-def is_reference(path: Path) -> bool:
-    """Whether a file meets the reference model's contract: its module can be built from it."""
-    return not reference_differences(path)
-
-
-def reference_weights(path: Path) -> dict[str, Array]:
-    """The reference model's weights by the names of its module's state_dict.
-
-    Raises InputError for a file that is not the reference model.
-    """
-    if differences := reference_differences(path):
-        raise InputError(f"{path} is not the reference model: {'; '.join(differences)}")
-    graph = load(path).graph
-    tensors = {tensor.name: tensor for tensor in graph.initializer}
-    return {
-        name: onnx.numpy_helper.to_array(tensors[stored])
-        for name, stored in zip(REFERENCE_WEIGHTS, _stored_weights(graph), strict=True)
-    }
-
-
-def _spec_differences(role: str, found: tuple[TensorSpec, ...], wanted: TensorSpec) -> list[str]:
-    if found == (wanted,):
-        return []
-    return [f"its {role} is {', '.join(map(said, found)) or 'missing'}, not {said(wanted)}"]
-
-
-def said(spec: TensorSpec) -> str:
-    """As a user writes it: 'input:float32[batch,64]'."""
-    if spec.shape is None:
-        return f"{spec.name}:{spec.type} of unknown rank"
-    return f"{spec.name}:{spec.type}[{','.join('?' if d is None else str(d) for d in spec.shape)}]"
-
-
-def _chain_differences(graph: GraphProto) -> list[str]:
-    """Each node takes what the one before it made; the Gemms are plain x·Wᵀ + b."""
-    found = []
-    value = REFERENCE_INPUT.name
-    for place, node in enumerate(graph.node):
-        if not node.input or node.input[0] != value:
-            found.append(f"node {place} ({node.op_type}) does not take {value!r}")
-        if node.op_type == "Gemm" and not _plain_gemm(node):
-            found.append(f"node {place} (Gemm) is not x·Wᵀ + b")
-        value = node.output[0]
-    if value != REFERENCE_OUTPUT.name:
-        found.append(f"its last node makes {value!r}, not {REFERENCE_OUTPUT.name!r}")
-    return found
-
-
-def _plain_gemm(node: NodeProto) -> bool:
-    usual = {"transA": 0, "transB": 0, "alpha": 1.0, "beta": 1.0}
-    given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    return len(node.input) == 3 and {**usual, **given} == {**usual, "transB": 1}
-
-
-def _stored_weights(graph: GraphProto) -> list[str]:
-    return [name for node in graph.node if node.op_type == "Gemm" for name in node.input[1:]]
-
-
-def _weight_differences(graph: GraphProto) -> tuple[str, ...]:
-    shapes = {t.name: tuple(t.dims) for t in graph.initializer if t.data_type == TensorProto.FLOAT}
-    return tuple(
-        f"{name} is {shapes.get(stored, 'no float32 initializer')}, not {shape}"
-        for (name, shape), stored in zip(
-            REFERENCE_WEIGHTS.items(), _stored_weights(graph), strict=True
-        )
-        if shapes.get(stored) != shape
-    )

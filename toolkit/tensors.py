@@ -64,6 +64,14 @@ class TensorSpec:
     type: str
     shape: tuple[Dim, ...] | None
 
+    def __str__(self) -> str:
+        """As a user writes it: 'input:float32[batch,64]'."""
+        if self.shape is None:
+            return f"{self.name}:{self.type} of unknown rank"
+        return (
+            f"{self.name}:{self.type}[{','.join('?' if d is None else str(d) for d in self.shape)}]"
+        )
+
     def dynamic(self) -> tuple[str, ...]:
         """The names of its dynamic dimensions, in order, each once."""
         return tuple(dict.fromkeys(d for d in self.shape or () if isinstance(d, str)))

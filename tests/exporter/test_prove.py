@@ -15,7 +15,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from torch import nn
 
 from tests.exporter import models
-from toolkit import onnxfile
+from toolkit import onnxfile, referencefile
 from toolkit.answers import feeds, oracle
 from toolkit.answers.feeds import Draws
 from toolkit.answers.oracle import Expected
@@ -28,7 +28,7 @@ from toolkit.sources import inputs, reference
 from toolkit.tensors import Feed, TensorSpec
 
 AT = Sizes({"batch": 2}, wanted={"batch": (1, 7, 32, 257)})
-CONTRACT = Contract((onnxfile.REFERENCE_INPUT,), ("output",), reference=True)
+CONTRACT = Contract((referencefile.INPUT,), ("output",), reference=True)
 NO_RUNTIME = "no onnxruntime"
 
 

@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import onnx
 
-from toolkit import onnxfile
+from toolkit import onnxfile, referencefile
 from toolkit.answers import sizes
 from toolkit.answers.evaluator import Evaluator
 from toolkit.answers.feeds import Draws
@@ -281,9 +281,9 @@ def _error(got: Array, right: Array) -> float:
 
 def _differences(facts: onnxfile.ModelFile, contract: Contract) -> list[str]:
     if contract.reference:
-        return list(onnxfile.reference_differences(facts.path))
+        return list(referencefile.differences(facts.path))
     found = [
-        f"the input {wanted.name} is {onnxfile.said(there)}, stated was {onnxfile.said(wanted)}"
+        f"the input {wanted.name} is {there}, stated was {wanted}"
         for wanted, there in zip(contract.inputs, facts.inputs, strict=False)
         if wanted != there
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from toolkit import __version__, onnxfile
+from toolkit import __version__, onnxfile, referencefile
 from toolkit.answers.verdict import Limits
 from toolkit.engine import course, entrants, judging, planning, runner
 from toolkit.engine import question as questions
@@ -108,7 +108,7 @@ def bench(
     began = time.monotonic()
     path, here = Path(model), machine.describe()
     file = onnxfile.read(path)
-    known = order.source is not None or onnxfile.is_reference(path)
+    known = order.source is not None or referencefile.matches(path)
     targets = entrants.settled(order.targets or entrants.default(here, source=known))
     folder = store.reopen(resume) if resume else store.create(Path(reports), file.name, _now())
     with folder.held():

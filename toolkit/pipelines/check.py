@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from toolkit import __version__, onnxfile
+from toolkit import __version__, referencefile
 from toolkit.engine import entrants, planning, runner
 from toolkit.engine import question as questions
 from toolkit.pipelines.bench import REFERENCE, Finished, Order, Watch, judge_all
@@ -35,7 +35,7 @@ def check(
     if not isinstance(order, Order):
         order = Order([parse(text) for text in order])
     path, here = Path(model), machine.describe()
-    known = order.source is not None or onnxfile.is_reference(path)
+    known = order.source is not None or referencefile.matches(path)
     targets = entrants.settled(order.targets or _default(source=known))
     with tempfile.TemporaryDirectory(prefix="toolkit-") as scratch:
         work = Path(scratch)
