@@ -165,7 +165,10 @@ def test_a_neighbour_with_a_librarys_name_shadows_nothing(tmp_path: Path) -> Non
     (tmp_path / "torch.py").write_text("raise SystemExit('the wrong torch')\n")
     (tmp_path / "numpy").mkdir()
     (tmp_path / "numpy" / "__init__.py").write_text("raise SystemExit('the wrong numpy')\n")
-    (tmp_path / "json.py").write_text("from torch import nn\ndef build(): return nn.Linear(2, 1)\n")
+    (tmp_path / "wave.py").write_text("raise SystemExit('the wrong wave')\n")
+    (tmp_path / "json.py").write_text(
+        "import wave\nfrom torch import nn\ndef build(): return nn.Linear(2, 1)\n"
+    )
     code = (
         "from toolkit.sources import source;"
         "print(type(source.build(source.parse('json.py:build'))).__name__)"
