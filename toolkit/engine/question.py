@@ -64,6 +64,9 @@ class Question:
 
     file: ModelFile
     program: Program
+    portable: Program
+    """What the reference evaluator runs: the file brought to opset 17 where it is older, since
+    below 13 and 14 that evaluator computes Softmax and BatchNormalization wrongly."""
     tapped: Program | None
     """The file with its taps as further outputs; None where there are none."""
     feeds: tuple[Feed, ...]
@@ -74,6 +77,10 @@ class Question:
     """What the file itself says that it is computed in: float16 by its types, int8 by operators."""
     notes: tuple[str, ...]
     """What could not be done, in words."""
+
+    def program_of(self, runtime: str) -> Program:
+        """What a runtime is given to load."""
+        return self.portable if runtime == "reference" else self.program
 
     @property
     def types(self) -> dict[str, str]:
@@ -124,7 +131,15 @@ def ask(
     cases = tuple(range(len(timed)))
     whole = Program(path.resolve(), file.inputs, file.outputs, known, threads)
     return Question(
-        file, whole, tapped_program, feeds, cases, yardstick, of_file(model), tuple(notes)
+        file=file,
+        program=whole,
+        portable=_portable(whole, model, work, notes),
+        tapped=tapped_program,
+        feeds=feeds,
+        cases=cases,
+        yardstick=yardstick,
+        declared=of_file(model),
+        notes=tuple(notes),
     )
 
 
@@ -235,6 +250,19 @@ def _answered(
 def _left_out(asked: Sequence[Feed], answered: Sequence[Feed]) -> list[str]:
     kept = {id(feed) for feed in answered}
     return [feed.name for feed in asked if id(feed) not in kept]
+
+
+def _portable(whole: Program, model: ModelProto, work: Path, notes: list[str]) -> Program:
+    try:
+        made = portable.portable(model)
+    except Unsupported as error:
+        notes.append(f"reference runs the file as it is: {error.what}")
+        return whole
+    if onnxfile.opset(made) == onnxfile.opset(model):
+        return whole
+    notes.append(f"reference runs the file brought from opset {onnxfile.opset(model)} to 17")
+    save(made, work / "portable.onnx")
+    return replace(whole, model=work / "portable.onnx")
 
 
 def _tapped(

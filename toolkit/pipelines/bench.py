@@ -179,7 +179,7 @@ def judge_all(
     records, shown, able = [], list(run.plan.targets), []
     for index, target in enumerate(targets):
         watch("judge", index / len(targets), target.label)
-        entrant = entrants.enter(index, target, asked.program)
+        entrant = entrants.enter(index, target, asked.program_of(target.runtime))
         if isinstance(entrant, Failure):
             records.append(Record(target=index, failure=entrant))
             continue
