@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from toolkit.records.schema import Machine, Model, Record, Run
 from toolkit.report.speed import counted_starts
-from toolkit.report.words import counted, grouped, printable
+from toolkit.report.words import counted, grouped, printable, seconds
 from toolkit.units import percent, size
 
 MOST_KINDS = 6
@@ -49,6 +50,20 @@ def protocol_line(run: Run) -> str:
     starts = counted(len(counted_starts(run)), "process start")
     threads = counted(run.plan.threads, "thread")
     return f"{threads} · {starts} × {counted(run.plan.rounds, 'round')}"
+
+
+def measured_line(run: Run) -> str:
+    """'2026-11-23 10:45 UTC · 1 thread · 14 process starts × 20 rounds · 23.8 s'."""
+    return " · ".join([when(run), protocol_line(run), seconds(run.seconds)])
+
+
+def when(run: Run) -> str:
+    """'2026-11-23 10:45 UTC'; what is no time stays as it is."""
+    try:
+        started = datetime.fromisoformat(run.started)
+    except ValueError:
+        return printable(run.started)
+    return f"{started.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def state_line(run: Run) -> str:

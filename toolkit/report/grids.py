@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from toolkit.answers.card import CardRow
 from toolkit.report.view import Row, Speed, Standing, Subject, Table, View
-from toolkit.report.words import Spread, counted, factor, figure, grouped, printable, timed
+from toolkit.report.words import Spread, counted, factor, figure, grouped, listed, printable, timed
 from toolkit.units import THIN, Number, duration, size
 
 LEVELS = ("p90", "p95", "p99", "p99.9")
@@ -193,8 +193,20 @@ def given(row: CardRow | None) -> str:
     alone, fused = (
         "refused" if value is None else figure(value) for value in (row.alone, row.fused)
     )
-    both = alone if alone == fused else f"{alone}; fused {fused}"
-    return printable(f"{both} ({row.note})" if row.note else both)
+    return alone if alone == fused else f"{alone}; fused {fused}"
+
+
+def card_notes(subjects: Sequence[Subject]) -> list[str]:
+    """What the cells of the card cannot say, each thing once."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for one in subjects:
+        for row in one.record.card if one.record else ():
+            if row.note:
+                said.setdefault((row.value, row.note), []).append(one.name)
+    return [
+        printable(f"Relu of {value}, {listed(names)}: {note}")
+        for (value, note), names in said.items()
+    ]
 
 
 def distribution(table: Table) -> Grid:
@@ -237,6 +249,21 @@ def notes(view: View) -> Grid:
         for one in view.notes
     ]
     return Grid(("where", "seen", "what it means", "what to do"), tuple(rows))
+
+
+def remarks(table: Table) -> list[str]:
+    """What must be said of the ratios of one table."""
+    said = []
+    if table.changed:
+        said.append(f"{table.changed}: the ratios are against {table.baseline} instead.")
+    if table.apart:
+        many = len(table.apart) > 1
+        said.append(
+            f"The {'ratios' if many else 'ratio'} of {listed(table.apart)} "
+            f"{'are' if many else 'is'} paired block by block; the quotient of the p50s beside "
+            f"{'them' if many else 'it'} lies outside the {'intervals' if many else 'interval'}."
+        )
+    return said
 
 
 def missing(table: Table, samples: bool) -> list[str]:

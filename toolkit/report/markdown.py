@@ -11,12 +11,11 @@ from toolkit.report import grids
 from toolkit.report.facts import method
 from toolkit.report.grids import Grid
 from toolkit.report.view import Table, View
-from toolkit.report.words import printable, seconds
+from toolkit.report.words import printable
 
 
 def render(view: View, plots: Sequence[tuple[str, str, str]] = ()) -> str:
     """The report as Markdown. `plots`: (file, title, how to read it) of each plot beside it."""
-    run = view.run
     blocks = [
         f"# {text(view.title)}",
         f"**{text(view.state)}**" if view.state else "",
@@ -25,22 +24,33 @@ def render(view: View, plots: Sequence[tuple[str, str, str]] = ()) -> str:
             [
                 text(view.model),
                 text(view.machine),
-                text(f"{run.started} · {view.protocol} · {seconds(run.seconds)}"),
+                text(view.measured),
             ]
         ),
         *(block for table in view.tables for block in case_blocks(view, table)),
         bullets(view.copies),
-        *(f"![{text(title)}]({file})\n\n{text(reading)}" for file, title, reading in plots),
+        *pictures(plots),
         *section("What ran", grids.facts(view.subjects)),
         *section("Answers", grids.answers(view.subjects)),
         *section("ReLU card", grids.card(view.subjects)),
+        bullets(grids.card_notes(view.subjects)),
         *section("Cold start and memory", grids.cold(view.subjects)),
         *section("Warnings", grids.notes(view)),
         "## How this was measured",
-        text(" ".join(method(run))),
-        fenced(command(run.command)),
+        text(" ".join(method(view.run))),
+        fenced(command(view.run.command)),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def pictures(plots: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    """Each plot, and below it how to read it, once."""
+    said: set[str] = set()
+    for file, title, reading in plots:
+        yield f"![{text(title)}]({file})"
+        if reading not in said:
+            yield text(reading)
+        said.add(reading)
 
 
 def text(words: str) -> str:
@@ -91,10 +101,4 @@ def case_blocks(view: View, table: Table) -> Iterator[str]:
     yield f"## {text(table.case.name)}"
     yield drawn(grids.ranked(table))
     yield drawn(grids.others(table))
-    changed = f"{table.changed}: the ratios are against {table.baseline} instead."
-    notes = [
-        *table.notes,
-        *grids.missing(table, view.samples),
-        *([changed] if table.changed else []),
-    ]
-    yield bullets(notes)
+    yield bullets([*grids.remarks(table), *grids.missing(table, view.samples)])

@@ -22,7 +22,7 @@ from toolkit.report.plots import Plot, draw
 from toolkit.report.plots.base import Entry
 from toolkit.report.svg import asset
 from toolkit.report.view import Row, Standing, Table, View
-from toolkit.report.words import printable, seconds, timed
+from toolkit.report.words import printable, timed
 from toolkit.units import Bytes, duration, size
 
 POLICY = (
@@ -116,20 +116,22 @@ def section(
     """A part of the page; nothing of nothing. A plot that stands `alone` gives it its title."""
     if not (plots or before or after):
         return Markup("")
+    said = [plot.reading for plot in plots]
     single = alone and len(plots) == 1
     return tag(
         "section",
         tag("h2", plots[0].title if single else title),
         before,
-        [figure(plot, titled=not single) for plot in plots],
+        [
+            figure(plot, titled=not single, read=plot.reading not in said[:place])
+            for place, plot in enumerate(plots)
+        ],
         after,
     )
 
 
 def opening(view: View) -> Markup:
     """The answer, and below it what it is about."""
-    run = view.run
-    when = run.started.replace("T", " ").removesuffix("Z") + " UTC"
     return tag(
         "header",
         tag("p", "Which runtime, how fast, how right", class_="kicker"),
@@ -148,7 +150,7 @@ def opening(view: View) -> Markup:
                 for name, text in (
                     ("Model", view.model),
                     ("Machine", view.machine),
-                    ("Measured", f"{when} · {view.protocol} · {seconds(run.seconds)}"),
+                    ("Measured", view.measured),
                 )
             ],
             class_="facts",
@@ -195,8 +197,6 @@ def case_section(view: View, table: Table) -> Markup:
         for standing in Standing
         if table.part(standing)
     ]
-    changed = f"{table.changed}: the ratios are against {table.baseline} instead."
-    notes = [*table.notes, *([changed] if table.changed else [])]
     return tag(
         "section",
         tag("h2", heading(view, table)),
@@ -205,7 +205,7 @@ def case_section(view: View, table: Table) -> Markup:
             tag("table", tag("thead", tag("tr", heads)), *parts, class_="main"),
             class_="wide",
         ),
-        [tag("p", note, class_="note") for note in notes],
+        [tag("p", said, class_="note") for said in grids.remarks(table)],
         tag(
             "details",
             tag("summary", "What the columns say"),
@@ -290,11 +290,15 @@ def answer(row: Row) -> Markup:
     return tag("span", row.answers, class_=f"verdict {'wrong' if wrong else kind[row.standing]}")
 
 
-def figure(plot: Plot, *, titled: bool) -> Markup:
-    """A plot with its title, how to read it, and the table behind it."""
+def figure(plot: Plot, *, titled: bool, read: bool) -> Markup:
+    """A plot with its title, how to read it (once in a section), and the table behind it."""
     return tag(
         "figure",
-        tag("figcaption", tag("h3", plot.title) if titled else None, tag("p", plot.reading)),
+        tag(
+            "figcaption",
+            tag("h3", plot.title) if titled else None,
+            tag("p", plot.reading) if read else None,
+        ),
         legend(plot.legend),
         tag("div", id=f"plot-{plot.name}", class_="plot", role="img", aria_label=plot.title),
         tag(
@@ -348,7 +352,10 @@ def copies(view: View) -> Child:
     """Which copies the numbers hold."""
     if not view.copies:
         return None
-    return tag("ul", [tag("li", line) for line in view.copies], class_="plain")
+    return [
+        tag("p", "What a timed call holds:", class_="lead-in"),
+        tag("ul", [tag("li", line) for line in view.copies], class_="plain"),
+    ]
 
 
 def missing(view: View) -> Child:
@@ -366,7 +373,7 @@ def oracle(view: View) -> Child:
         for one in view.subjects
         if one.verdict
     )
-    return [tag("p", printable(text) + ".") for text in said]
+    return [tag("p", f"{printable(text)}.", class_="lead-in") for text in said]
 
 
 def card(view: View) -> Child:
@@ -382,6 +389,7 @@ def card(view: View) -> Child:
             "verdict. Deviating cells are marked.",
         ),
         tag("div", table_markup(grid), class_="wide card"),
+        [tag("p", note, class_="note") for note in grids.card_notes(view.subjects)],
     ]
 
 

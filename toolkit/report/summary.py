@@ -7,7 +7,14 @@ from dataclasses import replace
 
 from toolkit.records.schema import Record, Run, Target
 from toolkit.report.answer import answers, fastest, without_rank
-from toolkit.report.facts import machine_line, model_line, placement_text, protocol_line, state_line
+from toolkit.report.facts import (
+    machine_line,
+    measured_line,
+    model_line,
+    placement_text,
+    protocol_line,
+    state_line,
+)
 from toolkit.report.ratios import against
 from toolkit.report.speed import counted_starts, speed
 from toolkit.report.view import (
@@ -23,7 +30,7 @@ from toolkit.report.view import (
     spread,
 )
 from toolkit.report.warnings import ADVICE
-from toolkit.report.words import listed, printable
+from toolkit.report.words import printable
 
 NOT_JUDGED = "its answers were not judged, so its times are not shown"
 NO_VERSION = "its runtime did not say its version, so its times are not shown"
@@ -48,6 +55,7 @@ def summarize(run: Run, samples: Samples | None = None) -> View:
         model=model_line(run.plan.model),
         machine=machine_line(run.machine),
         protocol=protocol_line(run),
+        measured=measured_line(run),
         state=state_line(run),
         answer=answers(tables),
         without_rank=without_rank(tables),
@@ -126,7 +134,7 @@ def table(run: Run, case: int, subjects: Sequence[Subject], samples: Samples | N
             *(row for row in rows if row.standing is Standing.NOT_MEASURED),
         ),
         answer=fastest(run, case, ranked, name),
-        notes=tuple(quotients(ranked, base)),
+        apart=tuple(apart(ranked, base)),
     )
 
 
@@ -203,24 +211,15 @@ def by_speed(run: Run, case: int, right: Sequence[Row], base: Row | None) -> lis
     ]
 
 
-def quotients(ranked: Sequence[Row], base: Row | None) -> Iterator[str]:
-    """Says where a ratio is not the quotient of the two p50s beside it (rule 5)."""
+def apart(ranked: Sequence[Row], base: Row | None) -> Iterator[str]:
+    """The targets whose interval does not hold the quotient of the p50s beside it."""
     if base is None or base.speed is None:
         return
-    apart = [
-        row.subject.name
-        for row in ranked
-        if row.speed
-        and row.ratio
-        and row.ratio.low
-        and row.ratio.high
-        and not row.ratio.low <= base.speed.p50.middle / row.speed.p50.middle <= row.ratio.high
-    ]
-    if apart:
-        yield (
-            f"The ratio of {listed(apart)} is paired block by block; "
-            "it is not the quotient of the two p50s, which lies outside its interval."
-        )
+    for row in ranked:
+        if row.speed and row.ratio and row.ratio.low and row.ratio.high:
+            quotient = base.speed.p50.middle / row.speed.p50.middle
+            if not row.ratio.low <= quotient <= row.ratio.high:
+                yield row.subject.name
 
 
 def notes(run: Run, subjects: Sequence[Subject]) -> Iterator[Note]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from toolkit.records.schema import Caution
+from toolkit.report.grids import remarks
 from toolkit.report.view import Note, Row, Standing, Table, View
 from toolkit.report.words import seconds, timed, width, wrapped
 
@@ -32,7 +33,7 @@ def render(view: View, *, columns: int = 80, colour: bool = False, label: str = 
         lines += ["", *table_lines(table, columns - LABEL, colour), ""]
     for sentence in (view.state, *(said for answer in view.answer for said in answer.paragraphs)):
         lines += paragraph(sentence, columns)
-    for text in (*view.copies, *(note for table in view.tables for note in table.notes)):
+    for text in (*view.copies, *(said for table in view.tables for said in remarks(table))):
         lines += [styled(line, "quiet", colour) for line in paragraph(text, columns)]
     for note in view.notes:
         if note.kind not in NEWS:

@@ -191,7 +191,9 @@ class Table:
     """Why it is not the baseline that was planned; else empty."""
     rows: tuple[Row, ...]
     answer: Answer
-    notes: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    """Targets whose ratio to the baseline is not the quotient of the two p50s, by more than its
+    interval: a ratio is paired and estimated by itself."""
 
     def ranked(self) -> tuple[Row, ...]:
         return self.part(Standing.RANKED)
@@ -227,6 +229,8 @@ class View:
     machine: str
     protocol: str
     """'1 thread · 14 process starts × 20 rounds'."""
+    measured: str
+    """When, how and how long."""
     state: str
     """What a reader must know of an unfinished run; empty for a finished one."""
     answer: tuple[Answer, ...]

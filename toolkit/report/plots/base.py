@@ -150,6 +150,8 @@ def ticks(low: float, high: float) -> list[float]:
         step = next(s for s in (step, 2 * step, 5 * step, 10 * step) if (high - low) / s <= 8)
         first, last = math.ceil((low - 1) / step), math.floor((high - 1) / step)
         return [round(1 + step * k, 9) for k in range(first, last + 1)]
-    steps = (1, 2, 5) if high / low < 300 else (1,)
+    steps: tuple[float, ...] = (1,)
+    if high / low < 300:
+        steps = (1, 2, 5) if high / low > 12 else (1, 1.5, 2, 3, 4, 5, 6, 8)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [v for p in powers for s in steps if low <= (v := round(s * 10.0**p, 12)) <= high]

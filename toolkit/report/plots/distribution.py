@@ -11,6 +11,7 @@ from toolkit.report.plots.base import (
     Plot,
     at_case,
     dashes,
+    in_order,
     legend,
     named,
     shades,
@@ -56,7 +57,7 @@ def draw(view: View, table: Table) -> Plot | None:
     )
     shown = [row.subject for row in rows]
     base = named(data, shown).encode(
-        x=x, y=y, color=shades(view.subjects), strokeDash=dashes(view.subjects)
+        x=x, y=y, color=shades(view.subjects), strokeDash=dashes(in_order(view))
     )
     tooltip = [
         alt.Tooltip("name:N", title="target"),
@@ -78,7 +79,7 @@ def draw(view: View, table: Table) -> Plot | None:
             height=270,
         ),
         grid=grids.distribution(table),
-        legend=legend(view.subjects, shown),
+        legend=legend(in_order(view), shown),
     )
 
 

@@ -9,7 +9,17 @@ import numpy as np
 from toolkit.records.schema import Generation
 from toolkit.report import grids
 from toolkit.report.grids import Grid
-from toolkit.report.plots.base import Datum, Plot, at_case, legend, named, shades, slug, spec
+from toolkit.report.plots.base import (
+    Datum,
+    Plot,
+    at_case,
+    in_order,
+    legend,
+    named,
+    shades,
+    slug,
+    spec,
+)
 from toolkit.report.view import Row, Table, View
 from toolkit.units import THIN, significant
 
@@ -39,7 +49,7 @@ def over_time(view: View, table: Table) -> Plot | None:
                 tickCount=5,
                 minExtent=EXTENT,
                 maxExtent=EXTENT,
-                title="block / the target's p50, logarithmic",
+                title="block ÷ its target's p50",
             ),
         ),
         color=shades(view.subjects),
@@ -72,7 +82,7 @@ def over_time(view: View, table: Table) -> Plot | None:
             height=210,
         ),
         grid=pace(view, rows),
-        legend=legend(view.subjects, [row.subject for row in rows], dashed=False),
+        legend=legend(in_order(view), [row.subject for row in rows], dashed=False),
     )
 
 
