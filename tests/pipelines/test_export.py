@@ -11,8 +11,9 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from toolkit import onnxfile
 from toolkit.errors import InputError
-from toolkit.exporter import testdata
+from toolkit.exporter import convert, testdata
 from toolkit.pipelines.export import NotProven, Stage, export
 
 NET = """
@@ -243,3 +244,17 @@ def test_what_onnxruntime_has_no_kernel_for_is_not_shown_and_no_fault(folder: Pa
     assert numbers.outcome == "not shown"
     assert numbers.says.startswith("onnxruntime cpu cannot run it: ")
     assert exported.path.exists()
+
+
+def test_weights_too_large_for_the_file_land_beside_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of 2 GB is lowered; all else is as for a large model, ONNX Runtime included."""
+    monkeypatch.setattr(convert.write, "__kwdefaults__", {"inline": 1000})
+
+    exported = export("net.py:Short", "out/m.onnx", input=["x:float32[batch,4]"])
+
+    assert exported.proof.holds
+    assert files(folder / "out")[:2] == ["m.onnx", "m.onnx.data"]
+    assert (folder / "out/m.onnx.data").stat().st_size >= 300 * 4 * 4
+    assert onnxfile.read(folder / "out/m.onnx").sha256 == exported.facts.sha256

@@ -59,26 +59,18 @@ def fixed(
         about = [guard for guard in guards if dim.name in guard.dims]
         line = _where(about, guards)
         other = _accepted(module, inputs, traced, dims[dim.name])
+        instead = f"'{stated.with_dim(dim.name, str(shown))}'"
         if isinstance(shown, int):
-            yield Narrowed(
-                dim.name,
-                f"{dim.name} = {shown}",
-                other,
-                line,
+            kind, cure = (
                 "fixed",
-                f"Keep the size as it is, without int(…) or a constant of that size, or state it"
-                f" fixed: '{stated.with_dim(dim.name, str(shown))}'",
+                (
+                    "Keep the size as it is, without int(…) or a constant of that size, or state it"
+                    f" fixed: {instead}"
+                ),
             )
         else:
-            yield Narrowed(
-                dim.name,
-                f"{dim.name} = {shown}",
-                other,
-                line,
-                "equal",
-                f"Where they are always equal, state one name:"
-                f" '{stated.with_dim(dim.name, str(shown))}'",
-            )
+            kind, cure = "equal", f"Where they are always equal, state one name: {instead}"
+        yield Narrowed(dim.name, f"{dim.name} = {shown}", other, line, kind, cure)
 
 
 def possible(
@@ -94,7 +86,7 @@ def possible(
     """
     found = []
     for name, dim in dimensions(inputs).items():
-        stated = next(i for i in inputs if any(d == dim or _named(d, name) for d in i.dims))
+        stated = next(i for i in inputs if any(_named(d, name) for d in i.dims))
         for text, span, line, breaks in _conditions(name, dim, traced, made, guards):
             size = _first(module, inputs, traced, name, breaks)
             if size is not None:
