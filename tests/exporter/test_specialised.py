@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
 from torch import nn
 
@@ -25,6 +28,17 @@ def examine(module: nn.Module, *texts: str) -> tuple[Traced, list[Narrowed], lis
 
 def told(narrowed: Narrowed, traced: Traced) -> ProofError:
     return specialised.error(narrowed, traced, [{**traced.sizes, narrowed.name: 37}])
+
+
+def test_looking_for_guards_leaves_no_file_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated, traced = models.traced(models.Branch(), "x:float32[batch,seq=16]")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    assert guards.find(models.Branch(), stated, traced, Chatter())
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_branch_on_a_size_is_told_with_range_size_and_line() -> None:

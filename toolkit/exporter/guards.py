@@ -27,6 +27,8 @@ from toolkit.sources.lines import Line
 if TYPE_CHECKING:
     from torch import nn
 
+TRACE_FOLDER = "TORCH_DTRACE"
+"""The variable that draft_export asks where its log goes."""
 _PLACE = re.compile(r"L\['(?P<input>[^']+)'\](?:\[(?P<index>\d+)\])?\.size\(\)\[(?P<axis>\d+)\]")
 COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
@@ -173,14 +175,14 @@ def _traces_elsewhere() -> Iterator[None]:
     """draft_export writes a log into a shared folder in /tmp, and leaves it open: here it gets a
     folder that goes afterwards, and what it opened is closed."""
     logger, opened = logging.getLogger("torch.__trace"), list[logging.Handler]()
-    add, before = logger.addHandler, os.environ.get("TORCH_TRACE")
+    add, before = logger.addHandler, os.environ.get(TRACE_FOLDER)
 
     def noting(hdlr: logging.Handler) -> None:
         opened.append(hdlr)
         add(hdlr)
 
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["TORCH_TRACE"] = folder
+        os.environ[TRACE_FOLDER] = folder
         logger.addHandler = noting  # type: ignore[method-assign]
         try:
             yield
@@ -188,8 +190,8 @@ def _traces_elsewhere() -> Iterator[None]:
             del logger.addHandler
             for handler in opened:
                 handler.close()
-            os.environ.pop("TORCH_TRACE")
-            os.environ.update({} if before is None else {"TORCH_TRACE": before})
+            os.environ.pop(TRACE_FOLDER)
+            os.environ.update({} if before is None else {TRACE_FOLDER: before})
 
 
 def _value(tree: ast.expr, values: Mapping[str, int]) -> Any:
