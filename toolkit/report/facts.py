@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from toolkit.records.schema import Machine, Model, Record, Run
 from toolkit.report.speed import counted_starts
-from toolkit.report.words import counted, grouped, printable, seconds
+from toolkit.report.words import counted, printable, seconds
 from toolkit.units import percent, size
 
 MOST_KINDS = 6
@@ -19,7 +19,7 @@ def model_line(model: Model) -> str:
     kinds = [name if count == 1 else f"{name} {count}" for name, count in often[:MOST_KINDS]]
     if len(often) > MOST_KINDS:
         kinds.append(f"{len(often) - MOST_KINDS} more kinds")
-    parameters = [f"{grouped(model.parameters)} weights"] if model.parameters else []
+    parameters = [f"{model.parameters:,} weights"] if model.parameters else []
     parts = [
         model.name,
         size(model.size),
