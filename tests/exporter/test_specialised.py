@@ -38,7 +38,8 @@ def test_looking_for_guards_leaves_no_file_behind(
 
     assert guards.find(models.Branch(), stated, traced, Chatter())
 
-    assert list(tmp_path.iterdir()) == []
+    # torch makes an empty cache folder of its own there.
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_branch_on_a_size_is_told_with_range_size_and_line() -> None:
