@@ -111,7 +111,13 @@ def test_another_model_machine_or_toolkit_is_named(old: Run) -> None:
     cases = [
         (old, msgspec.structs.replace(old.plan, model=model), old.machine, "model", "f" * 12),
         (old, old.plan, here, "machine", "another"),
-        (msgspec.structs.replace(old, toolkit="0.0.9"), old.plan, old.machine, "toolkit", __version__),
+        (
+            msgspec.structs.replace(old, toolkit="0.0.9"),
+            old.plan,
+            old.machine,
+            "toolkit",
+            __version__,
+        ),
     ]
     for run, plan, machine_now, what, now in cases:
         with pytest.raises(RunError) as caught:

@@ -45,7 +45,7 @@ def measure(circuit: Circuit, run: Run, folder: Folder, pace: Pace, watch: Watch
         found = {**found, **result.found}
         circuit = _without_failed(circuit, result.part)
         took = time.monotonic() - lap
-        if number == 0:
+        if number == 0 and circuit.entrants:
             took += result.later_warm_up - result.warm_up
             so_far = time.monotonic() - began
             pace = schedule.foresee(pace, schedule.First(took, so_far, result.starts))

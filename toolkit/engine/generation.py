@@ -114,7 +114,7 @@ class Result:
     samples: Mapping[str, Array]
     found: Found
     starts: Mapping[str, Seconds]
-    """Target → from its start until it was loaded and bound."""
+    """Target → its own time until it was loaded and bound."""
     warm_up: Seconds
     """What this generation's took; that of later ones is shorter (`later_warm_up`)."""
 
@@ -148,10 +148,8 @@ class Lane:
     idle: Bytes | None = None
     resident: Bytes | None = None
     peak: Bytes | None = None
-    started: Seconds = 0.0
-    """On the clock of time.perf_counter."""
     ready: Seconds = 0.0
-    """From its start until it was loaded and bound."""
+    """Its own time until it was loaded and bound: the others start beside it and in turns."""
     warm_up: Seconds = 0.0
     blocks: dict[int, list[launch.Block]] = field(default_factory=dict)
     """Case → its blocks, a round each."""
@@ -217,7 +215,7 @@ def _start(lanes: list[Lane], circuit: Circuit, source: random.Random) -> None:
     for entrant in circuit.entrants:
         padding = len(schedule.padding(source))
         worker = Worker(entrant.job, circuit.rooms, patience=circuit.patience, padding=padding)
-        lanes.append(Lane(entrant, worker, started=time.perf_counter()))
+        lanes.append(Lane(entrant, worker))
     for lane in lanes:
         lane.attempt(lambda lane: lane.worker.post_hello())
     for lane in lanes:
@@ -231,7 +229,7 @@ def _hello(lane: Lane) -> None:
 
 
 def _prepare(lane: Lane, circuit: Circuit) -> None:
-    worker = lane.worker
+    worker, began = lane.worker, time.perf_counter()
     worker.post_load(lane.entrant.program)
     lane.loaded = worker.load().seconds
     for index, case in enumerate(circuit.cases):
@@ -243,7 +241,7 @@ def _prepare(lane: Lane, circuit: Circuit) -> None:
         if index == 0 and circuit.other is not None:
             worker.bind(circuit.other.name, circuit.other.arrays, circuit.other.types)
             _, lane.new_shape = worker.answer(circuit.other.name)
-    lane.ready = time.perf_counter() - lane.started
+    lane.ready = (lane.imported or 0.0) + time.perf_counter() - began
 
 
 def _demand(circuit: Circuit, lane: Lane, case: int, outputs: Mapping[str, Array]) -> None:

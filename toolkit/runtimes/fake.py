@@ -55,11 +55,11 @@ class Fake:
 
     def precision(self, options: Mapping[str, str]) -> str:
         # Called by hello, once the options are known.
-        time.sleep(float(options["start"]))
         strike(options, "hello")
         return "float32"
 
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> FakeSession:
+        time.sleep(float(options["start"]))
         strike(options, "load")
         return FakeSession(program, options)
 

@@ -1,0 +1,178 @@
+"""Generations, one after the other: when a run stops, and how it goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import command, small
+from toolkit import bench
+from toolkit.errors import InputError
+from toolkit.measure import schedule
+from toolkit.measure.schedule import Pace
+from toolkit.pipelines.bench import Finished, Order
+from toolkit.records import store
+from toolkit.records.schema import Caution, Run
+from toolkit.runtimes.target import parse
+
+
+def order(*targets: str, pace: Pace) -> Order:
+    return Order([parse(text) for text in targets], pace=pace)
+
+
+class Stop:
+    """Interrupts a run in one of its generations."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __call__(self, step: str, share: float | None, text: str) -> None:
+        if step == "measure" and text.startswith(self.text):
+            raise KeyboardInterrupt
+
+
+class Look:
+    """Looks which targets the generations of a run had, while it goes on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.targets: list[list[int]] = []
+
+    def __call__(self, step: str, share: float | None, text: str) -> None:
+        if step == "measure":
+            parts = store.slices(self.folder)
+            self.targets = [[piece.target for piece in part.targets] for part in parts]
+
+
+@dataclass(frozen=True)
+class Course:
+    """A run that was interrupted in its third generation, as it then was, and its end."""
+
+    cut: Run
+    looked: Look
+    finished: Finished
+
+    @property
+    def run(self) -> Run:
+        return self.finished.run
+
+    @property
+    def folder(self) -> Path:
+        assert self.finished.folder is not None
+        return self.finished.folder
+
+
+@pytest.fixture(scope="module")
+def precise(tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """Two exact targets and one that fails: the ratio is known at the first look."""
+    folder = tmp_path_factory.mktemp("precise")
+    model = small.layer(folder / "layer.onnx")
+    asked = order(
+        "fake,us=1000", "fake,us=1500", "fake,fault=kill,at=sample", pace=schedule.pace(0.01, 600)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        bench(model, asked, reports=folder, watch=Stop("process start 3"))
+    cut = store.unfinished(folder)
+    look = Look(cut)
+    return Course(store.read(cut), look, bench(model, asked, resume=cut, watch=look))
+
+
+def test_a_run_stops_at_the_first_look_where_every_ratio_is_known_well_enough(
+    precise: Course,
+) -> None:
+    assert [g.number for g in precise.run.generations] == [*range(schedule.FEWEST)]
+    found = {warning.kind: warning.detail for warning in precise.run.warnings}
+    assert found[Caution.STOPPED_EARLY] == "every ratio is known to ±1.0\u2009% or better"
+    assert Caution.NO_INTERVAL not in found
+
+
+def test_a_target_that_failed_starts_in_no_later_generation(precise: Course) -> None:
+    records = precise.run.records
+
+    assert precise.looked.targets == [[0, 1, 2], *[[0, 1]] * 8]
+    assert [len(record.cold.loaded) for record in records] == [10, 10, 0]
+    assert records[2].failure is not None
+    assert not records[2].timings
+    assert precise.finished.unmet == ["fake cpu, at=sample, fault=kill"]
+
+
+def test_the_length_of_a_block_is_that_of_the_first_generation(precise: Course) -> None:
+    samples = store.read_samples(precise.folder)
+
+    calls = [record.timings[0].calls for record in precise.run.records[:2]]
+    assert calls == [4, 3]
+    assert set(samples) == {f"{target}/0/{g}" for target in (0, 1) for g in range(10)}
+    assert {samples[key].shape for key in samples if key[0] == "0"} == {(20, 4)}
+
+
+def test_every_sample_is_kept_and_the_record_holds_what_they_say(precise: Course) -> None:
+    samples = store.read_samples(precise.folder)
+
+    for record in precise.run.records[:2]:
+        for series in record.timings[0].series:
+            rows = samples[f"{record.target}/0/{series.generation}"]
+            assert series.medians == [float(np.median(row)) for row in rows]
+            assert series.means == [float(np.mean(row)) for row in rows]
+
+
+def test_generations_follow_each_other_on_one_clock(precise: Course) -> None:
+    spans = [(g.started, g.ended) for g in precise.run.generations]
+
+    flat = [moment for span in spans for moment in span]
+    assert flat == sorted(flat)
+    assert flat[0] > 0
+
+
+def test_a_time_too_short_for_an_interval_is_refused_with_the_time_it_takes(
+    tmp_path: Path,
+) -> None:
+    model = small.layer(tmp_path / "layer.onnx")
+    asked = order("fake,us=1000,start=0.5", "fake,us=1500", pace=schedule.pace(time=1.0))
+
+    with pytest.raises(InputError) as caught:
+        bench(model, asked, reports=tmp_path / "reports")
+
+    assert caught.value.what.startswith(
+        "--time 1s is too short for 10 process starts of each target: they take about"
+    )
+    assert "Slowest to start: fake cpu, start=0.5, us=1000 (" in caught.value.what
+    assert caught.value.cures[1] == "--quick       goes on, without intervals"
+
+
+def test_the_ceiling_ends_a_run_that_says_what_it_lacks(tmp_path: Path) -> None:
+    model = small.layer(tmp_path / "layer.onnx")
+    asked = order("fake,us=1000", pace=schedule.pace(time=1.0, quick=True))
+
+    run = bench(model, asked, reports=tmp_path / "reports").run
+
+    assert run.state == "done"
+    assert len(run.generations) < schedule.FEWEST
+    assert Caution.NO_INTERVAL in {warning.kind for warning in run.warnings}
+
+
+def test_an_interrupt_keeps_the_generations_that_were_whole(precise: Course) -> None:
+    assert precise.cut.state == "interrupted"
+    assert [g.number for g in precise.cut.generations] == [0, 1]
+
+
+def test_a_resumed_run_goes_on_with_the_next_number_and_the_same_blocks(precise: Course) -> None:
+    before, after = precise.cut, precise.run
+
+    assert after.state == "done"
+    assert after.generations[:2] == before.generations
+    for old, new in zip(before.records[:2], after.records[:2], strict=True):
+        assert new.timings[0].series[:2] == old.timings[0].series
+        assert new.timings[0].calls == old.timings[0].calls
+    assert after.seconds > before.seconds > 0
+
+
+def test_nothing_but_the_run_is_left_in_its_folder(precise: Course) -> None:
+    names = {path.name for path in precise.folder.iterdir()}
+
+    assert {"run.json", "samples.npz", "report.md"} <= names
+    assert not names & {"work", "generations"}
+    assert not [name for name in names if name.endswith(".part")]
+    assert not command.workers(precise.folder)
