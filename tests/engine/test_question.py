@@ -11,10 +11,10 @@ from onnx import helper, numpy_helper
 
 from tests import small
 from toolkit.answers import simulate
-from toolkit.answers.oracle import ENOUGH
 from toolkit.engine import question
 from toolkit.engine.question import REFERENCE_SIZES, Question, Wanted
 from toolkit.errors import InputError
+from toolkit.oracle.oracles import ENOUGH
 
 
 @pytest.fixture

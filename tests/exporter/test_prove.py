@@ -16,14 +16,15 @@ from torch import nn
 
 from tests.exporter import models
 from toolkit import onnxfile, referencefile
-from toolkit.answers import feeds, oracle
-from toolkit.answers.feeds import Draws
-from toolkit.answers.oracle import Expected
-from toolkit.answers.survey import Sizes, survey
 from toolkit.answers.verdict import OutputVerdict, Verdict
 from toolkit.errors import TargetError
 from toolkit.exporter import convert, prove
 from toolkit.exporter.prove import Answers, Contract, Numbers, Proof, Step
+from toolkit.feeds import drawing
+from toolkit.feeds.drawing import Draws
+from toolkit.oracle import oracles
+from toolkit.oracle.oracles import Expected
+from toolkit.oracle.survey import Sizes, survey
 from toolkit.sources import inputs, reference
 from toolkit.tensors import Feed, TensorSpec
 
@@ -68,9 +69,9 @@ def proof(
     path = folder / "m.onnx"
     path.write_bytes(model.SerializeToString())
     draws: Draws = (
-        feeds.Digits("input") if contract.reference else feeds.drawer(model, contract.inputs)
+        drawing.Digits("input") if contract.reference else drawing.drawer(model, contract.inputs)
     )
-    right = oracle.of_module(module, contract.inputs, draws.draw(at.traced).arrays)
+    right = oracles.of_module(module, contract.inputs, draws.draw(at.traced).arrays)
     return prove.prove(path, contract, right, draws, at, numbers=numbers)
 
 
@@ -340,8 +341,8 @@ def test_a_file_that_does_not_run_at_another_size_fails_there(tmp_path: Path) ->
     )
     path = tmp_path / "m.onnx"
     path.write_bytes(model.SerializeToString())
-    draws = feeds.drawer(model, LINE.inputs)
-    right = oracle.of_module(Double(), LINE.inputs, draws.draw({"n": 5}).arrays)
+    draws = drawing.drawer(model, LINE.inputs)
+    right = oracles.of_module(Double(), LINE.inputs, draws.draw({"n": 5}).arrays)
     found = survey(right, draws, Sizes({"n": 5}))
     made, compared = prove.structure(path, right, found, prove.CONSTANTS)
     assert (made.outcome, made.figure) == ("fails", float("inf"))

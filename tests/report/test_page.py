@@ -186,6 +186,19 @@ def test_pointing_at_a_mark_gives_its_numbers(browser: Browser, files: Path) -> 
 
 
 @pytest.mark.browser
+def test_the_page_forbids_itself_every_request(browser: Browser, files: Path) -> None:
+    shown = opened(browser, files / "mixed.html")
+    refused = shown.evaluate(
+        """() => new Promise(resolve => {
+            document.addEventListener("securitypolicyviolation", e => resolve(e.violatedDirective));
+            new Image().src = "http://127.0.0.1:9/";
+        })"""
+    )
+    assert refused == "img-src"
+    shown.close()
+
+
+@pytest.mark.browser
 def test_a_hostile_name_stays_text_in_the_browser(browser: Browser, files: Path) -> None:
     shown = opened(browser, files / "hostile.html")
     assert shown.inner_text("h1") == HOSTILE
@@ -199,6 +212,7 @@ def test_a_hostile_name_stays_text_in_the_browser(browser: Browser, files: Path)
 def test_a_phone_needs_no_sideways_scrolling(browser: Browser, files: Path, name: str) -> None:
     shown = opened(browser, files / f"{name}.html", width=360)
     assert shown.evaluate("document.documentElement.scrollWidth") == 360
+    assert shown.evaluate("document.querySelector('table.main').offsetWidth") <= 360
     shown.close()
 
 

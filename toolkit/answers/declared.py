@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 
 from toolkit.answers.formats import RANK, Precision
-from toolkit.answers.graphs import attribute, graphs
+from toolkit.graphs import attribute, graphs
 
 TYPES: dict[int, Precision] = {
     TensorProto.FLOAT16: "float16",

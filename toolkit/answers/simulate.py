@@ -17,9 +17,9 @@ from onnx import ModelProto, TensorProto
 from toolkit.answers import formats, rewrite
 from toolkit.answers.folding import folded
 from toolkit.answers.formats import Precision
-from toolkit.answers.graphs import copied, float32_tensors, opset, subgraphs
 from toolkit.answers.yardstick import Simulated
 from toolkit.errors import ToolkitError
+from toolkit.graphs import copied, float32_tensors, opset, subgraphs
 from toolkit.tensors import Array, Feed
 
 Runner: TypeAlias = Callable[[ModelProto, Sequence[Feed]], list[dict[str, Array]]]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from onnx import ModelProto, NodeProto
 
-from toolkit.answers.graphs import attribute, copied, described, makers
 from toolkit.answers.indices import Choice
+from toolkit.graphs import attribute, copied, described, makers
 
 SATURATING = ("Sigmoid", "Softmax", "Tanh", "HardSigmoid", "Clip")
 CHOOSING = {"ArgMax": 0, "ArgMin": 0, "TopK": 1}

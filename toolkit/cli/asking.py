@@ -105,8 +105,8 @@ def targets_of(provider: str | None, targets: tuple[str, ...]) -> list[Target]:
 
 def wanted_of(given: dict[str, Any]) -> Wanted:
     """What the model is fed."""
-    from toolkit.answers import sizes
     from toolkit.engine.question import Wanted
+    from toolkit.feeds import sizes
 
     return Wanted(
         dims=sizes.parse_dims(given["dims"]),

@@ -13,16 +13,16 @@ from pathlib import Path
 from onnx import ModelProto
 
 from toolkit import onnxfile
-from toolkit.answers import oracle as oracles
-from toolkit.answers import portable, simulate, tap
-from toolkit.answers.oracle import Expected
-from toolkit.answers.portable import Unsupported
+from toolkit.answers import simulate, tap
 from toolkit.answers.simulate import Runner
 from toolkit.answers.verdict import Verdict
 from toolkit.answers.yardstick import Simulated, Yardstick
 from toolkit.engine import runner as running
 from toolkit.errors import TargetError
 from toolkit.exporter.prove import Answers, Numbers
+from toolkit.oracle import oracles, portable
+from toolkit.oracle.oracles import Expected
+from toolkit.oracle.portable import Unsupported
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.tensors import Array, Feed

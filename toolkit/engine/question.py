@@ -16,19 +16,19 @@ import numpy as np
 from onnx import ModelProto
 
 from toolkit import onnxfile, referencefile
-from toolkit.answers import feeds as feeding
-from toolkit.answers import oracle as oracles
-from toolkit.answers import portable, simulate, sizes, tap
+from toolkit.answers import simulate, tap
 from toolkit.answers.declared import of_file
-from toolkit.answers.feeds import Feed
 from toolkit.answers.formats import Precision
-from toolkit.answers.oracle import ENOUGH, Refused
-from toolkit.answers.portable import Unsupported
 from toolkit.answers.simulate import Runner
 from toolkit.answers.yardstick import Simulated, Yardstick
 from toolkit.engine.runner import program, save
 from toolkit.errors import InputError, unknown
+from toolkit.feeds import drawing, sizes
+from toolkit.feeds.drawing import Feed
 from toolkit.onnxfile import ModelFile
+from toolkit.oracle import oracles, portable
+from toolkit.oracle.oracles import ENOUGH, Refused
+from toolkit.oracle.portable import Unsupported
 from toolkit.runtimes.base import Program
 from toolkit.sources import reference, source
 from toolkit.sources.source import Source
@@ -156,7 +156,7 @@ def reference_source(path: Path, work: Path) -> Source | None:
 def _timed(file: ModelFile, wanted: Wanted, draw: Draw) -> list[Feed]:
     """The feeds that are timed: what the user gave, or one at chosen sizes."""
     if wanted.inputs is not None:
-        return feeding.given(wanted.inputs, file.inputs)
+        return drawing.given(wanted.inputs, file.inputs)
     stated = {name: tuple(values) for name, values in wanted.dims.items()}
     if wanted.batch:
         dynamic = sizes.free(file.inputs)
@@ -186,8 +186,8 @@ def _others(
 def _draw(file: ModelFile, model: ModelProto, wanted: Wanted, known: Source | None) -> Draw:
     """Draws a feed of given sizes, with a number that tells feeds of one size apart."""
     if _is_reference(known):
-        return feeding.Digits(file.inputs[0].name, wanted.seed).draw
-    return feeding.drawer(model, _stated(file, wanted), wanted.seed).draw
+        return drawing.Digits(file.inputs[0].name, wanted.seed).draw
+    return drawing.drawer(model, _stated(file, wanted), wanted.seed).draw
 
 
 def _stated(file: ModelFile, wanted: Wanted) -> tuple[TensorSpec, ...]:

@@ -21,15 +21,15 @@ import numpy as np
 import onnx
 
 from toolkit import onnxfile, referencefile
-from toolkit.answers import sizes
-from toolkit.answers.evaluator import Evaluator
-from toolkit.answers.feeds import Draws
-from toolkit.answers.oracle import Expected, Oracle, enough
-from toolkit.answers.portable import Unsupported
-from toolkit.answers.sizes import Dims
-from toolkit.answers.survey import Sizes, Survey, survey
 from toolkit.answers.verdict import Verdict
 from toolkit.errors import ToolkitError
+from toolkit.feeds import sizes
+from toolkit.feeds.drawing import Draws
+from toolkit.feeds.sizes import Dims
+from toolkit.oracle.evaluator import Evaluator
+from toolkit.oracle.oracles import Expected, Oracle, enough
+from toolkit.oracle.portable import Unsupported
+from toolkit.oracle.survey import Sizes, Survey, survey
 from toolkit.tensors import Array, Feed, TensorSpec
 
 Outcome: TypeAlias = Literal["holds", "fails", "not shown"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.answers import sizes
-from toolkit.answers.feeds import Feed
-from toolkit.answers.sizes import Dims
+from toolkit.feeds import sizes
+from toolkit.feeds.drawing import Feed
+from toolkit.feeds.sizes import Dims
 from toolkit.tensors import Array, TensorSpec
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from onnx import TensorProto
 
-from toolkit.answers import stored
 from toolkit.errors import InputError
+from toolkit.feeds import stored
 from toolkit.onnxfile import ModelFile
 from toolkit.tensors import Array, Feed, TensorSpec
 

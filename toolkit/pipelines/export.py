@@ -8,12 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from toolkit import __version__, onnxfile
-from toolkit.answers import feeds as feeding
-from toolkit.answers import oracle as oracles
-from toolkit.answers.feeds import Draws
-from toolkit.answers.oracle import Oracle, Refused
-from toolkit.answers.sizes import Dims
-from toolkit.answers.survey import Sizes
 from toolkit.engine import numbers
 from toolkit.errors import InputError, ProofError
 from toolkit.exporter import convert, guards, landing, prove, specialised, testdata, tracing
@@ -23,7 +17,13 @@ from toolkit.exporter.resampled import Resampled
 from toolkit.exporter.specialised import Narrowed
 from toolkit.exporter.testdata import DataSet
 from toolkit.exporter.tracing import Traced
+from toolkit.feeds import drawing
+from toolkit.feeds.drawing import Draws
+from toolkit.feeds.sizes import Dims
 from toolkit.onnxfile import ModelFile
+from toolkit.oracle import oracles
+from toolkit.oracle.oracles import Oracle, Refused
+from toolkit.oracle.survey import Sizes
 from toolkit.pipelines import train
 from toolkit.sources import calls, factory, inputs, reference, source, weights
 from toolkit.sources.inputs import Stated, dimensions
@@ -217,10 +217,10 @@ def _draws(file: Path, wish: Wish) -> Draws:
     """Real digits for the reference model, the user's own values, else what fits the graph."""
     specs = [stated.spec for stated in wish.inputs]
     if wish.reference:
-        return feeding.Digits(reference.INPUT)
+        return drawing.Digits(reference.INPUT)
     if wish.own_values:
         return Resampled(specs, tracing.arrays(wish.traced.tensors), wish.traced.sizes)
-    return feeding.drawer(onnxfile.load(file), specs)
+    return drawing.drawer(onnxfile.load(file), specs)
 
 
 def _oracle(wish: Wish, draws: Draws) -> Oracle:
@@ -271,5 +271,5 @@ def _data_set(facts: ModelFile, expected: oracles.Expected) -> DataSet:
     outputs = zip(facts.outputs, expected.outputs.values(), strict=True)
     return DataSet(
         expected.feed.arrays,
-        {spec.name: feeding.as_type(array, spec.type) for spec, array in outputs},
+        {spec.name: drawing.as_type(array, spec.type) for spec, array in outputs},
     )

@@ -22,10 +22,10 @@ import onnx
 from onnx import ModelProto, TensorProto
 
 from toolkit import onnxfile, tensors
-from toolkit.answers import sizes, stored
-from toolkit.answers.graphs import skeleton
-from toolkit.answers.sizes import Dims
 from toolkit.errors import InputError, unknown
+from toolkit.feeds import sizes, stored
+from toolkit.feeds.sizes import Dims
+from toolkit.graphs import skeleton
 from toolkit.tensors import BITS, PLAIN, Array, TensorSpec
 from toolkit.units import Bytes
 

@@ -8,8 +8,8 @@ import onnx
 import pytest
 from onnx import ModelProto
 
-from toolkit.answers.evaluator import Evaluator
-from toolkit.answers.portable import Unsupported
+from toolkit.oracle.evaluator import Evaluator
+from toolkit.oracle.portable import Unsupported
 
 
 def parse(body: str, opset: int = 20) -> ModelProto:

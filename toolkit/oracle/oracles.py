@@ -16,11 +16,11 @@ import numpy as np
 from onnx import ModelProto
 
 from toolkit import tensors
-from toolkit.answers.evaluator import Evaluator, from_bits
-from toolkit.answers.feeds import Draws, Feed
-from toolkit.answers.portable import Unsupported
-from toolkit.answers.raised import float64
 from toolkit.errors import ToolkitError
+from toolkit.feeds.drawing import Draws, Feed
+from toolkit.oracle.evaluator import Evaluator, from_bits
+from toolkit.oracle.portable import Unsupported
+from toolkit.oracle.raised import float64
 from toolkit.sources import calls
 from toolkit.tensors import Array, TensorSpec
 

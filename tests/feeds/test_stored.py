@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from toolkit.answers import stored
 from toolkit.errors import InputError
+from toolkit.feeds import stored
 from toolkit.tensors import Array
 
 A, B = np.array([[1, 2]], np.float32), np.array([7])

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from onnx.backend.test.case.test_case import TestCase
 
-from toolkit.answers.evaluator import Evaluator
-from toolkit.answers.portable import Unsupported
+from toolkit.oracle.evaluator import Evaluator
+from toolkit.oracle.portable import Unsupported
 from toolkit.tensors import Array
 
 FLOATS = ("float16", "float32", "bfloat16")

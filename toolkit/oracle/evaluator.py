@@ -11,8 +11,8 @@ from onnx import ModelProto
 from onnx.reference import ReferenceEvaluator
 
 from toolkit import onnxfile
-from toolkit.answers.operators import OWN
-from toolkit.answers.portable import Unsupported, portable, raised
+from toolkit.oracle.operators import OWN
+from toolkit.oracle.portable import Unsupported, portable, raised
 from toolkit.tensors import BITS, Array, Feed
 
 ROUNDED = {"float16", "float32", "bfloat16"}

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.answers.feeds import Drawer
-from toolkit.answers.oracle import Refused
-from toolkit.answers.sizes import Dims
-from toolkit.answers.survey import LeftOut, Sizes, Survey, survey
+from toolkit.feeds.drawing import Drawer
+from toolkit.feeds.sizes import Dims
+from toolkit.oracle.oracles import Refused
+from toolkit.oracle.survey import LeftOut, Sizes, Survey, survey
 from toolkit.sources.inputs import Dimension
 from toolkit.tensors import Array, TensorSpec
 

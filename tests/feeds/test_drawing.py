@@ -12,9 +12,9 @@ import torch
 from onnx import ModelProto
 from safetensors.torch import save_file
 
-from toolkit.answers import feeds
-from toolkit.answers.feeds import Drawer, Feed
 from toolkit.errors import InputError
+from toolkit.feeds import drawing
+from toolkit.feeds.drawing import Drawer, Feed
 from toolkit.sources.reference import digits, held_out
 from toolkit.tensors import Array, TensorSpec
 
@@ -145,19 +145,19 @@ def test_the_shortest_table_that_an_input_reaches_is_its_vocabulary() -> None:
             y = Identity (d)
         }"""
     )
-    assert feeds.table_lengths(model) == {"ids": 30, "late": 4}
+    assert drawing.table_lengths(model) == {"ids": 30, "late": 4}
 
 
 def test_an_index_into_something_of_unknown_size_has_no_vocabulary() -> None:
     model = parse("g (float[n] x, int64[k] at) => (float[k] y) { y = Gather (x, at) }")
-    assert feeds.table_lengths(model) == {}
+    assert drawing.table_lengths(model) == {}
 
 
 # Digits.
 
 
 def test_digits_are_held_out_ones_and_no_image_comes_twice() -> None:
-    feed = feeds.digits(TensorSpec("input", "float32", ("batch", 64)), [1, 257])[1]
+    feed = drawing.digits(TensorSpec("input", "float32", ("batch", 64)), [1, 257])[1]
     rows = {row.tobytes() for row in feed.arrays["input"]}
     assert (feed.dims, feed.origin) == ({"batch": 257}, "digits")
     assert feed.arrays["input"].dtype == np.float32
@@ -167,7 +167,7 @@ def test_digits_are_held_out_ones_and_no_image_comes_twice() -> None:
 
 
 def test_more_digits_than_there_are_come_around_again() -> None:
-    feed = feeds.Digits("input").draw({"batch": 800})
+    feed = drawing.Digits("input").draw({"batch": 800})
     assert feed.arrays["input"].shape == (800, 64)
     assert sorted(map(bytes, feed.arrays["input"][:360])) == sorted(map(bytes, held_out()))
 
@@ -188,7 +188,7 @@ def npz(tmp_path: Path, **arrays: Array) -> Path:
 
 
 def test_an_npz_is_read_with_its_sizes(tmp_path: Path) -> None:
-    (feed,) = feeds.given(npz(tmp_path, x=XS, ids=IDS), SPECS)
+    (feed,) = drawing.given(npz(tmp_path, x=XS, ids=IDS), SPECS)
     assert (feed.dims, feed.origin) == ({"batch": 1, "seq": 3}, "feeds.npz")
     assert list(feed.arrays) == ["ids", "x"]
     assert feed.arrays["ids"].tolist() == [[1, 2, 3]]
@@ -199,14 +199,14 @@ def test_a_safetensors_file_is_read_bfloat16_too(tmp_path: Path) -> None:
     x = torch.tensor([[1.5, -2.0]], dtype=torch.bfloat16)
     save_file({"x": x, "n": torch.tensor(7)}, path)
     specs = (TensorSpec("x", "bfloat16", ("batch", 2)), TensorSpec("n", "int64", ()))
-    (feed,) = feeds.given(path, specs)
+    (feed,) = drawing.given(path, specs)
     assert feed.arrays["x"].view(ml_dtypes.bfloat16).astype(float).tolist() == [[1.5, -2.0]]
     assert feed.arrays["n"].shape == ()
 
 
 def test_an_input_of_unknown_rank_takes_what_was_given(tmp_path: Path) -> None:
     specs = (TensorSpec("x", "float32", None),)
-    (feed,) = feeds.given(npz(tmp_path, x=XS), specs)
+    (feed,) = drawing.given(npz(tmp_path, x=XS), specs)
     assert (feed.dims, feed.shapes) == ({}, {"x": [1, 4]})
 
 
@@ -223,36 +223,36 @@ UNFIT = {
 def test_arrays_that_do_not_fit_are_told(tmp_path: Path, fault: str) -> None:
     arrays, what = UNFIT[fault]
     with pytest.raises(InputError) as raised:
-        feeds.given(npz(tmp_path, **arrays), SPECS)
+        drawing.given(npz(tmp_path, **arrays), SPECS)
     assert what in raised.value.what
 
 
 def test_bits_are_asked_for_where_numpy_has_no_such_type(tmp_path: Path) -> None:
     specs = (TensorSpec("x", "bfloat16", (1, 4)),)
     with pytest.raises(InputError, match=r"the model wants bfloat16 as uint16, its bits$"):
-        feeds.given(npz(tmp_path, x=XS), specs)
+        drawing.given(npz(tmp_path, x=XS), specs)
 
 
 def test_files_that_are_none_are_told(tmp_path: Path) -> None:
     for name in ("feeds.npz", "feeds.safetensors", "feeds.csv"):
         (tmp_path / name).write_text("1,2,3")
     with pytest.raises(InputError, match=r"feeds\.npz cannot be read: "):
-        feeds.given(tmp_path / "feeds.npz", SPECS)
+        drawing.given(tmp_path / "feeds.npz", SPECS)
     with pytest.raises(InputError, match=r"feeds\.safetensors cannot be read: "):
-        feeds.given(tmp_path / "feeds.safetensors", SPECS)
+        drawing.given(tmp_path / "feeds.safetensors", SPECS)
     with pytest.raises(InputError, match=r"is no .npz, no .safetensors and no folder of test data"):
-        feeds.given(tmp_path / "feeds.csv", SPECS)
+        drawing.given(tmp_path / "feeds.csv", SPECS)
     with pytest.raises(InputError, match=r"^no such file: "):
-        feeds.given(tmp_path / "gone.npz", SPECS)
+        drawing.given(tmp_path / "gone.npz", SPECS)
 
 
 def test_a_pickle_in_an_npz_is_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "feeds.npz"
     np.savez(path, x=np.array([{"a": 1}], dtype=object))
     with pytest.raises(InputError, match=r"cannot be read: Object arrays cannot be loaded"):
-        feeds.given(path, SPECS)
+        drawing.given(path, SPECS)
 
 
 def test_a_feed_of_the_users_is_named_by_its_sizes(tmp_path: Path) -> None:
-    found: list[Feed] = feeds.given(npz(tmp_path, x=XS, ids=IDS), SPECS)
+    found: list[Feed] = drawing.given(npz(tmp_path, x=XS, ids=IDS), SPECS)
     assert found[0].name == "batch 1, seq 3"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.answers import sizes
 from toolkit.errors import InputError
+from toolkit.feeds import sizes
 from toolkit.sources.inputs import Dimension
 from toolkit.tensors import TensorSpec
 

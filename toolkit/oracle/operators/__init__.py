@@ -23,8 +23,8 @@ from __future__ import annotations
 
 from onnx.reference.op_run import OpRun
 
-from toolkit.answers.operators.convolution import ConvTranspose
-from toolkit.answers.operators.elementwise import (
+from toolkit.oracle.operators.convolution import ConvTranspose
+from toolkit.oracle.operators.elementwise import (
     LRN,
     Erf,
     GatherElements,
@@ -33,10 +33,10 @@ from toolkit.answers.operators.elementwise import (
     MeanVarianceNormalization,
     Pad,
 )
-from toolkit.answers.operators.loops import Loop, Scan
-from toolkit.answers.operators.pools import AveragePool, LpPool, MaxPool
-from toolkit.answers.operators.recurrent import GRU, LSTM, RNN
-from toolkit.answers.operators.sampling import AffineGrid, GridSample, Resize
+from toolkit.oracle.operators.loops import Loop, Scan
+from toolkit.oracle.operators.pools import AveragePool, LpPool, MaxPool
+from toolkit.oracle.operators.recurrent import GRU, LSTM, RNN
+from toolkit.oracle.operators.sampling import AffineGrid, GridSample, Resize
 
 OWN: tuple[type[OpRun], ...] = (
     AffineGrid,

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from toolkit.answers import oracle
-from toolkit.answers.feeds import Feed
-from toolkit.answers.oracle import Expected, Oracle, Refused
-from toolkit.answers.portable import Unsupported
 from toolkit.errors import InputError
+from toolkit.feeds.drawing import Feed
+from toolkit.oracle import oracles
+from toolkit.oracle.oracles import Expected, Oracle, Refused
+from toolkit.oracle.portable import Unsupported
 from toolkit.tensors import Array, TensorSpec
 
 X = np.random.default_rng(0).standard_normal((4, 8)).astype(np.float32)
@@ -25,7 +25,7 @@ SPEC = (TensorSpec("x", "float32", ("batch", 8)),)
 
 def ask(module: nn.Module, **feed: Array) -> dict[str, Array]:
     specs = [TensorSpec(name, array.dtype.name, None) for name, array in feed.items()]
-    found = oracle.of_module(module, specs, feed)
+    found = oracles.of_module(module, specs, feed)
     assert found.exact, found.name
     return found.answer(feed)
 
@@ -152,7 +152,7 @@ class Bits(nn.Module):
 
 
 def test_where_float64_cannot_follow_the_oracle_is_float32_and_says_so() -> None:
-    found = oracle.of_module(Bits(), SPEC, {"x": X})
+    found = oracles.of_module(Bits(), SPEC, {"x": X})
     assert not found.exact
     assert found.name == (
         "PyTorch in float32, since there is no float64 oracle: the module runs in float32 but not"
@@ -170,11 +170,11 @@ class Sevens(nn.Module):
 
 
 def test_a_size_that_the_module_refuses_is_refused() -> None:
-    found = oracle.of_module(Sevens(), SPEC, {"x": X})
+    found = oracles.of_module(Sevens(), SPEC, {"x": X})
     with pytest.raises(Refused, match=r"^the PyTorch module refuses it: RuntimeError: shape"):
         found.answer({"x": X[:3]})
     with pytest.raises(Refused):
-        oracle.of_module(Sevens(), SPEC, {"x": X[:3]})
+        oracles.of_module(Sevens(), SPEC, {"x": X[:3]})
 
 
 class Picky(nn.Module):
@@ -186,11 +186,11 @@ class Picky(nn.Module):
 
 def test_a_name_that_forward_does_not_have_is_told_as_such() -> None:
     with pytest.raises(InputError, match=r"^no input of Linear.forward is called 'x'; there are:"):
-        oracle.of_module(nn.Linear(8, 8), SPEC, {"x": X})
+        oracles.of_module(nn.Linear(8, 8), SPEC, {"x": X})
 
 
 def test_a_size_at_which_only_float64_fails_is_told_apart() -> None:
-    found = oracle.of_module(Picky(), SPEC, {"x": X})
+    found = oracles.of_module(Picky(), SPEC, {"x": X})
     with pytest.raises(Unsupported, match=r"^the module runs in float32 but not in float64"):
         found.answer({"x": X[:3]})
 
@@ -199,7 +199,7 @@ def test_a_module_in_bfloat16_and_its_bits() -> None:
     module = nn.Linear(8, 2).bfloat16()
     bits = torch.from_numpy(X).bfloat16().view(torch.uint16).numpy()
     specs = [TensorSpec("input", "bfloat16", ("batch", 8))]
-    found = oracle.of_module(module, specs, {"input": bits})
+    found = oracles.of_module(module, specs, {"input": bits})
     x = torch.from_numpy(X).bfloat16().double()
     want = x @ module.weight.double().T + module.bias.double()
     np.testing.assert_allclose(found.answer({"input": bits})["output"], want.detach(), rtol=1e-14)
@@ -209,7 +209,7 @@ def test_the_oracle_of_a_file_is_the_file_in_float64() -> None:
     model = onnx.parser.parse_model(
         '<ir_version: 10, opset_import: ["" : 20]> g (float[n] x) => (float[n] y) { y = Tanh (x) }'
     )
-    found = oracle.of_model(model)
+    found = oracles.of_model(model)
     assert (found.name, found.exact) == ("reference evaluator in float64", True)
     assert found.answer({"x": X[0]})["y"].tolist() == np.tanh(X[0].astype(float)).tolist()
 
@@ -239,7 +239,7 @@ class Counting:
 def pooled(source: Oracle, *counts: int) -> list[Expected]:
     draws = Counting()
     feeds = [draws.draw({"n": count}) for count in counts]
-    return oracle.expected(source, feeds, draws)
+    return oracles.expected(source, feeds, draws)
 
 
 def test_further_feeds_of_the_largest_size_are_drawn_until_there_are_1000_elements() -> None:
@@ -255,4 +255,4 @@ def test_every_output_wants_1000_elements_and_64_further_feeds_end_it() -> None:
 def test_what_is_enough_is_left_as_it_is() -> None:
     assert len(pooled(Echo(), 1000)) == 1
     feeds = [Counting().draw({"n": 3})]
-    assert len(oracle.expected(Echo(), feeds)) == 1
+    assert len(oracles.expected(Echo(), feeds)) == 1

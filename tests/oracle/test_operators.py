@@ -12,8 +12,8 @@ import onnxruntime
 import pytest
 from onnx import ModelProto, helper
 
-from toolkit.answers.evaluator import Evaluator
-from toolkit.answers.operators import OWN
+from toolkit.oracle.evaluator import Evaluator
+from toolkit.oracle.operators import OWN
 from toolkit.tensors import Array
 
 RANDOM = np.random.default_rng(0)
@@ -241,7 +241,7 @@ def test_erf_is_exact_in_float64() -> None:
 
 
 def test_an_activation_that_is_not_known_is_named() -> None:
-    from toolkit.answers.portable import Unsupported
+    from toolkit.oracle.portable import Unsupported
 
     made = case(
         "RNN", f(5, 3, 4), f(1, 6, 4), f(1, 6, 6), hidden_size=6, activations=["ScaledTanh"]

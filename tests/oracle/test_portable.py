@@ -10,8 +10,8 @@ import pytest
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
 from toolkit import onnxfile
-from toolkit.answers.evaluator import Evaluator
-from toolkit.answers.portable import LOW, Unsupported, portable, raised
+from toolkit.oracle.evaluator import Evaluator
+from toolkit.oracle.portable import LOW, Unsupported, portable, raised
 
 
 def parse(body: str, head: str = '"" : 20', ir: int = 10) -> ModelProto:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from toolkit.answers import sizes
-from toolkit.answers.feeds import Draws
-from toolkit.answers.oracle import Expected, Oracle, Refused
-from toolkit.answers.portable import Unsupported
-from toolkit.answers.sizes import Dims
+from toolkit.feeds import sizes
+from toolkit.feeds.drawing import Draws
+from toolkit.feeds.sizes import Dims
+from toolkit.oracle.oracles import Expected, Oracle, Refused
+from toolkit.oracle.portable import Unsupported
 from toolkit.sources.inputs import Dimension
 
 OTHERS = 2

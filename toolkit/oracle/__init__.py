@@ -1,0 +1,1 @@
+"""What is right for a feed: the outputs in float64."""
