@@ -42,10 +42,10 @@ def test_the_committed_weights_are_as_good_as_a_training_here() -> None:
     """Compared by accuracy: another processor's vector instructions give other last bits."""
     import torch
 
-    from toolkit.sources import reference, source
+    from toolkit.sources import factory, reference, source
 
     file = Path(__file__).parents[2] / "models" / "mlp" / "mlp.safetensors"
-    module = source.build(source.Source(reference.SOURCE.factory, file))
+    module = factory.build(source.Source(reference.SOURCE.factory, file))
     _, _, x, y = reference.split("digits")
 
     with torch.no_grad():

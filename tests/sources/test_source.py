@@ -58,7 +58,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def build(text: str, weights: str | None = None) -> nn.Module:
-    return source.build(source.parse(text, weights=None if weights is None else Path(weights)))
+    return factory.build(source.parse(text, weights=None if weights is None else Path(weights)))
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ def test_a_neighbour_with_a_librarys_name_shadows_nothing(tmp_path: Path) -> Non
         "import wave\nfrom torch import nn\ndef build(): return nn.Linear(2, 1)\n"
     )
     code = (
-        "from toolkit.sources import source;"
-        "print(type(source.build(source.parse('json.py:build'))).__name__)"
+        "from toolkit.sources import factory, source;"
+        "print(type(factory.build(source.parse('json.py:build'))).__name__)"
     )
 
     ran = subprocess.run(
@@ -230,7 +230,7 @@ def test_example_inputs_belong_to_forwards_parameters(folder: Path, made: str) -
     (folder / "two.py").write_text(TWO.replace("{made}", made))
     found = source.parse("two.py:Two")
 
-    tensors = factory.examples(found, source.build(found))
+    tensors = factory.examples(found, factory.build(found))
 
     assert {name: tuple(t.shape) for name, t in tensors.items()} == {"x": (2, 3), "ids": (2,)}
 
@@ -250,7 +250,7 @@ def test_example_inputs_that_are_no_tensors_are_refused(folder: Path, made: str,
     found = source.parse("two.py:Two")
 
     with pytest.raises(InputError) as caught:
-        factory.examples(found, source.build(found))
+        factory.examples(found, factory.build(found))
 
     assert caught.value.what.startswith("example_inputs() of two.py")
     assert said in caught.value.what

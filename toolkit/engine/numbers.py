@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,19 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnx import ModelProto
-
 from toolkit import onnxfile
-from toolkit.answers import simulate, tap
-from toolkit.answers.simulate import Runner
 from toolkit.answers.verdict import Verdict
-from toolkit.answers.yardstick import Simulated, Yardstick
 from toolkit.engine import runner as running
+from toolkit.engine import yardsticks
 from toolkit.errors import TargetError
 from toolkit.exporter.prove import Answers, Numbers
-from toolkit.oracle import oracles, portable
 from toolkit.oracle.oracles import Expected
-from toolkit.oracle.portable import Unsupported
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.tensors import Array, Feed
@@ -87,46 +80,19 @@ class _Bench:
         return [_answer(self.worker, str(n), feed, types) for n, feed in enumerate(feeds)]
 
     def judge(self, expected: Sequence[Expected], answers: Answers) -> Verdict:
+        facts = onnxfile.read(self.file)
         with running.unoptimised(self.rooms) as runner:
-            return self._yardstick(expected, runner).judge(answers)
-
-    def _yardstick(self, expected: Sequence[Expected], runner: Runner) -> Yardstick:
-        facts, model = onnxfile.read(self.file), onnxfile.load(self.file)
-        names = [spec.name for spec in facts.outputs]
-        # By place: a file renames an output that has the name of an input.
-        truth = [dict(zip(names, each.outputs.values(), strict=True)) for each in expected]
-        taps = tap.taps(model)
-        if taps.tensors():
-            model = tap.tapped(model, taps)
-            truth = [
-                {**_behind(model, each.feed.arrays), **t}
-                for each, t in zip(expected, truth, strict=True)
-            ]
-        return Yardstick(
-            outputs=facts.outputs,
-            oracle=truth,
-            simulated=_simulated(model, [each.feed.arrays for each in expected], runner),
-            origin=self.origin,
-            choices=taps.choices,
-            saturated=taps.saturated,
-        )
+            made = yardsticks.make(
+                facts,
+                onnxfile.load(self.file),
+                [each.feed.arrays for each in expected],
+                [[*each.outputs.values()] for each in expected],
+                origin=self.origin,
+                runner=runner,
+            )
+        return made.yardstick.judge(answers)
 
 
 def _answer(worker: Worker, name: str, feed: Feed, types: Mapping[str, str]) -> dict[str, Array]:
     worker.bind(name, feed, types)
     return worker.answer(name)[0]
-
-
-def _behind(tapped: ModelProto, feed: Feed) -> dict[str, Array]:
-    """What lies behind the outputs, in float64; nothing where the evaluator cannot do the model."""
-    try:
-        return oracles.of_model(tapped).answer(feed)
-    except Unsupported:
-        return {}
-
-
-def _simulated(model: ModelProto, feeds: Sequence[Feed], runner: Runner) -> tuple[Simulated, ...]:
-    # Only old opsets lack what int8 needs: the simulations that can be made are made.
-    with contextlib.suppress(Unsupported):
-        model = portable.portable(model)
-    return simulate.simulate(model, feeds, runner).made

@@ -16,11 +16,11 @@ import numpy as np
 from onnx import ModelProto
 
 from toolkit import onnxfile, referencefile
-from toolkit.answers import simulate, tap
 from toolkit.answers.declared import of_file
 from toolkit.answers.formats import Precision
 from toolkit.answers.simulate import Runner
-from toolkit.answers.yardstick import Simulated, Yardstick
+from toolkit.answers.yardstick import Yardstick
+from toolkit.engine import yardsticks
 from toolkit.engine.runner import program, save
 from toolkit.errors import InputError, unknown
 from toolkit.feeds import drawing, sizes
@@ -30,7 +30,7 @@ from toolkit.oracle import oracles, portable
 from toolkit.oracle.oracles import ENOUGH, Refused
 from toolkit.oracle.portable import Unsupported
 from toolkit.runtimes.base import Program
-from toolkit.sources import reference, source
+from toolkit.sources import factory, reference
 from toolkit.sources.source import Source
 from toolkit.tensors import Array, TensorSpec
 
@@ -109,24 +109,18 @@ def ask(
     found = _oracle(file, model, known, timed[0])
     everything = [*timed, *_others(file, wanted, draw, known, timed)]
     answered = _answered(found, everything, len(timed), None if wanted.inputs else draw)
-    taps = tap.taps(model)
-    tapped, tapped_program = _tapped(model, taps, work, threads)
     feeds = tuple(feed for feed, _ in answered)
     notes: list[str] = [] if found.exact else [found.name]
     notes += [
         f"not judged at {name}, which the model refuses" for name in _left_out(everything, feeds)
     ]
-    truth = [dict(zip((o.name for o in file.outputs), o, strict=True)) for _, o in answered]
-    simulated = _simulations(tapped, feeds, runner, notes)
-    if tapped_program is not None:
-        _add_taps(truth, tapped, taps.tensors(), feeds, notes)
-    yardstick = Yardstick(
-        outputs=file.outputs,
-        oracle=truth,
-        simulated=simulated,
+    made = yardsticks.make(
+        file,
+        model,
+        [feed.arrays for feed in feeds],
+        [outputs for _, outputs in answered],
         origin=found.name,
-        choices=taps.choices,
-        saturated=taps.saturated,
+        runner=runner,
     )
     cases = tuple(range(len(timed)))
     whole = Program(path.resolve(), file.inputs, file.outputs, known, threads)
@@ -134,12 +128,12 @@ def ask(
         file=file,
         program=whole,
         portable=_portable(whole, model, work, notes),
-        tapped=tapped_program,
+        tapped=_tapped(made.tapped, work, threads),
         feeds=feeds,
         cases=cases,
-        yardstick=yardstick,
+        yardstick=made.yardstick,
         declared=of_file(model),
-        notes=tuple(notes),
+        notes=(*notes, *made.notes),
     )
 
 
@@ -203,7 +197,7 @@ def _oracle(
     file: ModelFile, model: ModelProto, known: Source | None, probe: Feed
 ) -> oracles.Oracle:
     if known is not None:
-        return oracles.of_module(source.build(known), file.inputs, probe.arrays)
+        return oracles.of_module(factory.build(known), file.inputs, probe.arrays)
     try:
         return oracles.of_model(model)
     except Unsupported as error:
@@ -265,42 +259,9 @@ def _portable(whole: Program, model: ModelProto, work: Path, notes: list[str]) -
     return replace(whole, model=work / "portable.onnx")
 
 
-def _tapped(
-    model: ModelProto, taps: tap.Taps, work: Path, threads: int
-) -> tuple[ModelProto, Program | None]:
-    if not taps.tensors():
-        return model, None
-    tapped = tap.tapped(model, taps)
+def _tapped(tapped: ModelProto | None, work: Path, threads: int) -> Program | None:
+    if tapped is None:
+        return None
     file = work / "tapped.onnx"
     save(tapped, file)
-    return tapped, program(file, tapped, threads)
-
-
-def _simulations(
-    model: ModelProto, feeds: Sequence[Feed], runner: Runner, notes: list[str]
-) -> tuple[Simulated, ...]:
-    """Of the portable form, where the file has one: old opsets lack what int8 needs."""
-    try:
-        model = portable.portable(model)
-    except Unsupported as error:
-        notes.append(error.what)
-    made = simulate.simulate(model, [feed.arrays for feed in feeds], runner)
-    notes.extend(f"not simulated: {left}" for left in made.left_out)
-    return made.made
-
-
-def _add_taps(
-    truth: list[dict[str, Array]],
-    tapped: ModelProto,
-    tensors: Sequence[str],
-    feeds: Sequence[Feed],
-    notes: list[str],
-) -> None:
-    """Adds to the oracle what lies behind the outputs, from the file in float64."""
-    try:
-        oracle = oracles.of_model(tapped)
-        for right, feed in zip(truth, feeds, strict=True):
-            found = oracle.answer(feed.arrays)
-            right.update({name: found[name] for name in tensors if name in found})
-    except Unsupported as error:
-        notes.append(f"not looked at behind the outputs: {error.what}")
+    return program(file, tapped, threads)

@@ -126,7 +126,7 @@ def _wish(
         of = replace(reference.SOURCE, weights=_reference_weights(own))
     watch("build")
     found = of if isinstance(of, Source) else source.parse(of, weights=own)
-    module = source.build(found)
+    module = factory.build(found)
     is_reference = found.factory == reference.SOURCE.factory
     stated = inputs.parse_all([REFERENCE_INPUT] if is_reference else input)
     values = {} if is_reference else factory.examples(found, module)

@@ -49,7 +49,7 @@ class Torch:
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> TorchSession:
         import torch
 
-        from toolkit.sources import source
+        from toolkit.sources import factory
 
         if program.source is None:
             raise TargetError("torch starts from the PyTorch source, which is not known")
@@ -63,7 +63,7 @@ class Torch:
             torch.set_num_interop_threads(1)
         torch.backends.cuda.matmul.allow_tf32 = options["tf32"] == "on"
         torch.backends.cudnn.allow_tf32 = options["tf32"] == "on"
-        module = source.build(program.source).eval().to(provider)
+        module = factory.build(program.source).eval().to(provider)
         if options["compute"] != "float32":
             module = module.to(getattr(torch, options["compute"]))
         return TorchSession(module, provider, program, options["compute"])

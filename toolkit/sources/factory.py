@@ -13,12 +13,27 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import InputError, unknown
-from toolkit.sources import calls, lines
+from toolkit.sources import calls, lines, weights
 from toolkit.sources.source import Source
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+def build(source: Source) -> nn.Module:
+    """The module with its weights, in eval mode. Runs the user's own code.
+
+    torch's random numbers start anew for it: what a factory leaves random is the same in each
+    process, so that an untrained module is the same in its file and in a worker.
+
+    Raises InputError where the source cannot be imported, raises, is no module, or where the
+    weights are not its own.
+    """
+    module = make(source)
+    if source.weights is not None:
+        weights.put(source.weights, module)
+    return module.eval()
 
 
 def make(source: Source) -> nn.Module:

@@ -1,15 +1,11 @@
-"""How the PyTorch source of a model is named, and how the module is made from it."""
+"""How the PyTorch source of a model is named."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from toolkit.errors import InputError
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -66,23 +62,6 @@ def parse(text: str, *, weights: Path | None = None, folder: Path | None = None)
     if not file.is_file():
         raise InputError(f"no such file: {head}")
     return Source(f"{file.resolve()}:{attribute}", weights, file.resolve().parent)
-
-
-def build(source: Source) -> nn.Module:
-    """The module with its weights, in eval mode. Runs the user's own code.
-
-    torch's random numbers start anew for it: what a factory leaves random is the same in each
-    process, so that an untrained module is the same in its file and in a worker.
-
-    Raises InputError where the source cannot be imported, raises, is no module, or where the
-    weights are not its own.
-    """
-    from toolkit.sources import factory, weights
-
-    module = factory.make(source)
-    if source.weights is not None:
-        weights.put(source.weights, module)
-    return module.eval()
 
 
 def _is_path(head: str) -> bool:
