@@ -162,6 +162,9 @@ MISTYPED = {
         (*FAKE, "--inputs", "mistyped.npz"),
         "mistyped.npz: 'x' is float64, the model wants float32",
     ),
+    "no run to go on with": (("--resume",), "there is no unfinished run in reports"),
+    "no run of that name": (("--resume", "gone"), "there is no run in gone"),
+    "no run in that folder": (("--resume", "-o", "x"), "there is no unfinished run in x"),
     "a source that is not there": (
         (*FAKE, "--source", "gone.py:Net"),
         "no such file: gone.py",

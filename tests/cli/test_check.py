@@ -1,0 +1,120 @@
+"""toolkit check, as it is typed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests import command, small
+from tests.workers.test_environments import planted, venv
+from toolkit.records.schema import Run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("check")
+    small.layer(made / "layer.onnx")
+    return made
+
+
+def check(folder: Path, *words: str) -> command.Ended:
+    return command.run("check", "layer.onnx", *words, cwd=folder)
+
+
+def test_by_default_every_runtime_that_can_run_the_file_judges_it(folder: Path) -> None:
+    done = check(folder, "--json")
+
+    assert (done.code, done.err) == (0, "")
+    json.loads(done.out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    run = msgspec.json.decode(done.out, type=Run)
+    assert [target.name for target in run.plan.targets] == ["onnxruntime:cpu", "reference:cpu"]
+    assert [record.verdict and record.verdict.text for record in run.records] == ["float32"] * 2
+    assert not any(record.timings for record in run.records)
+
+
+def test_the_relu_of_each_runtime_is_shown_for_special_values(folder: Path) -> None:
+    done = check(folder, "--target", "onnxruntime", "--target", "reference")
+
+    assert done.code == 0
+    for value in ("NaN", "−Inf", "+Inf", "−0.0", "smallest subnormal", "largest float32"):
+        assert any(line.strip().startswith(value) for line in done.out.splitlines())
+
+
+def test_a_coarse_target_is_named_and_the_command_fails(folder: Path) -> None:
+    done = check(folder, "--target", "fake,compute=float16", "--target", "fake")
+
+    assert done.code == 1
+    assert "float16" in done.out
+    assert done.errors == [
+        "error: 1 of 2 targets was not judged with right answers: fake cpu, compute=float16."
+    ]
+
+
+REFUSED = {
+    "fake,uss=1": "no option of fake is called 'uss'; there are: at, compute, fault, seed, spread,",
+    "fake,compute=int8": "no value of fake's option compute is called 'int8'; there are: bfloat16,",
+    "fake:cuda": "no provider of fake is called 'cuda'; there are: cpu.",
+    "reference:cuda": "no provider of reference is called 'cuda'; there are: cpu.",
+    "onnxruntime:gpu": "no provider of onnxruntime is called 'gpu'; there are: cpu, cuda.",
+    "torch": "torch starts from the PyTorch source, which is not known",
+    "fake,env=.": "env=.: there is no Python environment in this folder",
+    "onnxruntime,env=bare": "env=bare has no numpy that can be imported (ModuleNotFoundError: ",
+    "onnxruntime,env=old": "onnxruntime 1.23.2 does not tell where its nodes run; 1.24 or newer",
+    "fake,fault=crash,at=answer": "crashed with SIGSEGV while running the model",
+    "fake,fault=kill,at=bind": "crashed with SIGKILL while taking the feed",
+    "fake,fault=exit,at=load": "ended by itself with exit code 0 while loading the model",
+    "fake,fault=nonsense,at=hello": "answered nonsense: '\\x00 not a message'",
+}
+
+
+def test_every_target_that_cannot_be_judged_says_why_and_costs_no_other_row(
+    tmp_path: Path,
+) -> None:
+    small.layer(tmp_path / "layer.onnx")
+    bare = [sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")]
+    subprocess.run(bare, check=True)
+    planted(venv(tmp_path / "old"), "1.23.2")
+    words = [word for target in [*REFUSED, "fake"] for word in ("--target", target)]
+
+    done = check(tmp_path, *words, "--json")
+
+    *rows, well = msgspec.json.decode(done.out, type=Run).records
+    assert done.code == 1
+    assert len(rows) == len(REFUSED)
+    for row, said in zip(rows, REFUSED.values(), strict=True):
+        assert row.failure is not None
+        assert row.failure.what.startswith(said)
+        assert row.verdict is None
+    assert well.verdict is not None
+    assert well.verdict.right
+
+
+def test_nothing_is_written_into_the_folder(folder: Path) -> None:
+    check(folder, "--target", "fake")
+
+    assert [path.name for path in folder.iterdir()] == ["layer.onnx"]
+
+
+def test_an_interrupt_leaves_no_process_and_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.layer(tmp_path / "layer.onnx")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+
+    ended = command.interrupted(
+        *("check", "layer.onnx", "--target", "fake,fault=hang,at=answer"),
+        cwd=tmp_path,
+        # The second worker is the target's: the first one ran the simulations.
+        when=lambda process: len([*scratch.glob("toolkit-*/worker-*")]) == 2,
+    )
+
+    assert (ended.code, ended.out, ended.err.strip()) == (130, "", "interrupted")
+    assert not command.workers(scratch)
+    assert [path.name for path in scratch.iterdir()] == []
