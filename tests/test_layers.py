@@ -1,0 +1,228 @@
+"""The rooms: a module imports only from its own or from one above it.
+
+Rules, cited below:
+
+L1  The order of ROOMS, at every depth of a file, also inside functions.
+L2  `report` shows records: it never imports runtimes, workers or engine.
+L3  The rooms that a worker gets import at module level only the standard library and numpy.
+L4  `cli` alone imports click, prints or exits.
+L5  Starting up is light: no torch, onnxruntime or rich before they are needed.
+L6  No module imports itself through others, at module level.
+"""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import toolkit
+from toolkit.workers import environments
+
+PACKAGE = Path(toolkit.__file__).parent
+ROOMS = (
+    "errors",
+    "units",
+    "tensors",
+    "sources",
+    "runtimes",
+    "workers",
+    "graphs",
+    "onnxfile",
+    "referencefile",
+    "feeds",
+    "oracle",
+    "answers",
+    "exporter",
+    "measure",
+    "records",
+    "doctor",
+    "engine",
+    "report",
+    "pipelines",
+    "cli",
+)
+OF_A_WORKER = ROOMS[: ROOMS.index("workers") + 1]
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import in one file."""
+
+    importer: str
+    """The module's full name."""
+    imported: str
+    """toolkit's modules by their full name, others by their top-level name."""
+    line: int
+    at_top: bool
+    """Runs when the module is imported."""
+
+    def __str__(self) -> str:
+        return f"{self.importer}:{self.line} imports {self.imported}"
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its full name."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
+
+
+def imports(name: str, *, typing: bool = True) -> Iterator[Import]:
+    """All imports of a module; with `typing` also those for the type checker alone."""
+    yield from _of(name, TREES[name].body, top=True, typing=typing)
+
+
+def _of(name: str, body: list[ast.stmt], *, top: bool, typing: bool) -> Iterator[Import]:
+    for node in body:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(name, _whole(alias.name), node.lineno, top)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}:{node.lineno}: a relative import"
+            base = node.module or ""
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                yield Import(name, full if full in MODULES else _whole(base), node.lineno, top)
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            if typing:
+                yield from _of(name, node.body, top=False, typing=typing)
+            yield from _of(name, node.orelse, top=top, typing=typing)
+        else:
+            inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            for field in ("body", "orelse", "finalbody"):
+                found = getattr(node, field, None)
+                if isinstance(found, list):
+                    yield from _of(name, found, top=top and not inside, typing=typing)
+            for handler in getattr(node, "handlers", []):
+                yield from _of(name, handler.body, top=top and not inside, typing=typing)
+
+
+def _whole(name: str) -> str:
+    return name if name.split(".")[0] == "toolkit" else name.split(".")[0]
+
+
+def room(module: str) -> str:
+    """'toolkit.answers.rule' → 'answers'; '' for the package itself."""
+    return module.partition(".")[2].split(".")[0]
+
+
+def test_every_file_lies_in_a_room_of_the_order() -> None:
+    assert {room(name) for name in MODULES} - {""} == set(ROOMS)
+
+
+def test_a_module_imports_from_its_own_room_or_from_one_above() -> None:  # L1
+    wrong = [
+        str(found)
+        for name in MODULES
+        if room(name)
+        for found in imports(name)
+        if room(found.imported)
+        and found.imported.startswith("toolkit")
+        and ROOMS.index(room(found.imported)) > ROOMS.index(room(name))
+    ]
+
+    assert wrong == []
+
+
+def test_the_report_knows_records_and_no_runtime() -> None:  # L2
+    wrong = [
+        str(found)
+        for name in MODULES
+        if room(name) == "report"
+        for found in imports(name)
+        if room(found.imported) in ("runtimes", "workers", "engine")
+    ]
+
+    assert wrong == []
+
+
+def test_what_a_worker_gets_imports_the_standard_library_and_numpy_alone() -> None:  # L3
+    allowed = {*sys.stdlib_module_names, "numpy", "toolkit"}
+    wrong = [
+        str(found)
+        for name in MODULES
+        if room(name) in OF_A_WORKER
+        for found in imports(name, typing=False)
+        if found.at_top and found.imported.split(".")[0] not in allowed
+    ]
+
+    assert wrong == []
+    assert {name.removesuffix(".py") for name in environments.ROOMS} == set(OF_A_WORKER)
+
+
+def test_the_command_line_alone_imports_click() -> None:  # L4
+    assert {
+        room(name) for name in MODULES for found in imports(name) if found.imported == "click"
+    } == {"cli"}
+
+
+# A probe's and a worker's programs run in a process of their own, whose end and output they are.
+PROGRAMS = {"toolkit.workers.child", "toolkit.runtimes.fake", "toolkit.doctor.inside"}
+
+
+def test_the_command_line_alone_prints_or_exits() -> None:  # L4
+    wrong = [
+        f"{name}:{node.lineno} calls {ast.unparse(node.func)}"
+        for name, tree in TREES.items()
+        if room(name) != "cli" and name not in PROGRAMS
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("print", "exit", "quit", "sys.exit", "os._exit")
+    ]
+
+    assert wrong == []
+
+
+HEAVY = ("torch", "onnxruntime", "rich", "onnx", "numpy", "altair", "sklearn", "msgspec")
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import toolkit", "from toolkit.cli import root; root(['--help'], standalone_mode=False)"],
+    ids=["import toolkit", "toolkit --help"],
+)
+def test_starting_up_is_light(code: str) -> None:  # L5
+    look = f"{code}\nimport sys\nprint(*(n for n in {HEAVY} if n in sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+
+    assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("command", ["train", "export", "check", "bench", "report", "doctor"])
+def test_the_help_of_a_command_imports_nothing_heavy(command: str) -> None:  # L5
+    look = (
+        f"import sys\nfrom toolkit.cli import root\n"
+        f"root([{command!r}, '--help'], standalone_mode=False)\n"
+        f"print(*(n for n in {HEAVY[:3]} if n in sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+
+    assert done.stderr.strip() == ""
+    assert "Examples" in done.stdout or "Example" in done.stdout
+
+
+def test_no_module_imports_itself_through_others() -> None:  # L6
+    graph = {
+        name: {
+            found.imported
+            for found in imports(name, typing=False)
+            if found.at_top and found.imported in MODULES
+        }
+        - {name}
+        for name in MODULES
+    }
+
+    assert len([*graphlib.TopologicalSorter(graph).static_order()]) == len(MODULES)
