@@ -6,6 +6,8 @@ import html
 import json
 from collections.abc import Iterable
 
+from toolkit.report.grids import Grid
+
 VOID = {"br", "col", "hr", "img", "input", "link", "meta"}
 
 
@@ -65,3 +67,23 @@ def data(name: str, value: object) -> Markup:
 def style(sheet: str) -> Markup:
     """Our own style sheet."""
     return Markup(f"<style>{sheet}</style>")
+
+
+def table_markup(grid: Grid) -> Markup:
+    """A table of words."""
+
+    def kind(row: int, column: int) -> str | None:
+        names = [
+            *(["number"] if column in grid.numbers else []),
+            *(["marked"] if (row, column) in grid.marked else []),
+        ]
+        return " ".join(names) or None
+
+    head = [
+        tag("th", text, scope="col", class_=kind(-1, place)) for place, text in enumerate(grid.head)
+    ]
+    rows = [
+        tag("tr", [tag("td", text, class_=kind(place, column)) for column, text in enumerate(row)])
+        for place, row in enumerate(grid.rows)
+    ]
+    return tag("table", tag("thead", tag("tr", head)), tag("tbody", rows))

@@ -5,35 +5,26 @@ It says so itself: its Content-Security-Policy allows no request at all.
 
 from __future__ import annotations
 
-import base64
-import gzip
 import shlex
 from collections.abc import Sequence
 from functools import cache
 
-import msgspec
-
-from toolkit.records.schema import Run
-from toolkit.report import grids, palette
+from toolkit.report import grids
+from toolkit.report.download import download
 from toolkit.report.facts import method
-from toolkit.report.grids import Grid
-from toolkit.report.markup import Child, Markup, data, script, style, tag
+from toolkit.report.markup import Child, Markup, data, script, style, table_markup, tag
 from toolkit.report.plots import Plot, draw
 from toolkit.report.plots.base import Entry
+from toolkit.report.ranking import case_section
 from toolkit.report.svg import asset
-from toolkit.report.view import Row, Standing, Table, View
-from toolkit.report.words import printable, timed
-from toolkit.units import Bytes, duration, size
+from toolkit.report.view import View
+from toolkit.report.words import printable
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'"
 )
 """Vega makes functions of its expressions: hence unsafe-eval."""
-LEVELS = ("p90", "p99")
-"""Percentiles in the main table; the others stand behind the distribution."""
-RECORD_LIMIT: Bytes = 500_000
-"""A larger record is put into the page without its blocks."""
 
 
 def render(view: View) -> str:
@@ -158,138 +149,6 @@ def opening(view: View) -> Markup:
     )
 
 
-HEADS = {
-    "target": "Runtime and provider; below it the version, and where the nodes ran.",
-    "p50": "Half of the calls took no longer. Median over process starts; small: their range.",
-    "against": "The ratio to the baseline, paired block by block, with its interval.",
-    "answers": "What the answers are worth against the same network in float64.",
-    "p90": "Nine calls in ten took no longer.",
-    "p99": "99 calls in 100 took no longer.",
-    "cold start": "From a fresh process to the first answer: import, load, first call.",
-    "memory": "What the process holds more than before it loaded the model.",
-}
-
-
-def case_section(view: View, table: Table) -> Markup:
-    """The table of one case."""
-    levels = [name for name in LEVELS if any(grids.carried(row.speed, name) for row in table.rows)]
-    names = ["target", "p50", "against", "answers", *levels, "cold start", "memory"]
-    titles = {"against": grids.against(table)}
-    shades = palette.colours(view.subjects)
-    heads = [
-        tag(
-            "th",
-            tag("button", titles.get(name, name), type="button", title=HEADS[name]),
-            scope="col",
-            class_=None if name in ("target", "against", "answers") else "number",
-        )
-        for name in names
-    ]
-    parts = [
-        tag(
-            "tbody",
-            [
-                row_markup(row, levels, shades[row.subject.name], table.leads(row))
-                for row in table.part(standing)
-            ],
-            class_=standing.replace(" ", "-"),
-        )
-        for standing in Standing
-        if table.part(standing)
-    ]
-    return tag(
-        "section",
-        tag("h2", heading(view, table)),
-        tag(
-            "div",
-            tag("table", tag("thead", tag("tr", heads)), *parts, class_="main"),
-            class_="wide",
-        ),
-        [tag("p", said, class_="note") for said in grids.remarks(table)],
-        tag(
-            "details",
-            tag("summary", "What the columns say"),
-            tag(
-                "dl",
-                [(tag("dt", titles.get(n, n)), tag("dd", HEADS[n])) for n in names],
-                class_="heads",
-            ),
-        ),
-        class_="case",
-    )
-
-
-def heading(view: View, table: Table) -> str:
-    case = table.case.name[:1].upper() + table.case.name[1:]
-    return case if len(view.tables) > 1 else "The targets"
-
-
-def row_markup(row: Row, levels: Sequence[str], shade: str, leads: bool) -> Markup:
-    """One row; cells carry the number that they are sorted by."""
-    one, speed = row.subject, row.speed
-    about = " · ".join(part for part in (one.library, one.placement) if part)
-    name = tag(
-        "th",
-        tag("span", class_="dot", style=f"--shade:{shade}"),
-        one.name,
-        tag("small", about) if about else None,
-        scope="row",
-        data_value=one.name,
-    )
-    middle, around = timed(speed.p50) if speed else (grids.NONE, "")
-    start = sum(part.middle for part in one.cold.parts().values() if part)
-    use = one.use.resident
-    reason = row.standing is not Standing.RANKED
-    cells = [
-        name,
-        cell(
-            "p50",
-            middle,
-            speed.p50.middle if speed else None,
-            tag("small", around) if around else None,
-        ),
-        cell(
-            "ratio",
-            "the baseline" if row.rank and row.ratio is None else row.says,
-            1 / row.ratio.middle if row.ratio else 1.0 if not reason else None,
-            tag("small", "; ".join(row.cures)) if row.cures else None,
-        ),
-        tag("td", answer(row), data_label="answers", data_value=row.answers),
-        *(cell(level, percentile(row, level), grids.carried(speed, level)) for level in levels),
-        cell("cold start", duration(start) if start else grids.NONE, start or None),
-        cell(
-            "memory",
-            grids.signed_size(use.middle) if use else grids.NONE,
-            use.middle if use else None,
-        ),
-    ]
-    return tag("tr", cells, class_="first" if leads else None)
-
-
-def cell(label: str, text: str, value: float | None, more: Markup | None = None) -> Markup:
-    """A cell with its name, for narrow pages where the head is not seen."""
-    return tag(
-        "td",
-        text,
-        more,
-        class_={"ratio": "reason lead", "p50": "number lead"}.get(label, "number"),
-        data_label=label,
-        data_value=repr(value) if value is not None else "",
-    )
-
-
-def percentile(row: Row, level: str) -> str:
-    found = grids.carried(row.speed, level)
-    return duration(found) if found is not None else grids.NONE
-
-
-def answer(row: Row) -> Markup:
-    """The verdict; red for wrong answers and for nothing else."""
-    kind = {Standing.RANKED: "right", Standing.NOT_RIGHT: "coarse", Standing.NOT_MEASURED: "none"}
-    wrong = row.standing is Standing.NOT_RIGHT and row.speed is None
-    return tag("span", row.answers, class_=f"verdict {'wrong' if wrong else kind[row.standing]}")
-
-
 def figure(plot: Plot, *, titled: bool, read: bool) -> Markup:
     """A plot with its title, how to read it (once in a section), and the table behind it."""
     return tag(
@@ -326,26 +185,6 @@ def swatch(shade: str, dash: Sequence[int]) -> Markup:
         stroke_dasharray=" ".join(map(str, dash)) or None,
     )  # fmt: skip
     return tag("svg", line, width="24", height="10", aria_hidden="true")
-
-
-def table_markup(grid: Grid) -> Markup:
-    """A table of words."""
-
-    def kind(row: int, column: int) -> str | None:
-        names = [
-            *(["number"] if column in grid.numbers else []),
-            *(["marked"] if (row, column) in grid.marked else []),
-        ]
-        return " ".join(names) or None
-
-    head = [
-        tag("th", text, scope="col", class_=kind(-1, place)) for place, text in enumerate(grid.head)
-    ]
-    rows = [
-        tag("tr", [tag("td", text, class_=kind(place, column)) for column, text in enumerate(row)])
-        for place, row in enumerate(grid.rows)
-    ]
-    return tag("table", tag("thead", tag("tr", head)), tag("tbody", rows))
 
 
 def copies(view: View) -> Child:
@@ -406,25 +245,3 @@ def how(view: View) -> Child:
         tag("div", table_markup(grids.facts(view.subjects)), class_="wide"),
         tag("p", f"toolkit {view.run.toolkit} · ", download(view.run), class_="record"),
     ]
-
-
-def download(run: Run) -> Markup:
-    """The record itself, packed; without its blocks where it is too large for a page."""
-    packed, words = gzip.compress(msgspec.json.encode(run), mtime=0), "The record of this run"
-    if len(packed) > RECORD_LIMIT:
-        packed = gzip.compress(msgspec.json.encode(without_blocks(run)), mtime=0)
-        words = "The record of this run, without its blocks"
-    link = f"data:application/gzip;base64,{base64.b64encode(packed).decode()}"
-    return tag(
-        "a", f"{words} (run.json.gz, {size(len(packed))})", href=link, download="run.json.gz"
-    )
-
-
-def without_blocks(run: Run) -> Run:
-    """The record without the series, which are nearly all of it."""
-    replace = msgspec.structs.replace
-    records = [
-        replace(one, timings=[replace(timing, series=[]) for timing in one.timings])
-        for one in run.records
-    ]
-    return replace(run, records=records)
