@@ -27,12 +27,12 @@ def test_a_quiet_run_has_nothing_to_say() -> None:
     [
         (
             {"others": [0.4] * 12 + [0.0] * 2},
-            "other processes used 40 % of a core in 12 of 14 generations: "
+            "other processes used 40 % of a core in 12 of 14 process starts: "
             "close them, or give --time 60s",
         ),
         (
             {"steal": [0.1] * 3 + [0.0] * 11},
-            "the hypervisor took 10 % of the cores' time in 3 of 14 generations: "
+            "the hypervisor took 10 % of the cores' time in 3 of 14 process starts: "
             "give --time 60s, or use a machine with cores of its own",
         ),
         (

@@ -50,7 +50,7 @@ def _others(seen: Observed) -> str:
     used = percent(float(np.median(disturbed)))
     return (
         f"other processes used {used} of a core in {len(disturbed)} of {len(seen.others)} "
-        f"generations: close them, or give --time {_longer(seen.seconds)}"
+        f"process starts: close them, or give --time {_longer(seen.seconds)}"
     )
 
 
@@ -60,7 +60,7 @@ def _steal_line(seen: Observed) -> str:
         return ""
     return (
         f"the hypervisor took {percent(float(np.median(disturbed)))} of the cores' time in "
-        f"{len(disturbed)} of {len(seen.steal)} generations: "
+        f"{len(disturbed)} of {len(seen.steal)} process starts: "
         f"give --time {_longer(seen.seconds)}, or use a machine with cores of its own"
     )
 

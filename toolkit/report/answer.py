@@ -11,7 +11,7 @@ from toolkit.report.words import counted, listed, printable, timed
 from toolkit.units import percent
 
 FEW = 3
-TOO_FEW = "are too few to say how sure that is: 6 are needed."
+TOO_FEW = "too few to say how sure that is: 6 are needed."
 
 
 def answers(tables: Sequence[Table]) -> tuple[Answer, ...]:
@@ -61,9 +61,10 @@ def fastest(run: Run, case: int, ranked: Sequence[Row], baseline: str) -> Answer
         return Answer(f"The only target that is measured and right: {name}.", (f"{takes}.",))
     beside = against(run, case, first.subject.index, [row.subject.index for row in others])
     if any(ratio.low is None for ratio in beside.values()):
-        starts = counted(min(ratio.starts for ratio in beside.values()), "process start")
+        fewest = min(ratio.starts for ratio in beside.values())
+        starts, are = counted(fewest, "process start"), "is" if fewest == 1 else "are"
         return Answer(
-            f"Lowest latency with right answers: {name}.", (f"{takes}. {starts} {TOO_FEW}",)
+            f"Lowest latency with right answers: {name}.", (f"{takes}. {starts} {are} {TOO_FEW}",)
         )
     tied = [row for row in others if undecided(beside.get(row.subject.index))]
     if not tied:
