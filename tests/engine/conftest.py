@@ -19,7 +19,7 @@ from toolkit.runtimes.listing import Listed
 from toolkit.runtimes.target import parse
 from toolkit.tensors import Array
 from toolkit.workers import environments
-from toolkit.workers.launch import Job, Patience
+from toolkit.workers.jobs import Job, Patience
 
 MakeCircuit = Callable[..., Circuit]
 ROUNDS = 4

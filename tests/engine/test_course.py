@@ -43,7 +43,7 @@ class Look:
 
     def __call__(self, step: str, share: float | None, text: str) -> None:
         if step == "measure":
-            parts = store.slices(self.folder)
+            parts = store.parts(self.folder)
             self.targets = [[piece.target for piece in part.targets] for part in parts]
 
 

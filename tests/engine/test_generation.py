@@ -17,8 +17,8 @@ from toolkit.engine import generation
 from toolkit.engine.generation import Circuit, Result, Settled
 from toolkit.measure import steady
 from toolkit.records.schema import Failure
-from toolkit.records.store import TargetSlice
-from toolkit.workers.launch import Patience
+from toolkit.records.slices import TargetSlice
+from toolkit.workers.jobs import Patience
 
 Watch = Callable[[float], None]
 
@@ -162,19 +162,22 @@ def test_an_answer_that_is_wrong_before_the_rounds_costs_no_block(circuit: MakeC
     assert sorted(asked) == [(0, 0)] * 2 + [(0, 1)] * 2 + [(1, 0)]
 
 
-def test_the_workers_share_one_core_and_the_parent_gets_its_cores_back(
+def test_the_workers_share_one_core_from_their_loads_on_and_the_parent_gets_its_own_back(
     circuit: MakeCircuit,
 ) -> None:
     free = os.sched_getaffinity(0)
     seen = []
 
-    def watch(share: float) -> None:
+    def look(*given: object) -> str:
         seen.append([process.cpu_affinity() for process in psutil.Process().children()])
+        return ""
 
-    result = short(circuit("fake,us=10", "fake,us=20"), 0, watch)
+    result = short(circuit("fake,us=10", "fake,us=20", judge=look), 0, lambda share: None)
 
-    assert seen == [[result.part.generation.cores] * 2] * ROUNDS
-    assert len(result.part.generation.cores) == 1
+    cores = result.part.generation.cores
+    assert len(cores) == 1
+    # Both targets are judged before the rounds and after them.
+    assert seen == [[cores] * 2] * 4
     assert os.sched_getaffinity(0) == free
 
 

@@ -18,7 +18,7 @@ from toolkit.records.schema import Caution, Record
 from toolkit.runtimes import listing
 from toolkit.runtimes.target import parse
 from toolkit.workers import environments
-from toolkit.workers.launch import Job, Patience
+from toolkit.workers.jobs import Job, Patience
 
 Judge = Callable[..., Record]
 

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests import command, small
+from tests import command, plugin, small
 from toolkit import bench
 from toolkit.errors import InputError, RunError
 from toolkit.measure import schedule
@@ -21,7 +21,7 @@ from toolkit.pipelines.bench import Finished, Order
 from toolkit.records import store
 from toolkit.records.schema import Record, Run
 from toolkit.runtimes.target import parse
-from toolkit.workers.launch import Patience
+from toolkit.workers.jobs import Patience
 
 QUICK = schedule.pace(time=1.0, quick=True)
 LONG = ("--target", "fake,us=1000", "--target", "fake,us=1500", "--time", "200s")
@@ -148,6 +148,36 @@ def test_a_killed_bench_leaves_no_process_and_goes_on_where_it_was(tmp_path: Pat
     assert (before.state, bool(before.generations)) == ("running", True)
     after = resumed(tmp_path)
     assert after.generations[: len(before.generations)] == before.generations
+
+
+HANGING = """
+    import time
+    from pathlib import Path
+
+
+    class Theirs(Fake):
+        name = "elsewhere"
+
+        def load(self, program, provider, options):
+            Path({marker!r}).touch()
+            time.sleep(1e6)
+"""
+
+
+def test_a_kill_ends_a_worker_that_hangs_and_reads_no_more(tmp_path: Path) -> None:
+    small.layer(tmp_path / "layer.onnx")
+    marker = tmp_path / "hangs"
+    listed = plugin.package(tmp_path / "site", HANGING.format(marker=str(marker)))
+
+    command.interrupted(
+        *("bench", "layer.onnx", "--target", "elsewhere"),
+        cwd=tmp_path,
+        when=lambda process: marker.exists(),
+        by=signal.SIGKILL,
+        env={"PYTHONPATH": str(plugin.installed(tmp_path / "site", listed))},
+    )
+
+    command.until(lambda: not command.workers(tmp_path), 10)
 
 
 def resumed(folder: Path) -> Run:

@@ -19,7 +19,8 @@ from tests.report import runs
 from toolkit.errors import InputError, RunError
 from toolkit.records import store
 from toolkit.records.schema import VERSION, Generation, Record, Run, Series
-from toolkit.records.store import CaseSlice, Folder, Slice, TargetSlice
+from toolkit.records.slices import CaseSlice, Slice, TargetSlice
+from toolkit.records.store import Folder
 from toolkit.tensors import Array
 
 NOW = datetime(2026, 11, 23, 10, 45, 1, tzinfo=UTC)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import needs
 from tests.report import runs
 from toolkit.records import store
 from toolkit.report import page
@@ -86,7 +87,7 @@ def browser() -> Iterator[Browser]:
     """Headless Chromium."""
     path = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
     if path is None:
-        pytest.skip("no Chromium here: none of " + ", ".join(CHROMIUM))
+        needs.absent("no Chromium here: none of " + ", ".join(CHROMIUM))
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

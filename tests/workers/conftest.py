@@ -12,7 +12,8 @@ from tests import small
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.workers import environments
-from toolkit.workers.launch import Job, Patience, Worker
+from toolkit.workers.jobs import Job, Patience
+from toolkit.workers.launch import Worker
 
 Start = Callable[..., Worker]
 

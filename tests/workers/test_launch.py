@@ -17,7 +17,8 @@ import pytest
 from tests.workers.conftest import Start
 from toolkit.errors import TargetError, WorkerDied
 from toolkit.runtimes.base import Program
-from toolkit.workers.launch import Patience, Worker
+from toolkit.workers.jobs import Patience
+from toolkit.workers.launch import Worker
 
 FEED = {"input": np.random.default_rng(1).normal(size=(3, 64)).astype(np.float32)}
 TYPES = {"input": "float32"}
@@ -118,7 +119,8 @@ def test_a_kill_of_the_parent_in_the_middle_of_a_block_leaves_no_process(tmp_pat
         from tests import small
         from toolkit.runtimes import listing
         from toolkit.workers import environments
-        from toolkit.workers.launch import Job, Patience, Worker
+        from toolkit.workers.jobs import Job, Patience
+from toolkit.workers.launch import Worker
         folder = Path({str(tmp_path)!r})
         rooms = environments.lay(folder / "rooms", [])
         job = Job(listing.find("onnxruntime"), environments.find(None), "cpu", {{}})

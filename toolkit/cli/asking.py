@@ -139,7 +139,7 @@ def order_of(given: dict[str, Any], typed: list[str]) -> Order:
     """All that is asked for, besides the model."""
     from toolkit.measure import schedule
     from toolkit.pipelines.bench import Order
-    from toolkit.workers.launch import Patience
+    from toolkit.workers.jobs import Patience
 
     timeout = given["timeout"]
     return Order(

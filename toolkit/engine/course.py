@@ -15,7 +15,8 @@ from toolkit.measure.schedule import Pace, Progress, Stop, Why
 from toolkit.measure.stats import effect
 from toolkit.records import store
 from toolkit.records.schema import Caution, Run, Warning
-from toolkit.records.store import Folder, Slice
+from toolkit.records.slices import Slice
+from toolkit.records.store import Folder
 
 Watch = Callable[[float | None, str], None]
 """Told the share done (None: unknown) and what is being done."""
@@ -27,7 +28,7 @@ def measure(circuit: Circuit, run: Run, folder: Folder, pace: Pace, watch: Watch
     Goes on with the numbers of the generations that `folder` already holds. Raises InputError
     where the time is too short for an interval (see `schedule.foresee`).
     """
-    parts = store.slices(folder.path)
+    parts = store.parts(folder.path)
     found = _found_before(parts)
     so_far = parts[-1].generation.ended if parts else 0.0
     began = time.monotonic() - so_far

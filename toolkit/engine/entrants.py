@@ -15,7 +15,7 @@ from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import Target, parse
 from toolkit.workers import environments
 from toolkit.workers.environments import OWN
-from toolkit.workers.launch import Job
+from toolkit.workers.jobs import Job
 
 NO_RUNTIME = (
     "no onnxruntime is installed here, and no target was named",

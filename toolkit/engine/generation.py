@@ -32,12 +32,13 @@ from toolkit.measure.schedule import Cores
 from toolkit.measure.steady import WarmUp, later_span
 from toolkit.measure.threads import Thread
 from toolkit.records.schema import Caution, Failure, Generation, Series, Warning
-from toolkit.records.store import CaseSlice, Slice, TargetSlice
+from toolkit.records.slices import CaseSlice, Slice, TargetSlice
 from toolkit.runtimes.base import Program
 from toolkit.tensors import Array, Feed
 from toolkit.units import Bytes, Seconds, number
-from toolkit.workers import launch
-from toolkit.workers.launch import Job, Patience, Worker
+from toolkit.workers import jobs
+from toolkit.workers.jobs import Job, Patience
+from toolkit.workers.launch import Worker
 
 P = ParamSpec("P")
 
@@ -151,7 +152,7 @@ class Lane:
     ready: Seconds = 0.0
     """Its own time until it was loaded and bound: the others start beside it and in turns."""
     warm_up: Seconds = 0.0
-    blocks: dict[int, list[launch.Block]] = field(default_factory=dict)
+    blocks: dict[int, list[jobs.Block]] = field(default_factory=dict)
     """Case → its blocks, a round each."""
     settled: dict[int, Settled] = field(default_factory=dict)
     threads: Mapping[int, Thread] = field(default_factory=dict)
@@ -395,7 +396,7 @@ def _piece(lane: Lane, generation: int, began: int) -> TargetSlice:
     )
 
 
-def _series(generation: int, blocks: Sequence[launch.Block], began: int) -> Series:
+def _series(generation: int, blocks: Sequence[jobs.Block], began: int) -> Series:
     return Series(
         generation=generation,
         starts=[(block.start - began) / 1e9 for block in blocks],

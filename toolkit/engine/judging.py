@@ -24,7 +24,8 @@ from toolkit.records.schema import Caution, Failure, Library, Record, Warning
 from toolkit.runtimes.base import Placement, Program
 from toolkit.sources import relu
 from toolkit.tensors import Array, Feed
-from toolkit.workers.launch import Hello, Loaded, Patience, Worker
+from toolkit.workers.jobs import Hello, Loaded, Patience
+from toolkit.workers.launch import Worker
 
 SHAPES_ONLY = {
     "Shape",

@@ -20,7 +20,8 @@ from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.tensors import Array, Feed
 from toolkit.workers import environments
-from toolkit.workers.launch import Job, Patience, Worker
+from toolkit.workers.jobs import Job, Patience
+from toolkit.workers.launch import Worker
 
 NONE = "no onnxruntime; python -m pip install onnxruntime gets one, then toolkit check shows them"
 

@@ -17,7 +17,8 @@ from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.tensors import Array, Feed, TensorSpec
 from toolkit.workers import environments
-from toolkit.workers.launch import Job, Patience, Worker
+from toolkit.workers.jobs import Job, Patience
+from toolkit.workers.launch import Worker
 
 INLINE = 1_500_000_000
 """Bytes of weights beyond which a file cannot hold them itself: protobuf ends at 2 GB."""

@@ -38,7 +38,7 @@ from toolkit.sources.source import Source
 from toolkit.tensors import Array
 from toolkit.units import Seconds
 from toolkit.workers import environments
-from toolkit.workers.launch import Patience
+from toolkit.workers.jobs import Patience
 
 REFERENCE = Path("models/mlp/mlp.onnx")
 

@@ -25,68 +25,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import numpy as np
 
 from toolkit.errors import InputError, RunError
 from toolkit.records import schema
-from toolkit.records.schema import (
-    ColdStart,
-    Failure,
-    Generation,
-    Memory,
-    Record,
-    Run,
-    Series,
-    Strict,
-    Timing,
-    Warning,
-)
+from toolkit.records.schema import Run
+from toolkit.records.slices import Slice, assemble
 from toolkit.tensors import Array
-from toolkit.units import Bytes, Seconds
-
-T = TypeVar("T")
 
 RUN = "run.json"
 SAMPLES = "samples.npz"
 GENERATIONS = "generations"
 WORK = "work"
 LATEST = "latest"
-
-
-class CaseSlice(Strict, frozen=True, kw_only=True):
-    """What one generation gave for one target and one case."""
-
-    case: int
-    calls: int
-    series: Series
-
-
-class TargetSlice(Strict, frozen=True, kw_only=True):
-    """What one generation gave for one target."""
-
-    target: int
-    cases: list[CaseSlice] = msgspec.field(default_factory=list)
-    empty: float = 0.0
-    imported: Seconds | None = None
-    loaded: Seconds | None = None
-    first_call: Seconds | None = None
-    new_shape: Seconds | None = None
-    steady_after: Seconds | None = None
-    idle: Bytes | None = None
-    resident: Bytes | None = None
-    peak: Bytes | None = None
-    warnings: list[Warning] = msgspec.field(default_factory=list)
-    failure: Failure | None = None
-
-
-class Slice(Strict, frozen=True, kw_only=True):
-    """All that one generation gave."""
-
-    generation: Generation
-    targets: list[TargetSlice]
 
 
 @dataclass(frozen=True)
@@ -153,7 +106,7 @@ class Folder:
         `conclude` adds what is only known of the whole.
         """
         self.clear()
-        whole = conclude(assemble(run, slices(self.path)))
+        whole = conclude(assemble(run, parts(self.path)))
         samples = read_samples(self.path)
         if samples:
             write(self.path / SAMPLES, _npz(samples))
@@ -250,7 +203,7 @@ def read(path: Path) -> Run:
     Raises RunError for what is no run, for a broken one and for a newer version.
     """
     folder = path if path.is_dir() else path.parent
-    return assemble(head(path), slices(folder))
+    return assemble(head(path), parts(folder))
 
 
 def head(path: Path) -> Run:
@@ -286,7 +239,7 @@ def _decode(file: Path, data: bytes) -> Run:
         raise RunError(f"{file} is a broken record: {error}") from error
 
 
-def slices(folder: Path) -> list[Slice]:
+def parts(folder: Path) -> list[Slice]:
     """The generations that are not yet in run.json, in order."""
     found = []
     for file in sorted((folder / GENERATIONS).glob("*.npz")):
@@ -339,64 +292,6 @@ def unfinished(root: Path) -> Path:
         if not path.is_symlink() and head(path).state != "done":
             return path
     raise RunError(f"there is no unfinished run in {root}", "toolkit bench    starts a new one")
-
-
-def assemble(run: Run, parts: list[Slice]) -> Run:
-    """The record with what the generations gave. Pure; a generation that it has counts once."""
-    known = {generation.number for generation in run.generations}
-    parts = [part for part in parts if part.generation.number not in known]
-    records = {record.target: record for record in run.records}
-    for part in parts:
-        for piece in part.targets:
-            old = records.get(piece.target, Record(target=piece.target))
-            records[piece.target] = _joined(old, piece)
-    return msgspec.structs.replace(
-        run,
-        records=[records[index] for index in sorted(records)],
-        generations=[*run.generations, *(part.generation for part in parts)],
-    )
-
-
-def _joined(record: Record, piece: TargetSlice) -> Record:
-    timings = {timing.case: timing for timing in record.timings}
-    for part in piece.cases:
-        old = timings.get(part.case)
-        series = [*(old.series if old else []), part.series]
-        timings[part.case] = Timing(
-            case=part.case, calls=part.calls, empty=piece.empty, series=series
-        )
-    kinds = {(warning.kind, warning.detail) for warning in record.warnings}
-    fresh = [warning for warning in piece.warnings if (warning.kind, warning.detail) not in kinds]
-    return msgspec.structs.replace(
-        record,
-        timings=[timings[case] for case in sorted(timings)],
-        cold=_cold(record.cold, piece),
-        memory=_memory(record.memory, piece),
-        warnings=[*record.warnings, *fresh],
-        failure=record.failure or piece.failure,
-    )
-
-
-def _cold(cold: ColdStart, piece: TargetSlice) -> ColdStart:
-    return ColdStart(
-        imported=_and(cold.imported, piece.imported),
-        loaded=_and(cold.loaded, piece.loaded),
-        first_call=_and(cold.first_call, piece.first_call),
-        new_shape=_and(cold.new_shape, piece.new_shape),
-        steady_after=_and(cold.steady_after, piece.steady_after),
-    )
-
-
-def _memory(memory: Memory, piece: TargetSlice) -> Memory:
-    return Memory(
-        idle=_and(memory.idle, piece.idle),
-        resident=_and(memory.resident, piece.resident),
-        peak=_and(memory.peak, piece.peak),
-    )
-
-
-def _and(values: list[T], value: T | None) -> list[T]:
-    return values if value is None else [*values, value]
 
 
 def _npz(arrays: Mapping[str, Array]) -> bytes:

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -21,72 +20,14 @@ from typing import NoReturn, Self
 from toolkit import tensors
 from toolkit.errors import TargetError, WorkerDied
 from toolkit.runtimes.base import Placement, Program
-from toolkit.runtimes.listing import Listed
-from toolkit.tensors import Array, Feed, TensorSpec
+from toolkit.tensors import Array, Feed
 from toolkit.units import Bytes, Seconds
 from toolkit.workers import environments, protocol
-from toolkit.workers.environments import Environment
+from toolkit.workers.jobs import Block, Hello, Job, Loaded, Patience, message
 from toolkit.workers.protocol import Message
 
 LAST_WORDS = 5
 """Lines of a dead worker's log that are kept."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long one verb of one target may take."""
-
-    verb: Seconds = 60.0
-    load: Seconds = 600.0
-
-    def of(self, verb: str) -> Seconds:
-        """The load and the import of some runtimes compile or fetch from a slow disk."""
-        return self.load if verb in ("hello", "load") else self.verb
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker is started for."""
-
-    listed: Listed
-    environment: Environment
-    provider: str
-    options: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Hello:
-    """Which library a worker really has."""
-
-    version: str
-    file: Path | None
-    python: str
-    seconds: Seconds
-    precision: str
-    providers: tuple[str, ...]
-    starts_from: str
-    empty: float
-    """Nanoseconds that an empty interval shows."""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What a load gave."""
-
-    seconds: Seconds
-    placement: Placement
-    copies: str
-
-
-@dataclass(frozen=True)
-class Block:
-    """A block of timed calls."""
-
-    ns: list[int]
-    start: int
-    """On the clock of time.perf_counter_ns, which all processes of a Linux machine share."""
-    switches: int
-    """Involuntary context switches."""
 
 
 class Worker:
@@ -187,7 +128,7 @@ class Worker:
         """Asks the worker to load the program."""
         self._post(
             "load",
-            program=_message(program),
+            program=message(program),
             provider=self.job.provider,
             options=dict(self.job.options),
         )
@@ -342,25 +283,3 @@ def _doing(verb: str) -> str:
         "usage": "counting its memory",
     }
     return words.get(verb, verb)
-
-
-def _message(program: Program) -> Message:
-    source = program.source
-    return {
-        "model": None if program.model is None else str(program.model),
-        "inputs": [_spec(spec) for spec in program.inputs],
-        "outputs": [_spec(spec) for spec in program.outputs],
-        "threads": program.threads,
-        "source": None
-        if source is None
-        else {
-            "factory": source.factory,
-            "weights": None if source.weights is None else str(source.weights),
-            "folder": None if source.folder is None else str(source.folder),
-        },
-    }
-
-
-def _spec(spec: TensorSpec) -> Message:
-    shape = None if spec.shape is None else list(spec.shape)
-    return {"name": spec.name, "type": spec.type, "shape": shape}
