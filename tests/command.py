@@ -56,11 +56,13 @@ def interrupted(
     cwd: Path,
     when: Callable[[psutil.Process], bool],
     by: signal.Signals = signal.SIGINT,
+    env: Mapping[str, str] | None = None,
 ) -> Ended:
     """Runs `toolkit` and sends it a signal as soon as `when` holds of its process."""
     with subprocess.Popen(
         [TOOLKIT, *map(str, arguments)],
         cwd=cwd,
+        env={**os.environ, **(env or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -84,10 +86,15 @@ def until(holds: Callable[[], bool], seconds: float = 120.0) -> None:
 
 
 def workers(folder: Path) -> list[psutil.Process]:
-    """The workers that run from a folder, whoever started them."""
-    return [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if any(str(folder) in word for word in process.info["cmdline"] or [])
-        and process.status() != psutil.STATUS_ZOMBIE
-    ]
+    """The workers of runs in a folder, whoever started them."""
+    return [process for process in psutil.process_iter() if _is_worker(process, folder)]
+
+
+def _is_worker(process: psutil.Process, folder: Path) -> bool:
+    """A worker's command names its rooms, by a path that starts at the current folder or at /."""
+    try:
+        program = " ".join(process.cmdline())
+        inside = Path(process.cwd()).is_relative_to(folder.resolve())
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        return False
+    return "child.main" in program and (inside or str(folder) in program)

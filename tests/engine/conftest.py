@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from tests import small
 from toolkit.engine import runner
-from toolkit.engine.generation import Bound, Circuit, Entrant
+from toolkit.engine.circuit import Bound, Circuit, Entrant
 from toolkit.runtimes import listing
 from toolkit.runtimes.listing import Listed
 from toolkit.runtimes.target import parse

@@ -14,7 +14,7 @@ import pytest
 from tests import command
 from tests.engine.conftest import ROUNDS, MakeCircuit, bound
 from toolkit.engine import generation
-from toolkit.engine.generation import Circuit, Result, Settled
+from toolkit.engine.circuit import Circuit, Result, Settled
 from toolkit.measure import steady
 from toolkit.records.schema import Failure
 from toolkit.records.slices import TargetSlice

@@ -12,7 +12,7 @@ from tests.engine.conftest import entrant
 from toolkit.answers import simulate
 from toolkit.answers.verdict import Limits
 from toolkit.engine import judging, question
-from toolkit.engine.generation import Entrant
+from toolkit.engine.circuit import Entrant
 from toolkit.engine.question import Question, Wanted
 from toolkit.records.schema import Caution, Record
 from toolkit.runtimes import listing

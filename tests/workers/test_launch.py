@@ -120,7 +120,7 @@ def test_a_kill_of_the_parent_in_the_middle_of_a_block_leaves_no_process(tmp_pat
         from toolkit.runtimes import listing
         from toolkit.workers import environments
         from toolkit.workers.jobs import Job, Patience
-from toolkit.workers.launch import Worker
+        from toolkit.workers.launch import Worker
         folder = Path({str(tmp_path)!r})
         rooms = environments.lay(folder / "rooms", [])
         job = Job(listing.find("onnxruntime"), environments.find(None), "cpu", {{}})

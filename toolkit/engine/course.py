@@ -9,7 +9,7 @@ from dataclasses import replace
 import msgspec
 
 from toolkit.engine import generation
-from toolkit.engine.generation import Circuit, Entrant, Found, Settled
+from toolkit.engine.circuit import Circuit, Entrant, Found, Settled
 from toolkit.measure import schedule, stats, steady
 from toolkit.measure.schedule import Pace, Progress, Stop, Why
 from toolkit.measure.stats import effect

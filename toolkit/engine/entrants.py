@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
 
-from toolkit.engine.generation import Entrant
+from toolkit.engine.circuit import Entrant
 from toolkit.errors import InputError, ToolkitError
 from toolkit.records import schema
 from toolkit.records.schema import Failure, Machine

@@ -15,7 +15,8 @@ from toolkit.answers.card import CardRow
 from toolkit.answers.formats import RANK, Precision
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.doctor.cause import cuda_cause
-from toolkit.engine.generation import Entrant, failure
+from toolkit.engine.circuit import Entrant
+from toolkit.engine.lane import failure
 from toolkit.engine.question import Question
 from toolkit.engine.runner import program
 from toolkit.errors import TargetError, WorkerDied

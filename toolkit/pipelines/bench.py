@@ -15,7 +15,7 @@ from toolkit.answers.verdict import Limits
 from toolkit.engine import course, entrants, judging, planning, runner
 from toolkit.engine import question as questions
 from toolkit.engine.cautions import with_cautions
-from toolkit.engine.generation import Bound, Circuit, Entrant
+from toolkit.engine.circuit import Bound, Circuit, Entrant
 from toolkit.engine.question import Question, Wanted
 from toolkit.measure import schedule
 from toolkit.measure.schedule import Pace

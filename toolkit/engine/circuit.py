@@ -1,0 +1,92 @@
+"""What goes round in a run: the targets, their feeds, and what is found of them once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from toolkit.records.slices import Slice
+from toolkit.runtimes.base import Program
+from toolkit.tensors import Array, Feed
+from toolkit.units import Seconds
+from toolkit.workers.jobs import Job, Patience
+
+
+class Judge(Protocol):
+    """Whether a target's answer at a case is still what its verdict said."""
+
+    def __call__(self, target: int, case: int, outputs: Mapping[str, Array]) -> str:
+        """Empty, or what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One target of the run."""
+
+    index: int
+    """In the plan."""
+    label: str
+    job: Job
+    program: Program
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One feed, as the workers get it."""
+
+    name: str
+    arrays: Feed
+    types: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """What is the same in every generation of a run."""
+
+    rooms: Path
+    entrants: Sequence[Entrant]
+    cases: Sequence[Bound]
+    other: Bound | None
+    """A feed of another shape, for the first call at a new shape."""
+    threads: int
+    rounds: int
+    seed: int
+    patience: Patience
+    judge: Judge
+    began: int = field(default_factory=time.perf_counter_ns)
+    """When the run began, on that clock."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What the first generation found for one target and one case; fixed for the run."""
+
+    calls: int
+    """Of a block."""
+    span: Seconds
+    """Over which the warm-up of later generations must be steady."""
+
+
+Found = dict[tuple[int, int], Settled]
+"""(target, case) → what was found. Empty before the first generation."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one generation gave."""
+
+    part: Slice
+    samples: Mapping[str, Array]
+    found: Found
+    starts: Mapping[str, Seconds]
+    """Target → its own time until it was loaded and bound."""
+    warm_up: Seconds
+    """What this generation's took; that of later ones is shorter (`later_warm_up`)."""
+
+    @property
+    def later_warm_up(self) -> Seconds:
+        """The last half of a warm-up lasts the span, so all of it about twice as long."""
+        return sum(2 * settled.span for settled in self.found.values())

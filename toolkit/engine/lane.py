@@ -1,0 +1,205 @@
+"""One target while a generation lasts. The order G1 to G6 stands in generation.py."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Concatenate, ParamSpec
+
+import numpy as np
+
+from toolkit.engine.circuit import Bound, Circuit, Entrant, Found, Settled
+from toolkit.engine.cores import pin
+from toolkit.errors import TargetError
+from toolkit.measure import schedule, threads
+from toolkit.measure.schedule import Cores
+from toolkit.measure.steady import WarmUp, later_span
+from toolkit.measure.threads import Thread
+from toolkit.records.schema import Caution, Failure, Series, Warning
+from toolkit.records.slices import CaseSlice, TargetSlice
+from toolkit.tensors import Array
+from toolkit.units import Bytes, Seconds
+from toolkit.workers.jobs import Block
+from toolkit.workers.launch import Worker
+
+P = ParamSpec("P")
+
+TRIES = 3
+"""Blocks of one round, where threads leave their core."""
+WARM_BLOCK: Seconds = 1e-3
+"""A block of the warm-up: short, so that a decay is seen."""
+
+
+@dataclass
+class Lane:
+    """One target while the generation lasts."""
+
+    entrant: Entrant
+    worker: Worker
+    empty: float = 0.0
+    imported: Seconds | None = None
+    loaded: Seconds | None = None
+    first_call: Seconds | None = None
+    new_shape: Seconds | None = None
+    steady_after: Seconds = 0.0
+    idle: Bytes | None = None
+    resident: Bytes | None = None
+    peak: Bytes | None = None
+    ready: Seconds = 0.0
+    """Its own time until it was loaded and bound: the others start beside it and in turns."""
+    warm_up: Seconds = 0.0
+    blocks: dict[int, list[Block]] = field(default_factory=dict)
+    """Case → its blocks, a round each."""
+    settled: dict[int, Settled] = field(default_factory=dict)
+    threads: Mapping[int, Thread] = field(default_factory=dict)
+    """As they stood after its last block."""
+    used: int = 0
+    """Most threads that took part in one block."""
+    warnings: list[Warning] = field(default_factory=list)
+    failure: Failure | None = None
+
+    def attempt(
+        self, step: Callable[Concatenate[Lane, P], None], *args: P.args, **more: P.kwargs
+    ) -> None:
+        """Does a step, or leaves the generation with its error."""
+        if self.failure is not None:
+            return
+        try:
+            step(self, *args, **more)
+        except TargetError as error:
+            self.failure = failure(error)
+            self.worker.stop()
+
+    def hello(self) -> None:
+        """Waits for the import that was asked for (G1)."""
+        hello = self.worker.hello()
+        self.imported, self.empty = hello.seconds, hello.empty
+        self.idle, _ = self.worker.usage()
+
+    def prepare(self, circuit: Circuit) -> None:
+        """Loads, binds and judges (G3)."""
+        worker, began = self.worker, time.perf_counter()
+        worker.post_load(self.entrant.program)
+        self.loaded = worker.load().seconds
+        for index, case in enumerate(circuit.cases):
+            worker.bind(case.name, case.arrays, case.types)
+            outputs, seconds = worker.answer(case.name)
+            if index == 0:
+                self.first_call = seconds
+            self._demand(circuit, index, outputs)
+            if index == 0 and circuit.other is not None:
+                worker.bind(circuit.other.name, circuit.other.arrays, circuit.other.types)
+                _, self.new_shape = worker.answer(circuit.other.name)
+        self.ready = (self.imported or 0.0) + time.perf_counter() - began
+
+    def _demand(self, circuit: Circuit, case: int, outputs: Mapping[str, Array]) -> None:
+        """Raises TargetError where an answer is not what the verdict said."""
+        if reason := circuit.judge(self.entrant.index, case, outputs):
+            raise TargetError(f"its answers changed after the verdict: {reason}")
+
+    def warm(self, circuit: Circuit, found: Found) -> None:
+        """Warms up, and finds the lengths of the blocks where they are not known (G4)."""
+        began = time.perf_counter()
+        for index, case in enumerate(circuit.cases):
+            known = found.get((self.entrant.index, index))
+            if known is None:
+                warm_up, call = self._until_steady(case, WarmUp())
+                known = Settled(self._calibrated(case, call), later_span(warm_up.after))
+            else:
+                self._until_steady(case, WarmUp(span=known.span))
+            self.settled[index] = known
+        self.warm_up = time.perf_counter() - began
+
+    def _until_steady(self, case: Bound, warm_up: WarmUp) -> tuple[WarmUp, Seconds]:
+        """The warm-up that has ended, and about how long a call takes."""
+        call, state, began = 0.0, "not yet", time.perf_counter()
+        while state == "not yet":
+            count = min(schedule.MOST_CALLS, max(1, round(WARM_BLOCK / call))) if call else 1
+            block = self.worker.sample(case.name, count)
+            call = max(1e-9, float(np.median(block.ns)) / 1e9)
+            state = warm_up.add(call, time.perf_counter() - began)
+        if state == "never":
+            self.warnings.append(
+                Warning(
+                    kind=Caution.NEVER_STEADY,
+                    detail=f"{self.entrant.label} at {case.name}: still changing after "
+                    f"{warm_up.limit:g} s",
+                )
+            )
+        self.steady_after += warm_up.after
+        return warm_up, call
+
+    def _calibrated(self, case: Bound, guess: Seconds) -> int:
+        block = self.worker.sample(case.name, schedule.calibration_calls(guess))
+        return schedule.calls_per_block(float(np.median(block.ns)) / 1e9)
+
+    def block(self, case: int, name: str, cores: Cores) -> None:
+        """One block (G5); once more where a thread left the cores that all targets share."""
+        count = self.settled[case].calls
+        for _ in range(TRIES):
+            block = self.worker.sample(name, count, schedule.discarded(count))
+            before, self.threads = self.threads, threads.of(self.worker.pid)
+            if not threads.left_core(before, self.threads, cores.workers):
+                self.used = max(self.used, len(threads.used(before, self.threads)))
+                self.blocks.setdefault(case, []).append(block)
+                return
+            pin(self.worker.pid, cores.workers)
+        raise TargetError("its threads leave the core that all targets share")
+
+    def close(self, circuit: Circuit) -> None:
+        """Judges what the timed calls left behind (G6)."""
+        for index, case in enumerate(circuit.cases):
+            outputs, _ = self.worker.answer(case.name, again=False)
+            self._demand(circuit, index, outputs)
+        self.resident, self.peak = self.worker.usage()
+        if self.used > circuit.threads:
+            self.warnings.append(
+                Warning(
+                    kind=Caution.MORE_THREADS,
+                    detail=f"{self.entrant.label}: {self.used} threads took part, "
+                    f"{circuit.threads} asked for",
+                )
+            )
+
+    def _case(self, case: int, series: Series) -> CaseSlice:
+        return CaseSlice(case=case, calls=self.settled[case].calls, series=series)
+
+    def piece(self, generation: int, began: int) -> TargetSlice:
+        """What counts of one target: a target that failed gives its error and no time."""
+        if self.failure is not None:
+            return TargetSlice(target=self.entrant.index, failure=self.failure)
+        return TargetSlice(
+            target=self.entrant.index,
+            cases=[
+                self._case(case, _series(generation, blocks, began))
+                for case, blocks in sorted(self.blocks.items())
+            ],
+            empty=self.empty,
+            imported=self.imported,
+            loaded=self.loaded,
+            first_call=self.first_call,
+            new_shape=self.new_shape,
+            steady_after=self.steady_after,
+            idle=self.idle,
+            resident=self.resident,
+            peak=self.peak,
+            warnings=self.warnings,
+        )
+
+
+def failure(error: TargetError) -> Failure:
+    """An error as a record shows it."""
+    return Failure(
+        verb=error.verb, what=error.what, cures=list(error.cures), last_words=[*error.last_words]
+    )
+
+
+def _series(generation: int, blocks: Sequence[Block], began: int) -> Series:
+    return Series(
+        generation=generation,
+        starts=[(block.start - began) / 1e9 for block in blocks],
+        medians=[float(np.median(block.ns)) for block in blocks],
+        means=[float(np.mean(block.ns)) for block in blocks],
+        switches=[block.switches for block in blocks],
+    )
