@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 
 from tests import command, needs, small
 from toolkit import cli
+from toolkit.runtimes import listing
 
 FAKE = ("--target", "fake", *command.QUICK)
 
@@ -113,7 +114,7 @@ def test_a_bad_model_is_one_clear_line(
 MISTYPED = {
     "a runtime": (
         ("--target", "onnxrt"),
-        "no runtime is called 'onnxrt'; there are: fake, onnxruntime, reference, torch. "
+        f"no runtime is called 'onnxrt'; there are: {', '.join(listing.names())}. "
         "Did you mean onnxruntime?",
     ),
     "a target's form": (

@@ -180,7 +180,5 @@ def test_a_bound_buffer_that_no_call_wrote_is_seen(start: Start, program: Progra
 
 
 def test_an_unknown_runtime_is_refused_with_a_suggestion() -> None:
-    with pytest.raises(
-        Exception, match=r"there are: fake, onnxruntime, reference, torch\. Did you"
-    ):
+    with pytest.raises(Exception, match=r"there are: fake, onnxruntime, .*torch\. Did you"):
         listing.find("onnxrt")
