@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,15 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "onnxruntime bound": ("onnxruntime", {"io": "bound"}),
     "onnxruntime unoptimised": ("onnxruntime", {"optimize": "none"}),
     "torch": ("torch", {}),
+    "openvino": ("openvino", {}),
+    "openvino bound": ("openvino", {"io": "bound"}),
     "reference": ("reference", {}),
     "fake": ("fake", {}),
 }
+
+
+MODULES = {"openvino": "openvino"}
+"""Runtimes that `make test` does not install, by the module that tells."""
 
 
 @pytest.fixture
@@ -47,6 +54,8 @@ def program(tmp_path: Path) -> Program:
 @pytest.fixture(params=TARGETS, ids=str)
 def worker(request: pytest.FixtureRequest, start: Start) -> Worker:
     runtime, options = TARGETS[request.param]
+    if importlib.util.find_spec(MODULES.get(runtime, "numpy")) is None:
+        pytest.skip(f"{runtime} is not installed in this environment")
     made = start(runtime, **options)
     made.post_hello()
     made.hello()

@@ -1,0 +1,139 @@
+"""OpenVINO on the CPU, pinned to float32: by itself it takes bfloat16 where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from toolkit.errors import TargetError
+from toolkit.runtimes.base import Call, Option, Placement, Program
+from toolkit.tensors import BITS, Array, Feed
+
+HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+
+NO_WORK = {"Const", "Input", "Output", "Parameter", "Result"}
+"""Layers of the compiled model that compute nothing."""
+
+
+class OpenVino:
+    """OpenVINO's own reader of .onnx and its CPU plug-in."""
+
+    name: ClassVar[str] = "openvino"
+    distributions: ClassVar[tuple[str, ...]] = ("openvino",)
+    module: ClassVar[str] = "openvino"
+    providers: ClassVar[tuple[str, ...]] = ("cpu",)
+    starts_from: ClassVar[Literal["model", "source"]] = "model"
+    options: ClassVar[Mapping[str, Option]] = {
+        "io": Option("numpy", "how tensors reach the request", ("numpy", "bound")),
+        "precision": Option(
+            "float32",
+            "what it computes in; default: what it chooses for this processor",
+            (*HINTS, "default"),
+        ),
+    }
+    environment: ClassVar[Mapping[str, str]] = {}
+
+    def version(self) -> str:
+        import openvino
+
+        return str(openvino.__version__).split("-")[0]
+
+    def library(self) -> Path:
+        import openvino
+
+        return Path(str(openvino.__file__))
+
+    def precision(self, options: Mapping[str, str]) -> str:
+        # Nobody asked for less where the choice is left to it: the verdict says what that was.
+        return "float32" if options["precision"] == "default" else options["precision"]
+
+    def load(self, program: Program, provider: str, options: Mapping[str, str]) -> OpenVinoSession:
+        import openvino
+
+        if provider != "cpu":
+            raise TargetError(f"openvino has no provider {provider!r} here; it has: cpu")
+        if odd := [s for s in (*program.inputs, *program.outputs) if s.type in (*BITS, "string")]:
+            raise TargetError(f"openvino is not fed {odd[0].type} here ({odd[0].name!r})")
+        settings = {
+            "INFERENCE_NUM_THREADS": str(program.threads),
+            "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": "NO",  # The parent says on which cores it runs.
+        }
+        if options["precision"] != "default":
+            settings["INFERENCE_PRECISION_HINT"] = HINTS[options["precision"]]
+        compiled = openvino.Core().compile_model(str(program.model), "CPU", settings)
+        return OpenVinoSession(compiled, program, bound=options["io"] == "bound")
+
+
+class OpenVinoSession:
+    """One compiled model with one request."""
+
+    def __init__(self, compiled: Any, program: Program, *, bound: bool) -> None:
+        self._compiled = compiled
+        self._bound = bound
+        self._names = [spec.name for spec in program.outputs]
+        self._places = [self._place(name) for name in self._names]
+
+    def bind(self, feed: Feed) -> Call:
+        import openvino
+
+        request = self._compiled.create_infer_request()
+        ready = {name: np.ascontiguousarray(array) for name, array in feed.items()}
+        if not self._bound:
+            return Call(partial(request.infer, ready), self._named)
+        for name, array in ready.items():
+            request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
+        return Call(
+            partial(_infer, request, ready),
+            lambda _: dict(zip(self._names, map(np.array, self._buffers(request)), strict=True)),
+            lambda: _forget(self._buffers(request)),
+        )
+
+    def placement(self) -> Placement:
+        """The layers of the compiled model, after fusion: it has one device."""
+        layers = [
+            node.get_rt_info()["layerType"].astype(str)
+            for node in self._compiled.get_runtime_model().get_ops()
+        ]
+        return Placement({"cpu": sum(layer not in NO_WORK for layer in layers)}, copies=0)
+
+    def output_types(self) -> Mapping[str, str]:
+        return {}
+
+    def copies(self) -> str:
+        if self._bound:
+            return "inputs and outputs stay in the request's buffers"
+        return "numpy arrays in, new numpy arrays out"
+
+    def close(self) -> None:
+        del self._compiled
+
+    def _place(self, name: str) -> int:
+        """Which of the model's outputs has this name: an output may have several."""
+        return next(i for i, o in enumerate(self._compiled.outputs) if name in o.get_names())
+
+    def _named(self, result: Any) -> dict[str, Array]:
+        return {n: np.array(result[p]) for n, p in zip(self._names, self._places, strict=True)}
+
+    def _buffers(self, request: Any) -> list[Array]:
+        return [request.get_output_tensor(place).data for place in self._places]
+
+
+def _infer(request: Any, kept: Mapping[str, Array]) -> None:
+    """`kept` are the arrays that the request reads: they live as long as the call."""
+    request.infer()
+
+
+def _forget(buffers: list[Array]) -> None:
+    for buffer in buffers:
+        if buffer.dtype.kind == "b":
+            buffer[...] = True
+        else:
+            buffer[...] = np.nan if buffer.dtype.kind in "fc" else np.iinfo(buffer.dtype).max
+
+
+RUNTIME = OpenVino
