@@ -201,6 +201,9 @@ def shorten(folder: Path) -> None:
     (folder / "run.json").write_text(json.dumps(record))
 
 
+KEPT = "interrupted\n  toolkit bench --resume    goes on with what was measured"
+
+
 def phase(name: str, folder: Path) -> Callable[[psutil.Process], bool]:
     """Holds in one phase of a bench."""
 
@@ -235,7 +238,7 @@ def test_an_interrupt_keeps_what_was_measured_and_the_run_goes_on(
         "bench", "layer.onnx", *LONG, cwd=tmp_path, when=phase(name, tmp_path)
     )
 
-    assert (ended.code, ended.out, ended.err.strip()) == (130, "", "interrupted")
+    assert (ended.code, ended.out, ended.err.strip()) == (130, "", KEPT)
     assert not command.workers(tmp_path)
     before = store.read(only(tmp_path))
     assert before.state == "interrupted"

@@ -73,8 +73,11 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
         click.echo("interrupted", err=True)
+        # click makes its Abort of a KeyboardInterrupt, which knows what was kept.
+        for note in getattr(error.__cause__ or error, "__notes__", ()):
+            click.echo(f"  {note}", err=True)
         code = 130
     except BrokenPipeError:
         # The reader of our output went away: what is left to print has no reader.

@@ -168,7 +168,8 @@ def refuse(finished: Finished, done: str) -> None:
     for target, failure in told:
         causes.setdefault(failure.what, []).append(target.label)
     providers = {target.provider for target, _ in told}
-    who = providers.pop() if len(causes) == len(providers) == 1 else None
+    # A GPU that is missing is missing for all of its targets: 'cuda: not measured. …'
+    who = providers.pop() if len(causes) == 1 and "cpu" not in providers else None
     what = "; ".join(f"{who or ', '.join(names)}: not {done}. {w}" for w, names in causes.items())
     raise TargetError(what, *dict.fromkeys(cure for _, failure in told for cure in failure.cures))
 
@@ -197,4 +198,6 @@ def threads_of(text: str) -> int:
         return len(os.sched_getaffinity(0))
     if not text.isdecimal() or int(text) < 1:
         raise click.BadParameter(f"{text!r} is no number of threads: give 1, 2 … or all")
+    if int(text) > (cores := len(os.sched_getaffinity(0))):
+        raise click.BadParameter(f"{text} threads on the {cores} cores that are allowed here")
     return int(text)

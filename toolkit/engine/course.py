@@ -60,10 +60,12 @@ def measure(circuit: Circuit, run: Run, folder: Folder, pace: Pace, watch: Watch
 
 
 def effects(run: Run, parts: Sequence[Slice], entrants: Sequence[Entrant]) -> list[list[float]]:
-    """The log ratios to the baseline of every target that is right, at every case."""
+    """The log ratios to the baseline of every target that is right, at every case; where the
+    planned baseline has failed, to the first that has not, as the report shows them."""
     right = {record.target for record in run.records if record.verdict and record.verdict.right}
-    base = run.plan.baseline
-    others = [e.index for e in entrants if e.index != base and e.index in right]
+    able = [entrant.index for entrant in entrants if entrant.index in right]
+    base = run.plan.baseline if run.plan.baseline in able else next(iter(able), 0)
+    others = [index for index in able if index != base]
     return [
         pairs
         for target in others

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from toolkit.measure import schedule
 from toolkit.measure.schedule import Pace
 from toolkit.onnxfile import ModelFile
 from toolkit.records.schema import Case, Machine, Model, Plan, Run, Target, Tensor
-from toolkit.tensors import TensorSpec
+from toolkit.tensors import Feed, TensorSpec
 from toolkit.units import Bytes
 
 
@@ -84,9 +85,18 @@ def cases(question: Question) -> list[Case]:
                 origin=feed.origin,
                 bytes_in=feed.size,
                 bytes_out=_bytes_out(question, place),
+                sha256=_digest(feed.arrays),
             )
         )
     return found
+
+
+def _digest(arrays: Feed) -> str:
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _bytes_out(question: Question, place: int) -> Bytes:
@@ -110,9 +120,9 @@ def check_same(old: Run, new: Plan, machine: Machine) -> None:
         "machine": (old.machine.identity, machine.identity),
         "model": (was.model.sha256[:12], new.model.sha256[:12]),
         "targets": (_names(was), _names(new)),
-        "feeds": (str([c.shapes for c in was.cases]), str([c.shapes for c in new.cases])),
         "seed": (str(was.seed), str(new.seed)),
         "threads": (str(was.threads), str(new.threads)),
+        "feed": (_feeds(was), _feeds(new)),
     }
     for what, (before, now) in differences.items():
         if before != now:
@@ -132,6 +142,10 @@ def check_versions(old: Run, new: Run) -> None:
                 f"this run cannot go on: {was.runtime} was {was.version}, "
                 f"now it is {record.library.version}"
             )
+
+
+def _feeds(plan: Plan) -> str:
+    return ", ".join(f"{case.name} ({case.sha256[:8]})" for case in plan.cases)
 
 
 def _names(plan: Plan) -> str:

@@ -204,10 +204,11 @@ def _oracle(
         raise _no_oracle(error) from error
 
 
-def _no_oracle(error: Unsupported) -> InputError:
+def _no_oracle(error: Unsupported, dims: sizes.Dims | None = None) -> InputError:
     return InputError(
         f"the answers of this model cannot be judged, so no number is shown: {error.what}",
         "--source FILE.py:NAME    judges them by the PyTorch module that the file was made from",
+        *_other(dims or {}),
     )
 
 
@@ -226,10 +227,10 @@ def _answered(
             found.append((feed, [*oracle.answer(feed.arrays).values()]))
         except (Unsupported, Refused) as error:
             if isinstance(error, Unsupported) and not found:
-                raise _no_oracle(error) from error
+                raise _no_oracle(error, feed.dims) from error
             # The evaluator could do the model at another size: it is this one that is refused.
             if place < timed:
-                raise InputError(f"at {feed.name}: {error.what}") from error
+                raise InputError(f"at {feed.name}: {error.what}", *_other(feed.dims)) from error
     if draw is None:
         return found
     largest = max(found, key=lambda pair: sum(array.size for array in pair[1]))[0]
@@ -239,6 +240,11 @@ def _answered(
         feed = draw(largest.dims, FIRST_FURTHER + number)
         found.append((feed, [*oracle.answer(feed.arrays).values()]))
     return found
+
+
+def _other(dims: sizes.Dims) -> list[str]:
+    """How to ask for another size."""
+    return [f"--dim {name}={2 * size}    asks for another size" for name, size in dims.items()]
 
 
 def _left_out(asked: Sequence[Feed], answered: Sequence[Feed]) -> list[str]:

@@ -254,4 +254,5 @@ def _interrupted(folder: Folder, run: Run, error: BaseException, took: Seconds) 
     """What was measured stays, and can go on; the scratch space goes."""
     folder.clear()  # First: a full disk has room for run.json then.
     state: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+    error.add_note("toolkit bench --resume    goes on with what was measured")
     folder.begin(msgspec.structs.replace(run, state=state, seconds=run.seconds + took))

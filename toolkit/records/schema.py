@@ -62,6 +62,8 @@ class Case(Strict, frozen=True, kw_only=True):
     """'digits', 'drawn with seed 0', 'feeds.npz' …"""
     bytes_in: Bytes
     bytes_out: Bytes
+    sha256: str = ""
+    """Of the arrays, in the order of the inputs: a run that goes on is fed the same."""
 
 
 class Target(Strict, frozen=True, kw_only=True):
