@@ -104,7 +104,8 @@ def test_a_target_that_cannot_be_run_is_one_clear_line(folder: Path) -> None:
     assert (done.code, done.out) == (1, "")
     assert done.errors == [
         "error: fake cpu, uss=1: not measured. "
-        "no option of fake is called 'uss'; there are: at, compute, fault, seed, spread, start, turns, us. Did you mean us?"
+        "no option of fake is called 'uss'; there are: at, compute, fault, seed, spread, start, "
+        "turns, us. Did you mean us?"
     ]
 
 
