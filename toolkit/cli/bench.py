@@ -17,10 +17,18 @@ if TYPE_CHECKING:
     from toolkit.pipelines.bench import Finished
 
 
+EXAMPLES = """\b
+Examples:
+  toolkit bench --provider cpu,cuda
+  toolkit bench m.onnx --source net.py:Net --dim batch=1,8 --time 20s
+  toolkit bench m.onnx --target onnxruntime:cpu --target 'openvino,env=~/venvs/ov'
+  toolkit bench --resume
+"""
+
+
 @click.command(
     "bench",
-    epilog="Examples:  toolkit bench --provider cpu,cuda   ·   "
-    "toolkit bench m.onnx --dim batch=1,8 --time 20s",
+    epilog=EXAMPLES,
 )
 @asking.MODEL
 @asking.options

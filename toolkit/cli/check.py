@@ -12,9 +12,16 @@ from toolkit.cli import asking
 from toolkit.cli.screen import progress
 
 
+EXAMPLES = """\b
+Examples:
+  toolkit check m.onnx
+  toolkit check m.onnx --target onnxruntime:cpu --inputs test_data_set_0
+"""
+
+
 @click.command(
     "check",
-    epilog="Examples:  toolkit check m.onnx   ·   toolkit check m.onnx --target onnxruntime:cpu",
+    epilog=EXAMPLES,
 )
 @asking.MODEL
 @asking.options

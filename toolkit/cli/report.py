@@ -20,9 +20,16 @@ STDOUT = Path("-")
 WIDEST = 120
 
 
+EXAMPLES = """\b
+Examples:
+  toolkit report
+  toolkit report reports/latest --format csv -o run.csv
+"""
+
+
 @click.command(
     "report",
-    epilog="Examples:  toolkit report   ·   toolkit report reports/latest --format csv -o run.csv",
+    epilog=EXAMPLES,
 )
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option(

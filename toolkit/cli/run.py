@@ -11,7 +11,14 @@ from toolkit.cli import asking, screen
 from toolkit.cli.values import DURATION, PERCENT
 
 
-@click.command("run", epilog="Examples:  toolkit run   ·   toolkit run --provider cpu,cuda")
+EXAMPLES = """\b
+Examples:
+  toolkit run
+  toolkit run --provider cpu,cuda --precision 0.5%
+"""
+
+
+@click.command("run", epilog=EXAMPLES)
 @click.option("--provider", help="ONNX Runtime's execution providers: cpu, cuda or cpu,cuda.")
 @click.option("--time", type=DURATION, help="The ceiling on the time of the bench, such as 20s.")
 @click.option("--precision", type=PERCENT, help="Stop when every ratio is known so well: 0.5%.")
