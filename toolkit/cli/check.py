@@ -11,7 +11,6 @@ import click
 from toolkit.cli import asking
 from toolkit.cli.screen import progress
 
-
 EXAMPLES = """\b
 Examples:
   toolkit check m.onnx

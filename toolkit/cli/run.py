@@ -10,7 +10,6 @@ import click
 from toolkit.cli import asking, screen
 from toolkit.cli.values import DURATION, PERCENT
 
-
 EXAMPLES = """\b
 Examples:
   toolkit run
