@@ -102,3 +102,20 @@ def skeleton(model: ModelProto, largest: int = 1024) -> ModelProto:
                 helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
             )
     return result
+
+
+def shape_arithmetic(model: ModelProto) -> Counter[str]:
+    """How many nodes of each operator compute shapes only: all that they take comes from Shape,
+    Size and constants, and something of it from Shape or Size. Of the main graph."""
+    constant = {tensor.name for tensor in model.graph.initializer} | {""}
+    shapes: set[str] = set()
+    found: Counter[str] = Counter()
+    for node in model.graph.node:
+        inputs = set(node.input)
+        if node.op_type in ("Shape", "Size") or (inputs & shapes and inputs <= shapes | constant):
+            shapes.update(node.output)
+            found[node.op_type] += 1
+        elif inputs <= constant and not subgraphs(node):
+            constant.update(node.output)
+            found[node.op_type] += 1
+    return found

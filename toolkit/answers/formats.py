@@ -16,9 +16,6 @@ ORDER: tuple[Precision, ...] = ("float32", "tf32", "float16", "bfloat16", "int8"
 RANK: dict[Precision, int] = {"float32": 0, "tf32": 1, "float16": 1, "bfloat16": 2, "int8": 3}
 """How coarse a class is. tf32 and float16 hold the same eleven bits: neither is more precise."""
 
-SIGNIFICAND: dict[Precision, int] = {"tf32": 11, "float16": 11, "bfloat16": 8}
-"""Bits of the significand, the hidden one counted."""
-
 
 def rounded(array: Array, bits: int) -> Array:
     """To so many bits of significand, to nearest, ties to even; the exponents stay float32's.

@@ -80,6 +80,11 @@ class Verdict:
     oracle: str
     """What it was judged against: 'torch in float64', 'reference evaluator in float64' …"""
 
+    @property
+    def wrong(self) -> bool:
+        """Not only coarse: an output has no class at all."""
+        return any("wrong" in output.names for output in self.outputs)
+
 
 @dataclass(frozen=True)
 class Limits:

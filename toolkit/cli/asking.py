@@ -108,6 +108,9 @@ def wanted_of(given: dict[str, Any]) -> Wanted:
     from toolkit.engine.question import Wanted
     from toolkit.feeds import sizes
 
+    if given["inputs"] is not None and (given["dims"] or given["batch"] or given["shapes"]):
+        raise click.UsageError("--inputs has its own sizes: leave --dim, --batch and --shape away")
+
     return Wanted(
         dims=sizes.parse_dims(given["dims"]),
         batch=sizes.parse_batch(given["batch"]) if given["batch"] else (),

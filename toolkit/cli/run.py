@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -57,7 +56,7 @@ def command(
     order = benching.Order(
         targets=asking.targets_of(provider, ()),
         pace=schedule.pace(precision, time, quick),
-        command=["toolkit", *sys.argv[1:]],
+        command=_as_bench(exported.path, provider, time, precision, quick, reports),
     )
     with screen.progress("check") as draw:
         checked = check(exported.path, watch=lambda step, share, text: draw(share, text))
@@ -71,3 +70,22 @@ def command(
             watch=lambda step, share, text: draw(share, text),
         )
     bench.show(finished)
+
+
+def _as_bench(
+    model: Path,
+    provider: str | None,
+    time: float | None,
+    precision: float | None,
+    quick: bool,
+    reports: Path,
+) -> list[str]:
+    """The last part of the chain as it is typed alone: what --resume goes on with."""
+    return [
+        *("toolkit", "bench", str(model)),
+        *(["--provider", provider] if provider else []),
+        *(["--time", f"{time:g}s"] if time else []),
+        *(["--precision", f"{100 * precision:g}%"] if precision else []),
+        *(["--quick"] if quick else []),
+        *(["--output", str(reports)] if reports != Path("reports") else []),
+    ]

@@ -52,6 +52,8 @@ def _of_a_timing(run: Run, timing: Timing) -> Iterator[Warning]:
 
 
 def _of_the_run(run: Run) -> Iterator[Warning]:
+    if made_up := [t.label for t in run.plan.targets if t.runtime == "fake"]:
+        yield Warning(kind=Caution.MADE_UP, detail=", ".join(made_up))
     yield from _versions(run)
     yield from _bindings(run)
     if any(set(g.cores) & set(g.driver) for g in run.generations):

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import msgspec
-
 from toolkit.engine import generation
 from toolkit.engine.circuit import Circuit, Entrant, Found, Settled
 from toolkit.measure import schedule, stats, steady
@@ -97,7 +95,7 @@ def _found_before(parts: Sequence[Slice]) -> Found:
     """The lengths of the blocks of a run that goes on: fixed for the run."""
     return {
         (piece.target, one.case): Settled(one.calls, steady.later_span(piece.steady_after or 0.0))
-        for part in parts
+        for part in reversed(parts)  # The first one counts: it looked longest.
         for piece in part.targets
         for one in piece.cases
     }
@@ -138,8 +136,3 @@ class _Teller:
         done = (self._done + share) / self._expected
         left = "" if self._left is None else f" · about {self._left:.0f} s left"
         self._watch(min(1.0, done), f"process start {self._done + 1}{left}")
-
-
-def noted(run: Run, warnings: Sequence[Warning]) -> Run:
-    """The run with what it has to say of itself."""
-    return msgspec.structs.replace(run, warnings=[*run.warnings, *warnings])

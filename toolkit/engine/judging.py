@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,31 +28,6 @@ from toolkit.sources import relu
 from toolkit.tensors import Array, Feed
 from toolkit.workers.jobs import Hello, Loaded, Patience
 from toolkit.workers.launch import Worker
-
-SHAPES_ONLY = {
-    "Shape",
-    "Size",
-    "Gather",
-    "Concat",
-    "Unsqueeze",
-    "Squeeze",
-    "Slice",
-    "Cast",
-    "Range",
-    "Constant",
-    "ConstantOfShape",
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Mod",
-    "Equal",
-    "Where",
-    "Expand",
-    "ReduceProd",
-}
-"""Operators with which shapes are computed. Nodes of these on the CPU, together with a Shape or
-Size node, are shape arithmetic: the row keeps its provider's name."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +61,7 @@ def judge(
             rows = _card(worker, heard.hello, rooms.parent)
     except TargetError as error:
         return Judged(Record(target=entrant.index, failure=_explained(entrant, error)))
-    placement = _placement(heard.loaded.placement, entrant.job.provider)
+    placement = _placement(heard.loaded.placement, entrant.job.provider, question.shape_arithmetic)
     record = Record(
         target=entrant.index,
         library=_library(entrant, heard.hello),
@@ -183,16 +159,17 @@ def _library(entrant: Entrant, hello: Hello) -> Library:
     )
 
 
-def _placement(placed: Placement, asked: str) -> schema.Placement:
+def _placement(placed: Placement, asked: str, shapes: Counter[str]) -> schema.Placement:
+    """`shapes`: operators that compute shapes only. What ran elsewhere is no more than those, or
+    the row is no row of its provider."""
     others = {name: list(operators) for name, operators in placed.elsewhere.items()}
-    flat = [operator for operators in others.values() for operator in operators]
-    shapes = set(flat) <= SHAPES_ONLY and bool({"Shape", "Size"} & set(flat))
+    away = Counter(operator for operators in others.values() for operator in operators)
     return schema.Placement(
         nodes=dict(placed.nodes),
         elsewhere=others,
         copies=placed.copies,
         asked=asked,
-        shape_only=not flat or shapes,
+        shape_only=away <= shapes,
     )
 
 

@@ -15,7 +15,8 @@ from toolkit.engine import runner as running
 from toolkit.engine import yardsticks
 from toolkit.errors import TargetError
 from toolkit.exporter.prove import Answers, Numbers
-from toolkit.oracle.oracles import Expected
+from toolkit.oracle import oracles
+from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.tensors import Array, Feed
@@ -32,10 +33,11 @@ nothing about the file."""
 
 
 @contextmanager
-def of_file(file: Path, origin: str) -> Iterator[Numbers | str]:
+def of_file(file: Path, oracle: Oracle) -> Iterator[Numbers | str]:
     """How a file is run and judged here, or in one line why it cannot be.
 
-    `origin` is the oracle, in words. The file is loaded at once; its worker is gone at the end.
+    `oracle` is that of the module that it was made from. The file is loaded at once; its worker is
+    gone at the end.
     """
     if importlib.util.find_spec("onnxruntime") is None:
         yield NONE
@@ -44,7 +46,7 @@ def of_file(file: Path, origin: str) -> Iterator[Numbers | str]:
     with tempfile.TemporaryDirectory(prefix="toolkit-") as work:
         rooms = environments.lay(Path(work) / "rooms", [])
         with Worker(job, rooms, patience=Patience()) as worker:
-            bench = _Bench(file, origin, rooms, worker, _loaded(worker, file))
+            bench = _Bench(file, oracle, rooms, worker, _loaded(worker, file))
             if bench.refusal is not None and LACKING in bench.refusal.what:
                 yield f"onnxruntime cpu cannot run it: {bench.refusal.what}"
             else:
@@ -69,7 +71,7 @@ class _Bench:
     """One file in a worker, and the rooms for another."""
 
     file: Path
-    origin: str
+    oracle: Oracle
     rooms: Path
     worker: Worker
     refusal: TargetError | None
@@ -88,8 +90,9 @@ class _Bench:
                 onnxfile.load(self.file),
                 [each.feed.arrays for each in expected],
                 [[*each.outputs.values()] for each in expected],
-                origin=self.origin,
+                origin=self.oracle.name,
                 runner=runner,
+                plain=[oracles.in_float32(self.oracle, each.feed.arrays) for each in expected],
             )
         return made.yardstick.judge(answers)
 

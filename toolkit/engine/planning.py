@@ -16,6 +16,7 @@ from toolkit.measure import schedule
 from toolkit.measure.schedule import Pace
 from toolkit.onnxfile import ModelFile
 from toolkit.records.schema import Case, Machine, Model, Plan, Run, Target, Tensor
+from toolkit.sources import factory
 from toolkit.tensors import Feed, TensorSpec
 from toolkit.units import Bytes
 
@@ -47,6 +48,7 @@ def plan(question: Question, targets: Sequence[Target], baseline: int, terms: Te
         alpha=terms.pace.alpha,
         limits=terms.limits,
         source=None if source is None else source.name,
+        source_sha256=None if source is None else factory.digest(source),
         timeout=terms.timeout,
         rounds=schedule.rounds(pinned=terms.threads == 1),
         quick=terms.pace.quick,
@@ -123,6 +125,9 @@ def check_same(old: Run, new: Plan, machine: Machine) -> None:
         "seed": (str(was.seed), str(new.seed)),
         "threads": (str(was.threads), str(new.threads)),
         "feed": (_feeds(was), _feeds(new)),
+        "source": (_source(was), _source(new)),
+        "limits": (str(was.limits), str(new.limits)),
+        "precision": (str(was.precision), str(new.precision)),
     }
     for what, (before, now) in differences.items():
         if before != now:
@@ -142,6 +147,10 @@ def check_versions(old: Run, new: Run) -> None:
                 f"this run cannot go on: {was.runtime} was {was.version}, "
                 f"now it is {record.library.version}"
             )
+
+
+def _source(plan: Plan) -> str:
+    return f"{plan.source} ({(plan.source_sha256 or '')[:8]})"
 
 
 def _feeds(plan: Plan) -> str:

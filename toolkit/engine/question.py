@@ -7,6 +7,8 @@ file in either case.
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from onnx import ModelProto
 
-from toolkit import onnxfile, referencefile
+from toolkit import graphs, onnxfile, referencefile
 from toolkit.answers.declared import of_file
 from toolkit.answers.formats import Precision
 from toolkit.answers.simulate import Runner
@@ -23,6 +25,7 @@ from toolkit.answers.yardstick import Yardstick
 from toolkit.engine import yardsticks
 from toolkit.engine.runner import program, save
 from toolkit.errors import InputError, unknown
+from toolkit.exporter import prove
 from toolkit.feeds import drawing, sizes
 from toolkit.feeds.drawing import Feed
 from toolkit.onnxfile import ModelFile
@@ -75,6 +78,8 @@ class Question:
     yardstick: Yardstick
     declared: Precision
     """What the file itself says that it is computed in: float16 by its types, int8 by operators."""
+    shape_arithmetic: Counter[str]
+    """Operator → how many of its nodes compute shapes only."""
     notes: tuple[str, ...]
     """What could not be done, in words."""
 
@@ -114,6 +119,8 @@ def ask(
     notes += [
         f"not judged at {name}, which the model refuses" for name in _left_out(everything, feeds)
     ]
+    if given is not None and found.exact:
+        notes += _demand_same(model, answered, given)
     made = yardsticks.make(
         file,
         model,
@@ -121,6 +128,7 @@ def ask(
         [outputs for _, outputs in answered],
         origin=found.name,
         runner=runner,
+        plain=[oracles.in_float32(found, feed.arrays) for feed in feeds],
     )
     cases = tuple(range(len(timed)))
     whole = Program(path.resolve(), file.inputs, file.outputs, known, threads)
@@ -133,6 +141,7 @@ def ask(
         cases=cases,
         yardstick=made.yardstick,
         declared=of_file(model),
+        shape_arithmetic=graphs.shape_arithmetic(model),
         notes=(*notes, *made.notes),
     )
 
@@ -238,13 +247,36 @@ def _answered(
         if min(sum(o[i].size for _, o in found) for i in range(len(found[0][1]))) >= ENOUGH:
             break
         feed = draw(largest.dims, FIRST_FURTHER + number)
-        found.append((feed, [*oracle.answer(feed.arrays).values()]))
+        with contextlib.suppress(Unsupported, Refused):  # Values that the model does not take.
+            found.append((feed, [*oracle.answer(feed.arrays).values()]))
     return found
 
 
 def _other(dims: sizes.Dims) -> list[str]:
     """How to ask for another size."""
     return [f"--dim {name}={2 * size}    asks for another size" for name, size in dims.items()]
+
+
+def _demand_same(
+    model: ModelProto, answered: Sequence[tuple[Feed, list[Array]]], given: Source
+) -> list[str]:
+    """Raises InputError for a file that is not the function of its source: judged by another
+    model, every target would be wrong. Returns what could not be compared, in words."""
+    try:
+        file = oracles.of_model(model)
+        for feed, right in answered:
+            got = file.answer(feed.arrays)
+            error, reason = prove.difference(got, dict(zip(got, right, strict=False)))
+            if error > prove.CONSTANTS:
+                said = reason or f"they differ by {error:.2g} of the largest value"
+                raise InputError(
+                    f"the file is not the function of {given.name}: "
+                    f"in float64, at {feed.name}, {said}",
+                    "--source names the module that the file was made from, --weights its weights",
+                )
+    except Unsupported as error:
+        return [f"the graph was not compared with its source: {error.what}"]
+    return []
 
 
 def _left_out(asked: Sequence[Feed], answered: Sequence[Feed]) -> list[str]:

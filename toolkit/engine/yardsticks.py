@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from onnx import ModelProto
 
@@ -35,25 +35,45 @@ def make(
     *,
     origin: str,
     runner: Runner,
+    plain: Sequence[Mapping[str, Array] | None] = (),
 ) -> Made:
     """`truth` holds the oracle's outputs for each feed, in the order of the file's: by place, since
-    a file renames an output that has the name of an input. `origin` is the oracle, in words."""
+    a file renames an output that has the name of an input. `origin` is the oracle, in words.
+
+    `plain` holds what the PyTorch module gives in float32, where it is the oracle: the simulations
+    come from the file, and a file that is another function must not set its own noise.
+    """
     taps, notes = tap.taps(model), list[str]()
     tapped = tap.tapped(model, taps) if taps.tensors() else None
     behind = _behind(tapped, feeds, notes) if tapped else [{} for _ in feeds]
     names = [spec.name for spec in file.outputs]
+    simulated = _simulated(tapped or model, feeds, runner, notes)
     yardstick = Yardstick(
         outputs=file.outputs,
         oracle=[
             {**hidden, **dict(zip(names, outputs, strict=True))}
             for hidden, outputs in zip(behind, truth, strict=True)
         ],
-        simulated=_simulated(tapped or model, feeds, runner, notes),
+        simulated=tuple(_by_module(form, names, plain) for form in simulated),
         origin=origin,
         choices=taps.choices,
         saturated=taps.saturated,
     )
     return Made(yardstick, tapped, tuple(notes))
+
+
+def _by_module(
+    form: Simulated, names: Sequence[str], plain: Sequence[Mapping[str, Array] | None]
+) -> Simulated:
+    """The plain evaluation by the module itself, where there is one."""
+    known = [outputs for outputs in plain if outputs is not None]
+    if form.precision != "float32" or len(known) != len(form.outputs):
+        return form
+    outputs = tuple(
+        {**mine, **dict(zip(names, theirs.values(), strict=True))}
+        for mine, theirs in zip(form.outputs, known, strict=True)
+    )
+    return replace(form, form="the PyTorch module", outputs=outputs)
 
 
 def _behind(

@@ -203,7 +203,7 @@ def _at(evaluator: Evaluator, expected: Expected) -> Compared:
     except Unsupported as error:  # it ran at the traced sizes, so it is the graph that fails
         reason = f"the file does not run: {error.what}"
         return Compared(expected.feed.dims, math.inf, reason)
-    return Compared(expected.feed.dims, *_compare(got, expected.outputs))
+    return Compared(expected.feed.dims, *difference(got, expected.outputs))
 
 
 def _left_out(found: Survey) -> list[str]:
@@ -248,7 +248,7 @@ def summary(seen: Sequence[Dims], traced: Dims) -> str:
     return " and ".join(parts) or "the fixed shape"
 
 
-def _compare(got: Mapping[str, Array], right: Mapping[str, Array]) -> tuple[float, str]:
+def difference(got: Mapping[str, Array], right: Mapping[str, Array]) -> tuple[float, str]:
     """The largest error over the largest value, the worst of all outputs, with what is not a
     question of size. Outputs are matched by their place: a file renames those that collide."""
     if len(got) != len(right):

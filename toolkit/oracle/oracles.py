@@ -90,6 +90,17 @@ class ModuleOracle:
                 f"the module runs in float32 but not in float64: {_line(error)}"
             ) from error
 
+    def in_float32(self, feed: tensors.Feed) -> dict[str, Array] | None:
+        """What the module itself gives in float32: the plain evaluation that a file made from it is
+        held against, so that a fault of the file is no noise. None where the module is not float32
+        throughout, or where this is the oracle already."""
+        import torch
+
+        floats = [t.dtype for t in self.original.state_dict().values() if t.is_floating_point()]
+        if not self.exact or any(dtype != torch.float32 for dtype in floats):
+            return None
+        return self._as_it_is(feed)
+
     def _as_it_is(self, feed: tensors.Feed) -> dict[str, Array]:
         try:
             return self._call(self.original, feed, raise_floats=False)
@@ -110,6 +121,11 @@ class ModuleOracle:
         with torch.no_grad():
             result = module(*given.args, **given.kwargs)
         return {name: _array(tensor) for name, tensor in calls.outputs(result).items()}
+
+
+def in_float32(oracle: Oracle, feed: tensors.Feed) -> dict[str, Array] | None:
+    """See `ModuleOracle.in_float32`; None for the oracle of a bare file."""
+    return oracle.in_float32(feed) if isinstance(oracle, ModuleOracle) else None
 
 
 def of_model(model: ModelProto) -> ModelOracle:

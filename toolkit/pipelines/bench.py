@@ -23,6 +23,7 @@ from toolkit.pipelines import reporting
 from toolkit.records import machine, store
 from toolkit.records.schema import (
     VERSION,
+    Caution,
     Failure,
     Machine,
     Plan,
@@ -85,7 +86,12 @@ class Finished:
         """The targets that the user named and that were not measured, or are not right."""
         named = [i for i, target in enumerate(self.run.plan.targets) if target.asked]
         records = {record.target: record for record in self.run.records}
-        return [self.run.plan.targets[i].label for i in named if not _met(records.get(i))]
+        timed = self.folder is not None
+        return [
+            self.run.plan.targets[i].label
+            for i in named
+            if not _met(found := records.get(i)) or (timed and not (found and found.timings))
+        ]
 
 
 def bench(
@@ -133,6 +139,7 @@ def bench(
         except BaseException as error:
             _interrupted(folder, run, error, time.monotonic() - began)
             raise
+        said += [Warning(kind=Caution.NOT_LOOKED_AT, detail=note) for note in asked.notes]
         whole = folder.finish(_done(run, said, time.monotonic() - began), with_cautions)
         reporting.write(folder.path, whole)
     return Finished(folder.path, whole, asked.notes)
@@ -198,7 +205,8 @@ def judge_all(
 
 def _is_timed(record: Record) -> bool:
     """A wrong answer has no latency worth knowing; one that is only coarse has."""
-    return record.failure is None and record.verdict is not None and record.verdict.text != "wrong"
+    verdict = record.verdict
+    return record.failure is None and verdict is not None and (verdict.right or not verdict.wrong)
 
 
 def _met(record: Record | None) -> bool:

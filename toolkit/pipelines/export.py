@@ -205,7 +205,7 @@ def _proven(file: Path, wish: Wish, suspects: Sequence[Narrowed]) -> Exported:
         tuple(convert.distinct(wish.traced.outputs, tuple(wish.traced.tensors))),
         wish.reference,
     )
-    with numbers.of_file(file, oracle.name) as judged:
+    with numbers.of_file(file, oracle) as judged:
         proof = prove.prove(file, contract, oracle, draws, at, numbers=judged)
     exported = Exported(file, wish.source, facts, wish.traced.sizes, proof)
     if not proof.holds:

@@ -102,6 +102,8 @@ class Plan(Strict, frozen=True, kw_only=True):
     limits: Limits
     source: str | None = None
     """How the PyTorch source was named, where it is known."""
+    source_sha256: str | None = None
+    """Of its code and its weights."""
     timeout: Seconds = 60.0
     rounds: int = 20
     quick: bool = False
@@ -172,6 +174,8 @@ class Caution(StrEnum):
     TRY_THREADS = "one thread"
     LATE_WARM_UP = "slower at first"
     UNJUDGED = "generation not judged right"
+    NOT_LOOKED_AT = "not looked at"
+    MADE_UP = "made-up times"
 
 
 class Warning(Strict, frozen=True, kw_only=True):

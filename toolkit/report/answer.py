@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from toolkit.records.schema import Run
-from toolkit.report.ratios import against
+from toolkit.report.ratios import beside_the_first
 from toolkit.report.view import Answer, Ratio, Row, Standing, Table
 from toolkit.report.words import counted, listed, printable, timed
 from toolkit.units import percent
@@ -59,7 +59,8 @@ def fastest(run: Run, case: int, ranked: Sequence[Row], baseline: str) -> Answer
     takes = f"A call takes {timed(first.speed.p50)[0]}" if first.speed else ""
     if not others:
         return Answer(f"The only target that is measured and right: {name}.", (f"{takes}.",))
-    beside = against(run, case, first.subject.index, [row.subject.index for row in others])
+    indices = [row.subject.index for row in others]
+    beside = beside_the_first(run, case, first.subject.index, indices)
     if any(ratio.low is None for ratio in beside.values()):
         fewest = min(ratio.starts for ratio in beside.values())
         starts, are = counted(fewest, "process start"), "is" if fewest == 1 else "are"

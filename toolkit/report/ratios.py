@@ -6,6 +6,7 @@ over them. A record says latencies; a reader asks who is faster: so a ratio here
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from toolkit.measure.stats import MARGIN, Comparison, Interval, Outcome, compare, effect
@@ -39,6 +40,22 @@ def against(run: Run, case: int, base: int, targets: Sequence[int]) -> dict[int,
     return {
         one: ratio(made, len(values))
         for (one, values), made in zip(paired.items(), compared, strict=True)
+    }
+
+
+def beside_the_first(run: Run, case: int, first: int, others: Sequence[int]) -> dict[int, Ratio]:
+    """The ratio of each of `others` to the one that came out fastest.
+
+    Which one that is the data themselves have said, so each is taken as one of all pairs of these
+    targets: against a leader that was picked afterwards, fewer would find false differences.
+    """
+    led = {one: effects(run, case, first, one) for one in others}
+    rest = [effects(run, case, a, b) for a, b in itertools.combinations(others, 2)]
+    paired = {one: values for one, values in led.items() if values}
+    compared = compare([*paired.values(), *filter(None, rest)], run.plan.alpha)
+    return {
+        one: ratio(made, len(values))
+        for (one, values), made in zip(paired.items(), compared, strict=False)
     }
 
 

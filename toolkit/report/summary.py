@@ -77,17 +77,18 @@ def subject(index: int, name: str, target: Target, record: Record | None) -> Sub
     """What is known of a target at every case."""
     placement, moved = placement_text(record)
     library = record.library if record else None
+    told = None if record is None or record.failure is not None else record
     return Subject(
         index=index,
         name=f"{name} ({moved})" if moved else name,
         target=target,
         record=record,
         library=printable(f"{library.runtime} {library.version}") if library else "",
-        verdict=record.verdict if record else None,
+        verdict=told.verdict if told else None,
         placement=placement,
         copies=printable(target.copies_inside),
-        cold=cold(record),
-        use=use(record),
+        cold=cold(told),
+        use=use(told),
     )
 
 
@@ -171,10 +172,7 @@ def judged(run: Run, case: int, one: Subject, samples: Samples | None) -> Row:
 
 def wrong(one: Subject) -> bool:
     """Its answers are wrong, not only coarse: no latency is worth showing (rule V2)."""
-    outputs = one.verdict.outputs if one.verdict else ()
-    return any("wrong" in output.names for output in outputs) or (
-        one.verdict is not None and one.verdict.text.startswith("wrong")
-    )
+    return one.verdict is not None and one.verdict.wrong
 
 
 def without_times(run: Run, record: Record, case: int) -> str:

@@ -16,6 +16,14 @@ class Advice:
 
 
 ADVICE: dict[Caution, Advice] = {
+    Caution.NOT_LOOKED_AT: Advice(
+        "Some of the model, or some of its sizes, was not judged.",
+        "Read the verdicts with that in mind: toolkit check says more.",
+    ),
+    Caution.MADE_UP: Advice(
+        "The fake runtime runs nothing: its times are what its options say.",
+        "Leave it out of a comparison that somebody is to believe.",
+    ),
     Caution.NEVER_STEADY: Advice(
         "The latency had not settled when the measurement began.",
         "Give the run more time (--time 120s), or look for a model that compiles while it runs.",

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
+import numpy as np
+
 from toolkit.errors import TargetError, unknown
 from toolkit.sources.source import Source
 from toolkit.tensors import Array, Dim, Feed, TensorSpec, dtype_of
@@ -170,3 +172,10 @@ def _fits(shape: tuple[Dim, ...], found: tuple[int, ...]) -> bool:
         not isinstance(size, int) or size == actual
         for size, actual in zip(shape, found, strict=True)
     )
+
+
+def unlikely(dtype: np.dtype[Any]) -> Any:
+    """A value that hardly any model gives, for `Call.forget`: NaN, the largest integer, True."""
+    if dtype.kind == "b":
+        return True
+    return np.nan if dtype.kind in "fc" else np.iinfo(dtype).max

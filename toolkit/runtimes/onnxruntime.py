@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import TargetError
-from toolkit.runtimes.base import Call, Option, Placement, Program
+from toolkit.runtimes.base import Call, Option, Placement, Program, unlikely
 from toolkit.tensors import BITS, Array, Feed
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -239,7 +239,7 @@ def _type(text: str) -> str:
 
 def _contiguous(array: Array) -> Array:
     # Strings: onnxruntime takes Python objects, not numpy's fixed-width text.
-    return np.ascontiguousarray(array.astype(object) if array.dtype.kind == "U" else array)
+    return np.asarray(array.astype(object) if array.dtype.kind == "U" else array, order="C")
 
 
 def _is_text(array: Any) -> bool:
@@ -253,17 +253,12 @@ def _array(value: Any) -> Array:
 
 
 def _forget(values: Sequence[Any]) -> None:
-    """NaN, or the least integer, in every output buffer."""
+    """What no model gives, in every output buffer."""
     for value in values:
         array = _array(value)
         if array.dtype.kind == "O":
             continue
-        worst = np.nan if array.dtype.kind in "fc" else _least(array.dtype)
-        value.update_inplace(np.full_like(array, worst))
-
-
-def _least(dtype: np.dtype[Any]) -> Any:
-    return True if dtype.kind == "b" else np.iinfo(dtype).max
+        value.update_inplace(np.full_like(array, unlikely(array.dtype)))
 
 
 def _run_and_wait(run: partial[Any], binding: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import TargetError
-from toolkit.runtimes.base import Call, Option, Placement, Program
+from toolkit.runtimes.base import Call, Option, Placement, Program, unlikely
 from toolkit.tensors import BITS, Array, Feed
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
@@ -82,7 +82,7 @@ class OpenVinoSession:
         import openvino
 
         request = self._compiled.create_infer_request()
-        ready = {name: np.ascontiguousarray(array) for name, array in feed.items()}
+        ready = {name: np.asarray(array, order="C") for name, array in feed.items()}
         if not self._bound:
             return Call(partial(request.infer, ready), self._named)
         for name, array in ready.items():
@@ -130,10 +130,7 @@ def _infer(request: Any, kept: Mapping[str, Array]) -> None:
 
 def _forget(buffers: list[Array]) -> None:
     for buffer in buffers:
-        if buffer.dtype.kind == "b":
-            buffer[...] = True
-        else:
-            buffer[...] = np.nan if buffer.dtype.kind in "fc" else np.iinfo(buffer.dtype).max
+        buffer[...] = unlikely(buffer.dtype)
 
 
 RUNTIME = OpenVino

@@ -36,6 +36,23 @@ def build(source: Source) -> nn.Module:
     return module.eval()
 
 
+def digest(source: Source) -> str:
+    """SHA-256 over the code that the source was built from and its weights: every module that was
+    imported from its folder, once it was built. Other packages are told by their versions."""
+    found = hashlib.sha256()
+    root = None if source.folder is None else source.folder.resolve()
+    files = {
+        Path(file).resolve()
+        for module in list(sys.modules.values())
+        if (file := getattr(module, "__file__", None)) and root is not None
+    }
+    own = sorted(file for file in files if root is not None and file.is_relative_to(root))
+    for file in [*own, *([source.weights] if source.weights else [])]:
+        if "site-packages" not in file.parts and file.is_file():
+            found.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()
+
+
 def make(source: Source) -> nn.Module:
     """The module that the source's factory, class or instance gives.
 

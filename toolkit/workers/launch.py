@@ -12,7 +12,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -264,12 +264,6 @@ class Worker:
     def _new_folder(self) -> Path:
         self._files += 1
         return self._folder / str(self._files)
-
-
-def hello_all(workers: Sequence[Worker]) -> None:
-    """Asks all to import at once; each one's `hello` is then waited for by itself."""
-    for worker in workers:
-        worker.post_hello()
 
 
 def _doing(verb: str) -> str:
