@@ -15,6 +15,7 @@ from toolkit.engine import question
 from toolkit.engine.question import REFERENCE_SIZES, Question, Wanted
 from toolkit.errors import InputError
 from toolkit.oracle.oracles import ENOUGH
+from toolkit.sources import factory, source
 
 
 @pytest.fixture
@@ -181,3 +182,80 @@ def test_a_file_that_differs_from_the_reference_by_one_node_has_no_source(
 
     assert asked.program.source is None
     assert asked.yardstick.origin == "reference evaluator in float64"
+
+
+SOURCE = """
+import torch
+from torch import nn
+
+class Layer(nn.Module):
+    def __init__(self, factor=1.0):
+        super().__init__()
+        self.layer, self.factor = nn.Linear(16, 8), factor
+    def forward(self, x):
+        return self.layer(x) * self.factor
+
+def off(): return Layer(1.5)
+"""
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    """A file of Layer, written by hand, beside its source and its weights."""
+    import torch
+    from safetensors.torch import save_file
+
+    (tmp_path / "layer_source.py").write_text(SOURCE)
+    weight, bias = torch.randn(8, 16), torch.randn(8)
+    weights = {"layer.weight": weight, "layer.bias": bias}
+    save_file(weights, tmp_path / "w.safetensors")
+    return small.save(
+        tmp_path / "layer.onnx",
+        [helper.make_node("Gemm", ["x", "w", "b"], ["y"], transB=1)],
+        {"x": ["n", 16]},
+        {"y": ["n", 8]},
+        [numpy_helper.from_array(weight.numpy(), "w"), numpy_helper.from_array(bias.numpy(), "b")],
+    )
+
+
+def of(path: Path, name: str) -> source.Source:
+    text = f"{path.parent / 'layer_source.py'}:{name}"
+    return source.parse(text, weights=path.parent / "w.safetensors")
+
+
+def test_a_file_of_another_function_than_its_source_is_refused(exported: Path) -> None:
+    work = exported.parent
+
+    with pytest.raises(InputError) as caught:
+        question.ask(exported, Wanted(), work, simulate.reference_runner, given=of(exported, "off"))
+
+    assert caught.value.what.startswith(
+        "the file is not the function of layer_source.py:off: in float64, at n 1, they differ by"
+    )
+
+
+def test_the_noise_of_a_file_with_a_source_is_the_modules_own(exported: Path) -> None:
+    """A file whose fault is too small for the structure still cannot set its own noise."""
+    asked = question.ask(
+        exported, Wanted(), exported.parent, simulate.reference_runner, given=of(exported, "Layer")
+    )
+
+    forms = [form.form for form in asked.yardstick.simulated if form.precision == "float32"]
+    off = [{"y": right["y"] * (1 + 3e-5)} for right in asked.yardstick.oracle]
+    assert forms == ["the PyTorch module"]
+    assert not asked.yardstick.judge([{"y": o["y"].astype(np.float32)} for o in off]).right
+    right = [{"y": right["y"].astype(np.float32)} for right in asked.yardstick.oracle]
+    assert asked.yardstick.judge(right).right
+
+
+def test_a_digest_of_a_source_follows_its_code_and_its_weights(exported: Path) -> None:
+    named = of(exported, "Layer")
+    factory.build(named)
+    before = factory.digest(named)
+
+    (exported.parent / "layer_source.py").write_text(SOURCE + "\n# changed\n")
+    changed = factory.digest(named)
+    (exported.parent / "layer_source.py").write_text(SOURCE)
+
+    assert factory.digest(named) == before != changed
+    assert factory.digest(source.Source(named.factory, None, named.folder)) != before

@@ -17,6 +17,7 @@ from toolkit.errors import TargetError
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.sources.source import Source
+from toolkit.tensors import TensorSpec
 from toolkit.workers.launch import Worker
 
 __all__ = ["start"]
@@ -191,3 +192,19 @@ def test_a_bound_buffer_that_no_call_wrote_is_seen(start: Start, program: Progra
 def test_an_unknown_runtime_is_refused_with_a_suggestion() -> None:
     with pytest.raises(Exception, match=r"there are: fake, onnxruntime, .*torch\. Did you"):
         listing.find("onnxrt")
+
+
+def test_a_scalar_stays_a_scalar(start: Start, tmp_path: Path) -> None:
+    """numpy's ascontiguousarray would make one dimension of none."""
+    half = onnx.numpy_helper.from_array(np.array(0.5, np.float32), "half")
+    nodes = [onnx.helper.make_node("Mul", ["x", "half"], ["y"])]
+    file = small.save(tmp_path / "scalar.onnx", nodes, {"x": []}, {"y": []}, [half])
+    scalar = TensorSpec("x", "float32", ()), TensorSpec("y", "float32", ())
+    for io in ("numpy", "bound"):
+        worker = start("onnxruntime", io=io)
+        worker.post_hello()
+        worker.hello()
+        loaded(worker, Program(file, scalar[:1], scalar[1:]))
+        worker.bind("a", {"x": np.array(3, np.float32)}, {"x": "float32"})
+        outputs, _ = worker.answer("a")
+        assert (outputs["y"].shape, float(outputs["y"])) == ((), 1.5)
