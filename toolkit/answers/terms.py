@@ -76,11 +76,12 @@ def names_of(finding: Finding) -> tuple[Name, ...]:
     return (cast(Name, finding.name),) if isinstance(finding, Fault) else finding.names
 
 
-def text(names: Sequence[Name]) -> str:
-    """The verdict on an output in a few words."""
-    if len(names) > 1 and "float32" in names:
-        return "these feeds cannot tell"
-    return joined(names)
+def text(verdict: OutputVerdict) -> str:
+    """The verdict on an output in a few words: 'exact' for integers that agree, which show no
+    precision."""
+    if len(verdict.names) > 1 and "float32" in verdict.names:
+        return "exact" if verdict.factor == "nan" else "these feeds cannot tell"
+    return joined(verdict.names)
 
 
 def fault_of(finding: Finding, terms: Terms, coarsest: Precision | None) -> str:

@@ -78,7 +78,7 @@ class Yardstick:
         worst = max(judged, key=_badness)  # a
         where = f"{worst.verdict.output}: " if worst.fault and len(judged) > 1 else ""
         return Verdict(
-            text=text(worst.verdict.names),
+            text=text(worst.verdict),
             right=not worst.fault,
             reason=f"{where}{worst.fault}",
             declared=declared,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from toolkit.answers import terms
 from toolkit.answers.card import CardRow
 from toolkit.records.schema import Run
 from toolkit.report.facts import model_line
@@ -48,8 +49,11 @@ def _verdicts(subjects: Sequence[Subject]) -> Grid:
         several = len(outputs) > 1
         for output in outputs:
             name = f"{one.name}: {output.output}" if several else one.name
-            text = " or ".join(output.names)
-            rows.append((name, text, factor(output.factor), figure(output.max_abs)))
+            said = terms.text(output)
+            figures = (
+                (NONE, NONE) if said == "exact" else (factor(output.factor), figure(output.max_abs))
+            )
+            rows.append((name, said, *figures))
         if not outputs:
             rows.append((one.name, "not judged", NONE, NONE))
     shown = tuple(tuple(map(printable, row)) for row in rows)
@@ -65,8 +69,9 @@ def _reasons(subjects: Sequence[Subject]) -> Iterator[str]:
             yield f"{one.name}: {printable(failure.what)}"
             yield from (f"  {printable(cure)}" for cure in failure.cures)
         elif one.verdict is not None and not one.verdict.right:
-            evidence = [o.evidence for o in one.verdict.outputs]
-            yield f"{one.name}: {printable(one.verdict.reason)} ({printable(evidence[0])})"
+            evidence = one.verdict.outputs[0].evidence
+            told = "" if evidence in one.verdict.reason else f" ({printable(evidence)})"
+            yield f"{one.name}: {printable(one.verdict.reason)}{told}"
 
 
 def _card(subjects: Sequence[Subject]) -> Grid:
