@@ -19,12 +19,7 @@ def model_line(model: Model) -> str:
     kinds = [name if count == 1 else f"{name} {count}" for name, count in often[:MOST_KINDS]]
     if len(often) > MOST_KINDS:
         kinds.append(f"{len(often) - MOST_KINDS} more kinds")
-    weights = "weight" if model.parameters == 1 else "weights"
-    parameters = [f"{model.parameters:,} {weights}"] if model.parameters else []
-        [f"{model.parameters:,} weight{'' if model.parameters == 1 else 's'}"]
-        if model.parameters
-        else []
-    )
+    parameters = [counted(model.parameters, "weight")] if model.parameters else []
     parts = [
         model.name,
         size(model.size),
