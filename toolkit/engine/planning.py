@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from toolkit import __version__, tensors
@@ -127,7 +128,6 @@ def check_same(old: Run, new: Plan, machine: Machine) -> None:
         "feed": (_feeds(was), _feeds(new)),
         "source": (_source(was), _source(new)),
         "limits": (str(was.limits), str(new.limits)),
-        "precision": (str(was.precision), str(new.precision)),
     }
     for what, (before, now) in differences.items():
         if before != now:
@@ -135,6 +135,18 @@ def check_same(old: Run, new: Plan, machine: Machine) -> None:
                 f"this run cannot go on: its {what} was {before}, now it is {now}",
                 "toolkit bench    starts a new one",
             )
+
+
+def paced(old: Plan, new: Plan) -> Plan:
+    """The plan of a run that goes on: how long it may take is as it is asked for now."""
+    return msgspec.structs.replace(
+        old,
+        precision=new.precision,
+        time=new.time,
+        looks=new.looks,
+        alpha=new.alpha,
+        quick=new.quick,
+    )
 
 
 def check_versions(old: Run, new: Run) -> None:

@@ -163,7 +163,8 @@ def _begun(folder: Folder, plan: Plan, here: Machine, order: Order, resume: Path
     if resume is not None:
         old = store.head(folder.path)
         planning.check_same(old, plan, here)
-        return msgspec.structs.replace(old, state="running", warnings=[])
+        going_on = planning.paced(old.plan, plan)
+        return msgspec.structs.replace(old, state="running", plan=going_on, warnings=[])
     run = Run(
         version=VERSION,
         toolkit=__version__,
