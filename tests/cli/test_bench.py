@@ -98,6 +98,16 @@ def test_a_coarse_target_is_ranked_where_the_user_accepts_it(folder: Path) -> No
     assert (done.code, done.err) == (0, "")
 
 
+def test_the_reference_evaluator_is_checked_and_never_timed(folder: Path) -> None:
+    done = bench(folder, "--target", "reference")
+
+    assert (done.code, done.out) == (1, "")
+    assert done.errors == [
+        "error: reference is what the standard says, not a runtime to be timed",
+        "  toolkit check --target reference    judges its answers",
+    ]
+
+
 def test_a_target_that_cannot_be_run_is_one_clear_line(folder: Path) -> None:
     done = bench(folder, "--target", "fake,uss=1")
 

@@ -21,23 +21,6 @@ from toolkit.errors import InputError
 from toolkit.tensors import BITS, Array
 
 DATA_SET = re.compile(r"test_data_set_(\d+)")
-STORED = {
-    "F16": "float16",
-    "F32": "float32",
-    "F64": "float64",
-    "BF16": "bfloat16",
-    "F8_E4M3": "float8e4m3fn",
-    "F8_E5M2": "float8e5m2",
-    "I8": "int8",
-    "I16": "int16",
-    "I32": "int32",
-    "I64": "int64",
-    "U8": "uint8",
-    "U16": "uint16",
-    "U32": "uint32",
-    "U64": "uint64",
-    "BOOL": "bool",
-}
 """The names of types in a .safetensors file. numpy has no bfloat16: it comes as its bits."""
 
 

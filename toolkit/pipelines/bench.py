@@ -17,6 +17,7 @@ from toolkit.engine import question as questions
 from toolkit.engine.cautions import with_cautions
 from toolkit.engine.circuit import Bound, Circuit, Entrant
 from toolkit.engine.question import Question, Wanted
+from toolkit.errors import InputError
 from toolkit.measure import schedule
 from toolkit.measure.schedule import Pace
 from toolkit.pipelines import reporting
@@ -116,6 +117,11 @@ def bench(
     file = onnxfile.read(path)
     known = order.source is not None or referencefile.matches(path)
     targets = entrants.settled(order.targets or entrants.default(here, source=known))
+    if any(target.runtime == "reference" for target in targets):
+        raise InputError(
+            "reference is what the standard says, not a runtime to be timed",
+            "toolkit check --target reference    judges its answers",
+        )
     folder = store.reopen(resume) if resume else store.create(Path(reports), file.name, _now())
     with folder.held():
         try:
