@@ -102,7 +102,7 @@ def test_the_reference_evaluator_is_checked_and_never_timed(folder: Path) -> Non
     done = bench(folder, "--target", "reference")
 
     assert (done.code, done.out) == (1, "")
-    assert done.errors == [
+    assert done.err.splitlines() == [
         "error: reference is what the standard says, not a runtime to be timed",
         "  toolkit check --target reference    judges its answers",
     ]
