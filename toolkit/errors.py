@@ -6,6 +6,7 @@
     ├── ProofError            the exported file is not the same function
     ├── EnvironmentFault      a Python environment or a library in it
     ├── TargetError           one target could not be loaded or run; the other targets go on
+    │   ├── ShapeRefused      it cannot take a feed of this shape, though the model can
     │   └── WorkerDied        its process crashed, hung or talked nonsense
     └── RunError              a run folder: unfinished, of another machine, of another model
 
@@ -51,6 +52,10 @@ class TargetError(ToolkitError):
 
     verb: str = ""
     last_words: tuple[str, ...] = ()
+
+
+class ShapeRefused(TargetError):
+    """A runtime cannot take a feed of this shape, though the model can."""
 
 
 class WorkerDied(TargetError):

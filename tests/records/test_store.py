@@ -17,12 +17,13 @@ import pytest
 
 from tests.report import runs
 from toolkit.errors import InputError, RunError
-from toolkit.records import store
+from toolkit.records import store, upgrade
 from toolkit.records.schema import VERSION, Generation, Record, Run, Series
 from toolkit.records.slices import CaseSlice, Slice, TargetSlice
 from toolkit.records.store import Folder
 from toolkit.tensors import Array
 
+GOLDEN = Path(__file__).parent / "golden"
 NOW = datetime(2026, 11, 23, 10, 45, 1, tzinfo=UTC)
 
 
@@ -427,3 +428,20 @@ def test_scratch_space_is_made_anew_whatever_lay_there(folder: Folder) -> None:
     (planted / "__init__.py").write_text("raise SystemExit('the wrong one')")
 
     assert [*folder.fresh().iterdir()] == []
+
+
+def test_a_record_of_the_first_version_reads_as_one_of_today() -> None:
+    """Golden: a run of version 1, as it was written. A new version adds its own file."""
+    raw = json.loads((GOLDEN / "v1.json").read_text())
+
+    run = store.head(GOLDEN / "v1.json")
+
+    assert (raw["version"], run.version) == (1, VERSION)
+    assert [r.conversion for r in run.records] == [None, None, None]
+    assert [len(r.timings[0].series) for r in run.records] == [10, 10, 10]
+    assert all(r.timings[0].into == [] for r in run.records)
+
+
+def test_every_older_version_has_a_step_and_a_golden_file() -> None:
+    assert [*upgrade.STEPS] == [*range(1, VERSION)]
+    assert {f"v{version}.json" for version in upgrade.STEPS} <= {f.name for f in GOLDEN.iterdir()}

@@ -17,6 +17,7 @@ import pytest
 from tests import needs
 from tests.report import runs
 from toolkit.records import store
+from toolkit.records.schema import VERSION
 from toolkit.report import page
 from toolkit.report.summary import summarize
 
@@ -72,7 +73,7 @@ def test_seventeen_targets_and_eighty_process_starts_stay_under_two_megabytes(
 ) -> None:
     text = rendered(runs.many(), runs.Shape(starts=80, rounds=20, calls=5, batches=batches))
     assert len(text.encode()) < LIMIT
-    assert record(text)["version"] == 1
+    assert record(text)["version"] == VERSION
 
 
 def test_a_hostile_name_is_nowhere_markup() -> None:

@@ -56,6 +56,16 @@ class Yardstick:
     saturated: Mapping[str, str] = field(default_factory=dict)
     """Output → the tensor before its last saturating activation."""
 
+    def of(self, feeds: Sequence[int]) -> Yardstick:
+        """The yardstick of some of its feeds, by their numbers."""
+        return replace(
+            self,
+            oracle=[self.oracle[i] for i in feeds],
+            simulated=tuple(
+                replace(s, outputs=[s.outputs[i] for i in feeds]) for s in self.simulated
+            ),
+        )
+
     def judge(
         self,
         answers: Answers,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
@@ -17,12 +17,13 @@ from toolkit.answers.formats import RANK, Precision
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.doctor.cause import cuda_cause
 from toolkit.engine.circuit import Entrant
+from toolkit.engine.conversion import converted
 from toolkit.engine.lane import failure
 from toolkit.engine.question import Question
 from toolkit.engine.runner import program
-from toolkit.errors import TargetError, WorkerDied
+from toolkit.errors import ShapeRefused, TargetError, WorkerDied
 from toolkit.records import schema
-from toolkit.records.schema import Caution, Failure, Library, Record, Warning
+from toolkit.records.schema import Caution, Conversion, Failure, Library, Record, Warning
 from toolkit.runtimes.base import Placement, Program
 from toolkit.sources import relu
 from toolkit.tensors import Array, Feed
@@ -36,7 +37,13 @@ class Heard:
 
     hello: Hello
     loaded: Loaded
-    answers: Sequence[Mapping[str, Array]]
+    program: Program
+    """As it was loaded: with the runtime's own form of it, where it makes one."""
+    conversion: Conversion | None
+    answers: Mapping[int, Mapping[str, Array]]
+    """The number of a feed → its outputs; without the feeds whose shape the target refuses."""
+    refused: str = ""
+    """What it said of the first shape that it refused; empty where it took all."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ class Judged:
     """A target's record before it is timed."""
 
     record: Record
+    program: Program
+    """What its later workers load."""
     copies: str = ""
     """Which copies lie inside the timed call."""
 
@@ -56,21 +65,24 @@ def judge(
         with Worker(entrant.job, rooms, patience=patience) as worker:
             heard = _hear(worker, entrant.program, question)
             declared = _declared(heard.hello, question.declared)
-            verdict = question.yardstick.judge(heard.answers, declared, limits)
+            yardstick = question.yardstick.of([*heard.answers])
+            verdict = yardstick.judge([*heard.answers.values()], declared, limits)
             verdict = _witnessed(worker, heard, verdict, question)
             rows = _card(worker, heard.hello, rooms.parent)
     except TargetError as error:
-        return Judged(Record(target=entrant.index, failure=_explained(entrant, error)))
+        told = Record(target=entrant.index, failure=_explained(entrant, error))
+        return Judged(told, entrant.program)
     placement = _placement(heard.loaded.placement, entrant.job.provider, question.shape_arithmetic)
     record = Record(
         target=entrant.index,
         library=_library(entrant, heard.hello),
         placement=placement,
+        conversion=heard.conversion,
         verdict=verdict,
         card=rows,
-        warnings=_warnings(entrant, placement),
+        warnings=[*_warnings(entrant, placement), *_fewer(entrant, heard, question)],
     )
-    return Judged(record, heard.loaded.copies)
+    return Judged(record, heard.program, heard.loaded.copies)
 
 
 def _explained(entrant: Entrant, error: TargetError) -> Failure:
@@ -88,20 +100,25 @@ def _explained(entrant: Entrant, error: TargetError) -> Failure:
 def _hear(worker: Worker, whole: Program, question: Question) -> Heard:
     worker.post_hello()
     hello = worker.hello()
-    worker.post_load(whole)
+    first = question.feeds[question.cases[0]].arrays
+    ready, fact = converted(worker, hello, whole, first, question.types)
+    worker.post_load(ready)
     loaded = worker.load()
-    arrays = [feed.arrays for feed in question.feeds]
-    return Heard(hello, loaded, _answers(worker, arrays, question.types))
+    answers: dict[int, dict[str, Array]] = {}
+    refused = ""
+    for number, feed in enumerate(question.feeds):
+        try:
+            answers[number] = _answer(worker, str(number), feed.arrays, question.types)
+        except ShapeRefused as error:
+            if number in question.cases:
+                raise
+            refused = refused or error.what
+    return Heard(hello, loaded, ready, fact, answers, refused)
 
 
-def _answers(
-    worker: Worker, feeds: Sequence[Feed], types: Mapping[str, str]
-) -> list[dict[str, Array]]:
-    found = []
-    for number, feed in enumerate(feeds):
-        worker.bind(str(number), feed, types)
-        found.append(worker.answer(str(number))[0])
-    return found
+def _answer(worker: Worker, name: str, feed: Feed, types: Mapping[str, str]) -> dict[str, Array]:
+    worker.bind(name, feed, types)
+    return worker.answer(name)[0]
 
 
 def _declared(hello: Hello, file: Precision) -> Precision:
@@ -115,18 +132,21 @@ def _witnessed(worker: Worker, heard: Heard, verdict: Verdict, question: Questio
     """What the tapped file shows besides; a target that cannot run it is not the worse for it."""
     if question.tapped is None or heard.hello.starts_from != "model":
         return verdict
+    feeds = {number: question.feeds[number].arrays for number in heard.answers}
+    first = question.feeds[question.cases[0]].arrays
     try:
-        worker.post_load(question.tapped)
+        ready, _ = converted(worker, heard.hello, question.tapped, first, question.types)
+        worker.post_load(ready)
         worker.load()
-        answers = _answers(worker, [feed.arrays for feed in question.feeds], question.types)
+        answers = [_answer(worker, str(n), feed, question.types) for n, feed in feeds.items()]
     except TargetError:
         return verdict
-    return question.yardstick.witnessed(verdict, answers)
+    return question.yardstick.of([*feeds]).witnessed(verdict, answers)
 
 
 def _card(worker: Worker, hello: Hello, work: Path) -> list[CardRow]:
     outcomes = {
-        form: _relu(worker, _relu_program(form, model, hello.starts_from, work))
+        form: _relu(worker, hello, _relu_program(form, model, hello.starts_from, work))
         for form, model in card.models().items()
     }
     return card.read(outcomes["alone"], outcomes["fused"])
@@ -140,11 +160,13 @@ def _relu_program(form: str, model: onnx.ModelProto, starts_from: str, work: Pat
     return Program(plain.model, plain.inputs, plain.outputs, source)
 
 
-def _relu(worker: Worker, whole: Program) -> card.Outcome:
+def _relu(worker: Worker, hello: Hello, whole: Program) -> card.Outcome:
+    feeds = card.feeds()
     try:
-        worker.post_load(whole)
+        ready, _ = converted(worker, hello, whole, feeds[0], {})
+        worker.post_load(ready)
         worker.load()
-        return _answers(worker, card.feeds(), {})
+        return [_answer(worker, str(n), feed, {}) for n, feed in enumerate(feeds)]
     except TargetError as error:
         return error.what
 
@@ -180,3 +202,12 @@ def _warnings(entrant: Entrant, placement: schema.Placement) -> list[Warning]:
     operators = sorted({op for operators in placement.elsewhere.values() for op in operators})
     detail = f"{entrant.label}: {counts} nodes; not on {placement.asked}: {', '.join(operators)}"
     return [Warning(kind=Caution.PLACEMENT, detail=detail)]
+
+
+def _fewer(entrant: Entrant, heard: Heard, question: Question) -> list[Warning]:
+    """At which shapes the target was judged, where it was not at all of them."""
+    if not heard.refused:
+        return []
+    names = dict.fromkeys(question.feeds[number].name for number in heard.answers)
+    detail = f"{entrant.label}: judged at {', '.join(names)} only: {heard.refused}"
+    return [Warning(kind=Caution.FEWER_SHAPES, detail=detail)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -201,7 +201,7 @@ def judge_all(
         records.append(judged.record)
         shown[index] = msgspec.structs.replace(shown[index], copies_inside=judged.copies)
         if _is_timed(judged.record):
-            able.append(entrant)
+            able.append(replace(entrant, program=judged.program))
     right = [record.target for record in records if _met(record)]
     base = entrants.baseline(shown, order.baseline, right or range(len(shown)))
     plan = msgspec.structs.replace(run.plan, targets=shown, baseline=base)

@@ -56,6 +56,11 @@ def cpu_model(proc: Path = PROC) -> str:
     return platform.processor() or platform.machine()
 
 
+def processor(proc: Path = PROC) -> str:
+    """Model and instruction sets: what code that was compiled for this processor runs on."""
+    return " ".join([cpu_model(proc), *sorted(_flags(proc))])
+
+
 def cores_present() -> int:
     """Logical cores of the machine, allowed or not."""
     return os.cpu_count() or 1

@@ -2,6 +2,7 @@
 
 History of VERSION (a new shape brings a new number, an upgrade step and a golden file):
 1  first.
+2  a record's conversion, and the copies of a timing.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from toolkit.answers.card import CardRow
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.units import Bytes, Number, Seconds
 
-VERSION = 1
+VERSION = 2
 
 State = Literal["running", "done", "interrupted", "failed"]
 
@@ -174,6 +175,8 @@ class Caution(StrEnum):
     TRY_THREADS = "one thread"
     LATE_WARM_UP = "slower at first"
     UNJUDGED = "generation not judged right"
+    FEWER_SHAPES = "not judged at every shape"
+    DISPUTED = "the oracle is disputed"
     NOT_LOOKED_AT = "not looked at"
     MADE_UP = "made-up times"
 
@@ -220,6 +223,11 @@ class Timing(Strict, frozen=True, kw_only=True):
     empty: float
     """Nanoseconds that an empty interval shows in this worker: inside every sample."""
     series: list[Series]
+    into: list[float] = field(default_factory=list)
+    """Nanoseconds that the copies of the inputs take when they are made alone, after the blocks;
+    one entry a generation. Empty: the runtime cannot make them apart from the call."""
+    out: list[float] = field(default_factory=list)
+    """The same of the outputs."""
 
 
 class ColdStart(Strict, frozen=True, kw_only=True):
@@ -244,6 +252,16 @@ class Memory(Strict, frozen=True, kw_only=True):
     peak: list[Bytes] = field(default_factory=list)
 
 
+class Conversion(Strict, frozen=True, kw_only=True):
+    """The form of the model that the runtime made for itself, once for all process starts."""
+
+    seconds: Seconds
+    """What it took when it was made."""
+    size: Bytes
+    kept: bool
+    """It was in the cache, made by an earlier run."""
+
+
 class Record(Strict, frozen=True, kw_only=True):
     """What one target did in one run."""
 
@@ -251,6 +269,7 @@ class Record(Strict, frozen=True, kw_only=True):
     """Index into the plan's targets."""
     library: Library | None = None
     placement: Placement | None = None
+    conversion: Conversion | None = None
     verdict: Verdict | None = None
     card: list[CardRow] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)

@@ -29,6 +29,8 @@ class CaseSlice(Strict, frozen=True, kw_only=True):
     case: int
     calls: int
     series: Series
+    into: float | None = None
+    out: float | None = None
 
 
 class TargetSlice(Strict, frozen=True, kw_only=True):
@@ -78,7 +80,12 @@ def _joined(record: Record, piece: TargetSlice) -> Record:
         old = timings.get(part.case)
         series = [*(old.series if old else []), part.series]
         timings[part.case] = Timing(
-            case=part.case, calls=part.calls, empty=piece.empty, series=series
+            case=part.case,
+            calls=part.calls,
+            empty=piece.empty,
+            series=series,
+            into=_and(old.into if old else [], part.into),
+            out=_and(old.out if old else [], part.out),
         )
     kinds = {(warning.kind, warning.detail) for warning in record.warnings}
     fresh = [warning for warning in piece.warnings if (warning.kind, warning.detail) not in kinds]

@@ -33,6 +33,7 @@ from toolkit.errors import InputError, RunError
 from toolkit.records import schema
 from toolkit.records.schema import Run
 from toolkit.records.slices import Slice, assemble
+from toolkit.records.upgrade import upgraded
 from toolkit.tensors import Array
 
 RUN = "run.json"
@@ -228,13 +229,17 @@ def _decode(file: Path, data: bytes) -> Run:
         version = msgspec.json.decode(data, type=Head).version
     except msgspec.DecodeError as error:
         raise RunError(f"{file} is no record of a run: {error}") from error
+    if version < 1:
+        raise RunError(f"{file} is no record of a run: its version is {version}")
     if version > schema.VERSION:
         raise RunError(
             f"{file} was written by a newer toolkit (record version {version}, "
             f"this one knows {schema.VERSION})"
         )
     try:
-        return msgspec.json.decode(data, type=Run)
+        if version == schema.VERSION:
+            return msgspec.json.decode(data, type=Run)
+        return msgspec.convert(upgraded(msgspec.json.decode(data)), type=Run)
     except msgspec.DecodeError as error:
         raise RunError(f"{file} is a broken record: {error}") from error
 

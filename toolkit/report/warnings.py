@@ -84,5 +84,13 @@ ADVICE: dict[Caution, Advice] = {
         "In a process start the outputs of the timed calls were not right; its times do not count.",
         "Run toolkit check with this target, and report it to the runtime's authors.",
     ),
+    Caution.FEWER_SHAPES: Advice(
+        "The runtime takes fewer shapes than the model, so fewer of its answers were judged.",
+        "Use it at the shapes that are named, and at no others.",
+    ),
+    Caution.DISPUTED: Advice(
+        "Runtimes that have no code in common agree with each other against the oracle.",
+        "Give the PyTorch source (--source), and look at the operators of the model.",
+    ),
 }
 """Every Caution stands here; a test holds that."""

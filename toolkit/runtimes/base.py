@@ -10,6 +10,10 @@ R4  The thread limit of the program is honoured by the library's own switch.
 R5  What is judged is what is timed: `Call.run` is the one function that is timed and judged.
 R6  A feed with a missing, unknown, mistyped or misshaped input raises; it is never cast or padded.
 R7  Nothing phones home: what must be set before the library is imported stands in `environment`.
+R8  What cannot load an .onnx as it is has a method `convert`; the parent keeps what that made, by
+    the hash of the model, the library's version and the options.
+R9  A feed of a shape that the library cannot take, though the model can, raises ShapeRefused in
+    `bind`: the target is then judged at the shapes that it takes.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -38,6 +42,8 @@ class Program:
     source: Source | None = None
     """The PyTorch source, where it is known: some runtimes start from it."""
     threads: int = 1
+    converted: Path | None = None
+    """The folder that the runtime's `convert` filled (R8)."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,11 @@ class Runtime(Protocol):
     """As the user types it."""
     distributions: ClassVar[tuple[str, ...]]
     """The packages on the index that bring it, each with its default first."""
+    requirements: ClassVar[tuple[str, ...]]
+    """What an environment made for it holds, each pinned as pip takes it, the runtime's own package
+    first: 'openvino==2026.4.0'. Empty: it is in toolkit's own environment or nowhere."""
+    licence: ClassVar[str]
+    """The library's, by its SPDX identifier."""
     module: ClassVar[str]
     """The module whose presence tells that it is installed."""
     providers: ClassVar[tuple[str, ...]]
@@ -123,6 +134,20 @@ class Runtime(Protocol):
 
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> Session:
         """Loads it. Raises TargetError where provider, operator or option is refused (R2)."""
+
+
+@runtime_checkable
+class Converting(Protocol):
+    """A runtime that makes a form of its own of the model first (R8)."""
+
+    def convert(
+        self, program: Program, feed: Feed, options: Mapping[str, str], folder: Path
+    ) -> None:
+        """Fills the empty `folder` with what `load` takes as `program.converted`.
+
+        `feed` is the first that will be timed: an example of the inputs. What is written must hold
+        for the program's dynamic dimensions where the library can. Raises TargetError.
+        """
 
 
 def settings(runtime: type[Runtime], given: Mapping[str, str]) -> dict[str, str]:

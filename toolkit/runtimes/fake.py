@@ -26,6 +26,8 @@ class Fake:
 
     name: ClassVar[str] = "fake"
     distributions: ClassVar[tuple[str, ...]] = ()
+    requirements: ClassVar[tuple[str, ...]] = ()
+    licence: ClassVar[str] = "Apache-2.0"
     module: ClassVar[str] = "numpy"
     providers: ClassVar[tuple[str, ...]] = ("cpu",)
     starts_from: ClassVar[Literal["model", "source"]] = "model"

@@ -27,6 +27,8 @@ class OnnxRuntime:
 
     name: ClassVar[str] = "onnxruntime"
     distributions: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnxruntime-gpu")
+    requirements: ClassVar[tuple[str, ...]] = ("onnxruntime==1.32.0", "numpy==2.4.6")
+    licence: ClassVar[str] = "MIT"
     module: ClassVar[str] = "onnxruntime"
     providers: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     starts_from: ClassVar[Literal["model", "source"]] = "model"

@@ -24,6 +24,8 @@ class OpenVino:
 
     name: ClassVar[str] = "openvino"
     distributions: ClassVar[tuple[str, ...]] = ("openvino",)
+    requirements: ClassVar[tuple[str, ...]] = ("openvino==2026.4.0", "numpy==2.4.6")
+    licence: ClassVar[str] = "Apache-2.0"
     module: ClassVar[str] = "openvino"
     providers: ClassVar[tuple[str, ...]] = ("cpu",)
     starts_from: ClassVar[Literal["model", "source"]] = "model"

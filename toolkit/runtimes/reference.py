@@ -18,6 +18,8 @@ class Reference:
 
     name: ClassVar[str] = "reference"
     distributions: ClassVar[tuple[str, ...]] = ("onnx",)
+    requirements: ClassVar[tuple[str, ...]] = ()
+    licence: ClassVar[str] = "Apache-2.0"
     module: ClassVar[str] = "onnx"
     providers: ClassVar[tuple[str, ...]] = ("cpu",)
     starts_from: ClassVar[Literal["model", "source"]] = "model"

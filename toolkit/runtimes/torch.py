@@ -20,6 +20,8 @@ class Torch:
 
     name: ClassVar[str] = "torch"
     distributions: ClassVar[tuple[str, ...]] = ("torch",)
+    requirements: ClassVar[tuple[str, ...]] = ()
+    licence: ClassVar[str] = "BSD-3-Clause"
     module: ClassVar[str] = "torch"
     providers: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     starts_from: ClassVar[Literal["model", "source"]] = "source"

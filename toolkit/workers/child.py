@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from toolkit import tensors
-from toolkit.errors import TargetError, ToolkitError
+from toolkit.errors import ShapeRefused, TargetError, ToolkitError
 from toolkit.runtimes import base, listing
 from toolkit.sources.source import Source
 from toolkit.tensors import TensorSpec
@@ -73,6 +73,7 @@ class Worker:
         self._left: dict[str, Any] = {}
         self._verbs: dict[str, Callable[[Message], Message]] = {
             "hello": self.hello,
+            "convert": self.convert,
             "load": self.load,
             "bind": self.bind,
             "answer": self.answer,
@@ -86,7 +87,8 @@ class Worker:
         try:
             return self._verbs[request["verb"]](request)
         except ToolkitError as error:
-            return {"error": error.what, "cures": list(error.cures)}
+            refused = {"refused": "shape"} if isinstance(error, ShapeRefused) else {}
+            return {"error": error.what, "cures": list(error.cures), **refused}
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:  # noqa: BLE001 - foreign code: Rust's panics are BaseException.
@@ -111,6 +113,7 @@ class Worker:
             "providers": list(self._runtime.providers),
             "starts_from": self._runtime.starts_from,
             "empty": empty_interval(),
+            "converts": isinstance(self._runtime, base.Converting),
         }
 
     def _version(self) -> str:
@@ -126,6 +129,16 @@ class Worker:
                 f"python -m pip install {package}    installs it there",
                 f"--target '{self._runtime.name},env=FOLDER'    runs it from another environment",
             ) from None
+
+    def convert(self, request: Message) -> Message:
+        """Makes the runtime's own form of the model."""
+        program, feed = program_of(request["program"]), tensors.load(request["tensors"])
+        base.check_feed(program, feed)
+        options = base.settings(type(self._runtime), request["options"])
+        assert isinstance(self._runtime, base.Converting)  # `hello` said so.
+        started = time.perf_counter()
+        self._runtime.convert(program, feed, options, Path(request["folder"]))
+        return {"seconds": time.perf_counter() - started}
 
     def load(self, request: Message) -> Message:
         """Loads the program; the time is that of the runtime's own load."""
@@ -211,6 +224,7 @@ def program_of(message: Message) -> base.Program:
         inputs=tuple(spec_of(row) for row in message["inputs"]),
         outputs=tuple(spec_of(row) for row in message["outputs"]),
         threads=message["threads"],
+        converted=None if message["converted"] is None else Path(message["converted"]),
         source=None
         if source is None
         else Source(

@@ -61,6 +61,12 @@ class Environment:
     path: tuple[Path, ...]
     """The sys.path that this Python has by itself."""
 
+    def command(self, rooms: Path, plugins: list[Listed]) -> list[str]:
+        """The command line of a worker, but for the numbers of its pipes and of its parent."""
+        packages = [plugin.package.name for plugin in plugins if plugin.package is not None]
+        boot = BOOT.replace("PLUGINS", repr(packages)).replace("ROOMS", repr(str(rooms)))
+        return [str(self.python), "-P", "-c", boot]
+
     def owns(self, file: Path) -> bool:
         """Whether a library's file lies where this Python looks by itself."""
         real = file.resolve()
@@ -162,10 +168,3 @@ def _copy(folder: Path, plugins: list[Listed]) -> None:
             shutil.copytree(
                 plugin.package, folder / plugin.package.name, ignore=skip, dirs_exist_ok=True
             )
-
-
-def command(environment: Environment, rooms: Path, plugins: list[Listed]) -> list[str]:
-    """The command line of a worker, but for the numbers of its pipes and of its parent."""
-    packages = [plugin.package.name for plugin in plugins if plugin.package is not None]
-    boot = BOOT.replace("PLUGINS", repr(packages)).replace("ROOMS", repr(str(rooms)))
-    return [str(environment.python), "-P", "-c", boot]

@@ -23,7 +23,7 @@ class Patience:
 
     def of(self, verb: str) -> Seconds:
         """The load and the import of some runtimes compile or fetch from a slow disk."""
-        return self.load if verb in ("hello", "load") else self.verb
+        return self.load if verb in ("hello", "convert", "load") else self.verb
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Hello:
     starts_from: str
     empty: float
     """Nanoseconds that an empty interval shows."""
+    converts: bool
+    """It makes a form of its own of the model before it loads it."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def message(program: Program) -> Message:
         "inputs": [_spec(spec) for spec in program.inputs],
         "outputs": [_spec(spec) for spec in program.outputs],
         "threads": program.threads,
+        "converted": None if program.converted is None else str(program.converted),
         "source": None
         if source is None
         else {

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from toolkit import tensors
-from toolkit.errors import TargetError, WorkerDied
+from toolkit.errors import ShapeRefused, TargetError, WorkerDied
 from toolkit.runtimes.base import Placement, Program
 from toolkit.tensors import Array, Feed
 from toolkit.units import Bytes, Seconds
@@ -49,7 +49,7 @@ class Worker:
         try:
             with open(self._log, "wb") as log:
                 self._process = subprocess.Popen(
-                    [*environments.command(job.environment, rooms, plugins), *ends],
+                    [*job.environment.command(rooms, plugins), *ends],
                     env=environments.variables(padding),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -111,6 +111,7 @@ class Worker:
                 tuple(reply["providers"]),
                 str(reply["starts_from"]),
                 float(reply["empty"]),
+                bool(reply["converts"]),
             )
         name, environment = self.job.listed.name, self.job.environment
         if hello.file is not None and not environment.owns(hello.file):
@@ -123,6 +124,22 @@ class Worker:
         if not hello.version:
             raise self._failed(TargetError(f"{name} does not say its version"))
         return hello
+
+    def convert(
+        self, program: Program, feed: Feed, types: Mapping[str, str], folder: Path
+    ) -> Seconds:
+        """Fills `folder` with the runtime's own form of the program; the time that it took."""
+        rows = tensors.save(self._new_folder(), feed, types)
+        self._post(
+            "convert",
+            program=message(program),
+            options=dict(self.job.options),
+            tensors=rows,
+            folder=str(folder),
+        )
+        reply = self._wait()
+        with self._understood():
+            return float(reply["seconds"])
 
     def post_load(self, program: Program) -> None:
         """Asks the worker to load the program."""
@@ -217,7 +234,8 @@ class Worker:
         except protocol.Nonsense as error:
             self._die(f"answered nonsense: {str(error)!r}")
         if "error" in reply:
-            raise self._failed(TargetError(str(reply["error"]), *map(str, reply.get("cures", []))))
+            kind = ShapeRefused if reply.get("refused") == "shape" else TargetError
+            raise self._failed(kind(str(reply["error"]), *map(str, reply.get("cures", []))))
         return reply
 
     @contextlib.contextmanager
@@ -270,6 +288,7 @@ def _doing(verb: str) -> str:
     words = {
         "start": "it was started",
         "hello": "importing its library",
+        "convert": "converting the model",
         "load": "loading the model",
         "bind": "taking the feed",
         "answer": "running the model",

@@ -1,13 +1,17 @@
 """The messages between parent and worker: JSON, one line each, on two pipes of their own.
 
 A request is an object with a `verb`; the reply is an object with the verb's results, or with
-`error` (one line) and `cures`. Tensors travel as .npy files that a message names. A worker may be
-written in any language: its last three arguments are the numbers of its two pipes (to read, to
-write) and of the parent process, with which it must end.
+`error` (one line), `cures` and, where the shape of a feed is refused, `refused` ("shape"). Tensors
+travel as .npy files that a message names. A worker may be written in any language: its last three
+arguments are the numbers of its two pipes (to read, to write) and of the parent process, with which
+it must end.
 
 verb    request                                  reply
 hello   runtime, module, attribute, provider,    version, file, python, seconds (of the import),
-        options                                  precision, empty (ns of an empty interval)
+        options                                  precision, providers, starts_from, converts,
+                                                 empty (ns of an empty interval)
+convert program, options, tensors, folder        seconds
+        fills the empty folder with the runtime's own form of the model
 load    program, provider, options               seconds, placement, copies
 bind    feed (its name), tensors                 {}
 answer  feed, folder, again                      tensors, seconds (of the call)
@@ -15,6 +19,9 @@ answer  feed, folder, again                      tensors, seconds (of the call)
 sample  feed, calls, discard                     ns (one a call), start (ns), switches
 usage                                            resident, peak (bytes)
 close                                            {}
+
+A program: model (a path, or null), inputs and outputs (name, type, shape each), threads, source
+(factory, weights, folder; or null), converted (the folder that `convert` filled, or null).
 """
 
 from __future__ import annotations

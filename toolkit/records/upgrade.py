@@ -1,0 +1,27 @@
+"""Records of older versions, brought to today's shape: one step a version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from toolkit.records.schema import VERSION
+
+Raw = dict[str, Any]
+"""run.json as it was read."""
+
+
+def _added_only(raw: Raw) -> Raw:
+    """What is new has a default: an older record does not have it."""
+    return raw
+
+
+STEPS: Mapping[int, Callable[[Raw], Raw]] = {1: _added_only}
+"""Version → what brings its records to the next one."""
+
+
+def upgraded(raw: Raw) -> Raw:
+    """The record in the shape of VERSION."""
+    for version in range(raw["version"], VERSION):
+        raw = {**STEPS[version](raw), "version": version + 1}
+    return raw

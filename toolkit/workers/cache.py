@@ -1,0 +1,96 @@
+"""The folder in which toolkit keeps what is slow to make: environments and converted models."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import EnvironmentFault
+
+MARK = "complete.json"
+"""Written last: a folder without it is what a killed process left, and is made anew."""
+
+
+def root() -> Path:
+    """The user's cache folder for toolkit; TOOLKIT_CACHE names another."""
+    if named := os.environ.get("TOOLKIT_CACHE"):
+        return Path(named).expanduser().absolute()
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home).expanduser().absolute() / "toolkit"
+
+
+def facts(folder: Path) -> dict[str, Any] | None:
+    """What is known of a folder that was made whole; None where it was not."""
+    try:
+        found = json.loads((folder / MARK).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def made(folder: Path, make: Callable[[Path], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
+    """The facts of a folder that is made once, whole or not at all; and whether it was there.
+
+    `make` fills the empty folder and returns its facts. Two processes that want the same folder at
+    once: the second waits. Raises EnvironmentFault where the cache cannot be written; what `make`
+    raises goes through, and nothing is left.
+    """
+    with locked(folder):
+        known = facts(folder)
+        if known is not None:
+            return known, True
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            found = make(folder)
+            (folder / MARK).write_text(json.dumps(found, indent=1), "utf-8")
+        except BaseException as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise _unwritable(error) from error
+            raise
+        return found, False
+
+
+def remove(folder: Path) -> None:
+    """Removes a folder that was made; its mark goes first, so that half of it counts as nothing."""
+    with locked(folder):
+        (folder / MARK).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock; the file of the lock stays, since whoever waits has it open."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder.parent / f".{folder.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise _unwritable(error) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files below a folder, links not followed."""
+    return sum(
+        os.lstat(os.path.join(place, name)).st_size
+        for place, _, names in os.walk(folder)
+        for name in names
+    )
+
+
+def _unwritable(error: OSError) -> EnvironmentFault:
+    return EnvironmentFault(
+        f"the cache {root()} cannot be written: {error.strerror}",
+        "TOOLKIT_CACHE=FOLDER    names another folder",
+    )
