@@ -36,6 +36,7 @@ class ExecuTorch:
         "numpy==2.4.6",
         "safetensors==0.8.0",
     )
+    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     licence: ClassVar[str] = "BSD-3-Clause"
     module: ClassVar[str] = "executorch"
     providers: ClassVar[tuple[str, ...]] = ("cpu",)
@@ -43,6 +44,7 @@ class ExecuTorch:
     options: ClassVar[Mapping[str, Option]] = {
         "max": Option("auto", "the largest size of a dynamic dimension: memory is planned for it"),
     }
+    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({},)
     environment: ClassVar[Mapping[str, str]] = {}
 
     def version(self) -> str:
