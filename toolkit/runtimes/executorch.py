@@ -161,7 +161,7 @@ def _limit_threads(threads: int) -> None:
     import torch
     from executorch.extension.pybindings import portable_lib
 
-    torch.set_num_threads(threads)  # It copies the outputs.
+    torch.set_num_threads(1)  # It copies the outputs, with threads that are not the pool's.
     if portable_lib._threadpool_get_thread_count() != threads:
         portable_lib._unsafe_reset_threadpool(threads)  # There is no other way in from Python.
     if (found := portable_lib._threadpool_get_thread_count()) != threads:

@@ -158,9 +158,11 @@ def _ranges(program: Any, names: Sequence[str]) -> dict[str, tuple[Range, ...]]:
 def _range(size: Any, program: Any) -> Range:
     from torch.utils._sympy.numbers import int_oo
 
-    if isinstance(size, int):
-        return size, size
-    bounds = program.range_constraints.get(size.node.expr)
+    # The symbol of a dimension that the module fixed stands for its number.
+    expression = None if isinstance(size, int) else size.node.expr
+    if expression is None or expression.is_number:
+        return int(size), int(size)
+    bounds = program.range_constraints.get(expression)
     if bounds is None:  # Arithmetic on other dimensions, which have ranges of their own.
         return 1, None
     # 2 is where torch begins whenever nothing else is known: it leaves 1 aside, and does not
