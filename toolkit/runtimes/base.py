@@ -166,6 +166,31 @@ class Converting(Protocol):
         """
 
 
+@runtime_checkable
+class SometimesConverting(Converting, Protocol):
+    """A runtime that makes a form of its own with some of its options only."""
+
+    def converts(self, options: Mapping[str, str]) -> bool:
+        """Whether these options ask for it."""
+
+
+def converts(runtime: Runtime, options: Mapping[str, str]) -> bool:
+    """Whether the runtime makes a form of its own of the model with these options (R8)."""
+    if isinstance(runtime, SometimesConverting):
+        return runtime.converts(options)
+    return isinstance(runtime, Converting)
+
+
+def known_source(program: Program, runtime: str) -> Source:
+    """The PyTorch source, for a runtime that starts from it.
+
+    Raises TargetError where there is only the file.
+    """
+    if program.source is None:
+        raise TargetError(f"{runtime} starts from the PyTorch source, which is not known")
+    return program.source
+
+
 def settings(runtime: type[Runtime], given: Mapping[str, str]) -> dict[str, str]:
     """All options of a runtime with the user's values over the defaults.
 
