@@ -29,6 +29,8 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "onnxruntime bound": ("onnxruntime", {"io": "bound"}),
     "onnxruntime unoptimised": ("onnxruntime", {"optimize": "none"}),
     "torch": ("torch", {}),
+    "ncnn": ("ncnn", {}),
+    "ncnn bound": ("ncnn", {"io": "bound"}),
     "openvino": ("openvino", {}),
     "openvino bound": ("openvino", {"io": "bound"}),
     "reference": ("reference", {}),
