@@ -10,10 +10,9 @@ import onnx
 import pytest
 from safetensors.numpy import save_file
 
-from tests import small
-from tests.runtimes.installed import environment
+from tests import needs, small
 from tests.workers.conftest import Start, start
-from toolkit.errors import TargetError
+from toolkit.errors import EnvironmentFault, TargetError
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Converting, Program
 from toolkit.sources.source import Source
@@ -53,7 +52,10 @@ def program(tmp_path: Path) -> Program:
 @pytest.fixture(params=TARGETS, ids=str)
 def worker(request: pytest.FixtureRequest, start: Start) -> Worker:
     runtime, options = TARGETS[request.param]
-    made = start(runtime, env=environment(runtime), **options)
+    try:
+        made = start(runtime, **options)
+    except EnvironmentFault as error:
+        needs.absent(f"{error.what}; {error.cures[0]}")
     made.post_hello()
     made.hello()
     return made

@@ -10,18 +10,27 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from tests import small
-from tests.runtimes.installed import environment
+from tests import needs, small
 from tests.workers.conftest import Start, start
-from toolkit.errors import ShapeRefused, TargetError
+from toolkit.errors import EnvironmentFault, ShapeRefused, TargetError
 from toolkit.pipelines.bench import Order
 from toolkit.pipelines.check import check
+from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import parse
 from toolkit.tensors import Feed, TensorSpec
+from toolkit.workers import managed
 from toolkit.workers.launch import Worker
 
 __all__ = ["start"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed() -> None:
+    try:
+        managed.home(listing.find("ncnn"), "cpu")
+    except EnvironmentFault as error:
+        needs.absent(f"{error.what}; {error.cures[0]}")
 
 
 def loaded(worker: Worker, program: Program, feed: Feed) -> Worker:
@@ -37,10 +46,7 @@ def loaded(worker: Worker, program: Program, feed: Feed) -> Worker:
 
 
 def verdicts(model: Path, *options: str) -> list[tuple[str, bool]]:
-    env = environment("ncnn")
-    place = f",env={env}" if env else ""
-    targets = [parse(f"ncnn{place},{option}") for option in options]
-    run = check(model, Order(targets)).run
+    run = check(model, Order([parse(f"ncnn,{option}") for option in options])).run
     return [(r.verdict.text, r.verdict.right) for r in run.records if r.verdict is not None]
 
 
@@ -62,8 +68,7 @@ def net(
     return Program(path, (given,), (made,))
 
 
-def test_it_computes_in_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+def test_it_computes_in_what_was_asked_for(tmp_path: Path) -> None:
     model = small.mlp(tmp_path / "mlp.onnx")
 
     found = verdicts(model, "precision=float32", "io=bound", "precision=float16")
@@ -81,7 +86,7 @@ def test_a_convolution_takes_every_batch_along_ncnns_own_axis(start: Start, tmp_
     w = rows(4, 1, 3, 3)["x"]
     shapes: tuple[list[int | str], ...] = (["batch", 1, 6, 6], ["batch", 4, 6, 6])
     program = net(tmp_path / "conv.onnx", nodes, *shapes, w=w)
-    worker = loaded(start("ncnn", env=environment("ncnn")), program, rows(1, 1, 6, 6))
+    worker = loaded(start("ncnn"), program, rows(1, 1, 6, 6))
 
     for count in (1, 2, 7):
         worker.bind(str(count), rows(count, 1, 6, 6), {})
@@ -94,7 +99,7 @@ def test_a_call_leaves_its_input_as_it_was(start: Start, tmp_path: Path) -> None
     """A first layer that works in place would write into the bound input."""
     nodes = [helper.make_node("Sigmoid", ["x"], ["y"])]
     program = net(tmp_path / "sigmoid.onnx", nodes, ["batch", 8], ["batch", 8])
-    worker = loaded(start("ncnn", env=environment("ncnn"), io="bound"), program, rows(3, 8))
+    worker = loaded(start("ncnn", io="bound"), program, rows(3, 8))
     worker.bind("a", rows(3, 8), {})
 
     first, _ = worker.answer("a")
@@ -116,7 +121,7 @@ def test_weights_in_a_file_of_their_own_are_read(start: Start, tmp_path: Path) -
     )
     feed = {"input": rows(7, 64)["x"]}
     program = small.mlp_program(tmp_path / "mlp.onnx")
-    worker = loaded(start("ncnn", env=environment("ncnn")), program, feed)
+    worker = loaded(start("ncnn"), program, feed)
     worker.bind("a", feed, {})
 
     outputs, _ = worker.answer("a")
@@ -129,7 +134,7 @@ def test_a_shape_that_ncnn_gets_wrong_is_refused(start: Start, tmp_path: Path) -
     nodes = [helper.make_node("ReduceMean", ["x", "axes"], ["y"], keepdims=0)]
     axes = np.array([1], np.int64)
     program = net(tmp_path / "mean.onnx", nodes, ["batch", "seq", 8], ["batch", 8], axes=axes)
-    worker = loaded(start("ncnn", env=environment("ncnn")), program, rows(2, 5, 8))
+    worker = loaded(start("ncnn"), program, rows(2, 5, 8))
 
     with pytest.raises(ShapeRefused) as caught:
         worker.bind("a", rows(2, 5, 8), {})
@@ -142,7 +147,7 @@ def test_an_operator_that_it_does_not_have_is_refused_by_name(start: Start, tmp_
     program = net(tmp_path / "one.onnx", nodes, ["batch", 8], ["batch", 8])
 
     with pytest.raises(TargetError) as caught:
-        loaded(start("ncnn", env=environment("ncnn")), program, rows(2, 8))
+        loaded(start("ncnn"), program, rows(2, 8))
 
     assert caught.value.what == "ncnn has no layer for Hardmax"
 
@@ -154,7 +159,7 @@ def test_a_layer_that_would_lose_its_attributes_is_refused(start: Start, tmp_pat
     program = net(tmp_path / "lstm.onnx", nodes, ["seq", 1, 8], ["seq", 1, 1, 6], w=w, r=r)
 
     with pytest.raises(TargetError) as caught:
-        loaded(start("ncnn", env=environment("ncnn")), program, rows(5, 1, 8))
+        loaded(start("ncnn"), program, rows(5, 1, 8))
 
     assert caught.value.what == "ncnn has no layer for LSTM"
 
@@ -165,6 +170,6 @@ def test_an_integer_output_is_refused(start: Start, tmp_path: Path) -> None:
     whole = replace(program, outputs=(TensorSpec("y", "int64", ("batch", 8)),))
 
     with pytest.raises(TargetError) as caught:
-        loaded(start("ncnn", env=environment("ncnn")), whole, rows(2, 8))
+        loaded(start("ncnn"), whole, rows(2, 8))
 
     assert caught.value.what == "ncnn gives float32 only, and 'y' is int64"

@@ -69,6 +69,16 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Moves:
+    """The copies between numpy's arrays and the runtime that `Call.run` makes, each alone."""
+
+    into: Callable[[], Any] | None = None
+    """Copies the inputs; None: the call copies none."""
+    out: Callable[[], Any] | None = None
+    """Copies the outputs of a run that was; None: the call copies none."""
+
+
+@dataclass(frozen=True)
 class Call:
     """One feed bound to a session: a function to time, and what it leaves behind (rule R5).
 
@@ -80,6 +90,8 @@ class Call:
     """From what `run` returned to named arrays, in the order of the program's outputs."""
     forget: Callable[[], None] = lambda: None
     """Overwrites output buffers that outlive a call, so that a call that writes nothing is seen."""
+    moves: Moves | None = None
+    """None: the copies cannot be made apart from the call."""
     clock: Callable[[], int] = time.perf_counter_ns
     """Nanoseconds. Only the `fake` runtime has another one."""
 
@@ -112,6 +124,8 @@ class Runtime(Protocol):
     requirements: ClassVar[tuple[str, ...]]
     """What an environment made for it holds, each pinned as pip takes it, the runtime's own package
     first: 'openvino==2026.4.0'. Empty: it is in toolkit's own environment or nowhere."""
+    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]]
+    """Provider → the same for a provider that comes in a package of its own."""
     licence: ClassVar[str]
     """The library's, by its SPDX identifier."""
     module: ClassVar[str]
@@ -120,6 +134,8 @@ class Runtime(Protocol):
     """What it can run on; the first is the default."""
     starts_from: ClassVar[Literal["model", "source"]]
     options: ClassVar[Mapping[str, Option]]
+    variants: ClassVar[tuple[Mapping[str, str], ...]]
+    """The options with which `--all` measures it, a target each."""
     environment: ClassVar[Mapping[str, str]]
     """Variables of its worker (R7)."""
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
 from toolkit.runtimes import fitting, plainform
-from toolkit.runtimes.base import Call, Option, Placement, Program
+from toolkit.runtimes.base import Call, Moves, Option, Placement, Program
 from toolkit.tensors import Array, Feed
 
 FED: Mapping[str, tuple[str, type[np.generic]]] = {
@@ -69,6 +69,7 @@ class Ncnn:
         "onnx==1.23.2",
         "numpy==2.4.6",
     )
+    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     licence: ClassVar[str] = "BSD-3-Clause"
     module: ClassVar[str] = "ncnn"
     providers: ClassVar[tuple[str, ...]] = ("cpu",)
@@ -77,6 +78,7 @@ class Ncnn:
         "io": Option("numpy", "how tensors reach the net", ("numpy", "bound")),
         "precision": Option("float32", "what it computes in", ("float32", "float16")),
     }
+    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({}, {"io": "bound"})
     environment: ClassVar[Mapping[str, str]] = {}
 
     def version(self) -> str:
@@ -153,31 +155,32 @@ class NcnnSession:
     ) -> None:
         self._net = net
         self._program = program
-        self._inputs = [(f"in{i}", axis) for i, axis in enumerate(axes["inputs"])]
-        self._outputs = [(f"out{i}", axis) for i, axis in enumerate(axes["outputs"])]
+        self._axes = axes
+        self._inputs = [f"in{i}" for i in range(len(axes["inputs"]))]
+        self._outputs = [f"out{i}" for i in range(len(axes["outputs"]))]
         self._bound = bound
 
     def bind(self, feed: Feed) -> Call:
+        import ncnn
+
         arrays = [_ready(feed[spec.name], spec.type) for spec in self._program.inputs]
-        given = [
-            (name, array, axis) for (name, axis), array in zip(self._inputs, arrays, strict=True)
-        ]
-        if self._bound:
-            mats = [(name, _mat(array, axis)) for name, array, axis in given]
-            names = [name for name, _ in self._outputs]
-            run = partial(_extract, self._net, mats, names)
-            call = Call(run, partial(self._of_mats, feed))
-        else:
-            run = partial(_run, self._net, given, self._outputs)
-            call = Call(run, partial(fitting.outputs, self._program, feed))
+        into = partial(_mats, ncnn.Mat, [*zip(arrays, self._axes["inputs"], strict=True)])
+        axes = self._axes["outputs"]
+        call = partial(_extract, self._net, self._inputs, self._outputs)
+        fitted = partial(fitting.outputs, self._program, feed)
         try:
-            call.outputs(call.run())
+            mats = into()
+            found = call(mats)
         except Refused as error:
-            shapes = ", ".join(
-                f"{spec.name} {feed[spec.name].shape}" for spec in self._program.inputs
+            shapes = ", ".join(f"{s.name} {feed[s.name].shape}" for s in self._program.inputs)
+            raise ShapeRefused(f"{error} at the shape {shapes}") from error
+        out = partial(_arrays, found, axes)
+        fitted(out())  # A shape that it gets wrong is refused here.
+        if self._bound:
+            return Call(
+                partial(call, mats), lambda left: fitted(_arrays(left, axes)), moves=Moves()
             )
-            raise ShapeRefused(f"ncnn gives code {error.code} at the shape {shapes}") from error
-        return call
+        return Call(lambda: _arrays(call(into()), axes), fitted, moves=Moves(into, out))
 
     def placement(self) -> Placement:
         """The layers of the net after pnnx fused them: it has one device."""
@@ -196,26 +199,23 @@ class NcnnSession:
     def close(self) -> None:
         del self._net
 
-    def _of_mats(self, feed: Feed, mats: Sequence[Any]) -> Mapping[str, Array]:
-        arrays = [_array(mat, axis) for mat, (_, axis) in zip(mats, self._outputs, strict=True)]
-        return fitting.outputs(self._program, feed, arrays)
-
 
 class Refused(Exception):
     """A call of ncnn gave a code other than 0."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"ncnn gives code {code}")
-        self.code = code
 
 
-def _extract(net: Any, mats: Sequence[tuple[str, Any]], names: Sequence[str]) -> list[Any]:
+def _extract(
+    net: Any, given: Sequence[str], wanted: Sequence[str], mats: Sequence[Any]
+) -> list[Any]:
     extractor = net.create_extractor()
-    for name, mat in mats:
+    for name, mat in zip(given, mats, strict=True):
         if code := extractor.input(name, mat):
             raise Refused(code)
     found = []
-    for name in names:
+    for name in wanted:
         code, mat = extractor.extract(name)
         if code:
             raise Refused(code)
@@ -223,23 +223,13 @@ def _extract(net: Any, mats: Sequence[tuple[str, Any]], names: Sequence[str]) ->
     return found
 
 
-def _run(
-    net: Any, given: Sequence[tuple[str, Array, int]], wanted: Sequence[tuple[str, int]]
-) -> list[Array]:
-    mats = [(name, _mat(array, axis)) for name, array, axis in given]
-    found = _extract(net, mats, [name for name, _ in wanted])
-    return [_array(mat, axis) for mat, (_, axis) in zip(found, wanted, strict=True)]
+def _mats(mat: Any, given: Sequence[tuple[Array, int]]) -> list[Any]:
+    """Buffers of ncnn's own: over numpy's memory it would write into it, or crash."""
+    return [mat(array, batch_index=axis).clone() for array, axis in given]
 
 
-def _mat(array: Array, axis: int) -> Any:
-    """A buffer of ncnn's own: over numpy's memory it would write into it, or crash."""
-    import ncnn
-
-    return ncnn.Mat(array, batch_index=axis).clone()
-
-
-def _array(mat: Any, axis: int) -> Array:
-    return np.array(mat.numpy(batch_index=axis))
+def _arrays(mats: Sequence[Any], axes: Sequence[int]) -> list[Array]:
+    return [np.array(m.numpy(batch_index=axis)) for m, axis in zip(mats, axes, strict=True)]
 
 
 def _ready(array: Array, kind: str) -> Array:

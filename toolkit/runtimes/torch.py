@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import TargetError
-from toolkit.runtimes.base import Call, Option, Placement, Program
+from toolkit.runtimes.base import Call, Moves, Option, Placement, Program
 from toolkit.sources import calls
 from toolkit.tensors import Array, Feed
 
@@ -21,6 +21,7 @@ class Torch:
     name: ClassVar[str] = "torch"
     distributions: ClassVar[tuple[str, ...]] = ("torch",)
     requirements: ClassVar[tuple[str, ...]] = ()
+    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     licence: ClassVar[str] = "BSD-3-Clause"
     module: ClassVar[str] = "torch"
     providers: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
@@ -31,6 +32,7 @@ class Torch:
             "float32", "the type of weights and activations", ("float32", "bfloat16", "float16")
         ),
     }
+    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({},)
     environment: ClassVar[Mapping[str, str]] = {}
 
     def version(self) -> str:
@@ -95,7 +97,7 @@ class TorchSession:
         run = partial(self._module, *given.args, **given.kwargs)
         if self._provider == "cuda":
             run = partial(_run_and_wait, run)
-        return Call(run, self._named)
+        return Call(run, self._named, moves=Moves())
 
     def placement(self) -> Placement:
         return Placement({})

@@ -141,12 +141,12 @@ class Worker:
         with self._understood():
             return float(reply["seconds"])
 
-    def post_load(self, program: Program) -> None:
-        """Asks the worker to load the program."""
+    def post_load(self, program: Program, provider: str | None = None) -> None:
+        """Asks the worker to load the program, on the provider of its job or on another."""
         self._post(
             "load",
             program=message(program),
-            provider=self.job.provider,
+            provider=provider or self.job.provider,
             options=dict(self.job.options),
         )
 
@@ -188,6 +188,14 @@ class Worker:
         if len(block.ns) != calls or not all(isinstance(t, int) and t >= 0 for t in block.ns):
             self._die("its times are not what was asked for")
         return block
+
+    def copies(self, name: str, calls: int) -> tuple[float, float] | None:
+        """Nanoseconds of the copies in and out that a timed call holds; None: cannot be told."""
+        self._post("copies", feed=name, calls=calls)
+        reply = self._wait()
+        with self._understood():
+            into, out = reply["into"], reply["out"]
+            return None if into is None or out is None else (float(into), float(out))
 
     def usage(self) -> tuple[Bytes, Bytes]:
         """Resident and peak size."""
@@ -293,6 +301,7 @@ def _doing(verb: str) -> str:
         "bind": "taking the feed",
         "answer": "running the model",
         "sample": "being timed",
+        "copies": "copying its tensors",
         "usage": "counting its memory",
     }
     return words.get(verb, verb)
