@@ -28,6 +28,8 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "onnxruntime bound": ("onnxruntime", {"io": "bound"}),
     "onnxruntime unoptimised": ("onnxruntime", {"optimize": "none"}),
     "torch": ("torch", {}),
+    "mnn": ("mnn", {}),
+    "mnn bound": ("mnn", {"io": "bound"}),
     "ncnn": ("ncnn", {}),
     "ncnn bound": ("ncnn", {"io": "bound"}),
     "openvino": ("openvino", {}),
