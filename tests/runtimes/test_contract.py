@@ -35,6 +35,8 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "ncnn bound": ("ncnn", {"io": "bound"}),
     "openvino": ("openvino", {}),
     "openvino bound": ("openvino", {"io": "bound"}),
+    "iree": ("iree", {}),
+    "iree bound": ("iree", {"io": "bound"}),
     "reference": ("reference", {}),
     "fake": ("fake", {}),
 }

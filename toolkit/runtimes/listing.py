@@ -15,6 +15,7 @@ from toolkit.runtimes.base import Runtime
 BUILT_IN = (
     "executorch",
     "fake",
+    "iree",
     "mnn",
     "ncnn",
     "onnxruntime",
