@@ -31,7 +31,7 @@ TARGETS = [
         "targets",
         multiple=True,
         metavar="T",
-        help="RUNTIME[:PROVIDER][,key=value…]; repeatable. env=FOLDER runs it from there.",
+        help="RUNTIME[@VERSION][:PROVIDER][,key=value…]; repeatable. env=FOLDER: from there.",
     ),
 ]
 FEEDS = [
@@ -167,6 +167,7 @@ def order_of(given: dict[str, Any], typed: list[str]) -> Order:
     timeout = given["timeout"]
     return Order(
         targets=targets_of(given["provider"], given["targets"]),
+        everything=given.get("everything", False),
         baseline=given.get("baseline"),
         wanted=wanted_of(given),
         source=source_of(given),

@@ -43,6 +43,14 @@ def find(name: str) -> Listed:
     raise InputError(unknown("runtime", name, names()))
 
 
+def facts(listed: Listed) -> type[Runtime] | None:
+    """The class of a built-in runtime, which imports no library; None for a plug-in, whose code
+    runs in a child only."""
+    if listed.package is not None:
+        return None
+    return cast(type[Runtime], getattr(importlib.import_module(listed.module), listed.attribute))
+
+
 def load(module: str, attribute: str) -> Runtime:
     """The runtime itself. Called in the child only."""
     return cast(Runtime, getattr(importlib.import_module(module), attribute)())
