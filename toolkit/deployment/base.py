@@ -77,7 +77,7 @@ class Ran:
     versions: Mapping[str, str]
     """As they were found when it ran: 'onnxruntime' → '1.32.0'."""
     where: str
-    """In words, after 'in': 'a fresh Python environment'."""
+    """In words: 'in a fresh Python environment'."""
 
 
 class Destination(Protocol):

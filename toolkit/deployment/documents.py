@@ -138,7 +138,7 @@ def _proof(destination: Destination, proof: Proof) -> str:
     assert verdict is not None
     told = ", ".join(f"{name} {version}" for name, version in proof.versions.items())
     ran = (
-        f"The client was run from a copy of this folder in {proof.where} ({told}) at "
+        f"The client was run from a copy of this folder {proof.where} ({told}) at "
         f"{', '.join(proof.feeds)}, and its outputs were judged against {verdict.oracle}"
     )
     if proof.outcome == "not right":

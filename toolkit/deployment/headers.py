@@ -80,11 +80,8 @@ def _library(folder: Path) -> Path:
     """The library of the Python wheel, kept without its package."""
     place = folder / "wheel"
     pin = OnnxRuntime.requirements[0]
-    programs.prepare(
-        [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
-        + ["--no-deps", "--target", place, pin],
-        folder,
-    )
+    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
+    programs.prepare([*pip, "--target", place, pin], folder)
     return next((place / "onnxruntime" / "capi").glob("libonnxruntime.so.*"))
 
 

@@ -42,4 +42,4 @@ def run(ground: Ground, runtime: type[Runtime]) -> Ran:
     # Without bytecode: a folder that was run is the folder that was made.
     quiet = {"PYTHONDONTWRITEBYTECODE": "1"}
     programs.run([python, "client.py", "--output", results], ground.copy, home, **quiet)
-    return Ran(outputs.read(results, ground.parcel), versions, "a fresh Python environment")
+    return Ran(outputs.read(results, ground.parcel), versions, "in a fresh Python environment")

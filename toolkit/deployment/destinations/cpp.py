@@ -50,7 +50,7 @@ class OnnxRuntimeCpp:
         programs.run([programs.find("cmake"), "--build", build], ground.copy, home)
         said = programs.run([build / "client", "--output", results], ground.copy, home)
         versions = {"onnxruntime": _after("onnxruntime ", said), **_found(build)}
-        return Ran(outputs.read(results, ground.parcel), versions, "a build of its own")
+        return Ran(outputs.read(results, ground.parcel), versions, "after a build by CMake")
 
 
 def _configure(folder: Path, build: Path) -> None:
