@@ -56,7 +56,7 @@ class OnnxRuntimeCpp:
 def _configure(folder: Path, build: Path) -> None:
     """With the ONNX Runtime that CMake finds by itself, else with headers that are fetched."""
     cmake = programs.find("cmake", "apt install cmake g++")
-    command = [cmake, "-S", folder, "-B", build]
+    command: list[str | Path] = [cmake, "-S", folder, "-B", build]
     try:
         programs.prepare(command, folder)
         return
