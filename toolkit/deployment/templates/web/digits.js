@@ -12,14 +12,17 @@ const byId = (id) => document.getElementById(id);
 const strokes = []; // Lists of points { x, y } with 0 ≤ x, y ≤ 1.
 const cursor = { x: 0.5, y: 0.3, down: false, shown: false };
 
-export function show(run, latency) {
+/** `run` and `latency` take inputs; `drawn` is told the input of each finished drawing. */
+export function show({ run, latency, drawn }) {
   const pad = byId("pad");
   meters();
   byId("digits").hidden = false;
   const changed = throttled(() => read(run));
   const finished = async () => {
     const input = pixels();
-    if (input) byId("digit-latency").textContent = await latency([input]);
+    if (!input) return;
+    drawn(input);
+    byId("digit-latency").textContent = await latency([input]);
   };
   const redraw = () => {
     draw(pad);

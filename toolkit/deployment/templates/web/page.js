@@ -233,7 +233,7 @@ async function start() {
   }
   if (facts.digits) {
     const { show: showDigits } = await import("./digits.js");
-    showDigits(run, latency);
+    showDigits({ run, latency, drawn: (input) => fields[0].write(input) });
   }
   const threads = THREADS === 1 ? "1 thread" : `${THREADS} threads`;
   byId("machine").textContent = `${model.runtime}, WebAssembly, ${threads}.`;
