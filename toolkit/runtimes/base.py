@@ -69,6 +69,16 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Moves:
+    """The copies between numpy's arrays and the runtime that `Call.run` makes, each alone."""
+
+    into: Callable[[], Any] | None = None
+    """Copies the inputs; None: the call copies none."""
+    out: Callable[[], Any] | None = None
+    """Copies the outputs of a run that was; None: the call copies none."""
+
+
+@dataclass(frozen=True)
 class Call:
     """One feed bound to a session: a function to time, and what it leaves behind (rule R5).
 
@@ -80,6 +90,8 @@ class Call:
     """From what `run` returned to named arrays, in the order of the program's outputs."""
     forget: Callable[[], None] = lambda: None
     """Overwrites output buffers that outlive a call, so that a call that writes nothing is seen."""
+    moves: Moves | None = None
+    """None: the copies cannot be made apart from the call."""
     clock: Callable[[], int] = time.perf_counter_ns
     """Nanoseconds. Only the `fake` runtime has another one."""
 

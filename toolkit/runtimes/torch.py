@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import TargetError
-from toolkit.runtimes.base import Call, Option, Placement, Program
+from toolkit.runtimes.base import Call, Moves, Option, Placement, Program
 from toolkit.sources import calls
 from toolkit.tensors import Array, Feed
 
@@ -97,7 +97,7 @@ class TorchSession:
         run = partial(self._module, *given.args, **given.kwargs)
         if self._provider == "cuda":
             run = partial(_run_and_wait, run)
-        return Call(run, self._named)
+        return Call(run, self._named, moves=Moves())
 
     def placement(self) -> Placement:
         return Placement({})
