@@ -31,6 +31,8 @@ MakePython: TypeAlias = Callable[[Path, Path], Path]
 
 MODEL = "model.onnx"
 """The model's name in a folder. External data keeps its own: the model names it."""
+CONVERTED = "model"
+"""The folder of a form that a runtime made (R8)."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,9 @@ class Destination(Protocol):
     """As the user types it."""
     title: ClassVar[str]
     """'ONNX Runtime in Python'."""
-    runtime: ClassVar[str]
-    """The runtime that runs there, by toolkit's name for it."""
-    converts: ClassVar[bool]
-    """It takes the form that this runtime's `convert` makes (R8) in place of the .onnx."""
+    form: ClassVar[str]
+    """The target, as it is typed, whose `convert` makes the form that is shipped (R8), in the
+    folder model/; empty: the .onnx itself."""
     precision: ClassVar[Precision]
     """What it declares to compute in."""
     domains: ClassVar[frozenset[str]]

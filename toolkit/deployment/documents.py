@@ -8,7 +8,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from toolkit import __version__, units
-from toolkit.deployment.base import MODEL, Destination, Parcel
+from toolkit.deployment.base import CONVERTED, MODEL, Destination, Parcel
 
 if TYPE_CHECKING:
     from toolkit.deployment.proving import Proof
@@ -90,7 +90,7 @@ def _readme(
         tensors="\n".join(
             f"| {role} | `{s.name}` | `{_shape(str(s), s.name)}` |" for role, s in specs
         ),
-        file=MODEL,
+        file=MODEL if parcel.converted is None else f"{CONVERTED}/",
         operators=counts,
         opset=file.opset,
         sha256=file.sha256,
@@ -105,7 +105,7 @@ def _shape(text: str, name: str) -> str:
 
 def _files(destination: Destination, sizes: dict[str, int]) -> list[str]:
     """The files that a reader should know first, then the rest by folders."""
-    known = {MODEL: "the model", **destination.files}
+    known = {MODEL: "the model", f"{CONVERTED}/": "the model", **destination.files}
     rows = []
     for name, what in known.items():
         inside = [size for file, size in sizes.items() if file == name or _below(file, name)]
@@ -139,12 +139,14 @@ def _proof(destination: Destination, proof: Proof) -> str:
     told = ", ".join(f"{name} {version}" for name, version in proof.versions.items())
     ran = (
         f"The client was run from a copy of this folder {proof.where} ({told}) at "
-        f"{', '.join(proof.feeds)}, and its outputs were judged against {verdict.oracle}"
+        f"{' · '.join(proof.feeds)}, and its outputs were judged against {verdict.oracle}"
     )
     if proof.outcome == "not right":
         return f"**Not to be used.** {ran}: {verdict.text}, {proof.what}."
     evidence = "; ".join(f"`{one.output}`: {one.evidence}" for one in verdict.outputs)
-    return f"**Proven: {verdict.text}.** {ran}. {evidence}."
+    silent = verdict.text == "these feeds cannot tell"
+    worth = "Proven, as far as these feeds can tell" if silent else f"Proven: {verdict.text}"
+    return f"**{worth}.** {ran}. {evidence}."
 
 
 def _record(
@@ -156,7 +158,7 @@ def _record(
         "toolkit": __version__,
         "target": destination.name,
         "model": {
-            "file": MODEL,
+            "file": MODEL if parcel.converted is None else f"{CONVERTED}/",
             "made_from": file.name,
             "sha256": file.sha256,
             "size": file.size,

@@ -17,7 +17,7 @@ def refusal(destination: Destination, file: ModelFile) -> str:
     """Why it cannot take the model, in one line that names operators or tensors; empty: it may."""
     foreign = [name for name in file.operators if _domain(name) - destination.domains]
     if foreign:
-        return f"{destination.title} has no operator {', '.join(foreign)}"
+        return f"{destination.name} has no operator {', '.join(foreign)}"
     for spec in (*file.inputs, *file.outputs):
         if spec.type not in destination.types:
             return f"its client does not read or write {spec.type} ({spec.name!r})"

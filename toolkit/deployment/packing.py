@@ -9,12 +9,10 @@ import numpy as np
 
 from toolkit import onnxfile
 from toolkit.deployment import documents
-from toolkit.deployment.base import MODEL, Destination, Parcel
+from toolkit.deployment.base import CONVERTED, MODEL, Destination, Parcel
 from toolkit.exporter.testdata import DataSet
 
 TEMPLATES = Path(__file__).parent / "templates"
-CONVERTED = "model"
-"""The folder of a form that a runtime made (R8)."""
 
 
 def pack(destination: Destination, parcel: Parcel, folder: Path) -> None:

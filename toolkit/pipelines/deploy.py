@@ -10,7 +10,7 @@ from pathlib import Path
 
 from toolkit import onnxfile, referencefile
 from toolkit.answers.verdict import Limits
-from toolkit.deployment import documents, listing, operators, packing, proving, venvs
+from toolkit.deployment import documents, forms, listing, operators, packing, proving, venvs
 from toolkit.deployment.base import Destination, MakePython, Parcel
 from toolkit.deployment.proving import Proof
 from toolkit.engine import question as questions
@@ -115,7 +115,6 @@ def _deployed(
     destination: Destination, asked: Question, place: Path, demands: Demands, watch: Watch
 ) -> Deployed:
     final = place / destination.name
-    parcel = Parcel(asked.file, proving.shipped(asked), referencefile.matches(asked.file.path))
     with (
         landing.beside(final, folder=True) as room,
         tempfile.TemporaryDirectory(prefix="toolkit-") as scratch,
@@ -124,6 +123,7 @@ def _deployed(
         made.mkdir()
         watch(destination.name, "packing")
         try:
+            parcel = _parcel(destination, asked, Path(scratch))
             packing.pack(destination, parcel, made)
         except (EnvironmentFault, TargetError) as error:
             return Deployed(destination.name, None, 0, _unpacked(error))
@@ -137,9 +137,17 @@ def _deployed(
             scratch=Path(scratch),
             python=demands.python,
         )
-        part = packing.part(destination)
-        documents.write(destination, parcel, proof, made, part)
+        documents.write(destination, parcel, proof, made, packing.part(destination))
         return _landed(destination, made, final, proof)
+
+
+def _parcel(destination: Destination, asked: Question, scratch: Path) -> Parcel:
+    return Parcel(
+        asked.file,
+        proving.shipped(asked),
+        referencefile.matches(asked.file.path),
+        forms.made(destination.form, asked, scratch) if destination.form else None,
+    )
 
 
 def _landed(destination: Destination, made: Path, final: Path, proof: Proof) -> Deployed:

@@ -24,8 +24,7 @@ class OnnxRuntimeCpp:
 
     name: ClassVar[str] = "cpp"
     title: ClassVar[str] = "ONNX Runtime in C++"
-    runtime: ClassVar[str] = OnnxRuntime.name
-    converts: ClassVar[bool] = False
+    form: ClassVar[str] = ""
     precision: ClassVar[Precision] = "float32"
     domains: ClassVar[frozenset[str]] = operators.ONNXRUNTIME
     types: ClassVar[frozenset[str]] = operators.NUMPY

@@ -16,8 +16,7 @@ class OnnxRuntimeNode:
 
     name: ClassVar[str] = "node"
     title: ClassVar[str] = "ONNX Runtime in Node.js"
-    runtime: ClassVar[str] = "onnxruntime"
-    converts: ClassVar[bool] = False
+    form: ClassVar[str] = ""
     precision: ClassVar[Precision] = "float32"
     domains: ClassVar[frozenset[str]] = operators.ONNXRUNTIME
     types: ClassVar[frozenset[str]] = operators.NUMPY

@@ -17,8 +17,7 @@ class OnnxRuntimePython:
 
     name: ClassVar[str] = "onnxruntime"
     title: ClassVar[str] = "ONNX Runtime in Python"
-    runtime: ClassVar[str] = OnnxRuntime.name
-    converts: ClassVar[bool] = False
+    form: ClassVar[str] = ""
     precision: ClassVar[Precision] = "float32"
     domains: ClassVar[frozenset[str]] = operators.ONNXRUNTIME
     types: ClassVar[frozenset[str]] = operators.NUMPY

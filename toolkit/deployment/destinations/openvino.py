@@ -17,8 +17,7 @@ class OpenVinoPython:
 
     name: ClassVar[str] = "openvino"
     title: ClassVar[str] = "OpenVINO in Python"
-    runtime: ClassVar[str] = OpenVino.name
-    converts: ClassVar[bool] = False
+    form: ClassVar[str] = ""
     precision: ClassVar[Precision] = "float32"
     domains: ClassVar[frozenset[str]] = frozenset()
     types: ClassVar[frozenset[str]] = operators.NUMPY

@@ -37,8 +37,7 @@ class OnnxRuntimeWeb:
 
     name: ClassVar[str] = "web"
     title: ClassVar[str] = "a browser, by ONNX Runtime Web"
-    runtime: ClassVar[str] = "onnxruntime"
-    converts: ClassVar[bool] = False
+    form: ClassVar[str] = ""
     precision: ClassVar[Precision] = "float32"
     domains: ClassVar[frozenset[str]] = operators.ONNXRUNTIME
     types: ClassVar[frozenset[str]] = operators.NUMPY

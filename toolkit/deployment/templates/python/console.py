@@ -51,7 +51,10 @@ def main(load: Callable[[Path, int], Model]) -> None:
     threads = "1 thread" if options.threads == 1 else f"{options.threads} threads"
     print(f"model.onnx on {model.runtime}, {threads}")
     for name, arrays, expected in _given(model, options.arrays) if options.arrays else _sets(model):
-        outputs = model.run(arrays)
+        try:
+            outputs = model.run(arrays)
+        except Exception as error:  # Every runtime has its own.
+            sys.exit(f"error: the model does not take {name}: {error}")
         print(name)
         for label, array in zip([*model.inputs, *model.outputs], [*arrays, *outputs], strict=True):
             print(f"  {label}: {_shown(array)}")
@@ -77,11 +80,11 @@ def _sets(model: Model) -> Iterator[tuple[str, list[Array], list[Array]]]:
 def _given(model: Model, files: list[Path]) -> Iterator[tuple[str, list[Array], list[Array]]]:
     """The user's own arrays, for which nothing is expected."""
     if len(files) != len(model.inputs):
-        sys.exit(f"the model has {len(model.inputs)} inputs: {', '.join(model.inputs)}")
+        sys.exit(f"error: the model has {len(model.inputs)} inputs: {', '.join(model.inputs)}")
     try:
         arrays = [np.load(file, allow_pickle=False) for file in files]
     except (OSError, ValueError) as error:
-        sys.exit(f"an input cannot be read: {error}")
+        sys.exit(f"error: an input cannot be read: {error}")
     yield "your inputs", arrays, []
 
 
