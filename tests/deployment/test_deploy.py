@@ -19,6 +19,7 @@ from tests.deployment import pythons
 from toolkit.deployment.base import MakePython
 from toolkit.errors import EnvironmentFault, InputError
 from toolkit.pipelines.deploy import Demands, Deployed, deploy
+from toolkit.tensors import Array
 
 SHARED = Demands(python=pythons.shared)
 
@@ -135,7 +136,7 @@ def test_a_client_runs_where_toolkit_is_not(proven: Path, tmp_path: Path) -> Non
     ids=["another shape", "another type", "no array"],
 )
 def test_a_client_says_in_a_line_what_it_cannot_take(
-    proven: Path, tmp_path: Path, array: np.ndarray | None, said: str
+    proven: Path, tmp_path: Path, array: Array | None, said: str
 ) -> None:
     file = tmp_path / "x.npy"
     file.write_text("no array") if array is None else np.save(file, array)

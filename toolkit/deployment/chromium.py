@@ -7,6 +7,7 @@ to ask nothing of its maker's servers, and what pages ask for is written down.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -40,6 +41,7 @@ QUIET = (
 LOCAL = ("127.0.0.1", "localhost", "")
 """Hosts that a page may ask; '' is that of data: and blob:."""
 PATIENCE: Seconds = 120
+ABOVE = 10
 
 
 class Page:
@@ -145,8 +147,8 @@ def page(profile: Path) -> Iterator[Page]:
     program = next((found for name in NAMES if (found := shutil.which(name))), None)
     if program is None:
         raise EnvironmentFault("there is no Chromium on the PATH", "apt install chromium")
-    ours_read, theirs_write = os.pipe()
-    theirs_read, ours_write = os.pipe()
+    ours_read, theirs_write = _pipe()
+    theirs_read, ours_write = _pipe()
     root = ("--no-sandbox",) if os.geteuid() == 0 else ()  # Its sandbox refuses root.
     # Chromium reads commands from descriptor 3 and answers on 4.
     pipes = f'exec "$@" 3<&{theirs_read} 4>&{theirs_write}'
@@ -170,6 +172,15 @@ def page(profile: Path) -> Iterator[Page]:
         os.close(ours_write)
         os.close(ours_read)
         _end(process)
+
+
+def _pipe() -> tuple[int, int]:
+    """Its descriptors lie above those that the shell gives away, or one would close another."""
+    low = os.pipe()
+    high = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, ABOVE) for one in low]
+    for one in low:
+        os.close(one)
+    return high[0], high[1]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
