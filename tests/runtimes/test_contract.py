@@ -31,6 +31,10 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "torch": ("torch", {}),
     "openvino": ("openvino", {}),
     "openvino bound": ("openvino", {"io": "bound"}),
+    "onnxruntime-node": ("onnxruntime-node", {}),
+    "onnxruntime-web in Node": ("onnxruntime-web", {"in": "node"}),
+    "onnxruntime-web in a browser": ("onnxruntime-web", {}),
+    "onnxruntime-web on WebGPU": ("onnxruntime-web", {"adapter": "swiftshader"}),
     "reference": ("reference", {}),
     "fake": ("fake", {}),
 }

@@ -37,7 +37,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
             patience: Patience | None = None,
             **options: str,
         ) -> Worker:
-            job = Job(listing.find(runtime), environments.find(env), provider, options)
+            listed = listing.find(runtime)
+            job = Job(listed, environments.of(listed, env), provider, options)
             return stack.enter_context(Worker(job, rooms, patience=patience or Patience()))
 
         yield make

@@ -46,7 +46,7 @@ BOUND = {"io": "bound"}
 
 def settled(targets: Sequence[Target]) -> list[Target]:
     """The targets with their provider written out. Raises InputError where one is named twice."""
-    found = [replace(target, provider=target.provider or "cpu") for target in targets]
+    found = [replace(target, provider=target.provider or _first(target)) for target in targets]
     names = [target.name for target in found]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(
@@ -54,6 +54,12 @@ def settled(targets: Sequence[Target]) -> list[Target]:
             "an option that tells them apart makes two of them, such as io=bound",
         )
     return found
+
+
+def _first(target: Target) -> str:
+    """The provider that a runtime takes where none is named."""
+    runtime = listing.facts(listing.find(target.runtime))
+    return runtime.providers[0] if runtime else "cpu"
 
 
 def recorded(target: Target) -> schema.Target:
@@ -73,10 +79,11 @@ def recorded(target: Target) -> schema.Target:
 def enter(index: int, target: Target, program: Program) -> Entrant | Failure:
     """The target ready to be started, or why its environment cannot carry it."""
     try:
-        environment = environments.find(target.environment)
+        listed = listing.find(target.runtime)
+        environment = environments.of(listed, target.environment)
     except ToolkitError as error:
         return Failure(verb="start", what=error.what, cures=list(error.cures))
-    job = Job(listing.find(target.runtime), environment, target.provider, target.options)
+    job = Job(listed, environment, target.provider, target.options)
     return Entrant(index, target.label, job, program)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec
 
@@ -52,6 +52,8 @@ class Lane:
     blocks: dict[int, list[Block]] = field(default_factory=dict)
     """Case → its blocks, a round each."""
     settled: dict[int, Settled] = field(default_factory=dict)
+    processes: Collection[int] = ()
+    """The worker's and all below it, as they were last looked for."""
     threads: Mapping[int, Thread] = field(default_factory=dict)
     """As they stood after its last block."""
     used: int = 0
@@ -76,6 +78,13 @@ class Lane:
         hello = self.worker.hello()
         self.imported, self.empty = hello.seconds, hello.empty
         self.idle, _ = self.worker.usage()
+        self.look()
+
+    def look(self) -> None:
+        """Looks for the worker's processes and their threads, once its import and once its load
+        may have started some."""
+        self.processes = threads.tree(self.worker.pid)
+        self.threads = threads.of_all(self.processes)
 
     def prepare(self, circuit: Circuit) -> None:
         """Loads, binds and judges (G3)."""
@@ -139,12 +148,12 @@ class Lane:
         count = self.settled[case].calls
         for _ in range(TRIES):
             block = self.worker.sample(name, count, schedule.discarded(count))
-            before, self.threads = self.threads, threads.of(self.worker.pid)
+            before, self.threads = self.threads, threads.of_all(self.processes)
             if not threads.left_core(before, self.threads, cores.workers):
                 self.used = max(self.used, len(threads.used(before, self.threads)))
                 self.blocks.setdefault(case, []).append(block)
                 return
-            pin(self.worker.pid, cores.workers)
+            pin(self.processes, cores.workers)
         raise TargetError("its threads leave the core that all targets share")
 
     def close(self, circuit: Circuit) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.measure.proc import PROC, cores_of, numbered, stat
+from toolkit.measure.proc import PROC, cores_of, descendants, numbered, processes, stat
 from toolkit.units import Seconds
 
 SHARE = 0.05
@@ -41,6 +41,19 @@ def of(pid: int, proc: Path = PROC) -> dict[int, Thread]:
         except (FileNotFoundError, ProcessLookupError):
             continue
     return found
+
+
+def tree(pid: int, proc: Path = PROC) -> frozenset[int]:
+    """A process and all below it: a browser computes in a child of its child.
+
+    Looks at every process of the machine: not for between two blocks.
+    """
+    return frozenset(descendants(pid, processes(proc)))
+
+
+def of_all(pids: Collection[int]) -> dict[int, Thread]:
+    """The threads of several processes."""
+    return {tid: thread for pid in pids for tid, thread in of(pid).items()}
 
 
 def _thread(folder: Path) -> Thread:

@@ -44,12 +44,11 @@ class Worker:
         self._deadline = 0.0
         ours_read, theirs_write = os.pipe()
         theirs_read, ours_write = os.pipe()
-        plugins = [job.listed] if job.listed.package else []
         ends = [str(theirs_read), str(theirs_write), str(os.getpid())]
         try:
             with open(self._log, "wb") as log:
                 self._process = subprocess.Popen(
-                    [*job.environment.command(rooms, plugins), *ends],
+                    [*job.environment.command(rooms, job.listed), *ends],
                     env=environments.variables(padding),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
