@@ -119,7 +119,7 @@ MISTYPED = {
     ),
     "a target's form": (
         ("--target", "fake:"),
-        "'fake:' is no target; the form is RUNTIME[:PROVIDER][,key=value…]",
+        "'fake:' is no target; the form is RUNTIME[@VERSION][:PROVIDER][,key=value…]",
     ),
     "half an option": (("--target", "fake,us"), "'fake,us': 'us' is not of the form key=value"),
     "an option twice": (("--target", "fake,us=1,us=2"), "'fake,us=1,us=2': us is given twice"),

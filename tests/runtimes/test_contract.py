@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,9 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 from safetensors.numpy import save_file
 
-from tests import small
+from tests import needs, small
 from tests.workers.conftest import Start, start
-from toolkit.errors import TargetError
+from toolkit.errors import EnvironmentFault, TargetError
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.sources.source import Source
@@ -40,10 +39,6 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-MODULES = {"openvino": "openvino"}
-"""Runtimes that `make test` does not install, by the module that tells."""
-
-
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
     """The MLP with its PyTorch source: every runtime can start from it."""
@@ -59,9 +54,10 @@ def program(tmp_path: Path) -> Program:
 @pytest.fixture(params=TARGETS, ids=str)
 def worker(request: pytest.FixtureRequest, start: Start) -> Worker:
     runtime, options = TARGETS[request.param]
-    if importlib.util.find_spec(MODULES.get(runtime, "numpy")) is None:
-        pytest.skip(f"{runtime} is not installed in this environment")
-    made = start(runtime, **options)
+    try:
+        made = start(runtime, **options)
+    except EnvironmentFault as error:
+        needs.absent(f"{error.what}; {error.cures[0]}")
     made.post_hello()
     made.hello()
     return made

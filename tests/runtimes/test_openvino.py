@@ -1,35 +1,31 @@
-"""OpenVINO in an environment of its own: pinned to float32, and caught where it is not.
-
-A download of some 60 MB: `pytest -m slow tests/runtimes/test_openvino.py`.
-"""
+"""OpenVINO, from the environment that toolkit makes for it: pinned to float32, and caught where it
+is not."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests import small
+from tests import needs, small
 from tests.workers.conftest import Start, start
+from toolkit.errors import EnvironmentFault
 from toolkit.pipelines.bench import Order
 from toolkit.pipelines.check import check
+from toolkit.runtimes import listing
 from toolkit.runtimes.target import parse
+from toolkit.workers import managed
 
 __all__ = ["start"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("openvino") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, "openvino==2026.4.0", "numpy"], check=True)
-    return str(folder)
+@pytest.fixture(scope="module", autouse=True)
+def installed() -> None:
+    try:
+        managed.home(listing.find("openvino"), "cpu")
+    except EnvironmentFault as error:
+        needs.absent(f"{error.what}; {error.cures[0]}")
 
 
 def verdicts(model: Path, *targets: str) -> list[tuple[str, bool]]:
@@ -37,10 +33,10 @@ def verdicts(model: Path, *targets: str) -> list[tuple[str, bool]]:
     return [(r.verdict.text, r.verdict.right) for r in run.records if r.verdict is not None]
 
 
-def test_it_is_pinned_to_float32_by_both_ways_in(environment: str, tmp_path: Path) -> None:
+def test_it_is_pinned_to_float32_by_both_ways_in(tmp_path: Path) -> None:
     model = small.mlp(tmp_path / "mlp.onnx")
 
-    found = verdicts(model, f"openvino,env={environment}", f"openvino,env={environment},io=bound")
+    found = verdicts(model, "openvino", "openvino,io=bound")
 
     assert found == [("float32", True), ("float32", True)]
 
@@ -49,22 +45,20 @@ def test_it_is_pinned_to_float32_by_both_ways_in(environment: str, tmp_path: Pat
     "avx512_bf16" not in Path("/proc/cpuinfo").read_text(),
     reason="this processor has no bfloat16, so OpenVINO's default is float32",
 )
-def test_its_default_is_named_bfloat16_and_not_right(environment: str, tmp_path: Path) -> None:
+def test_its_default_is_named_bfloat16_and_not_right(tmp_path: Path) -> None:
     model = small.mlp(tmp_path / "mlp.onnx")
 
     found = verdicts(
         model,
-        f"openvino,env={environment},precision=default",
-        f"openvino,env={environment},precision=bfloat16",
+        "openvino,precision=default",
+        "openvino,precision=bfloat16",
     )
 
     assert found == [("bfloat16", False), ("bfloat16", True)]
 
 
-def test_a_bound_buffer_that_no_call_wrote_is_seen(
-    start: Start, environment: str, tmp_path: Path
-) -> None:
-    worker = start("openvino", env=environment, io="bound")
+def test_a_bound_buffer_that_no_call_wrote_is_seen(start: Start, tmp_path: Path) -> None:
+    worker = start("openvino", io="bound")
     worker.post_hello()
     worker.hello()
     worker.post_load(small.mlp_program(small.mlp(tmp_path / "mlp.onnx")))

@@ -11,7 +11,7 @@ import pytest
 from tests import small
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
-from toolkit.workers import environments
+from toolkit.workers import environments, managed
 from toolkit.workers.jobs import Job, Patience
 from toolkit.workers.launch import Worker
 
@@ -38,7 +38,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             **options: str,
         ) -> Worker:
             listed = listing.find(runtime)
-            job = Job(listed, environments.of(listed, env), provider, options)
+            job = Job(listed, managed.home(listed, provider, env=env), provider, options)
             return stack.enter_context(Worker(job, rooms, patience=patience or Patience()))
 
         yield make

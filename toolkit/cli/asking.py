@@ -31,7 +31,7 @@ OPTIONS = [
         "targets",
         multiple=True,
         metavar="T",
-        help="RUNTIME[:PROVIDER][,key=value…]; repeatable. env=FOLDER runs it from there.",
+        help="RUNTIME[@VERSION][:PROVIDER][,key=value…]; repeatable. env=FOLDER: from there.",
     ),
     click.option("--batch", metavar="N,N…", help="Sizes of the first dynamic dimension."),
     click.option(
@@ -147,6 +147,7 @@ def order_of(given: dict[str, Any], typed: list[str]) -> Order:
     timeout = given["timeout"]
     return Order(
         targets=targets_of(given["provider"], given["targets"]),
+        everything=given.get("everything", False),
         baseline=given.get("baseline"),
         wanted=wanted_of(given),
         source=source_of(given),

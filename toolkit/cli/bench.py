@@ -14,7 +14,7 @@ from toolkit.cli.screen import progress
 from toolkit.cli.values import DURATION, PERCENT
 
 if TYPE_CHECKING:
-    from toolkit.pipelines.bench import Finished
+    from toolkit.pipelines.bench import Finished, Order
 
 
 EXAMPLES = """\b
@@ -22,6 +22,8 @@ Examples:
   toolkit bench --provider cpu,cuda
   toolkit bench m.onnx --source net.py:Net --dim batch=1,8 --time 20s
   toolkit bench m.onnx --target onnxruntime:cpu --target 'openvino,env=~/venvs/ov'
+  toolkit bench --target onnxruntime@1.30.0 --target onnxruntime@1.32.0 --install
+  toolkit bench --all
   toolkit bench --resume
 """
 
@@ -32,6 +34,8 @@ Examples:
 )
 @asking.MODEL
 @asking.options
+@click.option("--all", "everything", is_flag=True, help="Every runtime that is installed.")
+@click.option("--install", is_flag=True, help="Install the runtimes that are missing, first.")
 @click.option(
     "--time", "time", type=DURATION, help="The ceiling on the time it takes, such as 20s."
 )
@@ -68,15 +72,30 @@ def command(resume: str | None, **given: Any) -> None:
         folder = store.reopen(Path(resume) if resume else store.unfinished(given["reports"])).path
         given = _given_before(folder, given)
     model = asking.model_of(given["model"])
+    order = asking.order_of(given, _typed(folder))
+    if given["install"]:
+        _install(order)
     with progress("bench") as draw:
         finished = bench(
             model,
-            asking.order_of(given, _typed(folder)),
+            order,
             reports=given["reports"],
             resume=folder,
             watch=lambda step, share, text: draw(share, text),
         )
     show(finished, as_json=given["as_json"])
+
+
+def _install(order: Order) -> None:
+    """Makes the environments that the named targets lack; with --all those of every runtime."""
+    from toolkit.engine import entrants
+    from toolkit.pipelines import installing
+
+    missing = entrants.missing(order.targets)
+    if order.everything:
+        missing += [recipe for recipe in installing.for_the_cpu() if recipe not in missing]
+    with progress("install") as draw:
+        installing.install(missing, lambda made, there: None, draw)
 
 
 def show(finished: Finished, *, as_json: bool = False) -> None:

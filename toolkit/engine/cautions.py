@@ -71,10 +71,11 @@ def _of_the_run(run: Run) -> Iterator[Warning]:
 
 
 def _versions(run: Run) -> Iterator[Warning]:
-    """One runtime in two versions: a ratio of its rows mixes versions."""
+    """One runtime in two versions, and nobody asked for that: a ratio of its rows mixes them."""
     found: dict[str, set[str]] = {}
     for record in run.records:
-        if record.library is not None:
+        named = "@" in run.plan.targets[record.target].name.partition(":")[0]
+        if record.library is not None and not named:
             found.setdefault(record.library.runtime, set()).add(record.library.version)
     for runtime, versions in found.items():
         if len(versions) > 1:

@@ -13,15 +13,32 @@ from toolkit.records.schema import Failure, Machine
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import Target, parse
-from toolkit.workers import environments
+from toolkit.workers import managed
 from toolkit.workers.environments import OWN
 from toolkit.workers.jobs import Job
+from toolkit.workers.managed import Recipe
 
 NO_RUNTIME = (
     "no onnxruntime is installed here, and no target was named",
     "python -m pip install onnxruntime        for the CPU",
     "python -m pip install onnxruntime-gpu    for NVIDIA GPUs; one of the two, never both",
 )
+
+
+def chosen(
+    named: Sequence[Target], machine: Machine, *, source: bool, everything: bool
+) -> list[Target]:
+    """The targets of a run: those that were named, with `everything` all that is installed, and
+    where neither is given what makes sense here. Raises InputError where there are none."""
+    if not everything:
+        return settled(named or default(machine, source=source))
+    settled_names = {target.name for target in settled(named)}
+    more = [
+        t for t in settled(all_installed(machine, source=source)) if t.name not in settled_names
+    ]
+    if not named and not more:
+        raise InputError(*NO_RUNTIME)
+    return [*settled(named), *more]
 
 
 def default(machine: Machine, *, source: bool) -> list[Target]:
@@ -42,6 +59,39 @@ def default(machine: Machine, *, source: bool) -> list[Target]:
 
 
 BOUND = {"io": "bound"}
+
+
+def all_installed(machine: Machine, *, source: bool) -> list[Target]:
+    """Every runtime that is installed, on the providers that may work here; torch, and what else
+    starts from the PyTorch source, where that is known. None of them was named by the user."""
+    found = []
+    for name in listing.BUILT_IN:
+        listed = listing.find(name)
+        runtime = listing.facts(listed)
+        if runtime is None or (runtime.starts_from == "source" and not source):
+            continue
+        providers = [p for p in runtime.providers if p != "cuda" or machine.gpus]
+        found += [
+            Target(name, provider, options, asked=False)
+            for provider in providers
+            if managed.is_installed(runtime, provider)
+            for options in runtime.variants
+        ]
+    return found
+
+
+def missing(targets: Sequence[Target]) -> list[Recipe]:
+    """What `--install` makes for these targets before anything is measured, each once."""
+    found = []
+    for target in targets:
+        runtime = listing.facts(listing.find(target.runtime))
+        if runtime is None or not runtime.requirements or target.environment is not None:
+            continue
+        provider = target.provider or runtime.providers[0]
+        if not managed.is_installed(runtime, provider, target.version):
+            recipe = managed.recipe_for(runtime, provider)
+            found.append(recipe.at(target.version) if target.version else recipe)
+    return [*dict.fromkeys(found)]
 
 
 def settled(targets: Sequence[Target]) -> list[Target]:
@@ -80,11 +130,18 @@ def enter(index: int, target: Target, program: Program) -> Entrant | Failure:
     """The target ready to be started, or why its environment cannot carry it."""
     try:
         listed = listing.find(target.runtime)
-        environment = environments.of(listed, target.environment)
+        home = managed.home(listed, target.provider, target.version, target.environment)
     except ToolkitError as error:
         return Failure(verb="start", what=error.what, cures=list(error.cures))
-    job = Job(listed, environment, target.provider, target.options)
+    job = Job(listed, home, target.provider, target.options)
     return Entrant(index, target.label, job, program)
+
+
+def home_name(target: Target, entrant: Entrant) -> str:
+    """The environment that was found for a target, as the plan shows it."""
+    if target.environment is None:
+        return entrant.job.environment.name
+    return recorded(target).environment
 
 
 def baseline(targets: Sequence[schema.Target], asked: str | None, able: Sequence[int]) -> int:

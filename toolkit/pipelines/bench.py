@@ -54,6 +54,8 @@ class Order:
 
     targets: Sequence[Target] = ()
     """Empty: what makes sense here."""
+    everything: bool = False
+    """Every runtime that is installed, besides."""
     baseline: str | None = None
     wanted: Wanted = field(default_factory=Wanted)
     source: Source | None = None
@@ -116,7 +118,7 @@ def bench(
     path, here = Path(model), machine.describe()
     file = onnxfile.read(path)
     known = order.source is not None or referencefile.matches(path)
-    targets = entrants.settled(order.targets or entrants.default(here, source=known))
+    targets = entrants.chosen(order.targets, here, source=known, everything=order.everything)
     if any(target.runtime == "reference" for target in targets):
         raise InputError(
             "reference is what the standard says, not a runtime to be timed",
@@ -199,7 +201,11 @@ def judge_all(
             continue
         judged = judging.judge(entrant, asked, rooms, order.patience, order.limits)
         records.append(judged.record)
-        shown[index] = msgspec.structs.replace(shown[index], copies_inside=judged.copies)
+        shown[index] = msgspec.structs.replace(
+            shown[index],
+            copies_inside=judged.copies,
+            environment=entrants.home_name(target, entrant),
+        )
         if _is_timed(judged.record):
             able.append(replace(entrant, program=judged.program))
     right = [record.target for record in records if _met(record)]

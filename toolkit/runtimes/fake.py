@@ -27,6 +27,7 @@ class Fake:
     name: ClassVar[str] = "fake"
     distributions: ClassVar[tuple[str, ...]] = ()
     requirements: ClassVar[tuple[str, ...]] = ()
+    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     licence: ClassVar[str] = "Apache-2.0"
     module: ClassVar[str] = "numpy"
     providers: ClassVar[tuple[str, ...]] = ("cpu",)
@@ -47,6 +48,7 @@ class Fake:
         ),
         "at": Option("load", "where", ("hello", "load", "bind", "answer", "sample")),
     }
+    variants: ClassVar[tuple[Mapping[str, str], ...]] = ()
     environment: ClassVar[Mapping[str, str]] = {}
 
     def version(self) -> str:

@@ -28,6 +28,9 @@ class OnnxRuntime:
     name: ClassVar[str] = "onnxruntime"
     distributions: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnxruntime-gpu")
     requirements: ClassVar[tuple[str, ...]] = ("onnxruntime==1.32.0", "numpy==2.4.6")
+    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "cuda": ("onnxruntime-gpu[cuda,cudnn]==1.31.1", "numpy==2.4.6")
+    }
     licence: ClassVar[str] = "MIT"
     module: ClassVar[str] = "onnxruntime"
     providers: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
@@ -41,6 +44,7 @@ class OnnxRuntime:
         "tf32": Option("off", "cuda: multiply in TensorFloat-32", ("off", "on")),
         "device": Option("0", "cuda: the number of the GPU"),
     }
+    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({}, {"io": "bound"})
     # The official wheels report usage to their maker unless this is set before the import.
     environment: ClassVar[Mapping[str, str]] = {"ORT_DISABLE_TELEMETRY": "1"}
 

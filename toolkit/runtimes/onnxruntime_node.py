@@ -14,6 +14,7 @@ class OnnxRuntimeNode:
     name: ClassVar[str] = "onnxruntime-node"
     distributions: ClassVar[tuple[str, ...]] = ()
     requirements: ClassVar[tuple[str, ...]] = ("onnxruntime-node==1.30.0",)
+    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     licence: ClassVar[str] = "MIT"
     module: ClassVar[str] = "onnxruntime-node"
     providers: ClassVar[tuple[str, ...]] = ("cpu",)
@@ -24,6 +25,7 @@ class OnnxRuntimeNode:
         ),
         "spinning": Option("off", "idle threads wait in a loop", ("off", "on")),
     }
+    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({},)
     environment: ClassVar[Mapping[str, str]] = {"ORT_DISABLE_TELEMETRY": "1"}
 
     def precision(self, options: Mapping[str, str]) -> str:

@@ -19,7 +19,11 @@ class OnnxRuntimeWeb:
 
     name: ClassVar[str] = "onnxruntime-web"
     distributions: ClassVar[tuple[str, ...]] = ()
-    requirements: ClassVar[tuple[str, ...]] = ("onnxruntime-web==1.30.0",)
+    requirements: ClassVar[tuple[str, ...]] = (
+        "onnxruntime-web==1.30.0",
+        "playwright-core==1.65.1",
+    )
+    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     licence: ClassVar[str] = "MIT"
     module: ClassVar[str] = "onnxruntime-web"
     providers: ClassVar[tuple[str, ...]] = ("wasm", "webgpu")
@@ -35,6 +39,7 @@ class OnnxRuntimeWeb:
             ("hardware", "swiftshader"),
         ),
     }
+    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({},)
     environment: ClassVar[Mapping[str, str]] = {}
 
     def precision(self, options: Mapping[str, str]) -> str:

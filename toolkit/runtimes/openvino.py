@@ -25,6 +25,7 @@ class OpenVino:
     name: ClassVar[str] = "openvino"
     distributions: ClassVar[tuple[str, ...]] = ("openvino",)
     requirements: ClassVar[tuple[str, ...]] = ("openvino==2026.4.0", "numpy==2.4.6")
+    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     licence: ClassVar[str] = "Apache-2.0"
     module: ClassVar[str] = "openvino"
     providers: ClassVar[tuple[str, ...]] = ("cpu",)
@@ -37,6 +38,7 @@ class OpenVino:
             (*HINTS, "default"),
         ),
     }
+    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({}, {"io": "bound"})
     environment: ClassVar[Mapping[str, str]] = {}
 
     def version(self) -> str:

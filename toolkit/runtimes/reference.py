@@ -19,12 +19,14 @@ class Reference:
     name: ClassVar[str] = "reference"
     distributions: ClassVar[tuple[str, ...]] = ("onnx",)
     requirements: ClassVar[tuple[str, ...]] = ()
+    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     licence: ClassVar[str] = "Apache-2.0"
     module: ClassVar[str] = "onnx"
     providers: ClassVar[tuple[str, ...]] = ("cpu",)
     starts_from: ClassVar[Literal["model", "source"]] = "model"
     options: ClassVar[Mapping[str, Option]] = {}
     # numpy's own BLAS threads: the evaluator has no switch for them.
+    variants: ClassVar[tuple[Mapping[str, str], ...]] = ()
     environment: ClassVar[Mapping[str, str]] = {"OPENBLAS_NUM_THREADS": "1"}
 
     def version(self) -> str:

@@ -25,6 +25,8 @@ class Target:
     provider: str = ""
     """Empty: the runtime's first."""
     options: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+    """Empty: what is installed."""
     environment: str | None = None
     """The user's folder; None: our own."""
     asked: bool = True
@@ -33,7 +35,8 @@ class Target:
     @property
     def name(self) -> str:
         """Canonical: equal for equal targets, and typed again it means the same."""
-        parts = [f"{self.runtime}:{self.provider}" if self.provider else self.runtime]
+        runtime = f"{self.runtime}@{self.version}" if self.version else self.runtime
+        parts = [f"{runtime}:{self.provider}" if self.provider else runtime]
         parts += [f"{key}={value}" for key, value in sorted(self.options.items())]
         parts += [f"env={self.environment}"] if self.environment else []
         return ",".join(parts)
@@ -42,7 +45,7 @@ class Target:
     def label(self) -> str:
         """For people: 'onnxruntime cpu, bound'."""
         words = [f"{key}={value}" for key, value in sorted(self.options.items())]
-        head = f"{self.runtime} {self.provider}".strip()
+        head = " ".join(filter(None, (self.runtime, self.version, self.provider)))
         place = [] if self.environment is None else [f"in {self.environment.rstrip('/')}"]
         return ", ".join([head, *(LABELS.get(word, word) for word in words), *place])
 
@@ -57,18 +60,16 @@ def parse(text: str) -> Target:
     form = _FORM.fullmatch(head)
     if form is None:
         raise InputError(
-            f"{text!r} is no target; the form is RUNTIME[:PROVIDER][,key=value…]",
+            f"{text!r} is no target; the form is RUNTIME[@VERSION][:PROVIDER][,key=value…]",
             "for example onnxruntime:cpu,io=bound",
         )
     listing.find(form["runtime"])
-    if form["version"]:
-        raise InputError(
-            f"{text!r}: versions as targets need managed environments, which are not there yet",
-            "--target 'onnxruntime:cpu,env=FOLDER' measures the version in an environment of yours",
-        )
     options = _options(text, pairs)
     environment = options.pop("env", None)
-    return Target(form["runtime"], form["provider"] or "", options, environment)
+    version = form["version"] or ""
+    if version and environment is not None:
+        raise InputError(f"{text!r}: either a version or env=, since env= has the version it has")
+    return Target(form["runtime"], form["provider"] or "", options, version, environment)
 
 
 def _options(text: str, pairs: list[str]) -> dict[str, str]:

@@ -21,6 +21,7 @@ class Torch:
     name: ClassVar[str] = "torch"
     distributions: ClassVar[tuple[str, ...]] = ("torch",)
     requirements: ClassVar[tuple[str, ...]] = ()
+    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     licence: ClassVar[str] = "BSD-3-Clause"
     module: ClassVar[str] = "torch"
     providers: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
@@ -31,6 +32,7 @@ class Torch:
             "float32", "the type of weights and activations", ("float32", "bfloat16", "float16")
         ),
     }
+    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({},)
     environment: ClassVar[Mapping[str, str]] = {}
 
     def version(self) -> str:

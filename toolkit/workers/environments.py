@@ -99,12 +99,17 @@ class PythonEnvironment:
         return str(real.relative_to(max(found, key=lambda p: len(p.parts)))) if found else real.name
 
 
-def of(listed: Listed, env: str | None) -> Environment:
-    """The environment of a runtime, in the folder that a target names. Raises EnvironmentFault."""
-    return node.find(env, listed.name) if listed.language == "javascript" else find(env)
+def of(listed: Listed, folder: str, name: str | None = None) -> Environment:
+    """The environment of a runtime in this folder; without a name it is called by the folder.
+
+    Raises EnvironmentFault where it cannot carry a worker.
+    """
+    if listed.language == "javascript":
+        return node.find(folder, name or folder)
+    return find(folder, name)
 
 
-def find(env: str | None) -> PythonEnvironment:
+def find(env: str | None, name: str | None = None) -> PythonEnvironment:
     """The environment that a target names: a folder, its Python, or None for our own.
 
     Raises EnvironmentFault where there is no Python, it is too old, or it has no numpy.
@@ -119,7 +124,7 @@ def find(env: str | None) -> PythonEnvironment:
             f"env={env}: there is no Python environment in this folder",
             f"python3 -m venv {env}    makes one",
         )
-    return ask(env, str(python.absolute()))
+    return ask(name or env, str(python.absolute()))
 
 
 @lru_cache

@@ -140,12 +140,12 @@ class Worker:
         with self._understood():
             return float(reply["seconds"])
 
-    def post_load(self, program: Program) -> None:
-        """Asks the worker to load the program."""
+    def post_load(self, program: Program, provider: str | None = None) -> None:
+        """Asks the worker to load the program, on the provider of its job or on another."""
         self._post(
             "load",
             program=message(program),
-            provider=self.job.provider,
+            provider=provider or self.job.provider,
             options=dict(self.job.options),
         )
 

@@ -17,8 +17,8 @@ from toolkit.runtimes import listing
 from toolkit.runtimes.base import Facts
 from toolkit.runtimes.listing import Listed
 
-OWN_FILES = Path(__file__).resolve().parent / "javascript"
-"""The worker, and the lock file of its packages."""
+LOCKS = Path(__file__).resolve().parent / "javascript" / "locks"
+"""A folder for each runtime, with its package.json and package-lock.json."""
 OLDEST = 20
 """The first major version of Node that is tested."""
 # The package's own script fetches CUDA libraries, from elsewhere than the registry.
@@ -71,35 +71,30 @@ def _told(runtime: type[Facts]) -> Mapping[str, object]:
     }
 
 
-def find(env: str | None, runtime: str) -> NodeEnvironment:
-    """The folder that a target names, with the Node of the PATH.
+def find(env: str, name: str) -> NodeEnvironment:
+    """A folder with the Node of the PATH.
 
-    Raises EnvironmentFault where there is none, or no Node that can carry a worker.
+    Raises EnvironmentFault where it has no packages, or no Node can carry a worker.
     """
-    if env is None:
-        raise EnvironmentFault(
-            f"{runtime} is not installed",
-            f"--target '{runtime},env=FOLDER'    runs it from a folder with node_modules",
-        )
     folder = Path(env).expanduser().absolute()
     if not (folder / "node_modules").is_dir():
         raise EnvironmentFault(
             f"env={env}: there are no npm packages in this folder",
-            f"npm install --prefix {env} {' '.join(QUIET)} {runtime}    installs them",
+            f"npm install --prefix {env} {' '.join(QUIET)} PACKAGE    installs one there",
         )
     node = program("node", "apt install nodejs")
     if (version := _major(str(node))) < OLDEST:
         raise EnvironmentFault(f"{node} is Node {version}; a worker needs {OLDEST} or newer")
-    return NodeEnvironment(env, node, program("setpriv", "apt install util-linux"), folder)
+    return NodeEnvironment(name, node, program("setpriv", "apt install util-linux"), folder)
 
 
-def install(folder: Path) -> None:
-    """Fills an empty folder with the packages of the lock file; runs no script of theirs.
+def install(folder: Path, runtime: str) -> None:
+    """Fills an empty folder with what the lock file of a runtime says; runs no script of theirs.
 
     Raises EnvironmentFault with npm's last words.
     """
     for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(OWN_FILES / name, folder / name)
+        shutil.copyfile(LOCKS / runtime / name, folder / name)
     npm = program("npm", "apt install npm")
     setpriv = program("setpriv", "apt install util-linux")
     done = subprocess.run(

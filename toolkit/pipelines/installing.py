@@ -1,0 +1,55 @@
+"""Runtimes: which are here, and the environments that are made for them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from toolkit.engine import probing
+from toolkit.engine.probing import Found
+from toolkit.runtimes import listing
+from toolkit.workers import environments, managed
+from toolkit.workers.managed import Installed, Recipe
+
+Watch = Callable[[float | None, str], None]
+"""Told the share done and what is being done."""
+
+GPU = ("cuda", "tensorrt")
+"""Providers that no processor has."""
+
+
+def look(watch: Watch = lambda share, text: None) -> list[Found]:
+    """Every runtime, where it is and which providers run a model here."""
+    managed.sweep()
+    with tempfile.TemporaryDirectory(prefix="toolkit-") as work:
+        rooms = environments.lay(
+            Path(work) / "rooms", [listing.find(name) for name in listing.names()]
+        )
+        return probing.probe(probing.places(), rooms, watch)
+
+
+def for_the_cpu() -> list[Recipe]:
+    """The environments of all runtimes that run on the CPU and are not in toolkit's own."""
+    return [recipe for recipe in managed.recipes().values() if _is_wanted(recipe)]
+
+
+def _is_wanted(recipe: Recipe) -> bool:
+    runtime, provider = listing.facts(listing.find(recipe.runtime)), recipe.providers[0]
+    return (
+        runtime is not None
+        and provider not in GPU
+        and managed.installed_here(runtime, provider) is None
+    )
+
+
+def install(
+    recipes: Sequence[Recipe], done: Callable[[Installed, bool], None], watch: Watch
+) -> None:
+    """Makes environments, one after the other; each is told when it is there.
+
+    Raises EnvironmentFault where one cannot be made; those before it stay.
+    """
+    for number, recipe in enumerate(recipes):
+        watch(number / len(recipes), f"{recipe.name} {recipe.version}")
+        done(*managed.install(recipe))

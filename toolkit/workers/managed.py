@@ -1,0 +1,324 @@
+"""Environments that toolkit makes: one for a runtime and a version, in the user's cache folder.
+
+M1  Whole or not at all: what a killed installation left counts as nothing and goes with the next
+    command. Two installations of one environment at once: the second waits and finds it there.
+M2  Every package is pinned. Another version of the runtime replaces every pin of the same version:
+    the parts of one library belong together.
+M3  What pip or npm starts ends with its parent: nothing fills a folder that nobody waits for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import EnvironmentFault, InputError, unknown
+from toolkit.runtimes import listing
+from toolkit.runtimes.base import Facts
+from toolkit.runtimes.listing import Listed
+from toolkit.units import Bytes
+from toolkit.workers import cache, environments, node
+from toolkit.workers.environments import Environment
+
+_PIP = """
+import ctypes, os, runpy, sys
+ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
+if os.getppid() != int(sys.argv.pop(1)):
+    os._exit(1)
+runpy.run_module("pip", run_name="__main__", alter_sys=True)
+"""
+_PIN = re.compile(r"(?P<package>[\w.-]+)(?P<extras>\[[\w,-]+\])?==(?P<version>\S+)")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an environment is made from."""
+
+    name: str
+    """As the user types it: 'openvino', 'onnxruntime-gpu'."""
+    runtime: str
+    providers: tuple[str, ...]
+    """What it brings the runtime to."""
+    requirements: tuple[str, ...]
+    """Pinned; the runtime's own package first."""
+    licence: str
+
+    @property
+    def version(self) -> str:
+        """Of the runtime's own package."""
+        return _pin(self.requirements[0])["version"]
+
+    @property
+    def folder(self) -> Path:
+        """Where its environment lies, or will: other pins or another Python have another."""
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        digest = hashlib.sha256("\n".join([python, *self.requirements]).encode()).hexdigest()[:8]
+        return folder() / f"{self.name}-{self.version}-{digest}"
+
+    def at(self, version: str) -> Recipe:
+        """The recipe for another version of the runtime (M2)."""
+        same = f"=={self.version}"
+        pins = tuple(
+            pin.removesuffix(same) + f"=={version}" if pin.endswith(same) else pin
+            for pin in self.requirements
+        )
+        return replace(self, requirements=pins)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment that is there, whole."""
+
+    name: str
+    runtime: str
+    version: str
+    folder: Path
+    size: Bytes
+
+
+def folder() -> Path:
+    """Where all of them lie."""
+    return cache.root() / "environments"
+
+
+def recipes() -> dict[str, Recipe]:
+    """All that can be installed, by name."""
+    found = {}
+    for name in listing.BUILT_IN:
+        runtime = listing.facts(listing.find(name))
+        if runtime is None or not runtime.requirements:
+            continue
+        others = runtime.provider_requirements
+        own = tuple(p for p in runtime.providers if p not in others)
+        found[name] = Recipe(name, name, own, runtime.requirements, runtime.licence)
+        for provider, pins in others.items():
+            package = _pin(pins[0])["package"]
+            found[package] = Recipe(package, name, (provider,), pins, runtime.licence)
+    return found
+
+
+def parse(text: str) -> Recipe:
+    """The recipe that NAME[@VERSION] names. Raises InputError."""
+    name, at, version = text.partition("@")
+    known = recipes()
+    if name not in known:
+        if name in listing.names():
+            raise InputError(f"{name} comes with toolkit itself or with a plug-in")
+        raise InputError(unknown("runtime", name, known))
+    if at and not re.fullmatch(r"\d[\w.+-]*", version):
+        raise InputError(f"{text!r} is not of the form NAME[@VERSION]", f"for example {name}@1.2.3")
+    return known[name].at(version) if at else known[name]
+
+
+def install(recipe: Recipe) -> tuple[Installed, bool]:
+    """Makes the environment, or finds it; and whether it was there (M1).
+
+    Raises EnvironmentFault where pip or npm cannot install it, with its own reason.
+    """
+    sweep()
+
+    def make(place: Path) -> dict[str, Any]:
+        _make(place, recipe)
+        return {
+            "name": recipe.name,
+            "runtime": recipe.runtime,
+            "version": recipe.version,
+            "size": cache.size(place),
+        }
+
+    facts, there = cache.made(recipe.folder, make)
+    return _installed(recipe.folder, facts), there
+
+
+def remove(name: str, version: str | None = None) -> list[Installed]:
+    """Removes the environments of a name, all versions or one. Raises InputError for none."""
+    gone = [one for one in installed() if one.name == name and version in (None, one.version)]
+    if not gone:
+        known = {one.name for one in installed()}
+        there = f"; there are: {', '.join(sorted(known))}" if known else ""
+        raise InputError(
+            f"there is no environment {name}{f'@{version}' if version else ''} to remove{there}"
+        )
+    for one in gone:
+        cache.remove(one.folder)
+    sweep()
+    return gone
+
+
+def installed() -> list[Installed]:
+    """All environments that are there, the newest version of each name first."""
+    found = [
+        _installed(place, facts)
+        for place in sorted(folder().glob("[!.]*"))
+        if (facts := cache.facts(place)) is not None
+    ]
+    newest = sorted(found, key=lambda one: _order(one.version), reverse=True)
+    return sorted(newest, key=lambda one: one.name)
+
+
+def sweep() -> None:
+    """Removes what killed installations left, but for those that are at work (M1)."""
+    for place in folder().glob("[!.]*"):
+        if cache.facts(place) is None:
+            with _unheld(place) as free:
+                if free and cache.facts(place) is None:
+                    shutil.rmtree(place, ignore_errors=True)
+
+
+def home(listed: Listed, provider: str, version: str = "", env: str | None = None) -> Environment:
+    """The environment in which a target runs: the user's, toolkit's own where the library is
+    installed there, else one that was made.
+
+    Raises EnvironmentFault where there is none, with the command that makes it.
+    """
+    if env is not None:
+        return environments.of(listed, env)
+    runtime = listing.facts(listed)
+    if runtime is None or not runtime.requirements:
+        if version:
+            raise EnvironmentFault(
+                f"{listed.name}@{version}: toolkit makes no environments for {listed.name}",
+                f"--target '{listed.name},env=FOLDER'    runs it from an environment of yours",
+            )
+        return environments.find(None)
+    found = _found(runtime, provider, version)
+    if found is not None:
+        if found.folder is None:
+            return environments.find(None)
+        return environments.of(listed, str(found.folder), found.folder.name)
+    if not version and provider in runtime.provider_requirements:
+        # The library that is here says what it lacks, and how to get it.
+        return environments.find(None)
+    what = f"{listed.name}@{version}" if version else listed.name
+    raise EnvironmentFault(
+        f"{what} is not installed",
+        f"toolkit runtimes install {what}    installs it, in an environment of its own",
+    )
+
+
+def is_installed(runtime: type[Facts], provider: str, version: str = "") -> bool:
+    """Whether a target of this runtime has an environment; one that needs none always has."""
+    return not runtime.requirements or _found(runtime, provider, version) is not None
+
+
+def recipe_for(runtime: type[Facts], provider: str) -> Recipe:
+    """What brings a runtime to a provider."""
+    return recipes()[_recipe_name(runtime, provider)]
+
+
+@dataclass(frozen=True)
+class _Place:
+    folder: Path | None
+    """None: toolkit's own environment."""
+
+
+def _found(runtime: type[Facts], provider: str, version: str) -> _Place | None:
+    here = installed_here(runtime, provider)
+    if here is not None and version in ("", here):
+        return _Place(None)
+    name = _recipe_name(runtime, provider)
+    able = [one for one in installed() if one.name == name and version in ("", one.version)]
+    return _Place(able[0].folder) if able else None
+
+
+def installed_here(runtime: type[Facts], provider: str) -> str | None:
+    """The version of the runtime in toolkit's own environment; None where it is not there."""
+    special = [_pin(pin)["package"] for pin in runtime.provider_requirements.get(provider, ())[:1]]
+    for distribution in special or runtime.distributions:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(distribution)
+    return None
+
+
+def _recipe_name(runtime: type[Facts], provider: str) -> str:
+    special = runtime.provider_requirements.get(provider)
+    return _pin(special[0])["package"] if special else runtime.name
+
+
+def _pin(requirement: str) -> re.Match[str]:
+    found = _PIN.fullmatch(requirement)
+    assert found is not None, f"{requirement!r} is no pin"  # A rule of our own files, M2.
+    return found
+
+
+def _installed(place: Path, facts: dict[str, Any]) -> Installed:
+    return Installed(facts["name"], facts["runtime"], facts["version"], place, facts["size"])
+
+
+def _order(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)]
+
+
+def _make(place: Path, recipe: Recipe) -> None:
+    if listing.find(recipe.runtime).language == "javascript":
+        _make_of_npm(place, recipe)
+    else:
+        _make_of_pip(place, recipe)
+
+
+def _make_of_npm(place: Path, recipe: Recipe) -> None:
+    """What the lock file says, which is one version (M2)."""
+    locked = recipes()[recipe.name]
+    if recipe != locked:
+        raise EnvironmentFault(
+            f"{recipe.name}@{recipe.version}: toolkit's lock file has {locked.version} only",
+            f"--target '{recipe.name},env=FOLDER'    runs another from a folder of yours",
+        )
+    node.install(place, recipe.name)
+
+
+def _make_of_pip(place: Path, recipe: Recipe) -> None:
+    try:
+        venv.create(place, with_pip=True, symlinks=True)
+    except subprocess.CalledProcessError as error:
+        said = str(getattr(error, "stdout", "") or error).strip().splitlines()
+        raise EnvironmentFault(f"{recipe.name}: no venv could be made: {said[-1]}") from error
+    done = subprocess.run(
+        [
+            *(str(place / "bin" / "python"), "-I", "-c", _PIP, str(os.getpid()), "install"),
+            *("--quiet", "--disable-pip-version-check", "--no-input"),
+            *recipe.requirements,
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=environments.variables(0),
+    )
+    if done.returncode:
+        raise EnvironmentFault(
+            f"{recipe.name}@{recipe.version} was not installed: {_reason(done.stderr)}",
+            "toolkit doctor    says whether the disk or the network is at fault",
+        )
+
+
+def _reason(said: str) -> str:
+    """pip's last error: it tells the cause there, after pages of attempts."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
+    return (errors or lines or ["pip said nothing"])[-1][:300]
+
+
+@contextlib.contextmanager
+def _unheld(place: Path) -> Iterator[bool]:
+    """Holds the lock of a folder if nobody does."""
+    lock = os.open(place.parent / f".{place.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(lock)
