@@ -78,7 +78,7 @@ export async function webgpu({ host, ort }, program, options) {
   if (!placed.nodes.webgpu) throw new TargetError('no node of this model runs on webgpu');
   const kind = software ? `${info}, software on the processor and no GPU` : info;
   const copies = `inputs are copied to the adapter (${kind}) and outputs back`;
-  return { session, ...placed, transfers: null, copies };
+  return { session, ...placed, copies };
 }
 
 async function parts(host, model) {
@@ -115,21 +115,27 @@ function described({ vendor, architecture, description, isFallbackAdapter }) {
   return { info: words, software: isFallbackAdapter || architecture === 'swiftshader' };
 }
 
-/** Where the nodes went, as the library logs it while a second session is made. */
+/**
+ * Where the nodes went, as the library logs it while a second session is made. The copies between
+ * devices that it puts in are nodes there.
+ */
 async function placement(host, ort, bytes, settings) {
   const lines = await host.heard(async () => {
     const second = await ort.InferenceSession.create(bytes, { ...settings, logSeverityLevel: 0 });
     await second.release();
   });
-  const found = { nodes: {}, elsewhere: {} };
+  const found = { nodes: {}, elsewhere: {}, transfers: 0 };
   let name = '';
   for (const line of lines) {
-    const [, provider, count] = line.match(/odes? ?(?:\(s\))? placed on \[(\w+)\]. Number of nodes: (\d+)/) ?? [];
+    const [, provider, count] = line.match(/placed on \[(\w+)\]\. Number of nodes: (\d+)/) ?? [];
     const [, operator] = line.match(/VerifyEachNodeIsAssignedToAnEp\] +(\w+) \(/) ?? [];
     if (provider) {
       name = PROVIDERS[provider] ?? provider;
       found.nodes[name] = Number(count);
       if (name !== 'webgpu') found.elsewhere[name] = [];
+    } else if (operator?.startsWith('Memcpy')) {
+      found.transfers += 1;
+      found.nodes[name] -= 1;
     } else if (operator && name !== 'webgpu') {
       found.elsewhere[name].push(operator);
     }

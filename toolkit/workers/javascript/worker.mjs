@@ -30,6 +30,7 @@ async function hello(request) {
   const { library, version } = installed(facts.name);
   const asked = request.provider;
   const provider = asked || facts.providers[0];
+  checkProvider(facts, provider);
   const how = { name: facts.name, folder, library, asked, provider, options };
   place = options.in === 'browser' ? await open(how) : here(how);
   return {
