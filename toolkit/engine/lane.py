@@ -54,6 +54,8 @@ class Lane:
     settled: dict[int, Settled] = field(default_factory=dict)
     processes: Collection[int] = ()
     """The worker's and all below it, as they were last looked for."""
+    computes: Collection[int] = ()
+    """Those of them that compute the model; empty: all."""
     threads: Mapping[int, Thread] = field(default_factory=dict)
     """As they stood after its last block."""
     used: int = 0
@@ -90,7 +92,8 @@ class Lane:
         """Loads, binds and judges (G3)."""
         worker, began = self.worker, time.perf_counter()
         worker.post_load(self.entrant.program)
-        self.loaded = worker.load().seconds
+        loaded = worker.load()
+        self.loaded, self.computes = loaded.seconds, loaded.computes
         for index, case in enumerate(circuit.cases):
             worker.bind(case.name, case.arrays, case.types)
             outputs, seconds = worker.answer(case.name)
@@ -150,11 +153,16 @@ class Lane:
             block = self.worker.sample(name, count, schedule.discarded(count))
             before, self.threads = self.threads, threads.of_all(self.processes)
             if not threads.left_core(before, self.threads, cores.workers):
-                self.used = max(self.used, len(threads.used(before, self.threads)))
+                self.used = max(self.used, self._computed(before))
                 self.blocks.setdefault(case, []).append(block)
                 return
             pin(self.processes, cores.workers)
         raise TargetError("its threads leave the core that all targets share")
+
+    def _computed(self, before: Mapping[int, Thread]) -> int:
+        """Threads that took part since; what only hands requests on did not."""
+        used = threads.used(before, self.threads)
+        return sum(not self.computes or thread.process in self.computes for thread in used)
 
     def close(self, circuit: Circuit) -> None:
         """Judges what the timed calls left behind (G6)."""

@@ -20,6 +20,7 @@ class Thread:
     """One thread as it stands."""
 
     id: int
+    process: int
     name: str
     core: int
     """Where it ran last."""
@@ -66,6 +67,7 @@ def _thread(folder: Path) -> Thread:
         cpu, waited = str(int((fields.user + fields.system) * 1e9)), "0"
     return Thread(
         id=int(folder.name),
+        process=int(folder.parent.parent.name),
         name=fields.name,
         core=fields.core,
         allowed=cores_of(status["Cpus_allowed_list"]),

@@ -159,7 +159,8 @@ class Worker:
                 {name: tuple(ops) for name, ops in placed["elsewhere"].items()},
                 None if placed["copies"] is None else int(placed["copies"]),
             )
-            return Loaded(float(reply["seconds"]), placement, str(reply["copies"]))
+            computes = frozenset(int(pid) for pid in reply.get("computes", []))
+            return Loaded(float(reply["seconds"]), placement, str(reply["copies"]), computes)
 
     def bind(self, name: str, feed: Feed, types: Mapping[str, str]) -> None:
         """Hands a feed over and makes its call."""

@@ -42,7 +42,9 @@ class NodeEnvironment:
         worker = rooms / "toolkit" / "workers" / "javascript" / "worker.mjs"
         facts = json.dumps(_told(runtime))
         dying = [str(self.setpriv), "--pdeathsig", "KILL", "--"]
-        return [*dying, str(self.node), str(worker), facts, str(self.folder)]
+        # What a call leaves behind is collected by the thread that called (R4).
+        node = [str(self.node), "--single-threaded"]
+        return [*dying, *node, str(worker), facts, str(self.folder)]
 
     def owns(self, file: Path) -> bool:
         return file.resolve().is_relative_to(self._modules)

@@ -23,6 +23,7 @@ const BROWSERS = [
 ];
 const FLAGS = [
   '--headless',
+  '--js-flags=--single-threaded', // As in toolkit/workers/node.py.
   '--no-sandbox',
   '--disable-quic',
   '--no-first-run',
@@ -82,8 +83,9 @@ export async function open({ name, folder, library, asked, provider, options }) 
     empty,
     reply: async (request) => {
       const reply = await page.evaluate((one) => globalThis.reply(one), request);
-      if (request.verb === 'load') computing = running();
-      return reply;
+      if (request.verb !== 'load') return reply;
+      computing = running();
+      return { ...reply, computes: computing };
     },
     switches: () => switches(computing),
     // Without this process, which is none of the browser's.
