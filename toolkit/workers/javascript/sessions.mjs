@@ -94,9 +94,8 @@ function within(bytes) {
 }
 
 /**
- * A session, once WebAssembly has the threads of the program. Their number is fixed by the first
- * session, and where a page may not share memory the library takes one, with a word on the console
- * only.
+ * A session on as many threads as the program says, or on more. The first session fixes their
+ * number, and where memory cannot be shared the library takes one, with a word on the console only.
  */
 async function started(host, ort, program, bytes, settings) {
   const { wasm } = ort.env;
@@ -104,8 +103,8 @@ async function started(host, ort, program, bytes, settings) {
   host.begun.add(ort);
   const session = await ort.InferenceSession.create(bytes, settings);
   if (wasm.numThreads < program.threads) {
-    const cause = 'shared memory is not allowed here';
-    throw new TargetError(`WebAssembly runs on 1 thread, not ${program.threads}: ${cause}`);
+    const [has, asked] = [wasm.numThreads, program.threads];
+    throw new TargetError(`WebAssembly runs on ${has} here, not on the ${asked} threads asked for`);
   }
   return session;
 }
