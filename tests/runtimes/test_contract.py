@@ -37,6 +37,10 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "openvino bound": ("openvino", {"io": "bound"}),
     "iree": ("iree", {}),
     "iree bound": ("iree", {"io": "bound"}),
+    "onnxruntime-node": ("onnxruntime-node", {}),
+    "onnxruntime-web in Node": ("onnxruntime-web:wasm", {"in": "node"}),
+    "onnxruntime-web in a browser": ("onnxruntime-web:wasm", {}),
+    "onnxruntime-web on WebGPU": ("onnxruntime-web:webgpu", {"adapter": "swiftshader"}),
     "reference": ("reference", {}),
     "fake": ("fake", {}),
 }
@@ -56,9 +60,10 @@ def program(tmp_path: Path) -> Program:
 
 @pytest.fixture(params=TARGETS, ids=str)
 def worker(request: pytest.FixtureRequest, start: Start) -> Worker:
-    runtime, options = TARGETS[request.param]
+    name, options = TARGETS[request.param]
+    runtime, _, provider = name.partition(":")
     try:
-        made = start(runtime, **options)
+        made = start(runtime, provider or "cpu", **options)
     except EnvironmentFault as error:
         needs.absent(f"{error.what}; {error.cures[0]}")
     made.post_hello()

@@ -28,6 +28,7 @@ from toolkit.records.schema import Caution, Conversion, Failure, Library, Record
 from toolkit.runtimes.base import Placement, Program
 from toolkit.sources import relu
 from toolkit.tensors import Array, Feed
+from toolkit.workers.environments import PythonEnvironment
 from toolkit.workers.jobs import Hello, Loaded, Patience
 from toolkit.workers.launch import Worker
 
@@ -115,11 +116,14 @@ def _explained(entrant: Entrant, error: TargetError) -> Failure:
     """The error as a record shows it; that of ONNX Runtime's CUDA provider with its real cause,
     which the library itself tells on its log only."""
     told = failure(error)
+    environment = entrant.job.environment
     if entrant.job.provider != "cuda" or entrant.job.listed.name != "onnxruntime":
+        return told
+    if not isinstance(environment, PythonEnvironment):
         return told
     if error.verb != "load" or isinstance(error, WorkerDied):
         return told
-    cause = cuda_cause(entrant.job.environment.python, error.last_words)
+    cause = cuda_cause(environment.python, error.last_words)
     return msgspec.structs.replace(told, what=cause.what, cures=list(cause.cures))
 
 
