@@ -212,3 +212,21 @@ def test_what_does_not_fit_into_the_memory_is_measured_in_smaller_groups() -> No
     assert schedule.groups([30, 30], 0, 9) == [[0, 1]]
     assert schedule.groups([1], 0, 9) == [[0]]
     assert [len(g) for g in schedule.groups([0] * 50, 0, 9)] == [18, 18, 16]
+
+
+def test_the_fastest_is_no_winner_over_one_that_was_never_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two equal leaders in two groups: through the baseline no difference is shown."""
+    monkeypatch.setattr(schedule, "MOST_ALIVE", 2)
+    targets = ["fake,us=1000", "fake,us=500,spread=0.002", "fake,us=501,spread=0.002"]
+    model = small.layer(tmp_path / "layer.onnx")
+
+    run = bench(model, order(*targets, pace=schedule.pace(0.01, 600)), reports=tmp_path).run
+
+    answer = summarize(run).tables[0].answer
+    assert set(answer.tied) == {
+        "fake cpu, spread=0.002, us=500",
+        "fake cpu, spread=0.002, us=501",
+    }
+    assert "no difference is shown" in answer.text
