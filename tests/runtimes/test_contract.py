@@ -32,6 +32,7 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "mnn bound": ("mnn", {"io": "bound"}),
     "ncnn": ("ncnn", {}),
     "ncnn bound": ("ncnn", {"io": "bound"}),
+    "opencv": ("opencv", {}),
     "openvino": ("openvino", {}),
     "openvino bound": ("openvino", {"io": "bound"}),
     "reference": ("reference", {}),
