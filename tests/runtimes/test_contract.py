@@ -36,6 +36,8 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "openvino": ("openvino", {}),
     "openvino bound": ("openvino", {"io": "bound"}),
     "reference": ("reference", {}),
+    "tract": ("tract", {}),
+    "tract bound": ("tract", {"io": "bound"}),
     "fake": ("fake", {}),
 }
 
@@ -192,7 +194,7 @@ def test_a_bound_buffer_that_no_call_wrote_is_seen(start: Start, program: Progra
 
 
 def test_an_unknown_runtime_is_refused_with_a_suggestion() -> None:
-    with pytest.raises(Exception, match=r"there are: fake, .*torch\. Did you"):
+    with pytest.raises(Exception, match=r"there are: fake, .*torch.*\. Did you"):
         listing.find("onnxrt")
 
 

@@ -12,7 +12,17 @@ from typing import cast
 from toolkit.errors import InputError, unknown
 from toolkit.runtimes.base import Runtime
 
-BUILT_IN = ("fake", "mnn", "ncnn", "onnxruntime", "opencv", "openvino", "reference", "torch")
+BUILT_IN = (
+    "fake",
+    "mnn",
+    "ncnn",
+    "onnxruntime",
+    "opencv",
+    "openvino",
+    "reference",
+    "torch",
+    "tract",
+)
 GROUP = "toolkit.runtimes"
 """The entry points by which other packages add theirs: `name = package.module:Class`."""
 
