@@ -22,6 +22,7 @@ from toolkit.runtimes.mnn import CONVERT
 from toolkit.runtimes.target import parse
 from toolkit.tensors import Feed, TensorSpec
 from toolkit.workers import managed
+from toolkit.workers.environments import PythonEnvironment
 from toolkit.workers.launch import Worker
 
 __all__ = ["start"]
@@ -33,9 +34,11 @@ KINDS = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "bool": Tenso
 def python() -> Path:
     """The Python of its environment."""
     try:
-        return managed.home(listing.find("mnn"), "cpu").python
+        home = managed.home(listing.find("mnn"), "cpu")
     except EnvironmentFault as error:
         needs.absent(f"{error.what}; {error.cures[0]}")
+    assert isinstance(home, PythonEnvironment)
+    return home.python
 
 
 def loaded(worker: Worker, program: Program, feed: Feed) -> Worker:
