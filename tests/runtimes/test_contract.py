@@ -33,6 +33,7 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "mnn bound": ("mnn", {"io": "bound"}),
     "ncnn": ("ncnn", {}),
     "ncnn bound": ("ncnn", {"io": "bound"}),
+    "opencv": ("opencv", {}),
     "openvino": ("openvino", {}),
     "openvino bound": ("openvino", {"io": "bound"}),
     "iree": ("iree", {}),
@@ -42,6 +43,8 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "onnxruntime-web in a browser": ("onnxruntime-web:wasm", {}),
     "onnxruntime-web on WebGPU": ("onnxruntime-web:webgpu", {"adapter": "swiftshader"}),
     "reference": ("reference", {}),
+    "tract": ("tract", {}),
+    "tract bound": ("tract", {"io": "bound"}),
     "fake": ("fake", {}),
 }
 
@@ -209,7 +212,7 @@ def test_a_bound_buffer_that_no_call_wrote_is_seen(start: Start, program: Progra
 
 
 def test_an_unknown_runtime_is_refused_with_a_suggestion() -> None:
-    with pytest.raises(Exception, match=r"there are: .*fake, .*torch\. Did you"):
+    with pytest.raises(Exception, match=r"there are: .*fake, .*torch.*\. Did you"):
         listing.find("onnxrt")
 
 

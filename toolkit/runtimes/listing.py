@@ -21,9 +21,11 @@ BUILT_IN = (
     "onnxruntime",
     "onnxruntime-node",
     "onnxruntime-web",
+    "opencv",
     "openvino",
     "reference",
     "torch",
+    "tract",
 )
 JAVASCRIPT = ("onnxruntime-node", "onnxruntime-web")
 """Those whose worker is workers/javascript/worker.mjs."""
