@@ -35,6 +35,7 @@ def named(plot: Plot) -> set[str]:
 def test_a_run_has_every_plot_in_the_order_of_the_page() -> None:
     assert list(DRAWN) == [
         "ratios-batch-1",
+        "parts-batch-1",
         "cold-start",
         "distribution-batch-1",
         "answers",
@@ -58,8 +59,25 @@ def test_targets_without_a_rank_are_in_no_plot_of_ratios() -> None:
     }
 
 
+def test_the_parts_of_a_call_end_where_its_p50_does_and_one_that_tells_none_is_whole() -> None:
+    drawn = [row for row in data(DRAWN["parts-batch-1"]) if "stage" in row]
+    told = [row for row in drawn if row["tip"].startswith("onnxruntime cpu\n")]
+    speed = next(r.speed for r in MIXED.tables[0].rows if r.subject.name == "onnxruntime cpu")
+    whole = [row["stage"] for row in drawn if row["tip"].startswith("torch cpu\n")]
+
+    assert speed is not None
+    assert [row["stage"] for row in told] == ["copies in", "compute", "copies out"]
+    assert told[0]["to"] == pytest.approx(0.1)
+    assert told[-1]["to"] == pytest.approx(speed.p50.middle * 1e6)
+    assert whole == ["whole call"]
+
+
+def test_without_a_runtime_that_tells_its_copies_there_is_no_such_plot() -> None:
+    assert not [plot for plot in draw(summarize(*runs.made(runs.SWEEP))) if "parts" in plot.name]
+
+
 def test_wrong_answers_show_no_latency_in_any_plot() -> None:
-    timed = [plot for name, plot in DRAWN.items() if name.startswith(("dist", "over"))]
+    timed = [plot for name, plot in DRAWN.items() if name.startswith(("dist", "over", "parts"))]
     assert all("tract cpu" not in named(plot) for plot in timed)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 from tests.workers.conftest import Start
 from toolkit.errors import TargetError, WorkerDied
 from toolkit.runtimes.base import Program
+from toolkit.sources.source import Source
 from toolkit.workers.jobs import Patience
 from toolkit.workers.launch import Worker
 
@@ -140,3 +142,30 @@ def test_a_kill_of_the_parent_in_the_middle_of_a_block_leaves_no_process(tmp_pat
     gone = psutil.wait_procs([psutil.Process(child)] if psutil.pid_exists(child) else [], timeout=5)
 
     assert not gone[1]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "options", "told"),
+    [
+        ("onnxruntime", {}, (False, True)),
+        ("onnxruntime", {"io": "bound"}, (False, False)),
+        ("torch", {}, (False, False)),
+        ("fake", {}, None),
+    ],
+    ids=["onnxruntime", "bound", "torch", "fake"],
+)
+def test_a_worker_tells_the_copies_that_its_call_holds(
+    start: Start, program: Program, runtime: str, options: dict[str, str], told: object
+) -> None:
+    """(in, out): on the CPU inputs are read where they lie, and outputs are new arrays."""
+    worker = start(runtime, **options)
+    worker.post_hello()
+    worker.hello()
+    source = Source("toolkit.sources.reference:net")
+    worker.post_load(replace(program, source=source))
+    worker.load()
+    worker.bind("a", FEED, {})
+
+    copies = worker.copies("a", 20)
+
+    assert (copies and tuple(nanoseconds > 0 for nanoseconds in copies)) == told

@@ -8,7 +8,8 @@ G2  Pin every thread of every worker and the parent (schedule S3), after the imp
 G3  Load one after the other, bind every feed, judge the answers of the very calls that are timed.
 G4  Warm up each until it is steady; in the first generation find the length of the blocks.
 G5  Rounds: one block of every target at every case, in an order drawn anew each round.
-G6  Judge what the timed calls left behind. Only then do their times count.
+G6  Judge what the timed calls left behind. Only then do their times count. Then the copies that a
+    call holds are made alone, where the runtime can: where the time goes.
 
 A target that fails leaves the generation with its error; the others go on.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
@@ -11,9 +11,10 @@ from typing import cast, get_args
 import msgspec
 import onnx
 
-from toolkit.answers import card
+from toolkit.answers import card, dispute
 from toolkit.answers.card import CardRow
 from toolkit.answers.formats import RANK, Precision
+from toolkit.answers.terms import FLOATS
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.doctor.cause import cuda_cause
 from toolkit.engine.circuit import Entrant
@@ -56,6 +57,8 @@ class Judged:
     """What its later workers load."""
     copies: str = ""
     """Which copies lie inside the timed call."""
+    answers: Sequence[Mapping[str, Array]] = ()
+    """What it gave for all feeds, where it is beyond float32's border: for `disputes`."""
 
 
 def judge(
@@ -83,7 +86,30 @@ def judge(
         card=rows,
         warnings=[*_warnings(entrant, placement), *_fewer(entrant, heard, question)],
     )
-    return Judged(record, heard.program, heard.loaded.copies)
+    beyond = not verdict.right and len(heard.answers) == len(question.feeds)
+    answers = [*heard.answers.values()] if beyond else []
+    return Judged(record, heard.program, heard.loaded.copies, answers)
+
+
+def disputes(
+    judged: Mapping[int, Judged], labels: Sequence[str], question: Question
+) -> list[Warning]:
+    """Whether it is the oracle that is wrong, by witnesses that do not ask it (dispute.py)."""
+    found = [question.disputed] if question.disputed else []
+    asked = {
+        index: (one.record.library.runtime, one.answers)
+        for index, one in judged.items()
+        if one.answers and one.record.library
+    }
+    floats = [spec.name for spec in question.file.outputs if spec.type in FLOATS]
+    noise = {name: question.yardstick.noise(name) for name in floats}
+    if floats and all(noise.values()):
+        found += [
+            f"{labels[one]} and {labels[other]} agree with each other, and not with it"
+            for one, other in dispute.agreeing(floats, noise, asked)
+        ]
+    origin = question.yardstick.origin
+    return [Warning(kind=Caution.DISPUTED, detail=f"{origin}: {one}") for one in found]
 
 
 def _explained(entrant: Entrant, error: TargetError) -> Failure:

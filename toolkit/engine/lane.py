@@ -27,6 +27,8 @@ P = ParamSpec("P")
 
 TRIES = 3
 """Blocks of one round, where threads leave their core."""
+COPIES = 200
+"""Times that the copies of a case are made alone, at most."""
 WARM_BLOCK: Seconds = 1e-3
 """A block of the warm-up: short, so that a decay is seen."""
 
@@ -51,6 +53,8 @@ class Lane:
     warm_up: Seconds = 0.0
     blocks: dict[int, list[Block]] = field(default_factory=dict)
     """Case → its blocks, a round each."""
+    copies: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """Case → nanoseconds of the copies in and out, where they can be told."""
     settled: dict[int, Settled] = field(default_factory=dict)
     processes: Collection[int] = ()
     """The worker's and all below it, as they were last looked for."""
@@ -170,6 +174,10 @@ class Lane:
             outputs, _ = self.worker.answer(case.name, again=False)
             self._demand(circuit, index, outputs)
         self.resident, self.peak = self.worker.usage()
+        for index, case in enumerate(circuit.cases):
+            copies = self.worker.copies(case.name, min(COPIES, self.settled[index].calls))
+            if copies is not None:
+                self.copies[index] = copies
         if self.used > circuit.threads:
             self.warnings.append(
                 Warning(
@@ -180,7 +188,10 @@ class Lane:
             )
 
     def _case(self, case: int, series: Series) -> CaseSlice:
-        return CaseSlice(case=case, calls=self.settled[case].calls, series=series)
+        into, out = self.copies.get(case, (None, None))
+        return CaseSlice(
+            case=case, calls=self.settled[case].calls, series=series, into=into, out=out
+        )
 
     def piece(self, generation: int, began: int) -> TargetSlice:
         """What counts of one target: a target that failed gives its error and no time."""

@@ -52,6 +52,8 @@ def cells(table: Table, row: Row) -> dict[str, Cell]:
         "times_faster_high": ratio.high if ratio else None,
         "difference_shown": ("yes" if ratio.different else "no") if ratio else None,
         **{f"{name}_s": carried(speed, name) for name in LEVELS},
+        **dict(columns("copies_in", "s", speed.into if speed else None)),
+        **dict(columns("copies_out", "s", speed.out if speed else None)),
         "calls_per_s": speed.rate if speed else None,
         "rows_per_call": speed.rows if speed else None,
         **{

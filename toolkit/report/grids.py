@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolkit.answers.card import CardRow
-from toolkit.report.view import Row, Speed, Standing, Subject, Table, View
+from toolkit.report.view import PARTS, Row, Speed, Standing, Subject, Table, View
 from toolkit.report.words import Spread, counted, factor, figure, grouped, listed, printable, timed
 from toolkit.units import THIN, Number, duration, size
 
@@ -143,6 +143,21 @@ def cold(subjects: Sequence[Subject]) -> Grid:
         "at its peak",
     )
     return Grid(head, tuple(rows), frozenset(range(1, 7)))
+
+
+def parts(table: Table) -> Grid:
+    """Where the time of a call goes: medians over the process starts."""
+    rows = [
+        (row.subject.name, *(_part(row.speed, name) for name in PARTS))
+        for row in table.rows
+        if row.speed
+    ]
+    return Grid(("target", *PARTS), tuple(rows), frozenset(range(1, len(PARTS) + 1)))
+
+
+def _part(speed: Speed, name: str) -> str:
+    found = speed.parts().get(name)
+    return NONE if found is None else duration(found)
 
 
 def time_range(part: Spread | None) -> str:

@@ -83,7 +83,13 @@ def sections(view: View, plots: Sequence[Plot]) -> list[Markup]:
         opening(view),
         *(case_section(view, table) for table in view.tables),
         section("How fast beside the baseline", of("ratios")),
-        section("Where the time goes", of("cold-start"), before=copies(view), alone=False),
+        section(
+            "Where the time goes",
+            of("parts", "cold-start"),
+            before=copies(view),
+            alone=False,
+            beside=True,
+        ),
         section("The distribution of the calls", of("distribution"), after=missing(view)),
         section(
             "How far the answers are from float64",
@@ -103,8 +109,10 @@ def section(
     before: Child = None,
     after: Child = None,
     alone: bool = True,
+    beside: bool = False,
 ) -> Markup:
-    """A part of the page; nothing of nothing. A plot that stands `alone` gives it its title."""
+    """A part of the page; nothing of nothing. A plot that stands `alone` gives it its title; those
+    that may stand `beside` each other do so on paper."""
     if not (plots or before or after):
         return Markup("")
     said = [plot.reading for plot in plots]
@@ -113,10 +121,14 @@ def section(
         "section",
         tag("h2", plots[0].title if single else title),
         before,
-        [
-            figure(plot, titled=not single, read=plot.reading not in said[:place])
-            for place, plot in enumerate(plots)
-        ],
+        tag(
+            "div",
+            [
+                figure(plot, titled=not single, read=plot.reading not in said[:place])
+                for place, plot in enumerate(plots)
+            ],
+            class_="pair" if beside and len(plots) > 1 else None,
+        ),
         after,
     )
 

@@ -33,6 +33,13 @@ DASHES: tuple[tuple[int, ...], ...] = ((), (6, 3), (2, 2), (8, 2, 2, 2), (12, 3)
 
 STAGES = {"import": "#5a6572", "load": "#8894a1", "first call": "#b4bdc7", "new shape": "#d9dee3"}
 """Parts of a cold start: greys, since a colour is a runtime."""
+PARTS = {
+    "copies in": "#5a6572",
+    "compute": "#b4bdc7",
+    "copies out": "#8894a1",
+    "whole call": "#d9dee3",
+}
+"""Parts of a call."""
 
 
 def colour(runtime: str) -> str:

@@ -53,6 +53,8 @@ def speed(run: Run, record: Record, case: int, samples: Samples | None) -> Speed
         if samples
         else None,
         trace=trace(series, points(run)),
+        into=spread([one * NS for one in found.into]),
+        out=spread([one * NS for one in found.out]),
     )
 
 

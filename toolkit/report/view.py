@@ -23,6 +23,9 @@ from toolkit.report.words import Spread
 from toolkit.tensors import Array
 from toolkit.units import Seconds
 
+PARTS = ("copies in", "compute", "copies out", "whole call")
+"""Of a call; the last where its runtime cannot take it apart."""
+
 Samples = Mapping[str, Array]
 """'<target index>/<case index>/<generation>' → int64 nanoseconds, (rounds, calls)."""
 
@@ -90,6 +93,21 @@ class Speed:
     """Rows of the batch in one call."""
     quantiles: Quantiles | None
     trace: Trace
+    into: Spread | None
+    """The copies of the inputs inside the call, made alone; None: not to be told apart."""
+    out: Spread | None
+    """The same of the outputs."""
+
+    def parts(self) -> dict[str, Seconds]:
+        """Where the time of a call goes; compute is what is left of it."""
+        if self.into is None or self.out is None:
+            return {"whole call": self.p50.middle}
+        rest = self.p50.middle - self.into.middle - self.out.middle
+        return {
+            "copies in": self.into.middle,
+            "compute": max(0.0, rest),
+            "copies out": self.out.middle,
+        }
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,16 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Moves:
+    """The copies between numpy's arrays and the runtime that `Call.run` makes, each alone."""
+
+    into: Callable[[], Any] | None = None
+    """Copies the inputs; None: the call copies none."""
+    out: Callable[[], Any] | None = None
+    """Copies the outputs of a run that was; None: the call copies none."""
+
+
+@dataclass(frozen=True)
 class Call:
     """One feed bound to a session: a function to time, and what it leaves behind (rule R5).
 
@@ -80,6 +90,8 @@ class Call:
     """From what `run` returned to named arrays, in the order of the program's outputs."""
     forget: Callable[[], None] = lambda: None
     """Overwrites output buffers that outlive a call, so that a call that writes nothing is seen."""
+    moves: Moves | None = None
+    """None: the copies cannot be made apart from the call."""
     clock: Callable[[], int] = time.perf_counter_ns
     """Nanoseconds. Only the `fake` runtime has another one."""
 
@@ -158,6 +170,31 @@ class Converting(Protocol):
         `feed` is the first that will be timed: an example of the inputs. What is written must hold
         for the program's dynamic dimensions where the library can. Raises TargetError.
         """
+
+
+@runtime_checkable
+class SometimesConverting(Converting, Protocol):
+    """A runtime that makes a form of its own with some of its options only."""
+
+    def converts(self, options: Mapping[str, str]) -> bool:
+        """Whether these options ask for it."""
+
+
+def converts(runtime: Runtime, options: Mapping[str, str]) -> bool:
+    """Whether the runtime makes a form of its own of the model with these options (R8)."""
+    if isinstance(runtime, SometimesConverting):
+        return runtime.converts(options)
+    return isinstance(runtime, Converting)
+
+
+def known_source(program: Program, runtime: str) -> Source:
+    """The PyTorch source, for a runtime that starts from it.
+
+    Raises TargetError where there is only the file.
+    """
+    if program.source is None:
+        raise TargetError(f"{runtime} starts from the PyTorch source, which is not known")
+    return program.source
 
 
 def settings(runtime: type[Facts], given: Mapping[str, str]) -> dict[str, str]:

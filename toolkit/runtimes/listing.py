@@ -13,6 +13,7 @@ from toolkit.errors import InputError, unknown
 from toolkit.runtimes.base import Facts, Runtime
 
 BUILT_IN = (
+    "executorch",
     "fake",
     "onnxruntime",
     "onnxruntime-node",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import TargetError
-from toolkit.runtimes.base import Call, Option, Placement, Program, unlikely
+from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, unlikely
 from toolkit.tensors import BITS, Array, Feed
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -149,7 +149,24 @@ class OrtSession:
             raise TargetError(f"{kind} is no numpy type: use onnxruntime:cpu,io=bound")
         ready = {name: _contiguous(array) for name, array in feed.items()}
         run = partial(self._session.run, self._outputs, ready)
-        return Call(run, self._named)
+        return Call(run, self._named, moves=self._moves(ready))
+
+    def _moves(self, ready: Feed) -> Moves | None:
+        """On the CPU inputs are read where they lie. Outputs are new numpy arrays on any device."""
+        if any(array.dtype.kind == "O" for array in ready.values()):
+            return None
+        inputs = [partial(self._value, array, self._types[name]) for name, array in ready.items()]
+        held = [value() for value in inputs]
+        binding = self._session.io_binding()
+        for name, value in zip(ready, held, strict=True):
+            binding.bind_ortvalue_input(name, value)
+        device = "cpu" if self._provider == "cpu" else "cuda"
+        for name in self._outputs:
+            binding.bind_output(name, device, self._device if device == "cuda" else 0)
+        self._session.run_with_iobinding(binding)
+        left = binding.get_outputs()
+        into = None if self._provider == "cpu" else partial(_each, inputs)
+        return Moves(into, partial(_each, [value.numpy for value in left]))
 
     def _bind_buffers(self, feed: Feed) -> Call:
         """Inputs and outputs in buffers of the device; the outputs' shapes come from one run."""
@@ -173,6 +190,7 @@ class OrtSession:
             run,
             lambda _: self._named([_array(value) for value in values]),
             partial(_forget, values),
+            Moves(),
         )
 
     def _value(self, array: Array, kind: str) -> Any:
@@ -265,6 +283,11 @@ def _forget(values: Sequence[Any]) -> None:
         if array.dtype.kind == "O":
             continue
         value.update_inplace(np.full_like(array, unlikely(array.dtype)))
+
+
+def _each(steps: Sequence[Callable[[], Any]]) -> None:
+    for step in steps:
+        step()
 
 
 def _run_and_wait(run: partial[Any], binding: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import TargetError
-from toolkit.runtimes.base import Call, Option, Placement, Program, unlikely
+from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, unlikely
 from toolkit.tensors import BITS, Array, Feed
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
@@ -88,13 +88,14 @@ class OpenVinoSession:
         request = self._compiled.create_infer_request()
         ready = {name: np.asarray(array, order="C") for name, array in feed.items()}
         if not self._bound:
-            return Call(partial(request.infer, ready), self._named)
+            return Call(partial(request.infer, ready), self._named, moves=self._moves(ready))
         for name, array in ready.items():
             request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
         return Call(
             partial(_infer, request, ready),
             lambda _: dict(zip(self._names, map(np.array, self._buffers(request)), strict=True)),
             lambda: _forget(self._buffers(request)),
+            Moves(),
         )
 
     def placement(self) -> Placement:
@@ -120,6 +121,14 @@ class OpenVinoSession:
         """Which of the model's outputs has this name: an output may have several."""
         return next(i for i, o in enumerate(self._compiled.outputs) if name in o.get_names())
 
+    def _moves(self, ready: Feed) -> Moves:
+        """Into the tensors of a request of its own and out of them, as `infer` does."""
+        request = self._compiled.create_infer_request()
+        request.infer(ready)
+        inputs = [(request.get_tensor(name).data, array) for name, array in ready.items()]
+        outputs = self._buffers(request)
+        return Moves(partial(_fill, inputs), lambda: [np.array(output) for output in outputs])
+
     def _named(self, result: Any) -> dict[str, Array]:
         return {n: np.array(result[p]) for n, p in zip(self._names, self._places, strict=True)}
 
@@ -130,6 +139,11 @@ class OpenVinoSession:
 def _infer(request: Any, kept: Mapping[str, Array]) -> None:
     """`kept` are the arrays that the request reads: they live as long as the call."""
     request.infer()
+
+
+def _fill(pairs: list[tuple[Array, Array]]) -> None:
+    for target, array in pairs:
+        np.copyto(target, array)
 
 
 def _forget(buffers: list[Array]) -> None:

@@ -78,6 +78,7 @@ class Worker:
             "bind": self.bind,
             "answer": self.answer,
             "sample": self.sample,
+            "copies": self.copies,
             "usage": self.usage,
             "close": self.close,
         }
@@ -113,7 +114,7 @@ class Worker:
             "providers": list(self._runtime.providers),
             "starts_from": self._runtime.starts_from,
             "empty": empty_interval(),
-            "converts": isinstance(self._runtime, base.Converting),
+            "converts": base.converts(self._runtime, options),
         }
 
     def _version(self) -> str:
@@ -203,6 +204,16 @@ class Worker:
         self._left[request["feed"]] = left
         return {"ns": times[request["discard"] :], "start": start, "switches": switches}
 
+    def copies(self, request: Message) -> Message:
+        """What the copies inside the timed call take when they are made alone."""
+        call = self._calls[request["feed"]]
+        if call.moves is None:
+            return {"into": None, "out": None}
+        return {
+            "into": median_ns(call.moves.into, request["calls"]),
+            "out": median_ns(call.moves.out, request["calls"]),
+        }
+
     def usage(self, request: Message) -> Message:
         """Memory of this process."""
         return {"resident": status("VmRSS"), "peak": status("VmHWM")}
@@ -250,6 +261,18 @@ def empty_interval() -> float:
         before = clock()
         times.append(clock() - before)
     return float(sorted(times)[500])
+
+
+def median_ns(step: Callable[[], Any] | None, calls: int) -> float:
+    """Nanoseconds of a step, the median of so many; 0 for none."""
+    if step is None:
+        return 0.0
+    times = []
+    for _ in range(calls):
+        before = time.perf_counter_ns()
+        step()
+        times.append(time.perf_counter_ns() - before)
+    return float(np.median(times))
 
 
 def status(field: str) -> int:

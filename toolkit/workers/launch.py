@@ -189,6 +189,14 @@ class Worker:
             self._die("its times are not what was asked for")
         return block
 
+    def copies(self, name: str, calls: int) -> tuple[float, float] | None:
+        """Nanoseconds of the copies in and out that a timed call holds; None: cannot be told."""
+        self._post("copies", feed=name, calls=calls)
+        reply = self._wait()
+        with self._understood():
+            into, out = reply["into"], reply["out"]
+            return None if into is None or out is None else (float(into), float(out))
+
     def usage(self) -> tuple[Bytes, Bytes]:
         """Resident and peak size."""
         self._post("usage")
@@ -293,6 +301,7 @@ def _doing(verb: str) -> str:
         "bind": "taking the feed",
         "answer": "running the model",
         "sample": "being timed",
+        "copies": "copying its tensors",
         "usage": "counting its memory",
     }
     return words.get(verb, verb)

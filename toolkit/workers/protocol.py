@@ -18,6 +18,8 @@ bind    feed (its name), tensors                 {}
 answer  feed, folder, again                      tensors, seconds (of the call)
         again: false writes what the last timed call left behind and calls nothing
 sample  feed, calls, discard                     ns (one a call), start (ns), switches
+copies  feed, calls                              into, out (ns, medians of so many; 0 where the call
+                                                 makes none; null where it cannot be told)
 usage                                            resident, peak (bytes)
 close                                            {}
 

@@ -133,6 +133,7 @@ const VERBS = {
   bind: (request) => place.reply(request),
   answer: (request) => place.reply(request),
   sample,
+  copies: () => ({ into: null, out: null }), // The library makes them within the call.
   usage: () => place.usage(),
   close,
 };

@@ -1,0 +1,38 @@
+"""Where the time of a call goes, as stacked bars."""
+
+from __future__ import annotations
+
+from toolkit.report import grids, palette
+from toolkit.report.plots import stacked
+from toolkit.report.plots.base import Plot, at_case, slug
+from toolkit.report.plots.stacked import Bar, Part
+from toolkit.report.view import Speed, Table, View
+from toolkit.units import duration
+
+READING = (
+    "Copies are made alone after the blocks of each process start, as the call makes them; compute "
+    "is what is left of the call, with the cost of the binding in it."
+)
+
+
+def draw(view: View, table: Table) -> Plot | None:
+    """One bar a target: copies in, compute, copies out; or the whole call where its runtime cannot
+    take it apart. None where no runtime could."""
+    shown = [(row.subject.name, row.speed) for row in table.rows if row.speed]
+    if all(speed.into is None for _, speed in shown):
+        return None
+    return Plot(
+        name=f"parts-{slug(table.case.name)}",
+        title=f"Where the time of a call goes{at_case(table, view)}",
+        reading=READING,
+        spec=stacked.draw([bar(*one) for one in shown], palette.PARTS, "medians"),
+        grid=grids.parts(table),
+    )
+
+
+def bar(name: str, speed: Speed) -> Bar:
+    """The parts of the p50."""
+    return Bar(
+        name,
+        tuple(Part(kind, length, duration(length)) for kind, length in speed.parts().items()),
+    )
