@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from tests import small
+from tests import needs, small
 from tests.javascript import (
     WEB,
     WEB_IN_NODE,
@@ -23,6 +26,7 @@ from tests.javascript import (
 )
 from tests.workers.conftest import Start, start
 from toolkit.errors import TargetError
+from toolkit.workers import cache
 
 __all__ = ["start"]
 
@@ -150,3 +154,45 @@ def test_without_a_browser_every_call_is_timed_by_itself(start: Start, tmp_path:
 
     assert "batch" not in words
     assert len(set(block.ns)) > 20
+
+
+PROBE = 'sin6_port=htons(443), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "2001:4860:4860::8888"'
+"""Chromium connects a datagram socket to see whether there is a route: that sends nothing."""
+
+IDLING = """
+import sys, time
+from pathlib import Path
+from tests import small
+from toolkit.runtimes import listing
+from toolkit.workers import environments, managed
+from toolkit.workers.jobs import Job, Patience
+from toolkit.workers.launch import Worker
+folder = Path(sys.argv[1])
+rooms = environments.lay(folder / "rooms", [])
+listed = listing.find("onnxruntime-web")
+job = Job(listed, managed.home(listed, "wasm"), "wasm", {})
+with Worker(job, rooms, patience=Patience()) as worker:
+    worker.post_hello(); worker.hello()
+    worker.post_load(small.mlp_program(small.mlp(folder / "mlp.onnx"))); worker.load()
+    time.sleep(10)
+"""
+
+
+def test_a_browser_asks_nobody_and_leaves_no_file_in_the_home(tmp_path: Path) -> None:
+    installed(WEB)
+    trace, home, work = (tmp_path / name for name in ("trace", "home", "work"))
+    home.mkdir()
+    work.mkdir()
+    strace = [needs.program("strace"), "-f", "-e", "trace=connect,sendto,sendmsg,sendmmsg"]
+    places = {"HOME": str(home), "TOOLKIT_CACHE": str(cache.root())}
+    subprocess.run(
+        [*strace, "-o", str(trace), sys.executable, "-c", IDLING, str(work)],
+        env={**os.environ, **places},
+        check=True,
+    )
+
+    asked = [line for line in trace.read_text(errors="replace").splitlines() if "AF_INET" in line]
+
+    assert any('"127.0.0.1"' in line for line in asked)
+    assert [line for line in asked if '"127.0.0.1"' not in line and PROBE not in line] == []
+    assert [path for path in home.rglob("*") if path.is_file()] == []
