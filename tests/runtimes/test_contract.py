@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx.reference import ReferenceEvaluator
 from safetensors.numpy import save_file
 
 from tests import needs, small
@@ -30,8 +29,14 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "onnxruntime unoptimised": ("onnxruntime", {"optimize": "none"}),
     "torch": ("torch", {}),
     "executorch": ("executorch", {}),
+    "mnn": ("mnn", {}),
+    "mnn bound": ("mnn", {"io": "bound"}),
+    "ncnn": ("ncnn", {}),
+    "ncnn bound": ("ncnn", {"io": "bound"}),
     "openvino": ("openvino", {}),
     "openvino bound": ("openvino", {"io": "bound"}),
+    "iree": ("iree", {}),
+    "iree bound": ("iree", {"io": "bound"}),
     "onnxruntime-node": ("onnxruntime-node", {}),
     "onnxruntime-web in Node": ("onnxruntime-web:wasm", {"in": "node"}),
     "onnxruntime-web in a browser": ("onnxruntime-web:wasm", {}),
@@ -86,12 +91,6 @@ def loaded(worker: Worker, program: Program, shelf: Path) -> Worker:
     return worker
 
 
-def expected(program: Program, feed: dict[str, np.ndarray]) -> np.ndarray:
-    made = ReferenceEvaluator(str(program.model)).run(None, feed)
-    assert isinstance(made, list)
-    return np.asarray(made[0])
-
-
 def test_it_gives_the_models_outputs_at_every_batch(
     worker: Worker, program: Program, shelf: Path
 ) -> None:
@@ -102,7 +101,7 @@ def test_it_gives_the_models_outputs_at_every_batch(
         assert list(outputs) == ["output"]
         assert outputs["output"].dtype == np.float32
         np.testing.assert_allclose(
-            outputs["output"], expected(program, {"input": array}), atol=1e-6
+            outputs["output"], small.expected(program, {"input": array}), atol=1e-6
         )
         assert seconds > 0
 
@@ -119,7 +118,7 @@ def test_what_the_timed_calls_leave_behind_are_the_models_outputs(
     for rows, array in FEEDS.items():
         outputs, _ = worker.answer(str(rows), again=False)
         np.testing.assert_allclose(
-            outputs["output"], expected(program, {"input": array}), atol=1e-6
+            outputs["output"], small.expected(program, {"input": array}), atol=1e-6
         )
 
 

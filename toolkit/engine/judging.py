@@ -28,6 +28,7 @@ from toolkit.records.schema import Caution, Conversion, Failure, Library, Record
 from toolkit.runtimes.base import Placement, Program
 from toolkit.sources import relu
 from toolkit.tensors import Array, Feed
+from toolkit.units import Bytes
 from toolkit.workers.environments import PythonEnvironment
 from toolkit.workers.jobs import Hello, Loaded, Patience
 from toolkit.workers.launch import Worker
@@ -57,6 +58,8 @@ class Judged:
     """What its later workers load."""
     copies: str = ""
     """Which copies lie inside the timed call."""
+    resident: Bytes = 0
+    """What its worker held when it had answered."""
     answers: Sequence[Mapping[str, Array]] = ()
     """What it gave for all feeds, where it is beyond float32's border: for `disputes`."""
 
@@ -72,6 +75,7 @@ def judge(
             yardstick = question.yardstick.of([*heard.answers])
             verdict = yardstick.judge([*heard.answers.values()], declared, limits)
             verdict = _witnessed(worker, heard, verdict, question)
+            resident, _ = worker.usage()
             rows = _card(worker, heard.hello, rooms.parent)
     except TargetError as error:
         told = Record(target=entrant.index, failure=_explained(entrant, error))
@@ -88,7 +92,7 @@ def judge(
     )
     beyond = not verdict.right and len(heard.answers) == len(question.feeds)
     answers = [*heard.answers.values()] if beyond else []
-    return Judged(record, heard.program, heard.loaded.copies, answers)
+    return Judged(record, heard.program, heard.loaded.copies, resident, answers)
 
 
 def disputes(

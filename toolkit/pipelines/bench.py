@@ -210,7 +210,7 @@ def judge_all(
             environment=entrants.home_name(target, entrant),
         )
         if _is_timed(judged.record):
-            able.append(replace(entrant, program=judged.program))
+            able.append(replace(entrant, program=judged.program, resident=judged.resident))
     right = [record.target for record in records if _met(record)]
     base = entrants.baseline(shown, order.baseline, right or range(len(shown)))
     plan = msgspec.structs.replace(run.plan, targets=shown, baseline=base)

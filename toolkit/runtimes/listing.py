@@ -15,6 +15,9 @@ from toolkit.runtimes.base import Facts, Runtime
 BUILT_IN = (
     "executorch",
     "fake",
+    "iree",
+    "mnn",
+    "ncnn",
     "onnxruntime",
     "onnxruntime-node",
     "onnxruntime-web",

@@ -133,7 +133,7 @@ const VERBS = {
   bind: (request) => place.reply(request),
   answer: (request) => place.reply(request),
   sample,
-  copies: () => ({ into: null, out: null }), // The library makes them within the call.
+  copies: () => ({ into: null, out: null }), // They are made inside the library's own call.
   usage: () => place.usage(),
   close,
 };
