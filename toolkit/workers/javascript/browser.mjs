@@ -25,6 +25,7 @@ const FLAGS = [
   '--headless',
   '--js-flags=--single-threaded', // As in toolkit/workers/node.py.
   '--no-sandbox',
+  '--remote-debugging-pipe',
   '--disable-quic',
   '--no-first-run',
   '--disable-background-networking',
@@ -127,11 +128,14 @@ async function launched(program, folder, more) {
   const { chromium } = createRequire(join(folder, 'node_modules', 'x'))('playwright-core');
   // Beside the rooms of this worker: the parent removes it with them.
   const profile = mkdtempSync(join(HERE, '..', '..', '..', '..', 'browser-'));
-  const rest = ['--remote-debugging-pipe', `--user-data-dir=${profile}`, 'about:blank'];
+  const place = `--user-data-dir=${profile}`;
+  const dying = ['--pdeathsig', 'KILL', '--'];
   return chromium.launchPersistentContext(profile, {
     executablePath: onPath(['setpriv']),
     ignoreDefaultArgs: true,
-    args: ['--pdeathsig', 'KILL', '--', program, ...FLAGS, ...more, ...rest],
+    args: [...dying, program, ...FLAGS, ...more, place, 'about:blank'],
+    // Crash dumps and caches would go to the user's home.
+    env: { ...process.env, XDG_CONFIG_HOME: profile, XDG_CACHE_HOME: profile },
   });
 }
 

@@ -4,7 +4,7 @@
 const MODEL = { graph: 7 };
 const GRAPH = { node: 1, initializer: 5 };
 const NODE = { attribute: 5 };
-const ATTRIBUTE = { tensor: 5, graph: 6, tensors: 10, graphs: 11 };
+const ATTRIBUTE = { tensor: 5 };
 const TENSOR = { external: 13 };
 const ENTRY = { key: 1, value: 2 };
 
@@ -17,30 +17,31 @@ export function nodes(read, size) {
   return count;
 }
 
-/** The names of the files of external data, each once, in subgraphs too. */
+/**
+ * The names of the files of external data, each once. Not those of subgraphs: the library itself
+ * refuses them where it is given bytes (onnxruntime-web 1.30).
+ */
 export function external(read, size) {
   const found = new Set();
-  for (const graph of inside(read, { start: 0, end: size }, MODEL.graph)) ofGraph(read, graph, found);
+  for (const tensor of tensors(read, { start: 0, end: size })) {
+    for (const entry of inside(read, tensor, TENSOR.external)) {
+      const [key] = inside(read, entry, ENTRY.key);
+      const [value] = inside(read, entry, ENTRY.value);
+      if (key && value && text(read, key) === 'location') found.add(text(read, value));
+    }
+  }
   return [...found];
 }
 
-function ofGraph(read, graph, found) {
-  for (const tensor of inside(read, graph, GRAPH.initializer)) ofTensor(read, tensor, found);
-  for (const node of inside(read, graph, GRAPH.node)) {
-    for (const attribute of inside(read, node, NODE.attribute)) {
-      const tensors = inside(read, attribute, ATTRIBUTE.tensor, ATTRIBUTE.tensors);
-      for (const tensor of tensors) ofTensor(read, tensor, found);
-      const graphs = inside(read, attribute, ATTRIBUTE.graph, ATTRIBUTE.graphs);
-      for (const below of graphs) ofGraph(read, below, found);
+/** Initializers, and the values of constants. */
+function* tensors(read, model) {
+  for (const graph of inside(read, model, MODEL.graph)) {
+    yield* inside(read, graph, GRAPH.initializer);
+    for (const node of inside(read, graph, GRAPH.node)) {
+      for (const attribute of inside(read, node, NODE.attribute)) {
+        yield* inside(read, attribute, ATTRIBUTE.tensor);
+      }
     }
-  }
-}
-
-function ofTensor(read, tensor, found) {
-  for (const entry of inside(read, tensor, TENSOR.external)) {
-    const [key] = inside(read, entry, ENTRY.key);
-    const [value] = inside(read, entry, ENTRY.value);
-    if (key && value && text(read, key) === 'location') found.add(text(read, value));
   }
 }
 
@@ -48,8 +49,8 @@ function text(read, { start, end }) {
   return new TextDecoder().decode(read(start, end - start));
 }
 
-/** The ranges of the fields with these numbers within a message. */
-function* inside(read, { start, end }, ...numbers) {
+/** The ranges of the fields with this number within a message. */
+function* inside(read, { start, end }, number) {
   let position = start;
   while (position < end) {
     const head = read(position, 20); // A tag and a length have ten bytes each at most.
@@ -59,7 +60,7 @@ function* inside(read, { start, end }, ...numbers) {
     position = from + { 0: 0, 1: 8, 2: value, 5: 4 }[tag & 7];
     if ((tag & 7) === 0) position += varint(head, first)[1] - first;
     if (!(position <= end)) throw new Error('the file is no whole protocol buffer');
-    if ((tag & 7) === 2 && numbers.includes(tag >>> 3)) yield { start: from, end: position };
+    if ((tag & 7) === 2 && tag >>> 3 === number) yield { start: from, end: position };
   }
 }
 

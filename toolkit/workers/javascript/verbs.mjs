@@ -109,7 +109,9 @@ export class Verbs {
     }
     call.left = left;
     const times = spans.flatMap((mean, batch) => new Array(sizes[batch]).fill(mean));
-    call.length = times.reduce((sum, time) => sum + time, 0) / times.length;
+    const total = times.reduce((sum, time) => sum + time, 0);
+    // The shortest mean that was told well: a batch is rather too long than too short.
+    if (total >= this.#least) call.length = Math.min(call.length ?? Infinity, total / calls);
     return { ns: times.map(Math.round) };
   }
 
@@ -127,15 +129,19 @@ export class Verbs {
 
   /** Calls of a batch; all where it is not known yet how long a call takes. */
   #batch(length, calls) {
-    const { step } = this.#host;
-    if (step === 0) return 1;
-    return length === null ? calls : Math.ceil((STEPS * step) / Math.max(length, 1));
+    if (this.#least === 0) return 1;
+    return length === null ? calls : Math.ceil(this.#least / length);
+  }
+
+  /** Nanoseconds of the shortest batch; 0 where every call is timed by itself. */
+  get #least() {
+    return STEPS * this.#host.step;
   }
 
   #batched() {
     const { step } = this.#host;
     if (step === 0) return '';
-    const least = (STEPS * step) / 1e6;
+    const least = this.#least / 1e6;
     const clock = `the page's clock steps by ${Number((step / 1e3).toPrecision(2))} µs`;
     return `; ${clock}, so each time is the mean of a batch of calls of about ${least} ms or more`;
   }
