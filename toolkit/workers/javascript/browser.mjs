@@ -2,7 +2,8 @@
 // comes from this process, over the loopback, by an address that nobody can guess.
 
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, createReadStream, createWriteStream, mkdirSync, mkdtempSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, mkdtempSync } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { basename, delimiter, dirname, join } from 'node:path';

@@ -25,7 +25,8 @@ export const TYPES = new Set([...Object.keys(DESCRIPTIONS), 'string']);
  */
 export function parse(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const [length, start] = bytes[6] === 1 ? [view.getUint16(8, true), 10] : [view.getUint32(8, true), 12];
+  const first = bytes[6] === 1; // Of the format's versions.
+  const [length, start] = first ? [view.getUint16(8, true), 10] : [view.getUint32(8, true), 12];
   const header = new TextDecoder().decode(bytes.subarray(start, start + length));
   const [, description] = header.match(/'descr': '([^']+)'/);
   const [, sizes] = header.match(/'shape': \(([^)]*)\)/);

@@ -1,4 +1,4 @@
-// A session of ONNX Runtime on each provider. `ort` is the library. Each function gives the session,
+// A session of ONNX Runtime on each provider. `ort` is the library. A function gives the session,
 // `nodes` and `elsewhere` as in Placement, `transfers` (copies between devices, null: unknown) and
 // `copies`, which copies lie inside the timed call, in words.
 

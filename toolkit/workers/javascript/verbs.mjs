@@ -42,7 +42,10 @@ export class Verbs {
   /** Loads the program; the time is that of the library's own load. */
   async load({ program, provider, options }) {
     const odd = [...program.inputs, ...program.outputs].find(({ type }) => !TYPES.has(type));
-    if (odd) throw new TargetError(`${this.#host.name} is not fed ${odd.type} here ('${odd.name}')`);
+    if (odd) {
+      const what = `${this.#host.name} is not fed ${odd.type} here ('${odd.name}')`;
+      throw new TargetError(what);
+    }
     await this.#release();
     this.#program = program;
     this.#ort = await this.#host.library(provider);
