@@ -58,6 +58,7 @@ def packaged(folder: Path) -> Form:
     """What `package` wrote."""
     import torch
 
+    keep_in(folder)  # It keeps nothing, but makes the folder that it does not use.
     signature = exported.read(folder / SIGNATURE)
     call = torch._inductor.aoti_load_package(str(folder / PACKAGE))
     return Form(call, signature.arguments, signature.refusal)
@@ -75,13 +76,13 @@ def package(
     """
     import torch
 
-    program, signature = exported.export(module, inputs, tensors)
-    signature.write(folder / SIGNATURE)
     with tempfile.TemporaryDirectory(dir=folder) as place:
         keep_in(Path(place))
+        program, signature = exported.export(module, inputs, tensors)
         with compiling("AOTInductor"):
             path = str(folder / PACKAGE)
             torch._inductor.aoti_compile_and_package(program, package_path=path)
+    signature.write(folder / SIGNATURE)
 
 
 def keep_in(folder: Path) -> None:
