@@ -28,6 +28,8 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "onnxruntime bound": ("onnxruntime", {"io": "bound"}),
     "onnxruntime unoptimised": ("onnxruntime", {"optimize": "none"}),
     "torch": ("torch", {}),
+    "torch compile": ("torch", {"mode": "compile"}),
+    "torch aoti": ("torch", {"mode": "aoti"}),
     "executorch": ("executorch", {}),
     "mnn": ("mnn", {}),
     "mnn bound": ("mnn", {"io": "bound"}),

@@ -40,6 +40,14 @@ class Signature:
         """The inputs in the order in which torch flattens them."""
         return (*self.positional, *self.named)
 
+    def arguments(self, tensors: Mapping[str, torch.Tensor]) -> calls.Arguments:
+        """Sorts named inputs into what it is called with."""
+        return calls.Arguments(
+            tuple(tensors[name] for name in self.positional),
+            {name: tensors[name] for name in self.named},
+            self.order,
+        )
+
     def refusal(self, feed: Feed) -> str:
         """What is wrong with the sizes of a feed, in words; empty where they fit."""
         for name, ranges in self.ranges.items():
