@@ -32,6 +32,8 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "openvino bound": ("openvino", {"io": "bound"}),
     "iree": ("iree", {}),
     "iree bound": ("iree", {"io": "bound"}),
+    "litert": ("litert", {}),
+    "litert bound": ("litert", {"io": "bound"}),
     "reference": ("reference", {}),
     "fake": ("fake", {}),
 }

@@ -12,7 +12,7 @@ from typing import cast
 from toolkit.errors import InputError, unknown
 from toolkit.runtimes.base import Runtime
 
-BUILT_IN = ("fake", "iree", "onnxruntime", "openvino", "reference", "torch")
+BUILT_IN = ("fake", "iree", "litert", "onnxruntime", "openvino", "reference", "torch")
 GROUP = "toolkit.runtimes"
 """The entry points by which other packages add theirs: `name = package.module:Class`."""
 
