@@ -25,8 +25,10 @@ from toolkit.runtimes.fixedshapes import Shapes
 from toolkit.tensors import BITS, Array, Feed, TensorSpec, dtype_of
 
 MODEL = "model.tflite"
+WRITTEN = "model_float32.tflite"
+"""As onnx2tf names it."""
 OUTPUT = "toolkit_output_{}"
-"""The name of an output of the converted model, by its place among the outputs."""
+"""An output that `_hand_out` renamed, by its place among the outputs."""
 
 NARROWED = {"int64": "int32"}
 """Outputs that the converter may make narrower; they are widened again when they are read."""
@@ -87,7 +89,7 @@ class LiteRt:
         _check_types(program)
         try:
             import onnx
-            import onnx2tf
+            import onnx2tf  # noqa: F401 - asked for here, where its absence has a cure.
         except ModuleNotFoundError as error:
             raise TargetError(
                 f"litert converts the model first, for which {error.name} is missing here",
@@ -98,12 +100,13 @@ class LiteRt:
         work.mkdir()
         model = onnx.load(str(program.model))
         fixedshapes.fix(model.graph, shapes)
-        _hand_out(model.graph)
-        onnx.save(model, str(work / "model.onnx"))  # The converter may write into what it reads.
-        _written(onnx2tf, work, [spec.name for spec in program.inputs])
-        (work / "model_float32.tflite").replace(folder / MODEL)
+        written = _written(model, work)
+        _check_operators(written, model.graph)
+        if turned := _turned(written, model.graph):
+            _hand_out(model.graph, turned)
+            _written(model, work)
+        (work / WRITTEN).replace(folder / MODEL)
         shutil.rmtree(work)
-        _check_operators(folder / MODEL, model.graph)
         fixedshapes.write(shapes, folder)
 
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> LiteRtSession:
@@ -248,28 +251,20 @@ def _check_types(program: Program) -> None:
             raise TargetError(f"litert is not fed {spec.type} here ({spec.name!r})")
 
 
-def _hand_out(graph: Any) -> None:
-    """Gives each output by a node of its own that copies it, which costs the runtime nothing.
-
-    Without one, what an operator of images makes is given with the channels last.
-    """
+def _written(model: Any, work: Path) -> Path:
+    """Writes the .tflite; all that the converter says goes to the log."""
     import onnx
+    import onnx2tf
 
-    for number, info in enumerate(graph.output):
-        name = OUTPUT.format(number)
-        graph.node.append(onnx.helper.make_node("Identity", [info.name], [name]))
-        info.name = name
-
-
-def _written(onnx2tf: Any, work: Path, inputs: Sequence[str]) -> None:
-    """Writes model_float32.tflite; all that the converter says goes to the log."""
+    source = work / "model.onnx"
+    onnx.save(model, str(source))  # A copy: the converter writes into what it reads.
     try:
         with contextlib.redirect_stdout(sys.stderr):
             onnx2tf.convert(
-                input_onnx_file_path=str(work / "model.onnx"),
+                input_onnx_file_path=str(source),
                 output_folder_path=str(work),
                 tflite_backend="flatbuffer_direct",
-                keep_shape_absolutely_input_names=list(inputs),
+                keep_shape_absolutely_input_names=[info.name for info in model.graph.input],
                 not_use_onnxsim=True,  # It would run whatever program of that name is on the path.
                 non_verbose=True,
                 verbosity="error",
@@ -277,6 +272,38 @@ def _written(onnx2tf: Any, work: Path, inputs: Sequence[str]) -> None:
     except (Exception, SystemExit) as error:  # Of any kind, and it calls sys.exit.
         sys.stderr.write(f"{error}\n")
         raise TargetError(f"onnx2tf cannot convert this model: {_first(error)}") from error
+    return work / WRITTEN
+
+
+def _turned(file: Path, graph: Any) -> list[int]:
+    """The outputs that are given with the channels last, by their place."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    details = Interpreter(model_path=str(file)).get_output_details()
+    given = {
+        detail["name"]: [int(size) for size in detail["shape_signature"]] for detail in details
+    }
+    found = []
+    for number, info in enumerate(graph.output):
+        dims = info.type.tensor_type.shape.dim
+        sizes = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in dims]
+        last = [*sizes[:1], *sizes[2:], *sizes[1:2]]
+        if len(sizes) > 2 and sizes != last == given.get(_kept(info.name)):
+            found.append(number)
+    return found
+
+
+def _hand_out(graph: Any, numbers: Sequence[int]) -> None:
+    """Gives these outputs by a node of their own that copies them: then they keep their layout.
+
+    Not all of them: where the layout is right this makes the converter lose dynamic sizes.
+    """
+    import onnx
+
+    for number in numbers:
+        info, name = graph.output[number], OUTPUT.format(number)
+        graph.node.append(onnx.helper.make_node("Identity", [info.name], [name]))
+        info.name = name
 
 
 def _check_operators(file: Path, graph: Any) -> None:
@@ -309,21 +336,33 @@ def _check_type(found: str, spec: TensorSpec, allowed: set[str]) -> None:
 
 
 def _inputs(interpreter: Any, program: Program) -> list[int]:
-    names = [spec.name.replace(":", "__") for spec in program.inputs]  # onnx2tf's own change.
-    return _places(interpreter.get_input_details(), names)
+    """The interpreter's numbers of the inputs: it may have them in an order of its own."""
+    known = _numbers(interpreter.get_input_details())
+    return [_number(known, spec.name, spec.name) for spec in program.inputs]
 
 
 def _outputs(interpreter: Any, program: Program) -> list[int]:
-    names = [OUTPUT.format(number) for number, _ in enumerate(program.outputs)]
-    return _places(interpreter.get_output_details(), names)
+    known = _numbers(interpreter.get_output_details())
+    return [
+        _number(known, spec.name, OUTPUT.format(place), spec.name)
+        for place, spec in enumerate(program.outputs)
+    ]
 
 
-def _places(details: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[int]:
-    """The interpreter's numbers of these tensors: it may have them in an order of its own."""
-    known = {detail["name"]: int(detail["index"]) for detail in details}
-    if lost := [name for name in names if name not in known]:
-        raise TargetError(f"onnx2tf did not keep {lost[0]!r} of the model; it has: {sorted(known)}")
-    return [known[name] for name in names]
+def _numbers(details: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    return {detail["name"]: int(detail["index"]) for detail in details}
+
+
+def _number(known: Mapping[str, int], tensor: str, *names: str) -> int:
+    for name in map(_kept, names):
+        if name in known:
+            return known[name]
+    raise TargetError(f"onnx2tf did not keep {tensor!r} of the model; it has: {sorted(known)}")
+
+
+def _kept(name: str) -> str:
+    """A name as onnx2tf keeps it."""
+    return name.replace(":", "__")
 
 
 def _first(error: BaseException) -> str:
