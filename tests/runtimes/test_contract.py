@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 from tests import needs, small
 from tests.workers.conftest import Start, start
 from toolkit.errors import EnvironmentFault, TargetError
-from toolkit.runtimes import listing
-from toolkit.runtimes.base import Converting, Program
+from toolkit.runtimes import base, listing
+from toolkit.runtimes.base import Program
 from toolkit.sources.source import Source
 from toolkit.tensors import TensorSpec
 from toolkit.workers.launch import Worker
@@ -28,13 +28,25 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "onnxruntime bound": ("onnxruntime", {"io": "bound"}),
     "onnxruntime unoptimised": ("onnxruntime", {"optimize": "none"}),
     "torch": ("torch", {}),
+    "executorch": ("executorch", {}),
+    "mnn": ("mnn", {}),
+    "mnn bound": ("mnn", {"io": "bound"}),
+    "ncnn": ("ncnn", {}),
+    "ncnn bound": ("ncnn", {"io": "bound"}),
+    "opencv": ("opencv", {}),
     "openvino": ("openvino", {}),
     "openvino bound": ("openvino", {"io": "bound"}),
     "iree": ("iree", {}),
     "iree bound": ("iree", {"io": "bound"}),
     "litert": ("litert", {}),
     "litert bound": ("litert", {"io": "bound"}),
+    "onnxruntime-node": ("onnxruntime-node", {}),
+    "onnxruntime-web in Node": ("onnxruntime-web:wasm", {"in": "node"}),
+    "onnxruntime-web in a browser": ("onnxruntime-web:wasm", {}),
+    "onnxruntime-web on WebGPU": ("onnxruntime-web:webgpu", {"adapter": "swiftshader"}),
     "reference": ("reference", {}),
+    "tract": ("tract", {}),
+    "tract bound": ("tract", {"io": "bound"}),
     "fake": ("fake", {}),
 }
 
@@ -53,9 +65,10 @@ def program(tmp_path: Path) -> Program:
 
 @pytest.fixture(params=TARGETS, ids=str)
 def worker(request: pytest.FixtureRequest, start: Start) -> Worker:
-    runtime, options = TARGETS[request.param]
+    name, options = TARGETS[request.param]
+    runtime, _, provider = name.partition(":")
     try:
-        made = start(runtime, **options)
+        made = start(runtime, provider or "cpu", **options)
     except EnvironmentFault as error:
         needs.absent(f"{error.what}; {error.cures[0]}")
     made.post_hello()
@@ -63,21 +76,30 @@ def worker(request: pytest.FixtureRequest, start: Start) -> Worker:
     return made
 
 
-def loaded(worker: Worker, program: Program) -> Worker:
-    listed = worker.job.listed
-    if isinstance(listing.load(listed.module, listed.attribute), Converting):  # R8
-        assert program.model is not None
-        folder = program.model.parent / "converted"
-        folder.mkdir()
-        worker.convert(program, {"input": FEEDS[1]}, {"input": "float32"}, folder)
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the forms lie that runtimes make of the model: one for all tests, some take long."""
+    return tmp_path_factory.mktemp("converted")
+
+
+def loaded(worker: Worker, program: Program, shelf: Path) -> Worker:
+    listed, options = worker.job.listed, worker.job.options
+    runtime = listing.load(listed.module, listed.attribute)
+    if base.converts(runtime, base.settings(type(runtime), options)):  # R8
+        folder = shelf / "-".join([listed.name, *options.values()])
+        if not folder.exists():
+            folder.mkdir()
+            worker.convert(program, {"input": FEEDS[1]}, {"input": "float32"}, folder)
         program = replace(program, converted=folder)
     worker.post_load(program)
     worker.load()
     return worker
 
 
-def test_it_gives_the_models_outputs_at_every_batch(worker: Worker, program: Program) -> None:
-    loaded(worker, program)
+def test_it_gives_the_models_outputs_at_every_batch(
+    worker: Worker, program: Program, shelf: Path
+) -> None:
+    loaded(worker, program, shelf)
     for rows, array in FEEDS.items():
         worker.bind(str(rows), {"input": array}, {"input": "float32"})
         outputs, seconds = worker.answer(str(rows))
@@ -90,9 +112,9 @@ def test_it_gives_the_models_outputs_at_every_batch(worker: Worker, program: Pro
 
 
 def test_what_the_timed_calls_leave_behind_are_the_models_outputs(
-    worker: Worker, program: Program
+    worker: Worker, program: Program, shelf: Path
 ) -> None:
-    loaded(worker, program)
+    loaded(worker, program, shelf)
     for rows, array in FEEDS.items():
         worker.bind(str(rows), {"input": array}, {"input": "float32"})
     for rows in FEEDS:
@@ -120,10 +142,11 @@ def test_what_the_timed_calls_leave_behind_are_the_models_outputs(
 def test_a_feed_that_does_not_fit_is_refused_by_name(
     worker: Worker,
     program: Program,
+    shelf: Path,
     feed: dict[str, np.ndarray],
     said: str,
 ) -> None:
-    loaded(worker, program)
+    loaded(worker, program, shelf)
 
     with pytest.raises(TargetError) as caught:
         worker.bind("a", feed, {})
@@ -191,7 +214,7 @@ def test_a_bound_buffer_that_no_call_wrote_is_seen(start: Start, program: Progra
 
 
 def test_an_unknown_runtime_is_refused_with_a_suggestion() -> None:
-    with pytest.raises(Exception, match=r"there are: fake, .*torch\. Did you"):
+    with pytest.raises(Exception, match=r"there are: .*fake, .*torch.*\. Did you"):
         listing.find("onnxrt")
 
 
@@ -205,7 +228,7 @@ def test_a_scalar_stays_a_scalar(start: Start, tmp_path: Path) -> None:
         worker = start("onnxruntime", io=io)
         worker.post_hello()
         worker.hello()
-        loaded(worker, Program(file, scalar[:1], scalar[1:]))
+        loaded(worker, Program(file, scalar[:1], scalar[1:]), tmp_path)
         worker.bind("a", {"x": np.array(3, np.float32)}, {"x": "float32"})
         outputs, _ = worker.answer("a")
         assert (outputs["y"].shape, float(outputs["y"])) == ((), 1.5)

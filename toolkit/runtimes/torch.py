@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import TargetError
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program
+from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, known_source
 from toolkit.sources import calls
 from toolkit.tensors import Array, Feed
 
@@ -55,8 +55,7 @@ class Torch:
 
         from toolkit.sources import factory
 
-        if program.source is None:
-            raise TargetError("torch starts from the PyTorch source, which is not known")
+        source = known_source(program, self.name)
         if provider == "cuda" and not torch.cuda.is_available():
             raise TargetError(
                 f"the torch installed here ({torch.__version__}) finds no CUDA device",
@@ -67,7 +66,7 @@ class Torch:
             torch.set_num_interop_threads(1)
         torch.backends.cuda.matmul.allow_tf32 = options["tf32"] == "on"
         torch.backends.cudnn.allow_tf32 = options["tf32"] == "on"
-        module = factory.build(program.source).eval().to(provider)
+        module = factory.build(source).eval().to(provider)
         if options["compute"] != "float32":
             module = module.to(getattr(torch, options["compute"]))
         return TorchSession(module, provider, program, options["compute"])
