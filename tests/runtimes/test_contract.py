@@ -40,6 +40,8 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "openvino bound": ("openvino", {"io": "bound"}),
     "iree": ("iree", {}),
     "iree bound": ("iree", {"io": "bound"}),
+    "litert": ("litert", {}),
+    "litert bound": ("litert", {"io": "bound"}),
     "onnxruntime-node": ("onnxruntime-node", {}),
     "onnxruntime-web in Node": ("onnxruntime-web:wasm", {"in": "node"}),
     "onnxruntime-web in a browser": ("onnxruntime-web:wasm", {}),

@@ -144,7 +144,7 @@ def test_fixed_shapes_refuse_all_others(start: Start, program: Program) -> None:
     np.testing.assert_allclose(
         found["output"], small.expected(program, {"input": seven}), atol=1e-6
     )
-    assert caught.value.what == "compiled for 'input' of (7, 64), shapes=fixed"
+    assert caught.value.what == "converted for 'input' of (7, 64), shapes=fixed"
 
 
 def test_a_check_says_at_which_shapes_fixed_shapes_were_judged(tmp_path: Path) -> None:

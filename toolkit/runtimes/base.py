@@ -124,8 +124,8 @@ class Facts(Protocol):
     """The packages on the index that bring it, each with its default first."""
     requirements: ClassVar[tuple[str, ...]]
     """What an environment made for it holds, each pinned as pip takes it, the runtime's own package
-    first: 'openvino==2026.4.0'; those of npm are in a lock file. Empty: it is in toolkit's own
-    environment or nowhere."""
+    first: 'openvino==2026.4.0'; those of npm are in a lock file. Options of pip may stand at the
+    end. Empty: it is in toolkit's own environment or nowhere."""
     provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]]
     """Provider → the same for a provider that comes in a package of its own."""
     licence: ClassVar[str]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import io
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,15 +13,15 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from toolkit.errors import ShapeRefused, TargetError
+from toolkit.errors import TargetError
+from toolkit.runtimes import fixedshapes
 from toolkit.runtimes.base import Call, Moves, Option, Placement, Program
+from toolkit.runtimes.fixedshapes import Shapes
 from toolkit.tensors import BITS, Array, Feed
 
 ENTRY = "model"
 """The name of the compiled function: an .onnx may call its graph anything, or nothing."""
 MODULE = "model.vmfb"
-SHAPES = "shapes.json"
-"""Input → the one shape that was compiled; empty where dimensions stayed dynamic."""
 
 OLDEST = 17
 """The opset that IREE's importer wants at least: below it operators are read as newer ones."""
@@ -48,9 +47,7 @@ class Iree:
         "io": Option("numpy", "how tensors reach the call", ("numpy", "bound")),
         "optimize": Option("O2", "the compiler's level; its own is O0", ("O0", "O1", "O2", "O3")),
         "processor": Option("host", "what the code is compiled for", ("host", "generic")),
-        "shapes": Option(
-            "dynamic", "fixed: compiled for the shapes of the first feed", ("dynamic", "fixed")
-        ),
+        "shapes": fixedshapes.OPTION,
     }
     variants: ClassVar[tuple[Mapping[str, str], ...]] = ({}, {"io": "bound"})
     environment: ClassVar[Mapping[str, str]] = {}
@@ -81,16 +78,14 @@ class Iree:
                 f"python -m pip install onnx iree-base-compiler=={self.version()}",
             ) from None
         model = onnx.load(str(program.model))
-        shapes = {}
-        if options["shapes"] == "fixed":
-            shapes = {spec.name: list(feed[spec.name].shape) for spec in program.inputs}
-            _fix(model.graph, shapes)
+        shapes = fixedshapes.of(program, feed, options["shapes"])
+        fixedshapes.fix(model.graph, shapes)
         try:
             _compile(_imported(model), options, folder / MODULE)
         except CompilerToolError as error:
             sys.stderr.write(f"{error}\n")
             raise TargetError(_refusal(str(error), model.graph)) from None
-        (folder / SHAPES).write_text(json.dumps(shapes), "utf-8")
+        fixedshapes.write(shapes, folder)
 
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> IreeSession:
         import iree.runtime as rt
@@ -101,7 +96,7 @@ class Iree:
         instance = rt.VmInstance()
         module = rt.VmModule.mmap(instance, str(program.converted / MODULE))
         context = rt.VmContext(instance, [rt.create_hal_module(instance, device), module])
-        shapes = json.loads((program.converted / SHAPES).read_text("utf-8"))
+        shapes = fixedshapes.read(program.converted)
         call = partial(context.invoke, module.lookup_function(ENTRY))
         return IreeSession(call, device, program, shapes, bound=options["io"] == "bound")
 
@@ -114,7 +109,7 @@ class IreeSession:
         call: Any,
         device: Any,
         program: Program,
-        shapes: Mapping[str, Sequence[int]],
+        shapes: Shapes,
         *,
         bound: bool,
     ) -> None:
@@ -125,9 +120,7 @@ class IreeSession:
         self._bound = bound
 
     def bind(self, feed: Feed) -> Call:
-        for name, shape in self._shapes.items():
-            if list(feed[name].shape) != shape:
-                raise ShapeRefused(f"compiled for {name!r} of {tuple(shape)}, shapes=fixed")
+        fixedshapes.demand(self._shapes, feed)
         # By position: the names of the inputs are not kept.
         arrays = [np.asarray(feed[spec.name], order="C") for spec in self._program.inputs]
         arguments = self._arguments(arrays)
@@ -201,22 +194,6 @@ def _check_types(program: Program) -> None:
             raise TargetError(f"iree is not fed {spec.type} here ({spec.name!r})")
         if spec.shape is None:
             raise TargetError(f"iree needs the rank of {spec.name!r}, which the file does not say")
-
-
-def _fix(graph: Any, shapes: Mapping[str, Sequence[int]]) -> None:
-    """Writes sizes into the graph's inputs; shape inference carries them on."""
-    sizes: dict[str, int] = {}
-    for info in graph.input:
-        known = shapes.get(info.name, ())  # Not those of weights that are listed as inputs too.
-        for dim, size in zip(info.type.tensor_type.shape.dim, known, strict=False):
-            if dim.dim_param:
-                sizes[dim.dim_param] = size
-            dim.dim_value = size
-    for info in graph.output:
-        for dim in info.type.tensor_type.shape.dim:
-            if dim.dim_param in sizes:
-                dim.dim_value = sizes[dim.dim_param]
-    del graph.value_info[:]
 
 
 def _imported(model: Any) -> bytes:

@@ -16,6 +16,7 @@ BUILT_IN = (
     "executorch",
     "fake",
     "iree",
+    "litert",
     "mnn",
     "ncnn",
     "onnxruntime",
