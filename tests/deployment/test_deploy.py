@@ -75,7 +75,7 @@ def test_a_folder_has_all_that_it_needs(proven: Path) -> None:
         "console.py",
         "deploy.json",
         "LICENCES.md",
-        "model.onnx",
+        "model",
         "README.md",
         "requirements.txt",
         "test_data_set_0",
@@ -241,7 +241,28 @@ def test_external_data_goes_along(tmp_path: Path) -> None:
     (done,) = deploy(tmp_path / "split.onnx", ["onnxruntime"], tmp_path / "out", demands=SHARED)
 
     assert done.proven, done.proof.what
-    assert (tmp_path / "out" / "onnxruntime" / "weights.bin").is_file()
+    assert (tmp_path / "out" / "onnxruntime" / "model" / "weights.bin").is_file()
+
+
+def test_data_that_is_called_as_a_module_is_not_run(tmp_path: Path) -> None:
+    """An untrusted model's external data may have any name and any content."""
+    model = onnx.load(small.layer(tmp_path / "layer.onnx"))
+    onnx.save(
+        model,
+        tmp_path / "split.onnx",
+        save_as_external_data=True,
+        location="numpy.py",
+        size_threshold=0,
+    )
+    with (tmp_path / "numpy.py").open("ab") as data:
+        data.write(b"\nopen('caught', 'w')\n")
+
+    (done,) = deploy(tmp_path / "split.onnx", ["onnxruntime"], tmp_path / "out", demands=SHARED)
+
+    assert done.proven, done.proof.what
+    assert done.folder is not None
+    assert not (done.folder / "numpy.py").exists()
+    assert (done.folder / "model" / "numpy.py").is_file()
 
 
 def test_a_client_asks_no_network(proven: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from toolkit.cli import asking
 from toolkit.cli.screen import line, progress
 
 if TYPE_CHECKING:
-    from toolkit.pipelines.deploy import Deployed
+    from toolkit.pipelines.deploy import Demands, Deployed
 
 EXAMPLES = """\b
 Examples:
@@ -48,31 +49,40 @@ def command(to: str, out: Path | None, as_json: bool, **given: Any) -> None:
     NAME-unproven or NAME-failed.
     """
     from toolkit.deployment import listing
-    from toolkit.pipelines.deploy import Demands, each
+    from toolkit.pipelines.deploy import Demands
 
     names = listing.parse(to)
     model = asking.model_of(given["model"])
     demands = Demands(asking.wanted_of(given), asking.source_of(given), asking.limits_of(given))
-    done = []
-    with progress("deploy") as draw:
-        shown = each(
-            model,
-            names,
-            out,
-            demands=demands,
-            watch=lambda name, step: draw(None, _step(name, step)),
-        )
-        for deployed in shown:
-            done.append(deployed)
-            if not as_json:
-                line("deploy", _said(deployed))
+    done: list[Deployed] = []
+    for deployed in _watched(model, names, out, demands):
+        done.append(deployed)
+        if not as_json:
+            line("deploy", _said(deployed))
     if as_json:
         _print_json(done)
     _demand(done)
 
 
-def _step(name: str, step: str) -> str:
-    return f"{name}: {step}" if name else step
+def _watched(
+    model: Path, names: list[str], out: Path | None, demands: Demands
+) -> Iterator[Deployed]:
+    """Each destination as it is done; its progress is gone before its line is printed."""
+    from toolkit.pipelines.deploy import each
+
+    bars: list[Callable[[float | None, str], None]] = []
+
+    def watch(name: str, step: str) -> None:
+        bars[-1](None, f"{name}: {step}" if name else step)
+
+    going = each(model, names, out, demands=demands, watch=watch)
+    while True:
+        with progress("deploy") as draw:
+            bars.append(draw)
+            deployed = next(going, None)
+        if deployed is None:
+            return
+        yield deployed
 
 
 def _said(deployed: Deployed) -> str:

@@ -29,10 +29,11 @@ Outputs: TypeAlias = list[dict[str, Array]]
 MakePython: TypeAlias = Callable[[Path, Path], Path]
 """Makes an environment in a folder with what a requirements file names; returns its Python."""
 
-MODEL = "model.onnx"
-"""The model's name in a folder. External data keeps its own: the model names it."""
-CONVERTED = "model"
-"""The folder of a form that a runtime made (R8)."""
+MODEL = "model"
+"""Where the model lies: model/model.onnx with its external data, which keeps its name since the
+model names it, or what a runtime's `convert` made (R8). A folder of its own: the file is untrusted,
+and data called numpy.py beside a client would be run by it."""
+ONNX = f"{MODEL}/model.onnx"
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ class Destination(Protocol):
     title: ClassVar[str]
     """'ONNX Runtime in Python'."""
     form: ClassVar[str]
-    """The target, as it is typed, whose `convert` makes the form that is shipped (R8), in the
-    folder model/; empty: the .onnx itself."""
+    """The target, as it is typed, whose `convert` makes the form that is shipped (R8); empty: the
+    .onnx itself."""
     precision: ClassVar[Precision]
     """What it declares to compute in."""
     domains: ClassVar[frozenset[str]]

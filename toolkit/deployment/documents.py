@@ -8,7 +8,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from toolkit import __version__, units
-from toolkit.deployment.base import CONVERTED, MODEL, Destination, Parcel
+from toolkit.deployment.base import MODEL, ONNX, Destination, Parcel
 
 if TYPE_CHECKING:
     from toolkit.deployment.proving import Proof
@@ -88,14 +88,19 @@ def _readme(
         proof=_proof(destination, proof),
         run=part,
         tensors="\n".join(
-            f"| {role} | `{s.name}` | `{_shape(str(s), s.name)}` |" for role, s in specs
+            f"| {role} | {_cell(s.name)} | {_cell(_shape(str(s), s.name))} |" for role, s in specs
         ),
-        file=MODEL if parcel.converted is None else f"{CONVERTED}/",
+        file=ONNX if parcel.converted is None else f"{MODEL}/",
         operators=counts,
         opset=file.opset,
         sha256=file.sha256,
         files="\n".join(_files(destination, sizes)),
     )
+
+
+def _cell(text: str) -> str:
+    """A name of the file's in a table: it may hold any character."""
+    return f"`{text.translate({ord('|'): '¦', ord('`'): chr(39), 10: ' ', 13: ' '})}`"
 
 
 def _shape(text: str, name: str) -> str:
@@ -105,7 +110,7 @@ def _shape(text: str, name: str) -> str:
 
 def _files(destination: Destination, sizes: dict[str, int]) -> list[str]:
     """The files that a reader should know first, then the rest by folders."""
-    known = {MODEL: "the model", f"{CONVERTED}/": "the model", **destination.files}
+    known = {f"{MODEL}/": "the model", **destination.files}
     rows = []
     for name, what in known.items():
         inside = [size for file, size in sizes.items() if file == name or _below(file, name)]
@@ -158,7 +163,7 @@ def _record(
         "toolkit": __version__,
         "target": destination.name,
         "model": {
-            "file": MODEL if parcel.converted is None else f"{CONVERTED}/",
+            "file": ONNX if parcel.converted is None else f"{MODEL}/",
             "made_from": file.name,
             "sha256": file.sha256,
             "size": file.size,

@@ -9,7 +9,7 @@ import numpy as np
 
 from toolkit import onnxfile
 from toolkit.deployment import documents
-from toolkit.deployment.base import CONVERTED, MODEL, Destination, Parcel
+from toolkit.deployment.base import MODEL, ONNX, Destination, Parcel
 from toolkit.exporter.testdata import DataSet
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -48,12 +48,13 @@ def _write_set(folder: Path, parcel: Parcel, data: DataSet) -> None:
 
 def _model(parcel: Parcel, folder: Path) -> None:
     if parcel.converted is not None:
-        shutil.copytree(parcel.converted, folder / CONVERTED)
+        shutil.copytree(parcel.converted, folder / MODEL)
         return
     own, *external = onnxfile.files(parcel.file.path)
-    shutil.copyfile(own, folder / MODEL)
+    (folder / MODEL).mkdir()
+    shutil.copyfile(own, folder / ONNX)
     for file in external:
-        place = folder / file.relative_to(own.parent)
+        place = folder / MODEL / file.relative_to(own.parent)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, place)
 

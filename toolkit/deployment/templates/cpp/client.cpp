@@ -152,7 +152,7 @@ double milliseconds(Model& model, std::vector<npy::Array>& inputs, int calls) {
 
 int main(int count, char** words) try {
   const auto options = parse(count, words);
-  Model model(options.folder / "model.onnx", options.threads);
+  Model model(options.folder / "model" / "model.onnx", options.threads);
   std::cout << "model.onnx on onnxruntime " << OrtGetApiBase()->GetVersionString() << ", "
             << options.threads << (options.threads == 1 ? " thread\n" : " threads\n");
   for (auto& set : sets(model, options)) {

@@ -7,7 +7,7 @@ import ort from "onnxruntime-node";
 export class Model {
   /** Loads the model beside this file. */
   static async load(threads = 1) {
-    const file = fileURLToPath(new URL("model.onnx", import.meta.url));
+    const file = fileURLToPath(new URL("model/model.onnx", import.meta.url));
     const session = await ort.InferenceSession.create(file, {
       executionProviders: ["cpu"],
       intraOpNumThreads: threads,

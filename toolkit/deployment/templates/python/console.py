@@ -34,7 +34,7 @@ class Model(Protocol):
 
 def main(load: Callable[[Path, int], Model]) -> None:
     """Runs the test data beside this file, or the arrays that are named."""
-    parser = argparse.ArgumentParser(description="Runs model.onnx in this folder.")
+    parser = argparse.ArgumentParser(description="Runs the model in this folder.")
     parser.add_argument(
         "arrays",
         nargs="*",
@@ -47,7 +47,7 @@ def main(load: Callable[[Path, int], Model]) -> None:
     parser.add_argument("--calls", type=int, default=100, help="calls whose time is taken")
     options = parser.parse_args()
 
-    model = load(HERE / "model.onnx", options.threads)
+    model = load(HERE / "model" / "model.onnx", options.threads)
     threads = "1 thread" if options.threads == 1 else f"{options.threads} threads"
     print(f"model.onnx on {model.runtime}, {threads}")
     for name, arrays, expected in _given(model, options.arrays) if options.arrays else _sets(model):

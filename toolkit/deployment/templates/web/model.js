@@ -14,9 +14,9 @@ export class Model {
   static async load(external = []) {
     ort.env.wasm.wasmPaths = { wasm: here("ort/ort-wasm-simd-threaded.wasm") };
     ort.env.wasm.numThreads = THREADS;
-    const session = await ort.InferenceSession.create(here("model.onnx"), {
+    const session = await ort.InferenceSession.create(here("model/model.onnx"), {
       executionProviders: ["wasm"],
-      externalData: external.map((path) => ({ path, data: here(path) })),
+      externalData: external.map((path) => ({ path, data: here(`model/${path}`) })),
     });
     return new Model(session);
   }
