@@ -12,7 +12,15 @@ from typing import cast
 from toolkit.errors import InputError, unknown
 from toolkit.runtimes.base import Runtime
 
-BUILT_IN = ("executorch", "fake", "onnxruntime", "openvino", "reference", "torch")
+BUILT_IN = (
+    "executorch",
+    "fake",
+    "onnxruntime",
+    "onnxruntime-openvino",
+    "openvino",
+    "reference",
+    "torch",
+)
 GROUP = "toolkit.runtimes"
 """The entry points by which other packages add theirs: `name = package.module:Class`."""
 
