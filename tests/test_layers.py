@@ -26,6 +26,8 @@ import toolkit
 from toolkit.workers import environments
 
 PACKAGE = Path(toolkit.__file__).parent
+TEMPLATES = PACKAGE / "deployment" / "templates"
+"""Programs that are copied into deployed folders: no modules of ours."""
 ROOMS = (
     "errors",
     "units",
@@ -44,6 +46,7 @@ ROOMS = (
     "records",
     "doctor",
     "engine",
+    "deployment",
     "report",
     "pipelines",
     "cli",
@@ -71,6 +74,8 @@ def modules() -> dict[str, Path]:
     """Every module of the package by its full name."""
     found = {}
     for path in PACKAGE.rglob("*.py"):
+        if path.is_relative_to(TEMPLATES):
+            continue
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
@@ -201,7 +206,9 @@ def test_starting_up_is_light(code: str) -> None:  # L5
     assert done.stderr.strip() == ""
 
 
-@pytest.mark.parametrize("command", ["train", "export", "check", "bench", "report", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["train", "export", "check", "bench", "deploy", "report", "doctor"]
+)
 def test_the_help_of_a_command_imports_nothing_heavy(command: str) -> None:  # L5
     look = (
         f"import sys\nfrom toolkit.cli import root\n"

@@ -73,11 +73,11 @@ class ModelFile:
 def read(path: Path) -> ModelFile:
     """The facts. Raises InputError for everything that is not a whole, known .onnx file."""
     model = parse(path)
-    files = [path, *_external_files(path, model)]
+    whole = [path, *_external_files(path, model)]
     return ModelFile(
         path=path,
-        sha256=_sha256(files),
-        size=sum(file.stat().st_size for file in files),
+        sha256=_sha256(whole),
+        size=sum(file.stat().st_size for file in whole),
         opset=opset(model),
         ir_version=model.ir_version,
         producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
@@ -87,6 +87,11 @@ def read(path: Path) -> ModelFile:
         outputs=tuple(_spec(path, value, "output") for value in model.graph.output),
         parameters=_parameters(model.graph),
     )
+
+
+def files(path: Path) -> list[Path]:
+    """The file and those of its external data. Raises InputError as `read`."""
+    return [path, *_external_files(path, parse(path))]
 
 
 def load(path: Path) -> ModelProto:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx.reference import ReferenceEvaluator
 from safetensors.numpy import save_file
 
 from tests import needs, small
@@ -34,9 +33,24 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "torch compile": ("torch", {"mode": "compile"}),
     "torch aoti": ("torch", {"mode": "aoti"}),
     "executorch": ("executorch", {}),
+    "mnn": ("mnn", {}),
+    "mnn bound": ("mnn", {"io": "bound"}),
+    "ncnn": ("ncnn", {}),
+    "ncnn bound": ("ncnn", {"io": "bound"}),
+    "opencv": ("opencv", {}),
     "openvino": ("openvino", {}),
     "openvino bound": ("openvino", {"io": "bound"}),
+    "iree": ("iree", {}),
+    "iree bound": ("iree", {"io": "bound"}),
+    "litert": ("litert", {}),
+    "litert bound": ("litert", {"io": "bound"}),
+    "onnxruntime-node": ("onnxruntime-node", {}),
+    "onnxruntime-web in Node": ("onnxruntime-web:wasm", {"in": "node"}),
+    "onnxruntime-web in a browser": ("onnxruntime-web:wasm", {}),
+    "onnxruntime-web on WebGPU": ("onnxruntime-web:webgpu", {"adapter": "swiftshader"}),
     "reference": ("reference", {}),
+    "tract": ("tract", {}),
+    "tract bound": ("tract", {"io": "bound"}),
     "fake": ("fake", {}),
 }
 
@@ -55,9 +69,10 @@ def program(tmp_path: Path) -> Program:
 
 @pytest.fixture(params=TARGETS, ids=str)
 def worker(request: pytest.FixtureRequest, start: Start) -> Worker:
-    runtime, options = TARGETS[request.param]
+    name, options = TARGETS[request.param]
+    runtime, _, provider = name.partition(":")
     try:
-        made = start(runtime, **options)
+        made = start(runtime, provider or "cpu", **options)
     except EnvironmentFault as error:
         needs.absent(f"{error.what}; {error.cures[0]}")
     made.post_hello()
@@ -85,12 +100,6 @@ def loaded(worker: Worker, program: Program, shelf: Path) -> Worker:
     return worker
 
 
-def expected(program: Program, feed: dict[str, np.ndarray]) -> np.ndarray:
-    made = ReferenceEvaluator(str(program.model)).run(None, feed)
-    assert isinstance(made, list)
-    return np.asarray(made[0])
-
-
 def test_it_gives_the_models_outputs_at_every_batch(
     worker: Worker, program: Program, shelf: Path
 ) -> None:
@@ -101,7 +110,7 @@ def test_it_gives_the_models_outputs_at_every_batch(
         assert list(outputs) == ["output"]
         assert outputs["output"].dtype == np.float32
         np.testing.assert_allclose(
-            outputs["output"], expected(program, {"input": array}), atol=1e-6
+            outputs["output"], small.expected(program, {"input": array}), atol=1e-6
         )
         assert seconds > 0
 
@@ -118,7 +127,7 @@ def test_what_the_timed_calls_leave_behind_are_the_models_outputs(
     for rows, array in FEEDS.items():
         outputs, _ = worker.answer(str(rows), again=False)
         np.testing.assert_allclose(
-            outputs["output"], expected(program, {"input": array}), atol=1e-6
+            outputs["output"], small.expected(program, {"input": array}), atol=1e-6
         )
 
 
@@ -209,7 +218,7 @@ def test_a_bound_buffer_that_no_call_wrote_is_seen(start: Start, program: Progra
 
 
 def test_an_unknown_runtime_is_refused_with_a_suggestion() -> None:
-    with pytest.raises(Exception, match=r"there are: .*fake, .*torch\. Did you"):
+    with pytest.raises(Exception, match=r"there are: .*fake, .*torch.*\. Did you"):
         listing.find("onnxrt")
 
 

@@ -21,7 +21,7 @@ from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import parse
 from toolkit.tensors import TensorSpec
 from toolkit.workers import managed
-from toolkit.workers.environments import Environment
+from toolkit.workers.environments import PythonEnvironment
 from toolkit.workers.jobs import Loaded
 from toolkit.workers.launch import Worker
 
@@ -31,11 +31,18 @@ NAME = "onnxruntime-openvino"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def home() -> Environment:
+def home() -> str:
+    return python(NAME)
+
+
+def python(runtime: str) -> str:
+    """Of the environment that holds a runtime."""
     try:
-        return managed.home(listing.find(NAME), "cpu")
+        found = managed.home(listing.find(runtime), "cpu")
     except EnvironmentFault as error:
         needs.absent(f"{error.what}; {error.cures[0]}")
+    assert isinstance(found, PythonEnvironment)
+    return str(found.python)
 
 
 def loaded(worker: Worker, whole: Program) -> Loaded:
@@ -120,8 +127,8 @@ def test_so_many_threads_compute_as_were_asked_for(
     assert len(threads.used(before, threads.of(worker.pid))) == asked
 
 
-def test_neither_package_is_taken_for_the_other(start: Start, home: Environment) -> None:
-    plain = start("onnxruntime", env=str(home.python))
+def test_neither_package_is_taken_for_the_other(start: Start, home: str) -> None:
+    plain = start("onnxruntime", env=home)
     plain.post_hello()
     with pytest.raises(TargetError) as caught:
         plain.hello()
@@ -129,7 +136,7 @@ def test_neither_package_is_taken_for_the_other(start: Start, home: Environment)
         "this environment holds onnxruntime-openvino in place of onnxruntime"
     )
 
-    other = start(NAME, env=str(managed.home(listing.find("onnxruntime"), "cpu").python))
+    other = start(NAME, env=python("onnxruntime"))
     other.post_hello()
     with pytest.raises(TargetError) as caught:
         other.hello()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,7 +24,7 @@ FILE = click.Path(path_type=Path, readable=False)
 
 MODEL = click.argument("model", type=FILE, required=False)
 
-OPTIONS = [
+TARGETS = [
     click.option("--provider", help="ONNX Runtime's execution providers: cpu, cuda or cpu,cuda."),
     click.option(
         "--target",
@@ -33,6 +33,8 @@ OPTIONS = [
         metavar="T",
         help="RUNTIME[@VERSION][:PROVIDER][,key=value…]; repeatable. env=FOLDER: from there.",
     ),
+]
+FEEDS = [
     click.option("--batch", metavar="N,N…", help="Sizes of the first dynamic dimension."),
     click.option(
         "--dim", "dims", multiple=True, metavar="NAME=N,N…", help="Sizes of dynamic dimensions."
@@ -58,6 +60,8 @@ OPTIONS = [
         help="The PyTorch module that the file was made from; its code is run.",
     ),
     click.option("--weights", type=FILE, help="Its weights."),
+]
+RUNNING = [
     click.option("--threads", default="1", show_default=True, help="Threads a target, or all."),
     click.option(
         "--timeout",
@@ -66,6 +70,8 @@ OPTIONS = [
         show_default=True,
         help="For one step of one target; a load has ten times as long.",
     ),
+]
+LIMITS = [
     click.option("--accept", type=PRECISION, help="The precision that is right enough."),
     click.option("--atol", type=BOUND, help="Right is |error| ≤ atol + rtol·|expected|."),
     click.option("--rtol", type=BOUND, help="See --atol."),
@@ -77,7 +83,21 @@ OPTIONS = [
 
 def options(function: F) -> F:
     """Adds the shared options to a command."""
-    for option in reversed(OPTIONS):
+    return _added(function, [*TARGETS, *FEEDS, *RUNNING, *LIMITS])
+
+
+def feeds(function: F) -> F:
+    """Adds those that say what the model is fed and by what it is judged."""
+    return _added(function, FEEDS)
+
+
+def limits(function: F) -> F:
+    """Adds those that say how precise is right enough."""
+    return _added(function, LIMITS)
+
+
+def _added(function: F, added: Sequence[Callable[[F], F]]) -> F:
+    for option in reversed(added):
         function = option(function)
     return function
 

@@ -28,16 +28,16 @@ REASONS = {
 
 
 @contextlib.contextmanager
-def beside(final: Path) -> Iterator[Path]:
+def beside(final: Path, *, folder: bool = False) -> Iterator[Path]:
     """A folder beside `final`, gone at the end whatever happens, ^C too.
 
     What shall stay is renamed out of it by `land`. Folders that had to be made on the way to
     `final` go as well if nothing came to stand in them. Raises InputError where `final` is a
-    folder, and for a write that fails in the block.
+    folder, unless that is what shall stand there, and for a write that fails in the block.
     """
-    if final.is_dir():
+    if final.is_dir() and not folder:
         raise InputError(f"{final} is a folder; a file's name is needed", f"-o {final}/NAME")
-    made = [folder for folder in (final.parent, *final.parent.parents) if not folder.exists()]
+    made = [each for each in (final.parent, *final.parent.parents) if not each.exists()]
     place: Path | None = None
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -50,9 +50,9 @@ def beside(final: Path) -> Iterator[Path]:
     finally:
         if place is not None:
             shutil.rmtree(place, ignore_errors=True)
-        for folder in made:
+        for empty in made:
             with contextlib.suppress(OSError):  # It holds what landed, or was never made.
-                folder.rmdir()
+                empty.rmdir()
 
 
 def land(file: Path, final: Path) -> None:
@@ -68,6 +68,14 @@ def land_folders(made: Sequence[Path], parent: Path, *, instead_of: Sequence[Pat
     for new, old in itertools.product(made[:1], instead_of):
         old.rename(new.with_name(f"old-{old.name}"))
     return [folder.rename(parent / folder.name) for folder in made]
+
+
+def replace_folder(made: Path, final: Path) -> None:
+    """Gives a folder that was made beside its final name; the one that stands there goes with the
+    folder that it was made in."""
+    if final.exists():
+        final.rename(made.with_name(f"old-{made.name}"))
+    made.rename(final)
 
 
 def _umask() -> int:

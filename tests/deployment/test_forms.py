@@ -1,0 +1,55 @@
+"""A destination whose runtime makes a form of its own of the model (R8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests import plugin, small
+from toolkit.deployment import forms
+from toolkit.engine import question, runner
+from toolkit.engine.question import Question, Wanted
+from toolkit.errors import EnvironmentFault, TargetError
+from toolkit.workers import environments
+
+CONVERTING = """
+    class Theirs(Fake):
+        name = "elsewhere"
+
+        def convert(self, program, feed, options, folder):
+            shapes = {name: list(array.shape) for name, array in feed.items()}
+            (folder / "model.txt").write_text(f"{program.model.name} {shapes}")
+"""
+
+
+@contextmanager
+def asked(folder: Path) -> Iterator[Question]:
+    rooms = environments.lay(folder / "question" / "rooms", [])
+    with runner.unoptimised(rooms) as run:
+        yield question.ask(small.layer(folder / "layer.onnx"), Wanted(), folder, run)
+
+
+def test_the_folder_that_convert_filled_is_what_goes_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = plugin.package(tmp_path / "site", CONVERTING)
+    monkeypatch.syspath_prepend(plugin.installed(tmp_path / "site", listed))
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+
+    with asked(tmp_path) as made:
+        folder = forms.made("elsewhere", made, tmp_path / "work")
+
+    assert (folder / "model.txt").read_text() == "layer.onnx {'x': [1, 8]}"
+
+
+def test_a_runtime_that_converts_nothing_is_told(tmp_path: Path) -> None:
+    with asked(tmp_path) as made, pytest.raises(TargetError, match="makes no form of its own"):
+        forms.made("fake", made, tmp_path / "work")
+
+
+def test_a_runtime_that_is_not_here_is_a_fault_of_the_machine(tmp_path: Path) -> None:
+    with asked(tmp_path) as made, pytest.raises(EnvironmentFault, match="no Python environment"):
+        forms.made(f"fake,env={tmp_path}/none", made, tmp_path / "work")

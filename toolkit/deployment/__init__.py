@@ -1,0 +1,1 @@
+"""A model → a folder that runs elsewhere, without toolkit, with proof."""

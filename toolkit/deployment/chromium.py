@@ -1,0 +1,191 @@
+"""A page in headless Chromium, driven by the DevTools protocol over two pipes.
+
+The browser ends by itself when its pipe closes, so a killed parent leaves none behind. It is told
+to ask nothing of its maker's servers, and what pages ask for is written down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from toolkit.errors import EnvironmentFault, TargetError
+from toolkit.units import Seconds
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUIET = (
+    "--headless=new",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-extensions",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--remote-debugging-pipe",
+)
+LOCAL = ("127.0.0.1", "localhost", "")
+"""Hosts that a page may ask; '' is that of data: and blob:."""
+PATIENCE: Seconds = 120
+
+PIPES = """
+import os, sys
+read, write = map(os.dup, map(int, sys.argv[1:3]))
+for own, known in ((read, 3), (write, 4)):
+    os.dup2(own, known)
+    os.set_inheritable(known, True)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Chromium reads commands from descriptor 3 and answers on 4. Copied first, since the two may be
+those very numbers; in a process of its own, since a shell's digits end at 9."""
+
+
+class Page:
+    """One page, with all that it complained of and asked for."""
+
+    def __init__(self, write: int, read: int) -> None:
+        self._write, self._read = write, read
+        self._rest = b""
+        self._number = 0
+        self._session: str | None = None
+        self._loaded = False
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+
+    def open(self, address: str) -> None:
+        """Goes there and waits until it is loaded. Raises TargetError."""
+        target = self._call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self._call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self._call(f"{domain}.enable")
+        end = time.monotonic() + PATIENCE
+        self._call("Page.navigate", url=address)
+        while not self._loaded:
+            self._receive(end)
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression, awaited. Raises TargetError where it throws."""
+        reply = self._call(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
+        )
+        if "exceptionDetails" in reply:
+            raise TargetError(f"the page failed: {_thrown(reply['exceptionDetails'])}")
+        return reply["result"].get("value")
+
+    def version(self) -> str:
+        """Of the browser: '156.0.7339.80'."""
+        product: str = self._call("Browser.getVersion")["product"]
+        return product.rpartition("/")[2]
+
+    def close(self) -> None:
+        with contextlib.suppress(TargetError, OSError):  # It is ended by force else.
+            self._session = None
+            self._call("Browser.close")
+
+    def _call(self, method: str, **params: Any) -> dict[str, Any]:
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": params}
+        if self._session is not None:
+            message["sessionId"] = self._session
+        os.write(self._write, json.dumps(message).encode() + b"\0")
+        end = time.monotonic() + PATIENCE
+        while True:
+            reply = self._receive(end)
+            if reply.get("id") != self._number:
+                continue
+            if "error" in reply:
+                raise TargetError(f"the browser refused {method}: {reply['error']['message']}")
+            result: dict[str, Any] = reply["result"]
+            return result
+
+    def _receive(self, end: float) -> dict[str, Any]:
+        """The next message; what an event tells is noted on the way."""
+        while b"\0" not in self._rest:
+            ready, _, _ = select.select([self._read], [], [], max(0.0, end - time.monotonic()))
+            if not ready:
+                raise TargetError("the page did not come to an end")
+            part = os.read(self._read, 1 << 16)
+            if not part:
+                raise TargetError("the browser died")
+            self._rest += part
+        text, _, self._rest = self._rest.partition(b"\0")
+        message: dict[str, Any] = json.loads(text)
+        self._note(str(message.get("method", "")), message.get("params", {}))
+        return message
+
+    def _note(self, event: str, params: dict[str, Any]) -> None:
+        if event == "Page.loadEventFired":
+            self._loaded = True
+        elif event == "Network.requestWillBeSent":
+            self.asked.append(params["request"]["url"])
+        elif event == "Runtime.exceptionThrown":
+            self.complaints.append(_thrown(params["exceptionDetails"]))
+        elif event == "Log.entryAdded" and params["entry"]["level"] == "error":
+            self.complaints.append(params["entry"]["text"])
+        elif event == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning"):
+            self.complaints.append(" ".join(str(a.get("value", "…")) for a in params["args"]))
+
+    @property
+    def strangers(self) -> list[str]:
+        """What it asked of other machines."""
+        return [url for url in self.asked if (urlsplit(url).hostname or "") not in LOCAL]
+
+
+def _thrown(details: dict[str, Any]) -> str:
+    text = details.get("exception", {}).get("description") or details.get("text", "")
+    return str(text).splitlines()[0]
+
+
+@contextmanager
+def page(profile: Path) -> Iterator[Page]:
+    """A browser with an empty profile. Raises EnvironmentFault where there is none."""
+    program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if program is None:
+        raise EnvironmentFault("there is no Chromium on the PATH", "apt install chromium")
+    ours_read, theirs_write = os.pipe()
+    theirs_read, ours_write = os.pipe()
+    root = ("--no-sandbox",) if os.geteuid() == 0 else ()  # Its sandbox refuses root.
+    start = [sys.executable, "-I", "-S", "-c", PIPES, str(theirs_read), str(theirs_write)]
+    command = [*start, program, *QUIET, *root, f"--user-data-dir={profile}"]
+    with open(os.devnull, "wb") as nothing:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=nothing,
+            stderr=nothing,
+            pass_fds=(theirs_read, theirs_write),
+            start_new_session=True,
+        )
+    os.close(theirs_read)
+    os.close(theirs_write)
+    made = Page(ours_write, ours_read)
+    try:
+        yield made
+        made.close()
+    finally:
+        os.close(ours_write)
+        os.close(ours_read)
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+    with contextlib.suppress(ProcessLookupError):  # It ended with all that it started.
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

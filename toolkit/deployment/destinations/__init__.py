@@ -1,0 +1,1 @@
+"""Where a model can go: one file each, named as the user types it."""

@@ -1,0 +1,91 @@
+"""A C++17 program with ONNX Runtime, built by CMake."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from toolkit.answers.formats import Precision
+from toolkit.deployment import headers, operators, outputs, programs
+from toolkit.deployment.base import Ground, Licence, Parcel, Ran
+from toolkit.errors import EnvironmentFault
+from toolkit.runtimes.onnxruntime import OnnxRuntime
+
+CURES = (
+    "apt install libonnxruntime-dev    on Debian 13",
+    "onnxruntime_ROOT=FOLDER toolkit deploy …    takes a release of ONNX Runtime",
+)
+
+
+class OnnxRuntimeCpp:
+    """ONNX Runtime's C++ interface."""
+
+    name: ClassVar[str] = "cpp"
+    title: ClassVar[str] = "ONNX Runtime in C++"
+    form: ClassVar[str] = ""
+    precision: ClassVar[Precision] = "float32"
+    domains: ClassVar[frozenset[str]] = operators.ONNXRUNTIME
+    types: ClassVar[frozenset[str]] = operators.NUMPY
+    templates: ClassVar[tuple[str, ...]] = ("cpp",)
+    files: ClassVar[Mapping[str, str]] = {
+        "model.hpp": "the class `Model`, which a program of yours takes",
+        "npy.hpp": "arrays as .npy files",
+        "client.cpp": "the command line around them",
+        "CMakeLists.txt": "how it is built",
+    }
+
+    def fill(self, folder: Path, parcel: Parcel) -> None:
+        """The templates are all."""
+
+    def licences(self) -> list[Licence]:
+        return [Licence("onnxruntime, 1.21 or newer", OnnxRuntime.licence)]
+
+    def run(self, ground: Ground) -> Ran:
+        build, results = ground.scratch / "build", ground.scratch / "results"
+        _configure(ground.copy, build)
+        home = ground.scratch / "home"
+        programs.run([programs.find("cmake"), "--build", build], ground.copy, home)
+        said = programs.run([build / "client", "--output", results], ground.copy, home)
+        versions = {"onnxruntime": _after("onnxruntime ", said), **_found(build)}
+        return Ran(outputs.read(results, ground.parcel), versions, "after a build by CMake")
+
+
+def _configure(folder: Path, build: Path) -> None:
+    """With the ONNX Runtime that CMake finds by itself, else with headers that are fetched."""
+    cmake = programs.find("cmake", "apt install cmake g++")
+    command: list[str | Path] = [cmake, "-S", folder, "-B", build]
+    try:
+        programs.prepare(command, folder)
+        return
+    except EnvironmentFault:
+        pass  # Without onnxruntime, or without a compiler: then the second try says so.
+    try:
+        place = headers.prefix()
+    except EnvironmentFault as error:
+        what = f"CMake finds no onnxruntime here, and its headers cannot be had: {error.what}"
+        raise EnvironmentFault(what, *CURES) from error
+    programs.prepare([*command, f"-Donnxruntime_ROOT={place}"], folder)
+
+
+def _found(build: Path) -> dict[str, str]:
+    """Versions of the headers and of the compiler, as CMake found them."""
+    cached = (build / "CMakeCache.txt").read_text("utf-8")
+    config = Path(_after("onnxruntime_DIR:PATH=", cached))
+    text = (config / "onnxruntimeConfigVersion.cmake").read_text("utf-8")
+    compiler = next(build.glob("CMakeFiles/*/CMakeCXXCompiler.cmake")).read_text("utf-8")
+    name = _after('CMAKE_CXX_COMPILER_ID "', compiler)
+    return {
+        "its headers": _after('PACKAGE_VERSION "', text),
+        name: _after('CMAKE_CXX_COMPILER_VERSION "', compiler),
+    }
+
+
+def _after(words: str, text: str) -> str:
+    """What stands between these words and the next quote, comma or end of the line."""
+    found = re.search(re.escape(words) + r'([^",\n]*)', text)
+    return found[1] if found else "unknown"
+
+
+DESTINATION = OnnxRuntimeCpp

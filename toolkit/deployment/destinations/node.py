@@ -1,0 +1,55 @@
+"""A Node.js program with ONNX Runtime, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from toolkit.answers.formats import Precision
+from toolkit.deployment import npm, operators, outputs, programs
+from toolkit.deployment.base import Ground, Licence, Parcel, Ran
+
+
+class OnnxRuntimeNode:
+    """The package `onnxruntime-node`."""
+
+    name: ClassVar[str] = "node"
+    title: ClassVar[str] = "ONNX Runtime in Node.js"
+    form: ClassVar[str] = ""
+    precision: ClassVar[Precision] = "float32"
+    domains: ClassVar[frozenset[str]] = operators.ONNXRUNTIME
+    types: ClassVar[frozenset[str]] = operators.NUMPY
+    templates: ClassVar[tuple[str, ...]] = ("javascript", "node")
+    files: ClassVar[Mapping[str, str]] = {
+        "model.js": "the class `Model`, which a program of yours takes",
+        "npy.js": "arrays as .npy files",
+        "client.js": "the command line around them",
+        "package.json": "what it needs",
+        "package-lock.json": "all of it, pinned, with hashes",
+        ".npmrc": "how npm installs it",
+    }
+
+    def fill(self, folder: Path, parcel: Parcel) -> None:
+        """The templates are all."""
+
+    def licences(self) -> list[Licence]:
+        return [
+            Licence(f"{name} {version}", licence)
+            for name, (version, licence) in npm.locked("node").items()
+        ]
+
+    def run(self, ground: Ground) -> Ran:
+        node = programs.find("node", npm.CURE)
+        npm.install(ground.copy)
+        home, results = ground.scratch / "home", ground.scratch / "results"
+        programs.run([node, "client.js", "--output", results], ground.copy, home)
+        version, _ = npm.locked("node")["onnxruntime-node"]
+        versions = {
+            "onnxruntime-node": version,
+            "node": programs.run([node, "--version"], ground.copy, home).strip().removeprefix("v"),
+        }
+        return Ran(outputs.read(results, ground.parcel), versions, "after npm ci")
+
+
+DESTINATION = OnnxRuntimeNode

@@ -1,0 +1,45 @@
+"""A Python program with ONNX Runtime, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from toolkit.answers.formats import Precision
+from toolkit.deployment import operators, python
+from toolkit.deployment.base import Ground, Licence, Parcel, Ran
+from toolkit.runtimes.onnxruntime import OnnxRuntime
+
+
+class OnnxRuntimePython:
+    """The wheel `onnxruntime`."""
+
+    name: ClassVar[str] = "onnxruntime"
+    title: ClassVar[str] = "ONNX Runtime in Python"
+    form: ClassVar[str] = ""
+    precision: ClassVar[Precision] = "float32"
+    domains: ClassVar[frozenset[str]] = operators.ONNXRUNTIME
+    types: ClassVar[frozenset[str]] = operators.NUMPY
+    templates: ClassVar[tuple[str, ...]] = ("python", "onnxruntime")
+    files: ClassVar[Mapping[str, str]] = {
+        "client.py": "the client: `Model` is what a program of yours takes",
+        "console.py": "the command line around it",
+        "requirements.txt": "what it needs, pinned",
+    }
+
+    def fill(self, folder: Path, parcel: Parcel) -> None:
+        python.write_requirements(folder, OnnxRuntime)
+
+    def licences(self) -> list[Licence]:
+        pins = python.packages(OnnxRuntime)
+        return [
+            Licence(f"onnxruntime {pins['onnxruntime']}", OnnxRuntime.licence),
+            Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
+        ]
+
+    def run(self, ground: Ground) -> Ran:
+        return python.run(ground, OnnxRuntime)
+
+
+DESTINATION = OnnxRuntimePython

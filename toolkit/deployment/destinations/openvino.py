@@ -1,0 +1,45 @@
+"""A Python program with OpenVINO, on the CPU, pinned to float32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from toolkit.answers.formats import Precision
+from toolkit.deployment import operators, python
+from toolkit.deployment.base import Ground, Licence, Parcel, Ran
+from toolkit.runtimes.openvino import OpenVino
+
+
+class OpenVinoPython:
+    """The wheel `openvino`, which reads the .onnx itself."""
+
+    name: ClassVar[str] = "openvino"
+    title: ClassVar[str] = "OpenVINO in Python"
+    form: ClassVar[str] = ""
+    precision: ClassVar[Precision] = "float32"
+    domains: ClassVar[frozenset[str]] = frozenset()
+    types: ClassVar[frozenset[str]] = operators.NUMPY
+    templates: ClassVar[tuple[str, ...]] = ("python", "openvino")
+    files: ClassVar[Mapping[str, str]] = {
+        "client.py": "the client: `Model` is what a program of yours takes",
+        "console.py": "the command line around it",
+        "requirements.txt": "what it needs, pinned",
+    }
+
+    def fill(self, folder: Path, parcel: Parcel) -> None:
+        python.write_requirements(folder, OpenVino)
+
+    def licences(self) -> list[Licence]:
+        pins = python.packages(OpenVino)
+        return [
+            Licence(f"openvino {pins['openvino']}", OpenVino.licence),
+            Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
+        ]
+
+    def run(self, ground: Ground) -> Ran:
+        return python.run(ground, OpenVino)
+
+
+DESTINATION = OpenVinoPython

@@ -1,0 +1,35 @@
+"""The form of the model that a destination takes, where that is not the .onnx itself (R8)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from toolkit.engine import conversion, entrants
+from toolkit.engine.question import Question
+from toolkit.errors import EnvironmentFault, TargetError
+from toolkit.records.schema import Failure
+from toolkit.runtimes import listing
+from toolkit.runtimes.target import parse
+from toolkit.workers import environments
+from toolkit.workers.jobs import Patience
+from toolkit.workers.launch import Worker
+
+
+def made(form: str, asked: Question, work: Path) -> Path:
+    """The folder that the `convert` of the target `form` filled, from the cache where it is there.
+
+    Raises EnvironmentFault where the runtime is not here, TargetError where it cannot convert.
+    """
+    (target,) = entrants.settled([parse(form)])
+    entrant = entrants.enter(0, target, asked.program)
+    if isinstance(entrant, Failure):
+        raise EnvironmentFault(entrant.what, *entrant.cures)
+    rooms = environments.lay(work / "rooms", [listing.find(target.runtime)])
+    first = asked.feeds[asked.cases[0]].arrays
+    with Worker(entrant.job, rooms, patience=Patience()) as worker:
+        worker.post_hello()
+        hello = worker.hello()
+        ready, _ = conversion.converted(worker, hello, entrant.program, first, asked.types)
+    if ready.converted is None:
+        raise TargetError(f"{target.runtime} makes no form of its own of a model")
+    return ready.converted

@@ -1,0 +1,95 @@
+"""ONNX Runtime's C++ headers where the system has none: those of Debian 13's package, unpacked into
+toolkit's cache, beside the library of the Python wheel. The C API is only ever appended to, so a
+client that is built with older headers runs with a newer library.
+
+Nothing is installed: apt gets lists, a cache and sources of its own, and dpkg only unpacks.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from toolkit.deployment import programs
+from toolkit.errors import EnvironmentFault
+from toolkit.runtimes.onnxruntime import OnnxRuntime
+from toolkit.workers import cache
+
+SOURCES = Path("/etc/apt")
+SUITE = "trixie"
+PACKAGE = "libonnxruntime-dev"
+LIBRARY = re.compile(r"libonnxruntime\.so[.\d]*\d")
+
+
+def prefix() -> Path:
+    """A folder with include/ and lib/ as CMake looks for them. Raises EnvironmentFault."""
+    pin = OnnxRuntime.requirements[0]
+    folder = cache.root() / "headers" / f"{SUITE}-{pin.replace('==', '-')}"
+    cache.made(folder, _make)
+    return folder / "usr"
+
+
+def _make(folder: Path) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="toolkit-") as scratch:
+        package = _download(Path(scratch))
+        programs.prepare([programs.find("dpkg"), "-x", package, folder], folder)
+        library = _library(folder)
+    _link(folder, library)
+    return {"package": package.name}
+
+
+def _download(scratch: Path) -> Path:
+    """The package, by an apt that knows nothing but this one suite."""
+    apt = programs.find("apt-get")
+    for name in ("sources", "lists", "cache", "package"):
+        (scratch / name).mkdir()
+    (scratch / "sources" / "own.sources").write_text(_stanza(), "utf-8")
+    own = [
+        "-oDir::Etc::sourcelist=/dev/null",
+        f"-oDir::Etc::sourceparts={scratch}/sources",
+        f"-oDir::State::Lists={scratch}/lists",
+        f"-oDir::Cache={scratch}/cache",
+        "-oAPT::Sandbox::User=root",
+        "-oAcquire::Languages=none",
+    ]
+    programs.prepare([apt, *own, "--error-on=any", "update"], scratch)
+    programs.prepare([apt, *own, "download", PACKAGE], scratch / "package")
+    return next((scratch / "package").glob("*.deb"))
+
+
+def _stanza() -> str:
+    """Debian's archive as this machine reaches it, with the suite that has the package."""
+    files = [*sorted((SOURCES / "sources.list.d").glob("*.sources"))]
+    for file in files:
+        for stanza in file.read_text("utf-8", errors="replace").split("\n\n"):
+            fields = dict(re.findall(r"^([\w-]+):[ \t]*(\S.*)$", stanza, re.MULTILINE))
+            if "/debian" not in fields.get("URIs", "") or "security" in fields.get("Suites", ""):
+                continue
+            signed = fields.get("Signed-By", "/usr/share/keyrings/debian-archive-keyring.gpg")
+            return (
+                f"Types: deb\nURIs: {fields['URIs']}\nSuites: {SUITE}\nComponents: main\n"
+                f"Signed-By: {signed}\n"
+            )
+    raise EnvironmentFault("apt has no archive of Debian here")
+
+
+def _library(folder: Path) -> Path:
+    """The library of the Python wheel, kept without its package."""
+    place = folder / "wheel"
+    pin = OnnxRuntime.requirements[0]
+    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
+    programs.prepare([*pip, "--target", place, pin], folder)
+    return next((place / "onnxruntime" / "capi").glob("libonnxruntime.so.*"))
+
+
+def _link(folder: Path, library: Path) -> None:
+    """Gives the library all names by which the package's files for CMake and the linker call it."""
+    place = next((folder / "usr" / "lib").glob("*/cmake")).parent
+    texts = [file.read_text("utf-8") for file in place.glob("cmake/onnxruntime/*.cmake")]
+    names = {name for text in texts for name in LIBRARY.findall(text)}
+    for name in sorted({*names, "libonnxruntime.so.1"}):
+        (place / name).unlink(missing_ok=True)
+        (place / name).symlink_to(library)

@@ -1,0 +1,32 @@
+"""Which destinations there are, by name."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import cast
+
+from toolkit.deployment.base import Destination
+from toolkit.errors import InputError, unknown
+
+NAMES = ("onnxruntime", "openvino", "cpp", "node", "web")
+
+
+def load(name: str) -> Destination:
+    """Raises InputError for an unknown name."""
+    if name not in NAMES:
+        raise InputError(unknown("destination", name, NAMES))
+    module = importlib.import_module(f"toolkit.deployment.destinations.{name}")
+    return cast(Destination, module.DESTINATION())
+
+
+def parse(text: str) -> list[str]:
+    """The names in 'onnxruntime,cpp', each once. Raises InputError."""
+    names = [part.strip() for part in text.split(",")]
+    for name in names:
+        load(name)
+    return list(dict.fromkeys(names))
+
+
+def all_of(names: Sequence[str]) -> list[Destination]:
+    return [load(name) for name in names]

@@ -1,0 +1,99 @@
+"""The proof of a folder: its client is run from a copy of it, and its outputs are judged as any
+target's: the precision class, by the same yardstick."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from toolkit.answers.formats import RANK
+from toolkit.answers.verdict import Limits, Verdict
+from toolkit.deployment import packing
+from toolkit.deployment.base import Destination, Ground, MakePython, Parcel
+from toolkit.engine.question import Question
+from toolkit.errors import EnvironmentFault, TargetError
+from toolkit.exporter.testdata import DataSet
+from toolkit.feeds import drawing
+
+Outcome: TypeAlias = Literal["right", "not right", "failed", "not made"]
+
+SETS = 3
+"""Sets of test data in a folder: what is timed, and the smallest of other sizes."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What became of a client that was run."""
+
+    outcome: Outcome
+    """'failed': the client did. 'not made': something to run it with is missing."""
+    feeds: tuple[str, ...]
+    """The sizes at which it was run."""
+    verdict: Verdict | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    where: str = ""
+    what: str = ""
+    """Why it is not right, in one line."""
+    cures: tuple[str, ...] = ()
+
+
+def data_sets(question: Question) -> tuple[DataSet, ...]:
+    """What is right for every feed, rounded to the file's types."""
+    return tuple(
+        DataSet(
+            feed.arrays,
+            {
+                spec.name: drawing.as_type(right[spec.name], spec.type)
+                for spec in question.file.outputs
+            },
+        )
+        for feed, right in zip(question.feeds, question.yardstick.oracle, strict=True)
+    )
+
+
+def shipped(question: Question) -> tuple[DataSet, ...]:
+    """The few sets that lie in the folder, each of other sizes."""
+    first = question.cases[0]
+    others = sorted(range(len(question.feeds)), key=lambda number: question.feeds[number].size)
+    found = {question.feeds[first].name: first}
+    for number in others:
+        found.setdefault(question.feeds[number].name, number)
+    everything = data_sets(question)
+    return tuple(everything[number] for number in [*found.values()][:SETS])
+
+
+def prove(
+    destination: Destination,
+    folder: Path,
+    parcel: Parcel,
+    question: Question,
+    limits: Limits,
+    *,
+    scratch: Path,
+    python: MakePython,
+) -> Proof:
+    """Runs the client of a packed folder on all feeds of the question."""
+    names = tuple(dict.fromkeys(feed.name for feed in question.feeds))
+    whole = replace(parcel, sets=data_sets(question))
+    copy = scratch / "copy"
+    shutil.copytree(folder, copy)
+    packing.write_sets(whole, copy)
+    try:
+        ran = destination.run(Ground(copy, scratch, whole, python))
+    except EnvironmentFault as error:
+        return Proof("not made", names, what=error.what, cures=error.cures)
+    except TargetError as error:
+        return Proof("failed", names, what=error.what, cures=error.cures)
+    declared = max(destination.precision, question.declared, key=lambda name: RANK[name])
+    verdict = question.yardstick.judge(ran.outputs, declared, limits)
+    return Proof(
+        "right" if verdict.right else "not right",
+        names,
+        verdict,
+        ran.versions,
+        ran.where,
+        verdict.reason,
+    )

@@ -1,0 +1,19 @@
+"""A fresh Python environment with what a folder's requirements.txt names."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from toolkit.deployment import programs
+
+
+def fresh(folder: Path, requirements: Path) -> Path:
+    """Makes it; returns its Python. Raises EnvironmentFault where the packages cannot be had."""
+    programs.prepare([sys.executable, "-m", "venv", folder], folder.parent)
+    python = folder / "bin" / "python"
+    programs.prepare(
+        [python, "-m", "pip", "install", "--disable-pip-version-check", "-r", requirements],
+        folder,
+    )
+    return python
