@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
+import toolkit
 from toolkit import __version__, onnxfile
 from toolkit.records import machine
 from toolkit.records.schema import Conversion
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
-from toolkit.runtimes.listing import Listed
 from toolkit.sources import factory
 from toolkit.tensors import Feed
-from toolkit.workers import cache
+from toolkit.workers import cache as kept
 from toolkit.workers.jobs import Hello, Job
 from toolkit.workers.launch import Worker
 
@@ -31,26 +31,25 @@ def converted(
     """
     if not hello.converts:
         return program, None
-    folder = cache.root() / "conversions" / _key(worker.job, hello, program, feed)
+    folder = kept.root() / "conversions" / _key(worker.job, hello, program, feed)
 
     def make(place: Path) -> dict[str, float]:
         made = place / "model"
         made.mkdir()
         seconds = worker.convert(program, feed, types, made)
-        return {"seconds": seconds, "size": cache.size(made)}
+        return {"seconds": seconds, "size": kept.size(made)}
 
-    facts, there = cache.made(folder, make)
+    facts, there = kept.made(folder, make)
     fact = Conversion(seconds=facts["seconds"], size=facts["size"], kept=there)
     return replace(program, converted=folder / "model"), fact
 
 
-def _code(listed: Listed) -> str:
-    """Of the file that holds `convert`, and the pins of what it calls."""
-    runtime = listing.facts(listed)
-    if runtime is None:
-        return ""
-    file = Path(inspect.getfile(runtime))
-    return hashlib.sha256(file.read_bytes()).hexdigest() + " ".join(runtime.requirements)
+@cache
+def _code() -> str:
+    """Of all that takes part in a conversion: a file that changed makes them anew."""
+    own = Path(toolkit.__file__).parent
+    files = sorted(path for room in ("runtimes", "sources") for path in (own / room).glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _key(job: Job, hello: Hello, program: Program, feed: Feed) -> str:
@@ -64,7 +63,8 @@ def _key(job: Job, hello: Hello, program: Program, feed: Feed) -> str:
         "source": None if source is None else [source.factory, factory.digest(source)],
         "feed": {name: [str(a.dtype), list(a.shape)] for name, a in feed.items()},
         "processor": machine.processor(),
-        "code": _code(job.listed),
+        "pins": runtime.requirements if (runtime := listing.facts(job.listed)) else [],
+        "code": _code(),
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return f"{job.listed.name}-{digest[:24]}"

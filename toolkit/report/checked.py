@@ -28,11 +28,12 @@ def render(run: Run, notes: Sequence[str], *, columns: int = 80, colour: bool = 
         lines += paragraph(sentence, columns)
     for note in view.notes:
         lines += warning(note, columns)
-    card = _card(view.subjects)
-    if card.rows:
-        lines += ["", *_text(card, colour), ""]
-        for sentence in _card_notes(view.subjects):
-            lines += paragraph(sentence, columns)
+    for card in _cards(view.subjects, columns - LABEL):
+        lines += ["", *_text(card, colour)]
+    said = [*_as_it_should(view.subjects), *_card_notes(view.subjects)]
+    lines += [""] if said else []
+    for sentence in said:
+        lines += paragraph(sentence, columns)
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
@@ -76,10 +77,23 @@ def _reasons(subjects: Sequence[Subject]) -> Iterator[str]:
             yield f"{one.name}: {printable(one.verdict.reason)}{told}"
 
 
-def _card(subjects: Sequence[Subject]) -> Grid:
+def _cards(subjects: Sequence[Subject], columns: int) -> Iterator[Grid]:
     """The ReLU card with values only: 'alone / between layers' where the two differ, and a star
-    where the answer is not max(0, x)."""
+    where the answer is not max(0, x). As many tables as the width needs; where it needs several,
+    the targets that deviate alone."""
     shown = [one for one in subjects if one.record and one.record.card]
+    whole = _card(shown)
+    if _wide(whole) > columns:
+        shown = [one for one in shown if one.record and any(r.deviates for r in one.record.card)]
+    while shown:
+        count = max(
+            (n for n in range(1, len(shown) + 1) if _wide(_card(shown[:n])) <= columns), default=1
+        )
+        yield _card(shown[:count])
+        shown = shown[count:]
+
+
+def _card(shown: Sequence[Subject]) -> Grid:
     cards = [one.record.card for one in shown if one.record]
     rows = [
         (printable(row.value), *(_cell(held[place]) for held in cards))
@@ -89,21 +103,37 @@ def _card(subjects: Sequence[Subject]) -> Grid:
     return Grid(head, tuple(rows), frozenset(range(1, len(head))))
 
 
+def _wide(grid: Grid) -> int:
+    columns = zip(grid.head, *grid.rows, strict=True)
+    return sum(max(map(width, column)) + GAP for column in columns) - GAP
+
+
 def _cell(row: CardRow) -> str:
     alone, fused = ("refused" if v is None else figure(v) for v in (row.alone, row.fused))
     both = alone if alone == fused else f"{alone} / {fused}"
     return f"{both} *" if row.deviates else both
 
 
+def _as_it_should(subjects: Sequence[Subject]) -> Iterator[str]:
+    """The targets whose Relu deviates nowhere: they may have no column."""
+    cards = [(one.name, one.record.card) for one in subjects if one.record and one.record.card]
+    names = [name for name, card in cards if not any(row.deviates for row in card)]
+    if names:
+        yield f"Relu is max(0, x) for all of these on {listed(names)}."
+
+
 def _card_notes(subjects: Sequence[Subject]) -> Iterator[str]:
-    """What is remarkable in the card, each thing once."""
-    said: dict[str, list[str]] = {}
+    """What is remarkable in the card, each thing once with the targets that do it."""
+    said: dict[tuple[str, str], list[str]] = {}
     for one in subjects:
+        own: dict[str, list[str]] = {}
         for row in one.record.card if one.record else []:
             if row.note and row.deviates:
-                said.setdefault(f"{one.name}: {row.note}", []).append(row.value)
-    for note, values in said.items():
-        yield f"* {printable(note)} ({listed(values)})"
+                own.setdefault(row.note, []).append(row.value)
+        for note, values in own.items():
+            said.setdefault((note, listed(values)), []).append(one.name)
+    for (note, where), names in said.items():
+        yield f"* {', '.join(names)}: {printable(note)} ({where})"
 
 
 def _text(grid: Grid, colour: bool) -> Iterator[str]:

@@ -84,7 +84,7 @@ class Iree:
             _compile(_imported(model), options, folder / MODULE)
         except CompilerToolError as error:
             sys.stderr.write(f"{error}\n")
-            raise TargetError(_refusal(str(error), model.graph)) from None
+            raise TargetError(_refusal(str(error), model.graph), *_cures(str(error))) from None
         fixedshapes.write(shapes, folder)
 
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> IreeSession:
@@ -242,6 +242,13 @@ def _refusal(text: str, graph: Any) -> str:
     if place in operators:
         return f"iree cannot compile {operators[place]} (node {place!r}): {rest[:200]}"
     return f"iree cannot compile this model: {reason[:200]}"
+
+
+def _cures(text: str) -> list[str]:
+    """Fused kernels may want more stack than the compiler allows; those of O1 want less."""
+    if "stack allocation limit" not in text:
+        return []
+    return ["--target iree,optimize=O1    fuses less, and needs less of the stack"]
 
 
 def _device(threads: int) -> Any:
