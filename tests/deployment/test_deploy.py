@@ -172,6 +172,21 @@ def test_a_client_that_fails_says_why(model: Path, tmp_path: Path) -> None:
     assert done.folder == tmp_path / "onnxruntime-failed"
 
 
+REPORTING = """
+    import onnxruntime
+    from pathlib import Path
+
+    (Path.home() / ".identity").write_text("1234")
+"""
+
+
+def test_a_client_that_leaves_a_trace_in_the_home_is_not_right(model: Path, tmp_path: Path) -> None:
+    done = tried(model, tmp_path, pythons.changed(REPORTING))
+
+    assert done.proof.outcome == "failed"
+    assert done.proof.what.startswith("the client left .identity in its user's home")
+
+
 def test_a_client_that_could_not_be_run_is_not_proven(model: Path, tmp_path: Path) -> None:
     error = EnvironmentFault("pip install ended with code 1: no network", "connect it")
 
