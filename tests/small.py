@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from toolkit.runtimes.base import Program
-from toolkit.tensors import TensorSpec
+from toolkit.tensors import Feed, TensorSpec
 
 
 def mlp(path: Path, seed: int = 0) -> Path:
@@ -71,3 +72,10 @@ def layer(path: Path) -> Path:
     ]
     tensors = [numpy_helper.from_array(weights, "w")]
     return save(path, nodes, {"x": ["batch", 8]}, {"y": ["batch", 16]}, tensors)
+
+
+def expected(program: Program, feed: Feed) -> np.ndarray:
+    """The first output that the reference evaluator gives."""
+    made = ReferenceEvaluator(str(program.model)).run(None, dict(feed))
+    assert isinstance(made, list)
+    return np.asarray(made[0])

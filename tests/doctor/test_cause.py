@@ -40,9 +40,8 @@ def test_the_cpu_build_is_named_with_its_version() -> None:
         f"The onnxruntime installed here ({onnxruntime.__version__}) is the CPU build."
     )
     assert cause.cures == (
-        "python3 -m venv gpu && gpu/bin/python -m pip install numpy 'onnxruntime-gpu[cuda,cudnn]'"
-        "    the GPU build, 2.5 GB, beside this one",
-        "toolkit bench --target onnxruntime:cuda,env=gpu    measures it there",
+        "toolkit runtimes install onnxruntime-gpu    puts the GPU build beside it, 2.5 GB, in an "
+        "environment of its own",
         DOCTOR,
     )
 

@@ -245,9 +245,8 @@ def test_an_idle_gpu_is_a_note_with_the_way_to_use_it(plant: Plant) -> None:
         "no onnxruntime-gpu is installed"
     )
     assert finding.cures == (
-        "python3 -m venv gpu && gpu/bin/python -m pip install numpy 'onnxruntime-gpu[cuda,cudnn]'"
-        "    the GPU build, 2.5 GB, beside this one",
-        "toolkit bench --target onnxruntime:cuda,env=gpu    measures it there",
+        "toolkit runtimes install onnxruntime-gpu    puts the GPU build beside it, 2.5 GB, in an "
+        "environment of its own",
     )
 
 

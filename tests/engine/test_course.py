@@ -16,6 +16,8 @@ from toolkit.measure.schedule import Pace
 from toolkit.pipelines.bench import Finished, Order
 from toolkit.records import store
 from toolkit.records.schema import Caution, Run
+from toolkit.report.facts import protocol_line
+from toolkit.report.summary import summarize
 from toolkit.runtimes.target import parse
 
 
@@ -176,3 +178,55 @@ def test_nothing_but_the_run_is_left_in_its_folder(precise: Course) -> None:
     assert not names & {"work", "generations"}
     assert not [name for name in names if name.endswith(".part")]
     assert not command.workers(precise.folder)
+
+
+def test_targets_too_many_to_be_alive_at_once_are_each_paired_with_the_baseline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five exact targets, three at a time: the baseline is in both groups."""
+    monkeypatch.setattr(schedule, "MOST_ALIVE", 3)
+    slower = ["fake,us=1000", "fake,us=1100", "fake,us=1200", "fake,us=1300", "fake,us=1400"]
+    model = small.layer(tmp_path / "layer.onnx")
+
+    run = bench(model, order(*slower, pace=schedule.pace(0.01, 600)), reports=tmp_path).run
+
+    alive = [
+        {r.target for r in run.records for s in r.timings[0].series if s.generation == number}
+        for number in range(len(run.generations))
+    ]
+    assert alive == [{0, 1, 2}, {0, 3, 4}] * 10
+    table = summarize(run).tables[0]
+    found = {row.subject.index: row.ratio for row in table.rows if row.ratio}
+    assert {i: round(1 / ratio.middle, 6) for i, ratio in found.items()} == {
+        1: 1.1,
+        2: 1.2,
+        3: 1.3,
+        4: 1.4,
+    }
+    assert all(ratio.starts == 10 for ratio in found.values())
+    assert "10 process starts" in protocol_line(run)
+
+
+def test_what_does_not_fit_into_the_memory_is_measured_in_smaller_groups() -> None:
+    assert schedule.groups([3, 3, 3, 3, 3], 2, 9) == [[2, 0, 1], [2, 3, 4]]
+    assert schedule.groups([30, 30], 0, 9) == [[0, 1]]
+    assert schedule.groups([1], 0, 9) == [[0]]
+    assert [len(g) for g in schedule.groups([0] * 50, 0, 9)] == [18, 18, 16]
+
+
+def test_the_fastest_is_no_winner_over_one_that_was_never_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two equal leaders in two groups: through the baseline no difference is shown."""
+    monkeypatch.setattr(schedule, "MOST_ALIVE", 2)
+    targets = ["fake,us=1000", "fake,us=500,spread=0.002", "fake,us=501,spread=0.002"]
+    model = small.layer(tmp_path / "layer.onnx")
+
+    run = bench(model, order(*targets, pace=schedule.pace(0.01, 600)), reports=tmp_path).run
+
+    answer = summarize(run).tables[0].answer
+    assert set(answer.tied) == {
+        "fake cpu, spread=0.002, us=500",
+        "fake cpu, spread=0.002, us=501",
+    }
+    assert "no difference is shown" in answer.text

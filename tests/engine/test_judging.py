@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests import command, plugin, small
@@ -59,6 +60,54 @@ def test_a_runtime_in_float32_is_right(judge: Judge, text: str) -> None:
     assert (record.verdict.text, record.verdict.right) == ("float32", True)
     assert record.library is not None
     assert not record.library.file.startswith("/")
+
+
+def test_libraries_that_agree_against_the_oracle_dispute_it(
+    asked: Question, tmp_path: Path
+) -> None:
+    """The oracle is planted, with its own noise: half of what is right."""
+    halved = [
+        {name: 0.5 * array for name, array in each.items()} for each in asked.yardstick.oracle
+    ]
+    plain = [{name: array.astype(np.float32) for name, array in each.items()} for each in halved]
+    simulated = [
+        replace(form, outputs=plain) if form.precision == "float32" else form
+        for form in asked.yardstick.simulated
+    ]
+    planted = replace(asked.yardstick, oracle=halved, simulated=tuple(simulated))
+    wrong = replace(asked, yardstick=planted)
+    rooms = environments.lay(tmp_path / "rooms", [])
+    texts = ["onnxruntime", "onnxruntime,io=bound", "torch"]
+    judged = {
+        index: judging.judge(
+            Entrant(
+                index,
+                text,
+                Job(
+                    listing.find(parse(text).runtime),
+                    environments.find(None),
+                    "cpu",
+                    parse(text).options,
+                ),
+                wrong.program,
+            ),
+            wrong,
+            rooms,
+            Patience(verb=30),
+            Limits(),
+        )
+        for index, text in enumerate(texts)
+    }
+
+    said = judging.disputes(judged, texts, wrong)
+
+    assert [one.record.verdict.right for one in judged.values() if one.record.verdict] == [
+        False
+    ] * 3
+    assert [warning.kind for warning in said] == [Caution.DISPUTED] * 2
+    assert said[0].detail == (
+        "torch in float64: onnxruntime and torch agree with each other, and not with it"
+    )
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

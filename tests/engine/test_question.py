@@ -242,7 +242,7 @@ def test_the_noise_of_a_file_with_a_source_is_the_modules_own(exported: Path) ->
 
     forms = [form.form for form in asked.yardstick.simulated if form.precision == "float32"]
     off = [{"y": right["y"] * (1 + 3e-5)} for right in asked.yardstick.oracle]
-    assert forms == ["the PyTorch module"]
+    assert forms == ["the oracle in float32"]
     assert not asked.yardstick.judge([{"y": o["y"].astype(np.float32)} for o in off]).right
     right = [{"y": right["y"].astype(np.float32)} for right in asked.yardstick.oracle]
     assert asked.yardstick.judge(right).right

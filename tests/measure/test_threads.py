@@ -90,7 +90,7 @@ def test_a_thread_that_was_unpinned_is_found_wherever_it_ran() -> None:
 
 
 def test_a_thread_that_was_pinned_after_it_ran_elsewhere_is_found() -> None:
-    ran = Thread(7, "w", 1, frozenset({0}), cpu=0.004, waited=0.0, switches=0)
+    ran = Thread(7, 7, "w", 1, frozenset({0}), cpu=0.004, waited=0.0, switches=0)
     assert threads.left_core({}, {7: ran}, {0}) == [ran]
     slept = {7: replace(ran, cpu=0.004)}
     assert threads.left_core(slept, {7: ran}, {0}) == []

@@ -9,10 +9,12 @@ from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 
 from tests.report import runs
-from toolkit.report import palette
+from toolkit.records.schema import Conversion
+from toolkit.report import grids, palette
 from toolkit.report.plots import Plot, draw
 from toolkit.report.plots.base import ticks
 from toolkit.report.summary import summarize
@@ -164,3 +166,15 @@ def test_a_hostile_name_stays_text_in_an_svg() -> None:
 )
 def test_ticks_are_round_and_few(low: float, high: float, expected: list[float]) -> None:
     assert ticks(low, high) == pytest.approx(expected)
+
+
+def test_what_a_runtime_made_of_the_model_first_stands_beside_its_cold_start() -> None:
+    run, samples = runs.made(runs.TWO)
+    made = Conversion(seconds=1.5, size=35_200, kept=True)
+    records = [msgspec.structs.replace(run.records[0], conversion=made), *run.records[1:]]
+    grid = grids.cold(summarize(msgspec.structs.replace(run, records=records), samples).subjects)
+
+    assert grid.head[1] == "converted once"
+    assert grid.rows[0][1].replace("\u2009", " ") == "1.50 s → 35.2 KB"
+    assert grid.rows[1][1] == "–"
+    assert "converted once" not in grids.cold(summarize(run, samples).subjects).head

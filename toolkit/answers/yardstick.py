@@ -66,6 +66,12 @@ class Yardstick:
             ),
         )
 
+    def noise(self, output: str) -> float:
+        """RMS error of a plain float32 evaluation of a float output; 0 where there is none."""
+        part = self._parts[output]
+        scale = part.pool.scale if isinstance(part, FloatOutput) else None
+        return 0.0 if scale is None else scale.noise
+
     def judge(
         self,
         answers: Answers,

@@ -20,9 +20,8 @@ SYS = Path("/sys")
 NVIDIA = "0x10de"
 """The vendor on the PCI bus."""
 BESIDE = (
-    "python3 -m venv gpu && gpu/bin/python -m pip install numpy 'onnxruntime-gpu[cuda,cudnn]'"
-    "    the GPU build, 2.5 GB, beside this one",
-    "toolkit bench --target onnxruntime:cuda,env=gpu    measures it there",
+    "toolkit runtimes install onnxruntime-gpu    puts the GPU build beside it, 2.5 GB, in an "
+    "environment of its own",
 )
 IN_CONTAINER = "docker run --gpus all …    if this is a container on a machine with a GPU"
 CODES = {

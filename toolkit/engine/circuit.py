@@ -11,7 +11,7 @@ from typing import Protocol
 from toolkit.records.slices import Slice
 from toolkit.runtimes.base import Program
 from toolkit.tensors import Array, Feed
-from toolkit.units import Seconds
+from toolkit.units import Bytes, Seconds
 from toolkit.workers.jobs import Job, Patience
 
 
@@ -31,6 +31,8 @@ class Entrant:
     label: str
     job: Job
     program: Program
+    resident: Bytes = 0
+    """What its worker held after it was judged."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +12,9 @@ from pathlib import Path
 from toolkit import __version__, onnxfile
 from toolkit.records import machine
 from toolkit.records.schema import Conversion
+from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
+from toolkit.runtimes.listing import Listed
 from toolkit.sources import factory
 from toolkit.tensors import Feed
 from toolkit.workers import cache
@@ -41,6 +44,15 @@ def converted(
     return replace(program, converted=folder / "model"), fact
 
 
+def _code(listed: Listed) -> str:
+    """Of the file that holds `convert`, and the pins of what it calls."""
+    runtime = listing.facts(listed)
+    if runtime is None:
+        return ""
+    file = Path(inspect.getfile(runtime))
+    return hashlib.sha256(file.read_bytes()).hexdigest() + " ".join(runtime.requirements)
+
+
 def _key(job: Job, hello: Hello, program: Program, feed: Feed) -> str:
     """All that the converted form depends on; code may be compiled for this very processor."""
     source = program.source if hello.starts_from == "source" else None
@@ -52,6 +64,7 @@ def _key(job: Job, hello: Hello, program: Program, feed: Feed) -> str:
         "source": None if source is None else [source.factory, factory.digest(source)],
         "feed": {name: [str(a.dtype), list(a.shape)] for name, a in feed.items()},
         "processor": machine.processor(),
+        "code": _code(job.listed),
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return f"{job.listed.name}-{digest[:24]}"

@@ -5,44 +5,44 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 from toolkit.measure import threads
 
 
-def pin(pid: int, cores: Collection[int]) -> None:
-    """Pins every thread of a process; a thread that ends meanwhile is no fault.
+def pin(pids: Collection[int], cores: Collection[int]) -> None:
+    """Pins every thread of these processes; a thread that ends meanwhile is no fault.
 
     `sched_setaffinity` of a process id pins one thread only, so all are walked through, and once
     more, since a thread may have been made from one that was not yet pinned.
     """
     for _ in range(2):
-        for thread in threads.of(pid):
+        for thread in threads.of_all(pids):
             with contextlib.suppress(ProcessLookupError):
                 os.sched_setaffinity(thread, cores)
 
 
 @contextlib.contextmanager
 def pinned(
-    workers: Sequence[int], cores: Collection[int], driver: Collection[int]
+    workers: Collection[int], cores: Collection[int], driver: Collection[int]
 ) -> Iterator[None]:
-    """Workers on their cores, this process on its own; it is let go again at the end."""
+    """Workers' processes on their cores, this process on its own; it is let go again at the end."""
     free = os.sched_getaffinity(0)
     try:
-        for pid in workers:
-            pin(pid, cores)
-        pin(os.getpid(), driver)
+        pin(workers, cores)
+        pin([os.getpid()], driver)
         yield
     finally:
-        pin(os.getpid(), free)
+        pin([os.getpid()], free)
 
 
 @contextlib.contextmanager
-def stopped(workers: Sequence[int]) -> Iterator[None]:
+def stopped(workers: Collection[int]) -> Iterator[None]:
     """Holds processes still: idle threads of some runtimes wait in a loop and take a core each."""
     try:
         for pid in workers:
-            os.kill(pid, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
         yield
     finally:
         for pid in workers:

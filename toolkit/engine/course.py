@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import psutil
+
 from toolkit.engine import generation
 from toolkit.engine.circuit import Circuit, Entrant, Found, Settled
 from toolkit.measure import schedule, stats, steady
@@ -15,6 +17,7 @@ from toolkit.records import store
 from toolkit.records.schema import Caution, Run, Warning
 from toolkit.records.slices import Slice
 from toolkit.records.store import Folder
+from toolkit.units import Seconds
 
 Watch = Callable[[float | None, str], None]
 """Told the share done (None: unknown) and what is being done."""
@@ -35,41 +38,74 @@ def measure(circuit: Circuit, run: Run, folder: Folder, pace: Pace, watch: Watch
         circuit = _without_failed(circuit, part)
     stop: Stop | None = None
     while stop is None and circuit.entrants:
-        number = len(parts)
-        tell = _Teller(watch, pace, parts, circuit, run)
-        lap = time.monotonic()
-        result = generation.run(circuit, number, found, tell)
-        folder.append(result.part, result.samples)
-        parts.append(result.part)
-        found = {**found, **result.found}
-        circuit = _without_failed(circuit, result.part)
+        fresh = not parts
+        lap, later = time.monotonic(), 0.0
+        starts: dict[str, Seconds] = {}
+        for group in _groups(circuit, run):  # S6
+            tell = _Teller(watch, pace, parts, circuit, run)
+            result = generation.run(replace(circuit, entrants=group), len(parts), found, tell)
+            folder.append(result.part, result.samples)
+            parts.append(result.part)
+            found = {**found, **result.found}
+            starts |= result.starts
+            later += result.later_warm_up - result.warm_up
+            circuit = _without_failed(circuit, result.part)
         took = time.monotonic() - lap
-        if number == 0 and circuit.entrants:
-            took += result.later_warm_up - result.warm_up
+        if fresh and circuit.entrants:
+            took += later
             so_far = time.monotonic() - began
-            pace = schedule.foresee(pace, schedule.First(took, so_far, result.starts))
+            pace = schedule.foresee(pace, schedule.First(took, so_far, starts))
         stop = schedule.decide(
-            pace,
-            Progress(
-                len(parts), effects(run, parts, circuit.entrants), time.monotonic() - began, took
-            ),
+            pace, _progress(run, parts, circuit.entrants, time.monotonic() - began, took)
         )
     return _said(stop, run, parts, circuit, pace)
+
+
+def _groups(circuit: Circuit, run: Run) -> list[list[Entrant]]:
+    """The targets that are alive together, by what they hold and by the memory that is free."""
+    indices = [entrant.index for entrant in circuit.entrants]
+    base = indices.index(_base(run, circuit.entrants)) if indices else 0
+    room = round(schedule.ROOM * psutil.virtual_memory().available)
+    sizes = [entrant.resident for entrant in circuit.entrants]
+    return [
+        [circuit.entrants[place] for place in group] for group in schedule.groups(sizes, base, room)
+    ]
+
+
+def _progress(
+    run: Run, parts: Sequence[Slice], entrants: Sequence[Entrant], elapsed: Seconds, lap: Seconds
+) -> Progress:
+    """Where the run stands: it has as many process starts as the pair that has the fewest."""
+    found = effects(run, parts, entrants)
+    starts = min((len(pairs) for pairs in found), default=len(parts))
+    return Progress(starts, found, elapsed, lap)
 
 
 def effects(run: Run, parts: Sequence[Slice], entrants: Sequence[Entrant]) -> list[list[float]]:
     """The log ratios to the baseline of every target that is right, at every case; where the
     planned baseline has failed, to the first that has not, as the report shows them."""
-    right = {record.target for record in run.records if record.verdict and record.verdict.right}
-    able = [entrant.index for entrant in entrants if entrant.index in right]
-    base = run.plan.baseline if run.plan.baseline in able else next(iter(able), 0)
-    others = [index for index in able if index != base]
+    base = _base(run, entrants)
+    others = [index for index in _right(run, entrants) if index != base]
     return [
         pairs
         for target in others
         for case in range(len(run.plan.cases))
         if (pairs := _pairs(parts, base, target, case))
     ]
+
+
+def _right(run: Run, entrants: Sequence[Entrant]) -> list[int]:
+    right = {record.target for record in run.records if record.verdict and record.verdict.right}
+    return [entrant.index for entrant in entrants if entrant.index in right]
+
+
+def _base(run: Run, entrants: Sequence[Entrant]) -> int:
+    """What the others are compared with: as planned, or the first right one; the first of all where
+    none is right."""
+    able = _right(run, entrants)
+    if run.plan.baseline in able:
+        return run.plan.baseline
+    return next(iter(able), entrants[0].index if entrants else 0)
 
 
 def _pairs(parts: Sequence[Slice], base: int, target: int, case: int) -> list[float]:
@@ -108,8 +144,9 @@ def _said(
     if stop is not None and stop.why is Why.PRECISE:
         found.append(Warning(kind=Caution.STOPPED_EARLY, detail=stop.text))
     widest = schedule.widest_interval(effects(run, parts, circuit.entrants), pace.alpha)
-    if len(parts) < stats.FEWEST:
-        detail = f"{len(parts)} of the {stats.FEWEST} that an interval needs"
+    starts = _progress(run, parts, circuit.entrants, 0.0, 0.0).generations
+    if starts < stats.FEWEST:
+        detail = f"{starts} of the {stats.FEWEST} that an interval needs"
         found.append(Warning(kind=Caution.NO_INTERVAL, detail=detail))
     elif pace.precision is not None and widest is not None and widest > pace.precision:
         detail = f"the widest interval is ±{widest:.1%}, ±{pace.precision:.1%} was asked for"
@@ -126,10 +163,11 @@ class _Teller:
         self._watch = watch
         self._pace = pace
         self._done = len(parts)
-        self._expected = max(schedule.FEWEST, len(parts) + 1)
+        turn = len(_groups(circuit, run))
+        self._expected = max(schedule.FEWEST * turn, len(parts) + 1)
         ended = parts[-1].generation.ended if parts else 0.0
         lap = ended / len(parts) if parts else 0.0
-        now = Progress(len(parts), effects(run, parts, circuit.entrants), ended, lap)
+        now = _progress(run, parts, circuit.entrants, ended, lap)
         self._left = schedule.time_left(pace, now) if parts else None
 
     def __call__(self, share: float) -> None:

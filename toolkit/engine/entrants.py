@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from toolkit.engine.circuit import Entrant
 from toolkit.errors import InputError, ToolkitError
+from toolkit.records import machine as machines
 from toolkit.records import schema
 from toolkit.records.schema import Failure, Machine
 from toolkit.runtimes import listing
@@ -70,7 +71,7 @@ def all_installed(machine: Machine, *, source: bool) -> list[Target]:
         runtime = listing.facts(listed)
         if runtime is None or (runtime.starts_from == "source" and not source):
             continue
-        providers = [p for p in runtime.providers if p != "cuda" or machine.gpus]
+        providers = [p for p in runtime.providers if _may_work(p, machine)]
         found += [
             Target(name, provider, options, asked=False)
             for provider in providers
@@ -78,6 +79,13 @@ def all_installed(machine: Machine, *, source: bool) -> list[Target]:
             for options in runtime.variants
         ]
     return found
+
+
+def _may_work(provider: str, here: Machine) -> bool:
+    """Whether this machine has what a provider computes on; a processor it always has."""
+    if provider == "cuda":
+        return bool(here.gpus)
+    return provider != "webgpu" or bool(here.gpus) or machines.draws()
 
 
 def missing(targets: Sequence[Target]) -> list[Recipe]:

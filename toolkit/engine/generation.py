@@ -27,7 +27,7 @@ import numpy as np
 from toolkit.engine.circuit import Circuit, Found, Result
 from toolkit.engine.cores import pinned, stopped
 from toolkit.engine.lane import Lane
-from toolkit.measure import noise, schedule, threads
+from toolkit.measure import noise, schedule
 from toolkit.measure.schedule import Cores
 from toolkit.records.schema import Generation
 from toolkit.records.slices import Slice
@@ -58,8 +58,7 @@ def run(
     lanes: list[Lane] = []
     try:
         _start(lanes, circuit, source)  # G1
-        alive = [lane.worker.pid for lane in lanes if lane.failure is None]
-        with pinned(alive, cores.workers, cores.driver):  # G2
+        with pinned(_processes(lanes), cores.workers, cores.driver):  # G2
             for lane in lanes:
                 lane.attempt(Lane.prepare, circuit)  # G3
             for lane in lanes:
@@ -94,11 +93,11 @@ def _rounds(
 ) -> Span:
     before, started = noise.snapshot(), time.perf_counter_ns()
     for lane in lanes:
-        lane.threads = threads.of(lane.worker.pid)
+        lane.attempt(Lane.look)
     for turn in range(circuit.rounds):
         for case in schedule.order(len(circuit.cases), source):
             for place in schedule.order(len(lanes), source):
-                with stopped(_others(lanes, place) if circuit.threads > 1 else []):
+                with stopped(_others(lanes, place) if circuit.threads > 1 else ()):
                     lanes[place].attempt(Lane.block, case, circuit.cases[case].name, cores)
         watch((turn + 1) / circuit.rounds)
     ended = time.perf_counter_ns()
@@ -106,9 +105,12 @@ def _rounds(
 
 
 def _others(lanes: Sequence[Lane], place: int) -> list[int]:
-    """The workers that wait while one is timed."""
-    others = (lane for index, lane in enumerate(lanes) if index != place)
-    return [lane.worker.pid for lane in others if lane.failure is None]
+    """The processes of the workers that wait while one is timed."""
+    return _processes([lane for index, lane in enumerate(lanes) if index != place])
+
+
+def _processes(lanes: Sequence[Lane]) -> list[int]:
+    return [pid for lane in lanes if lane.failure is None for pid in lane.processes]
 
 
 def _generation(circuit: Circuit, count: int, cores: Cores, span: Span) -> Generation:

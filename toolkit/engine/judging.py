@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
@@ -11,9 +11,10 @@ from typing import cast, get_args
 import msgspec
 import onnx
 
-from toolkit.answers import card
+from toolkit.answers import card, dispute
 from toolkit.answers.card import CardRow
 from toolkit.answers.formats import RANK, Precision
+from toolkit.answers.terms import FLOATS
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.doctor.cause import cuda_cause
 from toolkit.engine.circuit import Entrant
@@ -27,6 +28,8 @@ from toolkit.records.schema import Caution, Conversion, Failure, Library, Record
 from toolkit.runtimes.base import Placement, Program
 from toolkit.sources import relu
 from toolkit.tensors import Array, Feed
+from toolkit.units import Bytes
+from toolkit.workers.environments import PythonEnvironment
 from toolkit.workers.jobs import Hello, Loaded, Patience
 from toolkit.workers.launch import Worker
 
@@ -55,6 +58,10 @@ class Judged:
     """What its later workers load."""
     copies: str = ""
     """Which copies lie inside the timed call."""
+    resident: Bytes = 0
+    """What its worker held when it had answered."""
+    answers: Sequence[Mapping[str, Array]] = ()
+    """What it gave for all feeds, where it is beyond float32's border: for `disputes`."""
 
 
 def judge(
@@ -68,6 +75,7 @@ def judge(
             yardstick = question.yardstick.of([*heard.answers])
             verdict = yardstick.judge([*heard.answers.values()], declared, limits)
             verdict = _witnessed(worker, heard, verdict, question)
+            resident, _ = worker.usage()
             rows = _card(worker, heard.hello, rooms.parent)
     except TargetError as error:
         told = Record(target=entrant.index, failure=_explained(entrant, error))
@@ -82,18 +90,44 @@ def judge(
         card=rows,
         warnings=[*_warnings(entrant, placement), *_fewer(entrant, heard, question)],
     )
-    return Judged(record, heard.program, heard.loaded.copies)
+    beyond = not verdict.right and len(heard.answers) == len(question.feeds)
+    answers = [*heard.answers.values()] if beyond else []
+    return Judged(record, heard.program, heard.loaded.copies, resident, answers)
+
+
+def disputes(
+    judged: Mapping[int, Judged], labels: Sequence[str], question: Question
+) -> list[Warning]:
+    """Whether it is the oracle that is wrong, by witnesses that do not ask it (dispute.py)."""
+    found = [question.disputed] if question.disputed else []
+    asked = {
+        index: (one.record.library.runtime, one.answers)
+        for index, one in judged.items()
+        if one.answers and one.record.library
+    }
+    floats = [spec.name for spec in question.file.outputs if spec.type in FLOATS]
+    noise = {name: question.yardstick.noise(name) for name in floats}
+    if floats and all(noise.values()):
+        found += [
+            f"{labels[one]} and {labels[other]} agree with each other, and not with it"
+            for one, other in dispute.agreeing(floats, noise, asked)
+        ]
+    origin = question.yardstick.origin
+    return [Warning(kind=Caution.DISPUTED, detail=f"{origin}: {one}") for one in found]
 
 
 def _explained(entrant: Entrant, error: TargetError) -> Failure:
     """The error as a record shows it; that of ONNX Runtime's CUDA provider with its real cause,
     which the library itself tells on its log only."""
     told = failure(error)
+    environment = entrant.job.environment
     if entrant.job.provider != "cuda" or entrant.job.listed.name != "onnxruntime":
+        return told
+    if not isinstance(environment, PythonEnvironment):
         return told
     if error.verb != "load" or isinstance(error, WorkerDied):
         return told
-    cause = cuda_cause(entrant.job.environment.python, error.last_words)
+    cause = cuda_cause(environment.python, error.last_words)
     return msgspec.structs.replace(told, what=cause.what, cures=list(cause.cures))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec
 
@@ -56,6 +56,10 @@ class Lane:
     copies: dict[int, tuple[float, float]] = field(default_factory=dict)
     """Case → nanoseconds of the copies in and out, where they can be told."""
     settled: dict[int, Settled] = field(default_factory=dict)
+    processes: Collection[int] = ()
+    """The worker's and all below it, as they were last looked for."""
+    computes: Collection[int] = ()
+    """Those of them that compute the model; empty: all."""
     threads: Mapping[int, Thread] = field(default_factory=dict)
     """As they stood after its last block."""
     used: int = 0
@@ -80,12 +84,20 @@ class Lane:
         hello = self.worker.hello()
         self.imported, self.empty = hello.seconds, hello.empty
         self.idle, _ = self.worker.usage()
+        self.look()
+
+    def look(self) -> None:
+        """Looks for the worker's processes and their threads, once its import and once its load
+        may have started some."""
+        self.processes = threads.tree(self.worker.pid)
+        self.threads = threads.of_all(self.processes)
 
     def prepare(self, circuit: Circuit) -> None:
         """Loads, binds and judges (G3)."""
         worker, began = self.worker, time.perf_counter()
         worker.post_load(self.entrant.program)
-        self.loaded = worker.load().seconds
+        loaded = worker.load()
+        self.loaded, self.computes = loaded.seconds, loaded.computes
         for index, case in enumerate(circuit.cases):
             worker.bind(case.name, case.arrays, case.types)
             outputs, seconds = worker.answer(case.name)
@@ -143,13 +155,18 @@ class Lane:
         count = self.settled[case].calls
         for _ in range(TRIES):
             block = self.worker.sample(name, count, schedule.discarded(count))
-            before, self.threads = self.threads, threads.of(self.worker.pid)
+            before, self.threads = self.threads, threads.of_all(self.processes)
             if not threads.left_core(before, self.threads, cores.workers):
-                self.used = max(self.used, len(threads.used(before, self.threads)))
+                self.used = max(self.used, self._computed(before))
                 self.blocks.setdefault(case, []).append(block)
                 return
-            pin(self.worker.pid, cores.workers)
+            pin(self.processes, cores.workers)
         raise TargetError("its threads leave the core that all targets share")
+
+    def _computed(self, before: Mapping[int, Thread]) -> int:
+        """Threads that took part since; what only hands requests on did not."""
+        used = threads.used(before, self.threads)
+        return sum(not self.computes or thread.process in self.computes for thread in used)
 
     def close(self, circuit: Circuit) -> None:
         """Judges what the timed calls left behind (G6)."""

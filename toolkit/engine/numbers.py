@@ -15,7 +15,6 @@ from toolkit.engine import runner as running
 from toolkit.engine import yardsticks
 from toolkit.errors import TargetError
 from toolkit.exporter.prove import Answers, Numbers
-from toolkit.oracle import oracles
 from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
@@ -92,7 +91,7 @@ class _Bench:
                 [[*each.outputs.values()] for each in expected],
                 origin=self.oracle.name,
                 runner=runner,
-                plain=[oracles.in_float32(self.oracle, each.feed.arrays) for each in expected],
+                plain=[self.oracle.in_float32(each.feed.arrays) for each in expected],
             )
         return made.yardstick.judge(answers)
 

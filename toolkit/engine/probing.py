@@ -15,7 +15,7 @@ from toolkit.engine.conversion import converted
 from toolkit.engine.runner import program
 from toolkit.errors import ToolkitError
 from toolkit.runtimes import listing
-from toolkit.runtimes.base import Program, Runtime
+from toolkit.runtimes.base import Facts, Program
 from toolkit.runtimes.listing import Listed
 from toolkit.sources import relu
 from toolkit.units import Bytes
@@ -84,7 +84,7 @@ def _places(listed: Listed) -> Iterator[Place]:
         yield Place(runtime.name, "", runtime.name, runtime.licence)
 
 
-def _size_here(runtime: type[Runtime]) -> Bytes | None:
+def _size_here(runtime: type[Facts]) -> Bytes | None:
     """Of the library's package in toolkit's own environment."""
     for name in runtime.distributions:
         try:
@@ -121,7 +121,8 @@ def _started(place: Place, rooms: Path, stack: ExitStack) -> Worker | str:
 def _environment(place: Place) -> Environment:
     if place.environment == OWN:
         return environments.find(None)
-    return environments.find(str(managed.folder() / place.environment))
+    folder = managed.folder() / place.environment
+    return environments.of(listing.find(place.runtime), str(folder))
 
 
 def _probed(place: Place, worker: Worker | str, work: Path) -> Found:

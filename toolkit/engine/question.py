@@ -82,6 +82,8 @@ class Question:
     """Operator → how many of its nodes compute shapes only."""
     notes: tuple[str, ...]
     """What could not be done, in words."""
+    disputed: str
+    """Why the oracle may be what is wrong, where something speaks for it; else empty."""
 
     def program_of(self, runtime: str) -> Program:
         """What a runtime is given to load."""
@@ -128,7 +130,8 @@ def ask(
         [outputs for _, outputs in answered],
         origin=found.name,
         runner=runner,
-        plain=[oracles.in_float32(found, feed.arrays) for feed in feeds],
+        plain=[found.in_float32(feed.arrays) for feed in feeds],
+        bare=known is None,
     )
     cases = tuple(range(len(timed)))
     whole = Program(path.resolve(), file.inputs, file.outputs, known, threads)
@@ -143,6 +146,7 @@ def ask(
         declared=of_file(model),
         shape_arithmetic=graphs.shape_arithmetic(model),
         notes=(*notes, *made.notes),
+        disputed=made.disputed,
     )
 
 

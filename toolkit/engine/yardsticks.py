@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from onnx import ModelProto
 
-from toolkit.answers import simulate, tap
+from toolkit.answers import dispute, simulate, tap
 from toolkit.answers.simulate import Runner
+from toolkit.answers.terms import FLOATS
 from toolkit.answers.yardstick import Simulated, Yardstick
 from toolkit.onnxfile import ModelFile
 from toolkit.oracle import oracles, portable
@@ -25,6 +26,8 @@ class Made:
     """The model with its taps as further outputs; None where there are none."""
     notes: tuple[str, ...]
     """What could not be done, in words."""
+    disputed: str
+    """Why the oracle may be what is wrong; empty: nothing speaks for it."""
 
 
 def make(
@@ -36,44 +39,76 @@ def make(
     origin: str,
     runner: Runner,
     plain: Sequence[Mapping[str, Array] | None] = (),
+    bare: bool = False,
 ) -> Made:
     """`truth` holds the oracle's outputs for each feed, in the order of the file's: by place, since
     a file renames an output that has the name of an input. `origin` is the oracle, in words.
 
-    `plain` holds what the PyTorch module gives in float32, where it is the oracle: the simulations
-    come from the file, and a file that is another function must not set its own noise.
+    `plain` holds what the oracle's own evaluator gives in float32. Where that is the PyTorch module
+    it replaces the plain evaluation of the file: a file that is another function must not set its
+    own noise. That of a `bare` file stands beside the runner's, unless they read it differently.
     """
     taps, notes = tap.taps(model), list[str]()
     tapped = tap.tapped(model, taps) if taps.tensors() else None
     behind = _behind(tapped, feeds, notes) if tapped else [{} for _ in feeds]
     names = [spec.name for spec in file.outputs]
     simulated = _simulated(tapped or model, feeds, runner, notes)
+    disputed = _disputed(file, truth, plain, simulated) if bare else ""
     yardstick = Yardstick(
         outputs=file.outputs,
         oracle=[
             {**hidden, **dict(zip(names, outputs, strict=True))}
             for hidden, outputs in zip(behind, truth, strict=True)
         ],
-        simulated=tuple(_by_module(form, names, plain) for form in simulated),
+        simulated=_with_plain(simulated, names, plain, beside=bare and not disputed),
         origin=origin,
         choices=taps.choices,
         saturated=taps.saturated,
     )
-    return Made(yardstick, tapped, tuple(notes))
+    return Made(yardstick, tapped, tuple(notes), disputed)
 
 
-def _by_module(
-    form: Simulated, names: Sequence[str], plain: Sequence[Mapping[str, Array] | None]
-) -> Simulated:
-    """The plain evaluation by the module itself, where there is one."""
-    known = [outputs for outputs in plain if outputs is not None]
-    if form.precision != "float32" or len(known) != len(form.outputs):
-        return form
-    outputs = tuple(
-        {**mine, **dict(zip(names, theirs.values(), strict=True))}
-        for mine, theirs in zip(form.outputs, known, strict=True)
-    )
-    return replace(form, form="the PyTorch module", outputs=outputs)
+def _with_plain(
+    simulated: Sequence[Simulated],
+    names: Sequence[str],
+    plain: Sequence[Mapping[str, Array] | None],
+    *,
+    beside: bool,
+) -> tuple[Simulated, ...]:
+    """The simulations with the oracle's own plain evaluation, where there is one, beside the
+    runner's or in its place."""
+    found: list[Simulated] = []
+    for form in simulated:
+        known = [outputs for outputs in plain if outputs is not None]
+        if form.precision != "float32" or len(known) != len(form.outputs):
+            found.append(form)
+            continue
+        outputs = tuple(
+            {**mine, **dict(zip(names, theirs.values(), strict=True))}
+            for mine, theirs in zip(form.outputs, known, strict=True)
+        )
+        own = replace(form, form="the oracle in float32", outputs=outputs)
+        found += [own, form] if beside else [own]
+    return tuple(found)
+
+
+def _disputed(
+    file: ModelFile,
+    truth: Sequence[Sequence[Array]],
+    plain: Sequence[Mapping[str, Array] | None],
+    simulated: Sequence[Simulated],
+) -> str:
+    """Whether the runner reads the file otherwise than the oracle (dispute.py, D1)."""
+    names = [spec.name for spec in file.outputs]
+    floats = [spec.name for spec in file.outputs if spec.type in FLOATS]
+    known = [dict(zip(names, p.values(), strict=True)) for p in plain if p is not None]
+    other = [form.outputs for form in simulated if form.precision == "float32"]
+    rounded = [form.outputs for form in simulated if form.precision == "bfloat16"]
+    if len(known) != len(truth) or not other:
+        return ""
+    oracle = [dict(zip(names, outputs, strict=True)) for outputs in truth]
+    found = dispute.misread(floats, oracle, known, other[0], rounded)
+    return f"onnxruntime without optimisations differs from it in {found}" if found else ""
 
 
 def _behind(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from toolkit.errors import ExportError
 from toolkit.exporter import refusal
 from toolkit.exporter.quiet import Chatter, quiet
 from toolkit.exporter.tracing import Traced
-from toolkit.sources import calls
+from toolkit.sources import calls, exported
 from toolkit.sources.inputs import Stated, dimensions
 from toolkit.units import Bytes
 
@@ -120,33 +119,6 @@ def shapes(
     return calls.arguments(module, traced.tensors), by_name
 
 
-def dynamic_shapes(
-    module: nn.Module, arguments: calls.Arguments, by_name: Mapping[str, dict[int, Any]]
-) -> dict[str, Any] | None:
-    """The same by forward's parameters, as torch.export matches them: what `*args` takes in a
-    tuple. None where nothing is dynamic. Raises ExportError for what `**kwargs` takes: torch's own
-    halves do not agree on its form (2.13)."""
-    if not any(by_name.values()):
-        return None
-    found: dict[str, Any] = {}
-    rest = list(arguments.order)
-    for parameter in inspect.signature(module.forward).parameters.values():
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            starred = [name for name in rest if name not in arguments.kwargs]
-            found[parameter.name] = tuple(by_name[name] for name in starred)
-            rest = [name for name in rest if name not in starred]
-        elif parameter.kind is parameter.VAR_KEYWORD and rest:
-            raise ExportError(
-                f"torch.export makes no dimension dynamic of what forward takes by"
-                f" **{parameter.name}: {', '.join(rest)}",
-                "Name it among forward's parameters, or state fixed sizes",
-            )
-        elif parameter.name in rest:
-            rest.remove(parameter.name)
-            found[parameter.name] = by_name[parameter.name]
-    return found
-
-
 def distinct(outputs: Sequence[str], inputs: Sequence[str]) -> list[str]:
     """A file's inputs and outputs share one space of names."""
     return [f"{name}_out" if name in inputs else name for name in outputs]
@@ -163,7 +135,7 @@ def _export(
     import torch.onnx
 
     arguments, by_name = shapes(module, inputs, traced)
-    dynamic = dynamic_shapes(module, arguments, by_name)
+    dynamic = exported.dynamic_shapes(module, arguments, by_name)
     try:
         with quiet(chatter):
             program = torch.onnx.export(

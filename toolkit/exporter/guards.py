@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.exporter import convert
 from toolkit.exporter.quiet import Chatter, quiet
 from toolkit.exporter.tracing import Traced
-from toolkit.sources import calls, lines
+from toolkit.sources import calls, exported, lines
 from toolkit.sources.inputs import Dimension, Stated
 from toolkit.sources.lines import Line
 
@@ -109,7 +109,7 @@ def find(
                 module,
                 arguments.args,
                 arguments.kwargs,
-                dynamic_shapes=convert.dynamic_shapes(module, arguments, by_name),
+                dynamic_shapes=exported.dynamic_shapes(module, arguments, by_name),
             )
     except Exception:  # noqa: BLE001 - torch's tracer; without it errors come without a line.
         return ()

@@ -12,6 +12,8 @@ S4  Core, order and environment size are drawn anew: what cannot be held still m
     (A. Abedi, T. Brecht, ICPE 2017; T. Mytkowicz et al., ASPLOS 2009).
 S5  A run that may stop early looks at fixed generations only, with alpha 0.04, so that all looks
     together stay under 5 % (simulated: 3.1 to 5.1 %). With one look, at the end, alpha is 0.05.
+S6  All targets of a generation are alive together. Where they are too many or too large for that,
+    each generation has a part of them and the baseline, so that every ratio is still paired.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from enum import StrEnum
 
 from toolkit.errors import InputError
 from toolkit.measure.stats import Interval, hodges_lehmann
-from toolkit.units import Seconds, duration, percent
+from toolkit.units import Bytes, Seconds, duration, percent
 
 BLOCK: Seconds = 4e-3
 CALIBRATION: Seconds = 20e-3
@@ -36,6 +38,10 @@ MOST = 1000
 """Generations at which any run ends: ±0.1 % by then, below what an estimate here can carry."""
 PRECISION = 0.01
 TIME: Seconds = 60.0
+MOST_ALIVE = 24
+"""Workers of one generation: each round takes 4 ms a target, and a state of the machine seconds."""
+ROOM = 0.6
+"""Share of the free memory that the workers of one generation may hold."""
 PADDING = 4096
 """Bytes: a page, so that the stack starts at every offset within one."""
 
@@ -88,6 +94,34 @@ def order(count: int, source: random.Random) -> list[int]:
 def padding(source: random.Random) -> str:
     """What one more environment variable of a worker holds: it moves the worker's stack (S4)."""
     return "x" * source.randint(0, PADDING)
+
+
+def groups(sizes: Sequence[Bytes], base: int, room: Bytes) -> list[list[int]]:
+    """Places of the targets that are alive together, the baseline in every group (S6).
+
+    `sizes` are what their workers hold, `room` what all of a group may hold. A pair that does not
+    fit is a group all the same: it is the least that can be compared.
+
+    >>> groups([1, 1, 1], 0, 10), groups([4, 4, 4, 4], 1, 13)
+    ([[0, 1, 2]], [[1, 0, 2], [1, 3]])
+    """
+    others = [place for place in range(len(sizes)) if place != base]
+    fitting = max(1, _fitting([sizes[place] for place in others], room - sizes[base]))
+    count = math.ceil(len(others) / min(fitting, MOST_ALIVE - 1)) or 1
+    if count == 1:
+        return [[*range(len(sizes))]]
+    share = math.ceil(len(others) / count)
+    return [[base, *others[first : first + share]] for first in range(0, len(others), share)]
+
+
+def _fitting(sizes: Sequence[Bytes], room: Bytes) -> int:
+    """How many fit, whichever they are."""
+    held = 0
+    for count, size in enumerate(sorted(sizes, reverse=True)):
+        held += size
+        if held > room:
+            return count
+    return len(sizes)
 
 
 # Cores

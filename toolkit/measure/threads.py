@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.measure.proc import PROC, cores_of, numbered, stat
+from toolkit.measure.proc import PROC, cores_of, descendants, numbered, processes, stat
 from toolkit.units import Seconds
 
 SHARE = 0.05
@@ -20,6 +20,7 @@ class Thread:
     """One thread as it stands."""
 
     id: int
+    process: int
     name: str
     core: int
     """Where it ran last."""
@@ -43,6 +44,19 @@ def of(pid: int, proc: Path = PROC) -> dict[int, Thread]:
     return found
 
 
+def tree(pid: int, proc: Path = PROC) -> frozenset[int]:
+    """A process and all below it: a browser computes in a child of its child.
+
+    Looks at every process of the machine: not for between two blocks.
+    """
+    return frozenset(descendants(pid, processes(proc)))
+
+
+def of_all(pids: Collection[int]) -> dict[int, Thread]:
+    """The threads of several processes."""
+    return {tid: thread for pid in pids for tid, thread in of(pid).items()}
+
+
 def _thread(folder: Path) -> Thread:
     fields = stat(folder / "stat")
     status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
@@ -53,6 +67,7 @@ def _thread(folder: Path) -> Thread:
         cpu, waited = str(int((fields.user + fields.system) * 1e9)), "0"
     return Thread(
         id=int(folder.name),
+        process=int(folder.parent.parent.name),
         name=fields.name,
         core=fields.core,
         allowed=cores_of(status["Cpus_allowed_list"]),

@@ -26,15 +26,12 @@ class Evaluator:
     """
 
     def __init__(self, model: ModelProto, *, exact: bool = True) -> None:
-        """`exact`: in float64 with our own operators; else the evaluator as it is.
-
-        Raises Unsupported for a model that it cannot run.
-        """
+        """`exact`: in float64, else as the file says. Raises Unsupported for a model that it cannot
+        run."""
         self.exact = exact
         ready = raised(model) if exact else portable(model)
         try:
-            own = list(OWN) if exact else None
-            self._evaluator = ReferenceEvaluator(ready, new_ops=own)
+            self._evaluator = ReferenceEvaluator(ready, new_ops=list(OWN))
         except Exception as error:  # of many classes, from the constructors of its operators
             raise Unsupported(
                 f"the ONNX reference evaluator cannot run it: {_line(error)}"
@@ -60,7 +57,9 @@ class Evaluator:
             outputs: Sequence[Any] = node.run(*(results[name] for name in node.input), **context)
         except Exception as error:  # whatever an operator of the evaluator raises
             raise Unsupported(f"{_said(node)}: {_line(error)}") from error
-        for output in outputs if self.exact else ():
+        if not self.exact:
+            return _as_typed(node, results, outputs) if isinstance(node, OWN) else outputs
+        for output in outputs:
             if isinstance(output, np.ndarray) and output.dtype.name in ROUNDED:
                 raise Unsupported(f"{_said(node)}: the evaluator rounds it to {output.dtype.name}")
         return outputs
@@ -69,6 +68,18 @@ class Evaluator:
         element = self._inputs[name]
         values = from_bits(array, onnxfile.type_name(element))
         return values.astype(np.float64) if self.exact and _rounded(values) else values
+
+
+def _as_typed(node: Any, results: Mapping[str, Any], outputs: Sequence[Any]) -> list[Any]:
+    """Our own operators compute in float64 and give that; the file's type is its first input's."""
+    first = results[node.input[0]]
+    wide = not _rounded(first) if isinstance(first, np.ndarray) else True
+    return [
+        output.astype(first.dtype)
+        if not wide and isinstance(output, np.ndarray) and output.dtype == np.float64
+        else output
+        for output in outputs
+    ]
 
 
 def from_bits(array: Array, onnx_type: str) -> Array:

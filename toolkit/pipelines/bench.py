@@ -16,6 +16,7 @@ from toolkit.engine import course, entrants, judging, planning, runner
 from toolkit.engine import question as questions
 from toolkit.engine.cautions import with_cautions
 from toolkit.engine.circuit import Bound, Circuit, Entrant
+from toolkit.engine.judging import Judged
 from toolkit.engine.question import Question, Wanted
 from toolkit.errors import InputError
 from toolkit.measure import schedule
@@ -193,6 +194,7 @@ def judge_all(
 ) -> tuple[Run, list[Entrant]]:
     """The run with every target's verdict or error, and the targets that go on to be timed."""
     records, shown, able = [], list(run.plan.targets), []
+    found: dict[int, Judged] = {}
     for index, target in enumerate(targets):
         watch("judge", index / len(targets), target.label)
         entrant = entrants.enter(index, target, asked.program_of(target.runtime))
@@ -201,17 +203,19 @@ def judge_all(
             continue
         judged = judging.judge(entrant, asked, rooms, order.patience, order.limits)
         records.append(judged.record)
+        found[index] = judged
         shown[index] = msgspec.structs.replace(
             shown[index],
             copies_inside=judged.copies,
             environment=entrants.home_name(target, entrant),
         )
         if _is_timed(judged.record):
-            able.append(replace(entrant, program=judged.program))
+            able.append(replace(entrant, program=judged.program, resident=judged.resident))
     right = [record.target for record in records if _met(record)]
     base = entrants.baseline(shown, order.baseline, right or range(len(shown)))
     plan = msgspec.structs.replace(run.plan, targets=shown, baseline=base)
-    fresh = msgspec.structs.replace(run, records=records, plan=plan)
+    said = judging.disputes(found, [target.label for target in targets], asked)
+    fresh = msgspec.structs.replace(run, records=records, plan=plan, warnings=said)
     planning.check_versions(run, fresh)
     return fresh, able
 
@@ -268,7 +272,8 @@ def _now() -> datetime:
 
 def _done(run: Run, said: Sequence[Warning], took: Seconds) -> Run:
     seconds = run.seconds + took
-    return msgspec.structs.replace(run, state="done", warnings=list(said), seconds=seconds)
+    warnings = [*run.warnings, *said]
+    return msgspec.structs.replace(run, state="done", warnings=warnings, seconds=seconds)
 
 
 def _interrupted(folder: Folder, run: Run, error: BaseException, took: Seconds) -> None:

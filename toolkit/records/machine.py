@@ -195,6 +195,11 @@ def graphics() -> list[Gpu]:
         pynvml.nvmlShutdown()
 
 
+def draws(sys: Path = SYS) -> bool:
+    """Whether the kernel drives a graphics adapter, of any maker."""
+    return any((sys / "class/drm").glob("card[0-9]*"))
+
+
 def _string(value: str | bytes) -> str:
     """NVML gave bytes until its version 11.5."""
     return value.decode() if isinstance(value, bytes) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from toolkit.records.schema import Run
-from toolkit.report.ratios import beside_the_first
+from toolkit.report.ratios import beside_the_first, through_the_baseline
 from toolkit.report.view import Answer, Ratio, Row, Standing, Table
 from toolkit.report.words import counted, listed, printable, timed
 from toolkit.units import percent
@@ -61,6 +61,10 @@ def fastest(run: Run, case: int, ranked: Sequence[Row], baseline: str) -> Answer
         return Answer(f"The only target that is measured and right: {name}.", (f"{takes}.",))
     indices = [row.subject.index for row in others]
     beside = beside_the_first(run, case, first.subject.index, indices)
+    for row in others:  # In another group: each was paired with the baseline alone.
+        if row.subject.index not in beside and first.ratio and row.ratio:
+            indirect = through_the_baseline(first.ratio, row.ratio)
+            beside |= {row.subject.index: indirect} if indirect else {}
     if any(ratio.low is None for ratio in beside.values()):
         fewest = min(ratio.starts for ratio in beside.values())
         starts, are = counted(fewest, "process start"), "is" if fewest == 1 else "are"

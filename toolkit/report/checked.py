@@ -10,7 +10,7 @@ from toolkit.records.schema import Run
 from toolkit.report.facts import model_line
 from toolkit.report.grids import NONE, Grid
 from toolkit.report.summary import summarize
-from toolkit.report.terminal import GAP, LABEL, paragraph, styled
+from toolkit.report.terminal import GAP, LABEL, paragraph, styled, warning
 from toolkit.report.view import Subject, View
 from toolkit.report.words import factor, figure, listed, printable, width, wrapped
 
@@ -26,6 +26,8 @@ def render(run: Run, notes: Sequence[str], *, columns: int = 80, colour: bool = 
     lines += [""] if said else []
     for sentence in said:
         lines += paragraph(sentence, columns)
+    for note in view.notes:
+        lines += warning(note, columns)
     card = _card(view.subjects)
     if card.rows:
         lines += ["", *_text(card, colour), ""]

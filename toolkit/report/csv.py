@@ -35,6 +35,7 @@ def safe(cell: Cell) -> Cell:
 def cells(table: Table, row: Row) -> dict[str, Cell]:
     """One row; what is not shown stays empty."""
     speed, ratio, one = row.speed, row.ratio, row.subject
+    made = one.record.conversion if one.record else None
     return {
         "case": table.case.name,
         "target": one.target.name,
@@ -61,6 +62,8 @@ def cells(table: Table, row: Row) -> dict[str, Cell]:
             for part, spread in one.cold.parts().items()
             for name, value in columns(part.replace(" ", "_"), "s", spread)
         },
+        "conversion_s": made.seconds if made else None,
+        "conversion_bytes": made.size if made else None,
         **dict(columns("memory_above_idle", "bytes", one.use.resident)),
         **dict(columns("memory_peak", "bytes", one.use.peak)),
         "placement": one.placement,

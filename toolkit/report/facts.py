@@ -46,10 +46,21 @@ def machine_line(machine: Machine) -> str:
 
 
 def protocol_line(run: Run) -> str:
-    """'1 thread · 14 process starts × 20 rounds'."""
-    starts = counted(len(counted_starts(run)), "process start")
+    """'1 thread · 14 process starts × 20 rounds': of the targets that had the fewest, since the
+    baseline is in every group of them."""
+    starts = counted(_fewest_starts(run), "process start")
     threads = counted(run.plan.threads, "thread")
     return f"{threads} · {starts} × {counted(run.plan.rounds, 'round')}"
+
+
+def _fewest_starts(run: Run) -> int:
+    known = set(counted_starts(run))
+    each = [
+        {one.generation for timing in record.timings for one in timing.series} & known
+        for record in run.records
+        if record.timings and record.failure is None
+    ]
+    return min(map(len, each), default=len(known))
 
 
 def measured_line(run: Run) -> str:

@@ -122,19 +122,22 @@ def worst(index: Sequence[int], got: Number, expected: Number) -> str:
 
 
 def cold(subjects: Sequence[Subject]) -> Grid:
-    """Cold start and memory, median and range over the process starts."""
+    """Cold start and memory, median and range over the process starts; and what a runtime made of
+    the model before that, once, where one did."""
+    shown = [one for one in subjects if any(one.cold.parts().values()) or one.use.resident]
     rows = [
         (
             one.name,
+            conversion(one),
             *(time_range(part) for part in one.cold.parts().values()),
             memory_range(one.use.resident),
             memory_range(one.use.peak),
         )
-        for one in subjects
-        if any(one.cold.parts().values()) or one.use.resident
+        for one in shown
     ]
-    head = (
+    head: tuple[str, ...] = (
         "target",
+        "converted once",
         "import",
         "load",
         "first call",
@@ -142,7 +145,16 @@ def cold(subjects: Sequence[Subject]) -> Grid:
         "memory above idle",
         "at its peak",
     )
-    return Grid(head, tuple(rows), frozenset(range(1, 7)))
+    if all(conversion(one) == NONE for one in shown):
+        head = (head[0], *head[2:])
+        rows = [(row[0], *row[2:]) for row in rows]
+    return Grid(head, tuple(rows), frozenset(range(1, len(head))))
+
+
+def conversion(one: Subject) -> str:
+    """'1.52 s → 35.2 KB'."""
+    made = one.record.conversion if one.record else None
+    return NONE if made is None else f"{duration(made.seconds)} → {size(made.size)}"
 
 
 def parts(table: Table) -> Grid:

@@ -59,6 +59,25 @@ def beside_the_first(run: Run, case: int, first: int, others: Sequence[int]) -> 
     }
 
 
+def through_the_baseline(first: Ratio, other: Ratio) -> Ratio | None:
+    """The ratio of `first` to `other`, which were never alive together, from those to the baseline
+    that each was paired with; None below 6 process starts.
+
+    Its interval is from end to end of theirs: wider than a paired one, and never too narrow.
+    """
+    if first.low is None or first.high is None or other.low is None or other.high is None:
+        return None
+    low, high = other.low / first.high, other.high / first.low
+    return Ratio(
+        middle=other.middle / first.middle,
+        low=low,
+        high=high,
+        starts=min(first.starts, other.starts),
+        text=f"{significant(first.middle / other.middle)}× slower, through the baseline",
+        different=high < 1,
+    )
+
+
 def ratio(made: Comparison, starts: int) -> Ratio:
     """From latency target / base to how many times faster, with its words."""
     interval = made.interval

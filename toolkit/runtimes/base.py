@@ -114,8 +114,9 @@ class Session(Protocol):
     def close(self) -> None: ...
 
 
-class Runtime(Protocol):
-    """A library that runs a model."""
+class Facts(Protocol):
+    """What is known of a runtime before it is started: all that toolkit has of one whose worker is
+    not written in Python."""
 
     name: ClassVar[str]
     """As the user types it."""
@@ -123,7 +124,8 @@ class Runtime(Protocol):
     """The packages on the index that bring it, each with its default first."""
     requirements: ClassVar[tuple[str, ...]]
     """What an environment made for it holds, each pinned as pip takes it, the runtime's own package
-    first: 'openvino==2026.4.0'. Empty: it is in toolkit's own environment or nowhere."""
+    first: 'openvino==2026.4.0'; those of npm are in a lock file. Options of pip may stand at the
+    end. Empty: it is in toolkit's own environment or nowhere."""
     provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]]
     """Provider → the same for a provider that comes in a package of its own."""
     licence: ClassVar[str]
@@ -139,14 +141,18 @@ class Runtime(Protocol):
     environment: ClassVar[Mapping[str, str]]
     """Variables of its worker (R7)."""
 
+    def precision(self, options: Mapping[str, str]) -> str:
+        """What it declares to compute in with these options (R3): 'float32' …"""
+
+
+class Runtime(Facts, Protocol):
+    """A library that runs a model."""
+
     def version(self) -> str:
         """The library's version. The import of the library happens here."""
 
     def library(self) -> Path | None:
         """The file that the library was imported from; None where toolkit itself is the library."""
-
-    def precision(self, options: Mapping[str, str]) -> str:
-        """What it declares to compute in with these options (R3): 'float32' …"""
 
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> Session:
         """Loads it. Raises TargetError where provider, operator or option is refused (R2)."""
@@ -166,7 +172,32 @@ class Converting(Protocol):
         """
 
 
-def settings(runtime: type[Runtime], given: Mapping[str, str]) -> dict[str, str]:
+@runtime_checkable
+class SometimesConverting(Converting, Protocol):
+    """A runtime that makes a form of its own with some of its options only."""
+
+    def converts(self, options: Mapping[str, str]) -> bool:
+        """Whether these options ask for it."""
+
+
+def converts(runtime: Runtime, options: Mapping[str, str]) -> bool:
+    """Whether the runtime makes a form of its own of the model with these options (R8)."""
+    if isinstance(runtime, SometimesConverting):
+        return runtime.converts(options)
+    return isinstance(runtime, Converting)
+
+
+def known_source(program: Program, runtime: str) -> Source:
+    """The PyTorch source, for a runtime that starts from it.
+
+    Raises TargetError where there is only the file.
+    """
+    if program.source is None:
+        raise TargetError(f"{runtime} starts from the PyTorch source, which is not known")
+    return program.source
+
+
+def settings(runtime: type[Facts], given: Mapping[str, str]) -> dict[str, str]:
     """All options of a runtime with the user's values over the defaults.
 
     Raises TargetError for an unknown option or value.
@@ -180,7 +211,7 @@ def settings(runtime: type[Runtime], given: Mapping[str, str]) -> dict[str, str]
     return {key: given.get(key, option.default) for key, option in runtime.options.items()}
 
 
-def check_provider(runtime: type[Runtime], asked: str) -> None:
+def check_provider(runtime: type[Facts], asked: str) -> None:
     """Rule R2, for every runtime alike: one that has a single provider looks at no name.
 
     Raises TargetError for a provider that the runtime does not have.

@@ -7,12 +7,29 @@ import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from toolkit.errors import InputError, unknown
-from toolkit.runtimes.base import Runtime
+from toolkit.runtimes.base import Facts, Runtime
 
-BUILT_IN = ("fake", "onnxruntime", "openvino", "reference", "torch")
+BUILT_IN = (
+    "executorch",
+    "fake",
+    "iree",
+    "litert",
+    "mnn",
+    "ncnn",
+    "onnxruntime",
+    "onnxruntime-node",
+    "onnxruntime-web",
+    "opencv",
+    "openvino",
+    "reference",
+    "torch",
+    "tract",
+)
+JAVASCRIPT = ("onnxruntime-node", "onnxruntime-web")
+"""Those whose worker is workers/javascript/worker.mjs."""
 GROUP = "toolkit.runtimes"
 """The entry points by which other packages add theirs: `name = package.module:Class`."""
 
@@ -26,6 +43,11 @@ class Listed:
     attribute: str
     package: Path | None = None
     """The top-level folder of a plug-in, to be laid beside our own for the child."""
+
+    @property
+    def language(self) -> Literal["python", "javascript"]:
+        """In which its worker is written."""
+        return "javascript" if self.package is None and self.name in JAVASCRIPT else "python"
 
 
 def names() -> list[str]:
@@ -43,12 +65,12 @@ def find(name: str) -> Listed:
     raise InputError(unknown("runtime", name, names()))
 
 
-def facts(listed: Listed) -> type[Runtime] | None:
+def facts(listed: Listed) -> type[Facts] | None:
     """The class of a built-in runtime, which imports no library; None for a plug-in, whose code
     runs in a child only."""
     if listed.package is not None:
         return None
-    return cast(type[Runtime], getattr(importlib.import_module(listed.module), listed.attribute))
+    return cast(type[Facts], getattr(importlib.import_module(listed.module), listed.attribute))
 
 
 def load(module: str, attribute: str) -> Runtime:

@@ -13,7 +13,12 @@ _FORM = re.compile(
     r"(?P<runtime>[A-Za-z][\w-]*)(@(?P<version>[\w.+-]+))?(:(?P<provider>[A-Za-z][\w-]*))?"
 )
 
-LABELS = {"io=bound": "bound"}
+LABELS = {
+    "io=bound": "bound",
+    "mode=aoti": "aoti",
+    "mode=compile": "compile",
+    "mode=eager": "eager",
+}
 """Options that people know by a word."""
 
 

@@ -1,22 +1,27 @@
-"""PyTorch, eager: the user's own module, built from its factory and weights in the worker."""
+"""PyTorch: the user's own module, built from its factory and weights in the worker. It is called as
+it is, by torch.compile, or from a package that AOTInductor made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-
-from toolkit.errors import TargetError
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program
-from toolkit.sources import calls
+from toolkit.errors import ShapeRefused, TargetError
+from toolkit.runtimes import inductor
+from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, known_source
+from toolkit.runtimes.inductor import Form
+from toolkit.sources import calls, exchange, exported, factory
 from toolkit.tensors import Array, Feed
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 class Torch:
-    """PyTorch's eager mode."""
+    """PyTorch, by each of its own ways to run a module."""
 
     name: ClassVar[str] = "torch"
     distributions: ClassVar[tuple[str, ...]] = ("torch",)
@@ -27,13 +32,25 @@ class Torch:
     providers: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     starts_from: ClassVar[Literal["model", "source"]] = "source"
     options: ClassVar[Mapping[str, Option]] = {
+        "mode": Option(
+            "eager",
+            "aoti: from a package that AOTInductor compiled; cpu only, as compile",
+            ("eager", "compile", "aoti"),
+        ),
         "tf32": Option("off", "cuda: multiply in TensorFloat-32", ("off", "on")),
         "compute": Option(
             "float32", "the type of weights and activations", ("float32", "bfloat16", "float16")
         ),
     }
-    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({},)
+    variants: ClassVar[tuple[Mapping[str, str], ...]] = (
+        {},
+        {"mode": "compile"},
+        {"mode": "aoti"},
+    )
     environment: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self) -> None:
+        self._mode: Any = None
 
     def version(self) -> str:
         import torch
@@ -50,51 +67,78 @@ class Torch:
             return options["compute"]
         return "tf32" if options["tf32"] == "on" else "float32"
 
+    def converts(self, options: Mapping[str, str]) -> bool:
+        return options["mode"] != "eager"
+
+    def convert(
+        self, program: Program, feed: Feed, options: Mapping[str, str], folder: Path
+    ) -> None:
+        known_source(program, self.name)
+        inductor.demand_compiler()
+        self._prepare(program, options)
+        module = _module(program, "cpu", options)
+        wide = exported.widened(program.inputs, feed)
+        if options["mode"] == "aoti":
+            _package(module, program, wide, options, folder)
+            return
+        inductor.keep_in(folder)
+        form = inductor.compiled(module, program.inputs)
+        session = TorchSession(form, "cpu", program, options)
+        with inductor.compiling("torch.compile"):
+            for example in (feed, wide):
+                session.bind(example).run()
+
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> TorchSession:
         import torch
 
-        from toolkit.sources import factory
-
-        if program.source is None:
-            raise TargetError("torch starts from the PyTorch source, which is not known")
+        mode = options["mode"]
+        if provider == "cuda" and mode != "eager":
+            raise TargetError(f"torch's mode={mode} is there for the cpu only")
         if provider == "cuda" and not torch.cuda.is_available():
             raise TargetError(
                 f"the torch installed here ({torch.__version__}) finds no CUDA device",
                 "toolkit doctor    says what is missing",
             )
+        self._prepare(program, options)
+        return TorchSession(_form(program, provider, options), provider, program, options)
+
+    def _prepare(self, program: Program, options: Mapping[str, str]) -> None:
+        """What holds for the whole process."""
+        import torch
+
         torch.set_num_threads(program.threads)
         if torch.get_num_interop_threads() != 1:  # May be set once in a process.
             torch.set_num_interop_threads(1)
         torch.backends.cuda.matmul.allow_tf32 = options["tf32"] == "on"
         torch.backends.cudnn.allow_tf32 = options["tf32"] == "on"
-        module = factory.build(program.source).eval().to(provider)
-        if options["compute"] != "float32":
-            module = module.to(getattr(torch, options["compute"]))
-        return TorchSession(module, provider, program, options["compute"])
+        # Once, and not for each session: a context manager would stand inside every timed call,
+        # and the end of an earlier session would put back what was before it.
+        if self._mode is None:
+            self._mode = torch.inference_mode()
+            self._mode.__enter__()
 
 
 class TorchSession:
     """One module on one device."""
 
-    def __init__(self, module: Any, provider: str, program: Program, compute: str) -> None:
-        import torch
-
-        self._module = module
+    def __init__(
+        self, form: Form, provider: str, program: Program, options: Mapping[str, str]
+    ) -> None:
+        self._form = form
         self._provider = provider
         self._program = program
-        self._compute = compute
+        self._options = options
         self._types: dict[str, str] = {}
-        # As long as the session: a context manager would stand inside every timed call. The mode
-        # ends with the object.
-        self._mode = torch.inference_mode()
-        self._mode.__enter__()
 
     def bind(self, feed: Feed) -> Call:
+        if refusal := self._form.refusal(feed):
+            raise ShapeRefused(refusal)
         tensors = {
-            spec.name: self._tensor(feed[spec.name], spec.type) for spec in self._program.inputs
+            spec.name: _tensor(feed[spec.name], spec.type, self._provider, self._options)
+            for spec in self._program.inputs
         }
-        given = calls.arguments(self._module, tensors)
-        run = partial(self._module, *given.args, **given.kwargs)
+        given = self._form.arguments(tensors)
+        run = partial(self._form.call, *given.args, **given.kwargs)
         if self._provider == "cuda":
             run = partial(_run_and_wait, run)
         return Call(run, self._named, moves=Moves())
@@ -111,18 +155,7 @@ class TorchSession:
         )
 
     def close(self) -> None:
-        del self._module
-
-    def _tensor(self, array: Array, kind: str) -> Any:
-        import torch
-
-        if kind == "bfloat16":
-            tensor = torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
-        else:
-            tensor = torch.from_numpy(array.copy())
-        if self._compute != "float32" and tensor.is_floating_point():
-            tensor = tensor.to(getattr(torch, self._compute))
-        return tensor.to(self._provider)
+        del self._form
 
     def _named(self, result: Any) -> dict[str, Array]:
         leaves = list(calls.outputs(result).values())
@@ -133,20 +166,58 @@ class TorchSession:
             raise TargetError(f"an output lies on {away[0]}, not on {self._provider}")
         return dict(zip(names, map(self._array, names, leaves), strict=True))
 
-    def _array(self, name: str, tensor: Any) -> Array:
+    def _array(self, name: str, tensor: torch.Tensor) -> Array:
         import torch
 
         if tensor.dtype == torch.bfloat16 and self._wanted(name) == "bfloat16":
             self._types[name] = "bfloat16"
-            bits: Array = tensor.cpu().view(torch.int16).numpy().view(np.uint16)
-            return bits
-        if self._compute != "float32" and tensor.is_floating_point():
+        elif _casts(self._options) and tensor.is_floating_point():
             tensor = tensor.float()
-        array: Array = tensor.cpu().numpy()
-        return array
+        return exchange.array(tensor)
 
     def _wanted(self, name: str) -> str:
         return next(spec.type for spec in self._program.outputs if spec.name == name)
+
+
+def _form(program: Program, provider: str, options: Mapping[str, str]) -> Form:
+    if options["mode"] == "eager":
+        return inductor.eager(_module(program, provider, options))
+    assert program.converted is not None  # Rule R8.
+    if options["mode"] == "aoti":
+        return inductor.packaged(program.converted)
+    inductor.keep_in(program.converted)
+    return inductor.compiled(_module(program, provider, options), program.inputs)
+
+
+def _package(
+    module: nn.Module, program: Program, feed: Feed, options: Mapping[str, str], folder: Path
+) -> None:
+    import torch
+
+    with torch.inference_mode(False):  # Its tensors cannot be traced.
+        tensors = {s.name: _tensor(feed[s.name], s.type, "cpu", options) for s in program.inputs}
+        inductor.package(module, program.inputs, tensors, folder)
+
+
+def _module(program: Program, provider: str, options: Mapping[str, str]) -> nn.Module:
+    import torch
+
+    with torch.inference_mode(False):  # Weights of that mode cannot be exported.
+        module = factory.build(known_source(program, Torch.name)).to(provider)
+        return module.to(getattr(torch, options["compute"])) if _casts(options) else module
+
+
+def _tensor(array: Array, kind: str, provider: str, options: Mapping[str, str]) -> torch.Tensor:
+    import torch
+
+    tensor = exchange.tensor(array, kind)
+    if _casts(options) and tensor.is_floating_point():
+        tensor = tensor.to(getattr(torch, options["compute"]))
+    return tensor.to(provider)
+
+
+def _casts(options: Mapping[str, str]) -> bool:
+    return options["compute"] != "float32"
 
 
 def _run_and_wait(run: partial[Any]) -> Any:

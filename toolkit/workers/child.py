@@ -114,7 +114,7 @@ class Worker:
             "providers": list(self._runtime.providers),
             "starts_from": self._runtime.starts_from,
             "empty": empty_interval(),
-            "converts": isinstance(self._runtime, base.Converting),
+            "converts": base.converts(self._runtime, options),
         }
 
     def _version(self) -> str:

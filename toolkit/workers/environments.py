@@ -1,4 +1,4 @@
-"""The Python environments in which workers run, and the rooms that are laid for them."""
+"""The environments in which workers run, and the rooms that are laid for them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 from toolkit.errors import EnvironmentFault
 from toolkit.runtimes.listing import Listed
+from toolkit.workers import node
 
 OWN = "own"
 """The name of the environment in which toolkit itself runs."""
 
 ROOMS = ("errors.py", "units.py", "tensors.py", "sources", "runtimes", "workers")
 """All that a child needs, beside the package's own __init__.py."""
+
+ELSEWHERE = ("PYTHONPATH", "PYTHONHOME", "NODE_PATH", "NODE_OPTIONS")
+"""Variables by which code of another place would run in a worker."""
 
 QUESTION = """
 import json, sys
@@ -51,9 +56,26 @@ child.main(*map(int, sys.argv[1:]))
 and our copy hides nothing of the environment's."""
 
 
+class Environment(Protocol):
+    """What can carry a worker."""
+
+    @property
+    def name(self) -> str:
+        """As a record shows it."""
+
+    def command(self, rooms: Path, listed: Listed) -> list[str]:
+        """The command line of a worker, but for the numbers of its pipes and of its parent."""
+
+    def owns(self, file: Path) -> bool:
+        """Whether a library's file is of this environment."""
+
+    def relative(self, file: Path) -> str:
+        """The file as a record shows it: without the path of this machine."""
+
+
 @dataclass(frozen=True)
-class Environment:
-    """A Python that was asked and can carry a worker."""
+class PythonEnvironment:
+    """A Python that was asked."""
 
     name: str
     python: Path
@@ -61,25 +83,33 @@ class Environment:
     path: tuple[Path, ...]
     """The sys.path that this Python has by itself."""
 
-    def command(self, rooms: Path, plugins: list[Listed]) -> list[str]:
-        """The command line of a worker, but for the numbers of its pipes and of its parent."""
-        packages = [plugin.package.name for plugin in plugins if plugin.package is not None]
+    def command(self, rooms: Path, listed: Listed) -> list[str]:
+        packages = [] if listed.package is None else [listed.package.name]
         boot = BOOT.replace("PLUGINS", repr(packages)).replace("ROOMS", repr(str(rooms)))
         return [str(self.python), "-P", "-c", boot]
 
     def owns(self, file: Path) -> bool:
-        """Whether a library's file lies where this Python looks by itself."""
+        """It lies where this Python looks by itself."""
         real = file.resolve()
         return any(real.is_relative_to(folder) for folder in self.path)
 
     def relative(self, file: Path) -> str:
-        """The file as a record shows it: without the path of this machine."""
         real = file.resolve()
         found = [folder for folder in self.path if real.is_relative_to(folder)]
         return str(real.relative_to(max(found, key=lambda p: len(p.parts)))) if found else real.name
 
 
-def find(env: str | None) -> Environment:
+def of(listed: Listed, folder: str, name: str | None = None) -> Environment:
+    """The environment of a runtime in this folder; without a name it is called by the folder.
+
+    Raises EnvironmentFault where it cannot carry a worker.
+    """
+    if listed.language == "javascript":
+        return node.find(folder, name or folder)
+    return find(folder, name)
+
+
+def find(env: str | None, name: str | None = None) -> PythonEnvironment:
     """The environment that a target names: a folder, its Python, or None for our own.
 
     Raises EnvironmentFault where there is no Python, it is too old, or it has no numpy.
@@ -94,11 +124,11 @@ def find(env: str | None) -> Environment:
             f"env={env}: there is no Python environment in this folder",
             f"python3 -m venv {env}    makes one",
         )
-    return ask(env, str(python.absolute()))
+    return ask(name or env, str(python.absolute()))
 
 
 @lru_cache
-def ask(name: str, python: str) -> Environment:
+def ask(name: str, python: str) -> PythonEnvironment:
     """Asks a Python once what it is. Raises EnvironmentFault."""
     try:
         done = subprocess.run(
@@ -125,7 +155,7 @@ def ask(name: str, python: str) -> Environment:
             f"{python} -m pip install --force-reinstall numpy",
         )
     folders = tuple(Path(entry).resolve() for entry in facts["path"] if entry)
-    return Environment(name, Path(python), version, folders)
+    return PythonEnvironment(name, Path(python), version, folders)
 
 
 def variables(padding: int) -> dict[str, str]:
@@ -134,7 +164,7 @@ def variables(padding: int) -> dict[str, str]:
     `padding` bytes shift its stack: the layout of memory is drawn anew with every process
     (Mytkowicz et al., Producing Wrong Data Without Doing Anything Obviously Wrong!, 2009).
     """
-    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    kept = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     return {**kept, "TOOLKIT_PADDING": "x" * padding}
 
 

@@ -60,6 +60,8 @@ class Loaded:
     seconds: Seconds
     placement: Placement
     copies: str
+    computes: frozenset[int] = frozenset()
+    """Processes that compute in place of the worker's own: those of a browser."""
 
 
 @dataclass(frozen=True)

@@ -44,12 +44,11 @@ class Worker:
         self._deadline = 0.0
         ours_read, theirs_write = os.pipe()
         theirs_read, ours_write = os.pipe()
-        plugins = [job.listed] if job.listed.package else []
         ends = [str(theirs_read), str(theirs_write), str(os.getpid())]
         try:
             with open(self._log, "wb") as log:
                 self._process = subprocess.Popen(
-                    [*job.environment.command(rooms, plugins), *ends],
+                    [*job.environment.command(rooms, job.listed), *ends],
                     env=environments.variables(padding),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -160,7 +159,8 @@ class Worker:
                 {name: tuple(ops) for name, ops in placed["elsewhere"].items()},
                 None if placed["copies"] is None else int(placed["copies"]),
             )
-            return Loaded(float(reply["seconds"]), placement, str(reply["copies"]))
+            computes = frozenset(int(pid) for pid in reply.get("computes", []))
+            return Loaded(float(reply["seconds"]), placement, str(reply["copies"]), computes)
 
     def bind(self, name: str, feed: Feed, types: Mapping[str, str]) -> None:
         """Hands a feed over and makes its call."""

@@ -4,7 +4,7 @@ M1  Whole or not at all: what a killed installation left counts as nothing and g
     command. Two installations of one environment at once: the second waits and finds it there.
 M2  Every package is pinned. Another version of the runtime replaces every pin of the same version:
     the parts of one library belong together.
-M3  What pip starts ends with its parent: nothing fills a folder that nobody waits for.
+M3  What pip or npm starts ends with its parent: nothing fills a folder that nobody waits for.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from typing import Any
 
 from toolkit.errors import EnvironmentFault, InputError, unknown
 from toolkit.runtimes import listing
-from toolkit.runtimes.base import Runtime
+from toolkit.runtimes.base import Facts
 from toolkit.runtimes.listing import Listed
 from toolkit.units import Bytes
-from toolkit.workers import cache, environments
+from toolkit.workers import cache, environments, node
 from toolkit.workers.environments import Environment
 
 _PIP = """
@@ -125,7 +125,7 @@ def parse(text: str) -> Recipe:
 def install(recipe: Recipe) -> tuple[Installed, bool]:
     """Makes the environment, or finds it; and whether it was there (M1).
 
-    Raises EnvironmentFault where pip cannot install it, with pip's own reason.
+    Raises EnvironmentFault where pip or npm cannot install it, with its own reason.
     """
     sweep()
 
@@ -184,7 +184,7 @@ def home(listed: Listed, provider: str, version: str = "", env: str | None = Non
     Raises EnvironmentFault where there is none, with the command that makes it.
     """
     if env is not None:
-        return environments.find(env)
+        return environments.of(listed, env)
     runtime = listing.facts(listed)
     if runtime is None or not runtime.requirements:
         if version:
@@ -195,9 +195,9 @@ def home(listed: Listed, provider: str, version: str = "", env: str | None = Non
         return environments.find(None)
     found = _found(runtime, provider, version)
     if found is not None:
-        place = None if found.folder is None else str(found.folder)
-        home = environments.find(place)
-        return home if found.folder is None else replace(home, name=found.folder.name)
+        if found.folder is None:
+            return environments.find(None)
+        return environments.of(listed, str(found.folder), found.folder.name)
     if not version and provider in runtime.provider_requirements:
         # The library that is here says what it lacks, and how to get it.
         return environments.find(None)
@@ -208,12 +208,12 @@ def home(listed: Listed, provider: str, version: str = "", env: str | None = Non
     )
 
 
-def is_installed(runtime: type[Runtime], provider: str, version: str = "") -> bool:
+def is_installed(runtime: type[Facts], provider: str, version: str = "") -> bool:
     """Whether a target of this runtime has an environment; one that needs none always has."""
     return not runtime.requirements or _found(runtime, provider, version) is not None
 
 
-def recipe_for(runtime: type[Runtime], provider: str) -> Recipe:
+def recipe_for(runtime: type[Facts], provider: str) -> Recipe:
     """What brings a runtime to a provider."""
     return recipes()[_recipe_name(runtime, provider)]
 
@@ -224,7 +224,7 @@ class _Place:
     """None: toolkit's own environment."""
 
 
-def _found(runtime: type[Runtime], provider: str, version: str) -> _Place | None:
+def _found(runtime: type[Facts], provider: str, version: str) -> _Place | None:
     here = installed_here(runtime, provider)
     if here is not None and version in ("", here):
         return _Place(None)
@@ -233,7 +233,7 @@ def _found(runtime: type[Runtime], provider: str, version: str) -> _Place | None
     return _Place(able[0].folder) if able else None
 
 
-def installed_here(runtime: type[Runtime], provider: str) -> str | None:
+def installed_here(runtime: type[Facts], provider: str) -> str | None:
     """The version of the runtime in toolkit's own environment; None where it is not there."""
     special = [_pin(pin)["package"] for pin in runtime.provider_requirements.get(provider, ())[:1]]
     for distribution in special or runtime.distributions:
@@ -242,7 +242,7 @@ def installed_here(runtime: type[Runtime], provider: str) -> str | None:
     return None
 
 
-def _recipe_name(runtime: type[Runtime], provider: str) -> str:
+def _recipe_name(runtime: type[Facts], provider: str) -> str:
     special = runtime.provider_requirements.get(provider)
     return _pin(special[0])["package"] if special else runtime.name
 
@@ -262,6 +262,24 @@ def _order(version: str) -> list[int]:
 
 
 def _make(place: Path, recipe: Recipe) -> None:
+    if listing.find(recipe.runtime).language == "javascript":
+        _make_of_npm(place, recipe)
+    else:
+        _make_of_pip(place, recipe)
+
+
+def _make_of_npm(place: Path, recipe: Recipe) -> None:
+    """What the lock file says, which is one version (M2)."""
+    locked = recipes()[recipe.name]
+    if recipe != locked:
+        raise EnvironmentFault(
+            f"{recipe.name}@{recipe.version}: toolkit's lock file has {locked.version} only",
+            f"--target '{recipe.name},env=FOLDER'    runs another from a folder of yours",
+        )
+    node.install(place, recipe.name)
+
+
+def _make_of_pip(place: Path, recipe: Recipe) -> None:
     try:
         venv.create(place, with_pip=True, symlinks=True)
     except subprocess.CalledProcessError as error:

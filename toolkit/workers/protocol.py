@@ -12,7 +12,8 @@ hello   runtime, module, attribute, provider,    version, file, python, seconds 
                                                  empty (ns of an empty interval)
 convert program, options, tensors, folder        seconds
         fills the empty folder with the runtime's own form of the model
-load    program, provider, options               seconds, placement, copies
+load    program, provider, options               seconds, placement, copies, computes
+        computes: ids of its processes, where others compute than this one; may be absent
 bind    feed (its name), tensors                 {}
 answer  feed, folder, again                      tensors, seconds (of the call)
         again: false writes what the last timed call left behind and calls nothing

@@ -1,0 +1,378 @@
+"""LiteRT on the CPU, by XNNPACK where that has the operator. The .onnx becomes a .tflite first.
+
+The converter is onnx2tf with its writer that needs no TensorFlow. By itself it lays images with
+the channels last and asks for inputs so; it is told to leave every input as the model has it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from toolkit.errors import ShapeRefused, TargetError
+from toolkit.runtimes import fixedshapes
+from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, unlikely
+from toolkit.runtimes.fixedshapes import Shapes
+from toolkit.tensors import BITS, Array, Feed, TensorSpec, dtype_of
+
+MODEL = "model.tflite"
+WRITTEN = "model_float32.tflite"
+"""As onnx2tf names it."""
+OUTPUT = "toolkit_output_{}"
+"""An output that `_hand_out` renamed, by its place among the outputs."""
+
+NARROWED = {"int64": "int32"}
+"""Outputs that the converter may make narrower; they are widened again when they are read."""
+
+
+class LiteRt:
+    """LiteRT's interpreter, which was TensorFlow Lite's."""
+
+    name: ClassVar[str] = "litert"
+    distributions: ClassVar[tuple[str, ...]] = ("ai-edge-litert",)
+    # onnx2tf pins what it needs for all that it can do, and Python 3.12; this part of it needs
+    # less and runs on 3.11 too. So pip resolves nothing here: every package is named.
+    requirements: ClassVar[tuple[str, ...]] = (
+        "ai-edge-litert==2.3.0",
+        "onnx2tf==2.6.9",
+        "onnx==1.23.2",
+        "numpy==2.4.6",
+        "sng4onnx==2.0.1",
+        "psutil==7.2.2",
+        "flatbuffers==25.12.19",
+        "protobuf==7.36.2",
+        "ml_dtypes==0.6.0",
+        "tqdm==4.70.1",
+        "typing_extensions==4.16.0",
+        "backports.strenum==1.2.8",
+        "--no-deps",
+        "--ignore-requires-python",
+    )
+    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    licence: ClassVar[str] = "Apache-2.0"
+    module: ClassVar[str] = "ai_edge_litert"
+    providers: ClassVar[tuple[str, ...]] = ("cpu",)
+    starts_from: ClassVar[Literal["model", "source"]] = "model"
+    options: ClassVar[Mapping[str, Option]] = {
+        "io": Option("numpy", "how tensors reach the interpreter", ("numpy", "bound")),
+        "xnnpack": Option("on", "off: the interpreter's own kernels alone", ("on", "off")),
+        "shapes": fixedshapes.OPTION,
+    }
+    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({}, {"io": "bound"})
+    environment: ClassVar[Mapping[str, str]] = {}
+
+    def version(self) -> str:
+        import ai_edge_litert.interpreter  # noqa: F401 - the package itself is empty.
+
+        return importlib.metadata.version("ai-edge-litert")
+
+    def library(self) -> Path:
+        import ai_edge_litert.interpreter
+
+        return Path(str(ai_edge_litert.interpreter.__file__))
+
+    def precision(self, options: Mapping[str, str]) -> str:
+        return "float32"
+
+    def convert(
+        self, program: Program, feed: Feed, options: Mapping[str, str], folder: Path
+    ) -> None:
+        _check_types(program)
+        try:
+            import onnx
+            import onnx2tf  # noqa: F401 - asked for here, where its absence has a cure.
+        except ModuleNotFoundError as error:
+            raise TargetError(
+                f"litert converts the model first, for which {error.name} is missing here",
+                "toolkit runtimes install litert    installs all of it",
+            ) from None
+        shapes = fixedshapes.of(program, feed, options["shapes"])
+        work = folder / "work"
+        work.mkdir()
+        model = onnx.load(str(program.model))
+        fixedshapes.fix(model.graph, shapes)
+        written = _written(model, work)
+        _check_operators(written, model.graph)
+        if turned := _turned(written, model.graph):
+            _hand_out(model.graph, turned)
+            _written(model, work)
+        (work / WRITTEN).replace(folder / MODEL)
+        shutil.rmtree(work)
+        fixedshapes.write(shapes, folder)
+
+    def load(self, program: Program, provider: str, options: Mapping[str, str]) -> LiteRtSession:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        if program.converted is None:
+            raise TargetError("litert loads what was converted for it, which is not there")
+        kernels = OpResolverType.AUTO
+        if options["xnnpack"] == "off":
+            kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        make = partial(
+            Interpreter,
+            model_path=str(program.converted / MODEL),
+            num_threads=program.threads,
+            experimental_op_resolver_type=kernels,
+        )
+        _check_signature(make(), program)
+        shapes = fixedshapes.read(program.converted)
+        return LiteRtSession(make, program, shapes, bound=options["io"] == "bound")
+
+
+class LiteRtSession:
+    """One model; an interpreter for each set of shapes, since a new shape lays out memory anew."""
+
+    def __init__(self, make: Any, program: Program, shapes: Shapes, *, bound: bool) -> None:
+        self._make = make
+        self._program = program
+        self._shapes = shapes
+        self._bound = bound
+        self._shaped: dict[tuple[tuple[int, ...], ...], Shaped] = {}
+
+    def bind(self, feed: Feed) -> Call:
+        fixedshapes.demand(self._shapes, feed)
+        arrays = [np.asarray(feed[spec.name], order="C") for spec in self._program.inputs]
+        sizes = tuple(array.shape for array in arrays)
+        if sizes not in self._shaped:
+            self._shaped[sizes] = Shaped(self._make(), self._program, arrays)
+        shaped = self._shaped[sizes]
+        if self._bound:
+            bound = Bound(shaped, arrays)
+            return Call(bound.run, lambda _: self._named(bound.left()), bound.forget, Moves())
+        moves = Moves(partial(shaped.fill, arrays), shaped.outputs)
+        return Call(partial(shaped.whole, arrays), self._named, moves=moves)
+
+    def placement(self) -> Placement:
+        return Placement({}, copies=0)
+
+    def output_types(self) -> Mapping[str, str]:
+        return {}
+
+    def copies(self) -> str:
+        if self._bound:
+            return "inputs and outputs stay in the interpreter's tensors"
+        return "inputs are copied to the interpreter's tensors, outputs are new arrays"
+
+    def close(self) -> None:
+        self._shaped.clear()
+
+    def _named(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        specs = self._program.outputs
+        return {
+            spec.name: array.astype(dtype_of(spec.type), copy=False)
+            for spec, array in zip(specs, arrays, strict=True)
+        }
+
+
+class Shaped:
+    """An interpreter whose inputs have these shapes."""
+
+    def __init__(self, interpreter: Any, program: Program, arrays: Sequence[Array]) -> None:
+        self._interpreter = interpreter
+        self._inputs = _inputs(interpreter, program)
+        self._outputs = _outputs(interpreter, program)
+        self.invoke = interpreter.invoke
+        self.holder: Bound | None = None
+        """Whose inputs the tensors hold."""
+        try:
+            for place, array in zip(self._inputs, arrays, strict=True):
+                interpreter.resize_tensor_input(place, array.shape)
+            interpreter.allocate_tensors()
+            self.whole(arrays)  # Sizes that the graph computes show in a run only.
+        except (RuntimeError, ValueError) as error:  # What it raises where an operator says no.
+            sys.stderr.write(f"{error}\n")
+            raise ShapeRefused(
+                f"litert cannot take inputs of {_said(arrays)}: {_first(error)}"
+            ) from error
+
+    def fill(self, arrays: Sequence[Array]) -> None:
+        for place, array in zip(self._inputs, arrays, strict=True):
+            self._interpreter.set_tensor(place, array)
+
+    def outputs(self) -> list[Array]:
+        """Copies of them."""
+        return [self._interpreter.get_tensor(place) for place in self._outputs]
+
+    def whole(self, arrays: Sequence[Array]) -> list[Array]:
+        self.fill(arrays)
+        self.invoke()
+        return self.outputs()
+
+    def forget(self) -> None:
+        for place in self._outputs:
+            # The view goes at once: while one lives the interpreter refuses to run.
+            view = self._interpreter.tensor(place)()
+            view[...] = unlikely(view.dtype)
+
+
+class Bound:
+    """A feed that lies in the tensors of an interpreter, which feeds of the same shapes share.
+
+    Whoever runs next takes them over; what the one before left there is copied to it first.
+    """
+
+    def __init__(self, shaped: Shaped, arrays: Sequence[Array]) -> None:
+        self._shaped = shaped
+        self._arrays = arrays
+        self._left: list[Array] = []
+
+    def run(self) -> None:
+        if self._shaped.holder is not self:
+            self._take()
+        self._shaped.invoke()
+
+    def left(self) -> list[Array]:
+        return self._shaped.outputs() if self._shaped.holder is self else self._left
+
+    def forget(self) -> None:
+        self._take()
+        self._shaped.forget()
+
+    def _take(self) -> None:
+        before = self._shaped.holder
+        if before is not None and before is not self:
+            before._left = self._shaped.outputs()
+        self._shaped.holder = self
+        self._shaped.fill(self._arrays)
+
+
+def _check_types(program: Program) -> None:
+    for spec in (*program.inputs, *program.outputs):
+        if spec.type in (*BITS, "string"):
+            raise TargetError(f"litert is not fed {spec.type} here ({spec.name!r})")
+
+
+def _written(model: Any, work: Path) -> Path:
+    """Writes the .tflite; all that the converter says goes to the log."""
+    import onnx
+    import onnx2tf
+
+    source = work / "model.onnx"
+    onnx.save(model, str(source))  # A copy: the converter writes into what it reads.
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            onnx2tf.convert(
+                input_onnx_file_path=str(source),
+                output_folder_path=str(work),
+                tflite_backend="flatbuffer_direct",
+                keep_shape_absolutely_input_names=[info.name for info in model.graph.input],
+                not_use_onnxsim=True,  # It would run whatever program of that name is on the path.
+                non_verbose=True,
+                verbosity="error",
+            )
+    except (Exception, SystemExit) as error:  # Of any kind, and it calls sys.exit.
+        sys.stderr.write(f"{error}\n")
+        raise TargetError(f"onnx2tf cannot convert this model: {_first(error)}") from error
+    return work / WRITTEN
+
+
+def _turned(file: Path, graph: Any) -> list[int]:
+    """The outputs that are given with the channels last, by their place."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    details = Interpreter(model_path=str(file)).get_output_details()
+    given = {
+        detail["name"]: [int(size) for size in detail["shape_signature"]] for detail in details
+    }
+    found = []
+    for number, info in enumerate(graph.output):
+        dims = info.type.tensor_type.shape.dim
+        sizes = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in dims]
+        last = [*sizes[:1], *sizes[2:], *sizes[1:2]]
+        if len(sizes) > 2 and sizes != last == given.get(_kept(info.name)):
+            found.append(number)
+    return found
+
+
+def _hand_out(graph: Any, numbers: Sequence[int]) -> None:
+    """Gives these outputs by a node of their own that copies them: then they keep their layout.
+
+    Not all of them: where the layout is right this makes the converter lose dynamic sizes.
+    """
+    import onnx
+
+    for number in numbers:
+        info, name = graph.output[number], OUTPUT.format(number)
+        graph.node.append(onnx.helper.make_node("Identity", [info.name], [name]))
+        info.name = name
+
+
+def _check_operators(file: Path, graph: Any) -> None:
+    """What onnx2tf cannot translate it hands on as an operator that no interpreter has."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        Interpreter(model_path=str(file)).allocate_tensors()
+    except RuntimeError as error:
+        found = re.search(r"unresolved custom op: ONNX_(\w+)", str(error))
+        if found is None:  # Of a size that the file leaves open: `bind` knows the sizes.
+            return
+        types = {node.op_type.upper(): node.op_type for node in graph.node}
+        raise TargetError(f"litert has no operator {types.get(found[1], found[1])}") from error
+
+
+def _check_signature(interpreter: Any, program: Program) -> None:
+    """The converted model takes and gives what the .onnx does, of the same types."""
+    details = [*interpreter.get_input_details(), *interpreter.get_output_details()]
+    types = {detail["index"]: np.dtype(detail["dtype"]).name for detail in details}
+    for place, spec in zip(_inputs(interpreter, program), program.inputs, strict=True):
+        _check_type(types[place], spec, {spec.type})
+    for place, spec in zip(_outputs(interpreter, program), program.outputs, strict=True):
+        _check_type(types[place], spec, {spec.type, NARROWED.get(spec.type, spec.type)})
+
+
+def _check_type(found: str, spec: TensorSpec, allowed: set[str]) -> None:
+    if found not in allowed:
+        raise TargetError(f"onnx2tf makes {found} of the {spec.type} {spec.name!r}")
+
+
+def _inputs(interpreter: Any, program: Program) -> list[int]:
+    """The interpreter's numbers of the inputs: it may have them in an order of its own."""
+    known = _numbers(interpreter.get_input_details())
+    return [_number(known, spec.name, spec.name) for spec in program.inputs]
+
+
+def _outputs(interpreter: Any, program: Program) -> list[int]:
+    known = _numbers(interpreter.get_output_details())
+    return [
+        _number(known, spec.name, OUTPUT.format(place), spec.name)
+        for place, spec in enumerate(program.outputs)
+    ]
+
+
+def _numbers(details: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    return {detail["name"]: int(detail["index"]) for detail in details}
+
+
+def _number(known: Mapping[str, int], tensor: str, *names: str) -> int:
+    for name in map(_kept, names):
+        if name in known:
+            return known[name]
+    raise TargetError(f"onnx2tf did not keep {tensor!r} of the model; it has: {sorted(known)}")
+
+
+def _kept(name: str) -> str:
+    """A name as onnx2tf keeps it."""
+    return name.replace(":", "__")
+
+
+def _first(error: BaseException) -> str:
+    """The first line of an error that says something, without the interpreter's repetitions."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return re.split(r"(?<=[a-z.#0-9])Node number", lines[0])[0][:200] if lines else repr(error)
+
+
+def _said(arrays: Sequence[Array]) -> str:
+    return " and ".join("×".join(map(str, array.shape)) or "no dimension" for array in arrays)
+
+
+RUNTIME = LiteRt

@@ -1,0 +1,75 @@
+// What must be known of an .onnx file: how many nodes its graph has, and which files beside it hold
+// its weights. Reads the tags of the protocol buffer and skips what they enclose.
+
+const MODEL = { graph: 7 };
+const GRAPH = { node: 1, initializer: 5 };
+const NODE = { attribute: 5 };
+const ATTRIBUTE = { tensor: 5 };
+const TENSOR = { external: 13 };
+const ENTRY = { key: 1, value: 2 };
+
+/** Nodes of the main graph. `read(position, length)` gives bytes of the file, fewer at its end. */
+export function nodes(read, size) {
+  let count = 0;
+  for (const graph of inside(read, { start: 0, end: size }, MODEL.graph)) {
+    count += [...inside(read, graph, GRAPH.node)].length;
+  }
+  return count;
+}
+
+/**
+ * The names of the files of external data, each once. Not those of subgraphs: the library itself
+ * refuses them where it is given bytes (onnxruntime-web 1.30).
+ */
+export function external(read, size) {
+  const found = new Set();
+  for (const tensor of tensors(read, { start: 0, end: size })) {
+    for (const entry of inside(read, tensor, TENSOR.external)) {
+      const [key] = inside(read, entry, ENTRY.key);
+      const [value] = inside(read, entry, ENTRY.value);
+      if (key && value && text(read, key) === 'location') found.add(text(read, value));
+    }
+  }
+  return [...found];
+}
+
+/** Initializers, and the values of constants. */
+function* tensors(read, model) {
+  for (const graph of inside(read, model, MODEL.graph)) {
+    yield* inside(read, graph, GRAPH.initializer);
+    for (const node of inside(read, graph, GRAPH.node)) {
+      for (const attribute of inside(read, node, NODE.attribute)) {
+        yield* inside(read, attribute, ATTRIBUTE.tensor);
+      }
+    }
+  }
+}
+
+function text(read, { start, end }) {
+  return new TextDecoder().decode(read(start, end - start));
+}
+
+/** The ranges of the fields with this number within a message. */
+function* inside(read, { start, end }, number) {
+  let position = start;
+  while (position < end) {
+    const head = read(position, 20); // A tag and a length have ten bytes each at most.
+    const [tag, first] = varint(head, 0);
+    const [value, second] = (tag & 7) === 2 ? varint(head, first) : [0, first];
+    const from = position + second;
+    position = from + { 0: 0, 1: 8, 2: value, 5: 4 }[tag & 7];
+    if ((tag & 7) === 0) position += varint(head, first)[1] - first;
+    if (!(position <= end)) throw new Error('the file is no whole protocol buffer');
+    if ((tag & 7) === 2 && tag >>> 3 === number) yield { start: from, end: position };
+  }
+}
+
+/** A number and the place behind it. */
+function varint(bytes, place) {
+  let [value, factor] = [0, 1];
+  for (let i = place; i < bytes.length; i++, factor *= 128) {
+    value += (bytes[i] & 127) * factor;
+    if (bytes[i] < 128) return [value, i + 1];
+  }
+  throw new Error('the file is no whole protocol buffer');
+}

@@ -1,0 +1,143 @@
+// A session of ONNX Runtime on each provider. `ort` is the library. A function gives the session,
+// `nodes` and `elsewhere` as in Placement, `transfers` (copies between devices, null: unknown) and
+// `copies`, which copies lie inside the timed call, in words.
+
+import { TargetError } from './checks.mjs';
+import { external, nodes } from './graph.mjs';
+
+const LEVELS = { none: 'disabled' };
+const PROVIDERS = { CPUExecutionProvider: 'cpu', WebGpuExecutionProvider: 'webgpu' };
+
+function common(program, options) {
+  return {
+    graphOptimizationLevel: LEVELS[options.optimize] ?? options.optimize,
+    logSeverityLevel: 2,
+    enableProfiling: false,
+  };
+}
+
+/** onnxruntime-node: the library of this processor. */
+export async function native({ host, ort }, program, options) {
+  const session = await ort.InferenceSession.create(program.model, {
+    ...common(program, options),
+    executionProviders: ['cpu'],
+    executionMode: 'sequential',
+    intraOpNumThreads: program.threads,
+    interOpNumThreads: 1,
+    extra: { session: { intra_op: { allow_spinning: options.spinning === 'on' ? '1' : '0' } } },
+  });
+  return {
+    session,
+    nodes: { cpu: host.scan(program.model, nodes) },
+    elsewhere: {},
+    transfers: 0,
+    copies: 'typed arrays in, new typed arrays out',
+  };
+}
+
+/** onnxruntime-web on WebAssembly, under Node or in a page. */
+export async function wasm({ host, ort }, program, options) {
+  const { bytes, files } = await parts(host, program.model);
+  const session = await started(host, ort, program, bytes, {
+    ...common(program, options),
+    executionProviders: ['wasm'],
+    externalData: files,
+  });
+  return {
+    session,
+    nodes: { wasm: nodes(within(bytes), bytes.length) },
+    elsewhere: {},
+    transfers: 0,
+    copies: "typed arrays are copied into WebAssembly's memory, outputs out of it",
+  };
+}
+
+/** onnxruntime-web on WebGPU, in a page. The adapter that ran is read from its device. */
+export async function webgpu({ host, ort }, program, options) {
+  const { bytes, files } = await parts(host, program.model);
+  if (!(await navigator.gpu?.requestAdapter())) {
+    throw new TargetError(
+      'the browser finds no WebGPU adapter: no GPU, or no Vulkan driver for it',
+      `--target '${host.name}:webgpu,adapter=swiftshader'    computes on the processor`,
+    );
+  }
+  const settings = {
+    ...common(program, options),
+    executionProviders: ['webgpu'],
+    externalData: files,
+  };
+  const session = await started(host, ort, program, bytes, settings);
+  const { info, software } = described((await ort.env.webgpu.device).adapterInfo);
+  if (software !== (options.adapter === 'swiftshader')) {
+    throw new TargetError(
+      `the adapter is ${info}, and adapter=${options.adapter} was asked for`,
+      `--target '${host.name}:webgpu,adapter=swiftshader'    computes on the processor`,
+    );
+  }
+  const placed = await placement(host, ort, bytes, settings);
+  if (!placed.nodes.webgpu) throw new TargetError('no node of this model runs on webgpu');
+  const kind = software ? `${info}, software on the processor and no GPU` : info;
+  const copies = `inputs are copied to the adapter (${kind}) and outputs back`;
+  return { session, ...placed, copies };
+}
+
+async function parts(host, model) {
+  const bytes = await host.read(model);
+  const folder = model.slice(0, model.lastIndexOf('/') + 1);
+  const names = external(within(bytes), bytes.length);
+  const files = names.map(async (path) => ({ path, data: await host.read(folder + path) }));
+  return { bytes, files: await Promise.all(files) };
+}
+
+function within(bytes) {
+  return (position, length) => bytes.subarray(position, position + length);
+}
+
+/**
+ * A session on as many threads as the program says, or on more. The first session fixes their
+ * number, and where memory cannot be shared the library takes one, with a word on the console only.
+ */
+async function started(host, ort, program, bytes, settings) {
+  const { wasm } = ort.env;
+  if (!host.begun.has(ort)) wasm.numThreads = program.threads;
+  host.begun.add(ort);
+  const session = await ort.InferenceSession.create(bytes, settings);
+  if (wasm.numThreads < program.threads) {
+    const [has, asked] = [wasm.numThreads, program.threads];
+    throw new TargetError(`WebAssembly runs on ${has} here, not on the ${asked} threads asked for`);
+  }
+  return session;
+}
+
+function described({ vendor, architecture, description, isFallbackAdapter }) {
+  const words = [description, vendor, architecture].filter(Boolean).join(' ');
+  return { info: words, software: isFallbackAdapter || architecture === 'swiftshader' };
+}
+
+/**
+ * Where the nodes went, as the library logs it while a second session is made. The copies between
+ * devices that it puts in are nodes there.
+ */
+async function placement(host, ort, bytes, settings) {
+  const lines = await host.heard(async () => {
+    const second = await ort.InferenceSession.create(bytes, { ...settings, logSeverityLevel: 0 });
+    await second.release();
+  });
+  const found = { nodes: {}, elsewhere: {}, transfers: 0 };
+  let name = '';
+  for (const line of lines) {
+    const [, provider, count] = line.match(/placed on \[(\w+)\]\. Number of nodes: (\d+)/) ?? [];
+    const [, operator] = line.match(/VerifyEachNodeIsAssignedToAnEp\] +(\w+) \(/) ?? [];
+    if (provider) {
+      name = PROVIDERS[provider] ?? provider;
+      found.nodes[name] = Number(count);
+      if (name !== 'webgpu') found.elsewhere[name] = [];
+    } else if (operator?.startsWith('Memcpy')) {
+      found.transfers += 1;
+      found.nodes[name] -= 1;
+    } else if (operator && name !== 'webgpu') {
+      found.elsewhere[name].push(operator);
+    }
+  }
+  return found;
+}
