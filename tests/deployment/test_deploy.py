@@ -172,6 +172,26 @@ def test_a_client_that_fails_says_why(model: Path, tmp_path: Path) -> None:
     assert done.folder == tmp_path / "onnxruntime-failed"
 
 
+PLACED = """
+    import onnxruntime
+
+    class Dying(onnxruntime.InferenceSession):
+        def __init__(self, file, *arguments, **more):
+            raise RuntimeError(f"no kernel for {file}")
+
+    onnxruntime.InferenceSession = Dying
+"""
+
+
+def test_a_failure_names_no_path_of_the_machine(model: Path, tmp_path: Path) -> None:
+    done = tried(model, tmp_path, pythons.changed(PLACED))
+
+    assert done.proof.what.endswith("RuntimeError: no kernel for copy/model/model.onnx")
+    assert done.folder is not None
+    assert "/toolkit-" not in (done.folder / "README.md").read_text()
+    assert "/toolkit-" not in (done.folder / "deploy.json").read_text()
+
+
 REPORTING = """
     import onnxruntime
     from pathlib import Path

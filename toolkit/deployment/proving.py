@@ -40,6 +40,11 @@ class Proof:
     cures: tuple[str, ...] = ()
 
 
+def _said(error: EnvironmentFault | TargetError, scratch: Path) -> str:
+    """Without the path of this machine: it comes to stand in the folder (D1)."""
+    return error.what.replace(f"{scratch}/", "")
+
+
 def _left(home: Path) -> list[str]:
     """What a client wrote where no client has anything to write (D1): libraries that report usage
     keep an identity there."""
@@ -90,9 +95,9 @@ def prove(
     try:
         ran = destination.run(Ground(copy, scratch, whole, python))
     except EnvironmentFault as error:
-        return Proof("not made", names, what=error.what, cures=error.cures)
+        return Proof("not made", names, what=_said(error, scratch), cures=error.cures)
     except TargetError as error:
-        return Proof("failed", names, what=error.what, cures=error.cures)
+        return Proof("failed", names, what=_said(error, scratch), cures=error.cures)
     if left := _left(scratch / HOME):
         what = f"the client left {left[0]} in its user's home: it reports, or keeps something"
         return Proof("failed", names, versions=ran.versions, where=ran.where, what=what)
