@@ -26,6 +26,8 @@ FEEDS = {rows: DRAW.normal(size=(rows, 64)).astype(np.float32) for rows in (1, 7
 TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "onnxruntime": ("onnxruntime", {}),
     "onnxruntime bound": ("onnxruntime", {"io": "bound"}),
+    "onnxruntime-openvino": ("onnxruntime-openvino", {}),
+    "onnxruntime-openvino bound": ("onnxruntime-openvino", {"io": "bound"}),
     "onnxruntime unoptimised": ("onnxruntime", {"optimize": "none"}),
     "torch": ("torch", {}),
     "torch compile": ("torch", {"mode": "compile"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -162,9 +163,17 @@ def test_it_starts_as_many_threads_as_it_was_asked_for(
     limited = Program(program.model, program.inputs, program.outputs, threads=threads)
     worker = loaded(start("iree"), limited, {"input": np.ones((7, 64), np.float32)})
 
-    names = [file.read_text() for file in Path(f"/proc/{worker.pid}/task").glob("*/comm")]
+    # A thread names itself when it first runs.
+    deadline = time.monotonic() + 20
+    while (named := _workers(worker)) < workers and time.monotonic() < deadline:
+        time.sleep(0.05)
 
-    assert sum(name.startswith("iree-worker") for name in names) == workers
+    assert named == workers
+
+
+def _workers(worker: Worker) -> int:
+    names = [file.read_text() for file in Path(f"/proc/{worker.pid}/task").glob("*/comm")]
+    return sum(name.startswith("iree-worker") for name in names)
 
 
 def test_bound_outputs_are_those_of_the_timed_call(start: Start, program: Program) -> None:

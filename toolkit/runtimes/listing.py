@@ -21,6 +21,7 @@ BUILT_IN = (
     "ncnn",
     "onnxruntime",
     "onnxruntime-node",
+    "onnxruntime-openvino",
     "onnxruntime-web",
     "opencv",
     "openvino",

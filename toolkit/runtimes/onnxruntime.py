@@ -13,7 +13,7 @@ from toolkit.errors import TargetError
 from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, unlikely
 from toolkit.tensors import BITS, Array, Feed
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 TYPES = {"float": "float32", "double": "float64"}
 """ONNX Runtime's names of types where they are not ONNX's."""
@@ -23,7 +23,7 @@ OLDEST = (1, 24)
 
 
 class OnnxRuntime:
-    """ONNX Runtime, from any of its packages."""
+    """ONNX Runtime, from any of its packages but those that are runtimes of their own here."""
 
     name: ClassVar[str] = "onnxruntime"
     distributions: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnxruntime-gpu")
@@ -47,6 +47,8 @@ class OnnxRuntime:
     variants: ClassVar[tuple[Mapping[str, str], ...]] = ({}, {"io": "bound"})
     # The official wheels report usage to their maker unless this is set before the import.
     environment: ClassVar[Mapping[str, str]] = {"ORT_DISABLE_TELEMETRY": "1"}
+    own_names: ClassVar[Mapping[str, str]] = {CPU: "cpu", CUDA: "cuda"}
+    """ONNX Runtime's names of the providers → those that a user sees."""
 
     def version(self) -> str:
         import onnxruntime
@@ -61,6 +63,7 @@ class OnnxRuntime:
             raise TargetError(
                 f"onnxruntime {version} does not tell where its nodes run; 1.24 or newer does"
             )
+        self.check_package(_package())
         return str(version)
 
     def library(self) -> Path:
@@ -71,42 +74,40 @@ class OnnxRuntime:
     def precision(self, options: Mapping[str, str]) -> str:
         return "tf32" if options["tf32"] == "on" else "float32"
 
+    def check_package(self, package: str) -> None:
+        """Raises TargetError for the files of a package that is another runtime here."""
+        if package == "onnxruntime-openvino":
+            raise TargetError(
+                "this environment holds onnxruntime-openvino in place of onnxruntime",
+                "--target onnxruntime-openvino    measures that",
+            )
+
+    def provider_options(
+        self, program: Program, provider: str, options: Mapping[str, str]
+    ) -> dict[str, str]:
+        """What ONNX Runtime's provider is started with."""
+        if provider == "cpu":
+            return {}
+        return {"device_id": options["device"], "use_tf32": "1" if options["tf32"] == "on" else "0"}
+
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> OrtSession:
         import onnxruntime as ort
 
-        asked = PROVIDERS[provider]
+        asked = next(long for long, name in self.own_names.items() if name == provider)
         if asked not in ort.get_available_providers():
             raise TargetError(
                 f"the onnxruntime installed here ({ort.__version__}) is built without {provider}"
             )
         if provider == "cuda":
             ort.preload_dlls()  # The CUDA libraries that pip installed lie on no search path.
-        session = self._session(program, asked, options)
+        started = (asked, self.provider_options(program, provider, options))
+        session = _session(program, started, options)
         if asked not in session.get_providers():
-            raise TargetError(f"{provider} did not start; onnxruntime would have run on the cpu")
-        placed = _placement(session, asked)
+            raise TargetError(f"{asked} did not start; onnxruntime would have run on the cpu")
+        placed = _placement(session, provider, self.own_names)
         if placed.elsewhere and not placed.nodes.get(provider):
-            raise TargetError(f"no node of this model runs on {provider}")
+            raise TargetError(f"no node of this model runs on {asked}")
         return OrtSession(session, provider, options, placed)
-
-    def _session(self, program: Program, asked: str, options: Mapping[str, str]) -> Any:
-        """A session whose fall-back to the CPU is off if the whole model runs on the provider."""
-        import onnxruntime as ort
-
-        make = partial(
-            ort.InferenceSession,
-            str(program.model),
-            providers=[(asked, _provider_options(asked, options))],
-            enable_fallback=0,
-        )
-        if asked == PROVIDERS["cpu"]:
-            return make(sess_options=_session_options(program, options, strict=False))
-        try:
-            return make(sess_options=_session_options(program, options, strict=True))
-        except Exception as error:  # onnxruntime's errors have no common base.
-            if "fallback" not in str(error).lower():
-                raise
-            return make(sess_options=_session_options(program, options, strict=False))
 
 
 class OrtSession:
@@ -118,7 +119,7 @@ class OrtSession:
         self._session = session
         self._provider = provider
         self._bound = options["io"] == "bound"
-        self._device = int(options["device"])
+        self._device = int(options.get("device", "0"))
         self._placed = placed
         self._outputs = [output.name for output in session.get_outputs()]
         self._types = {node.name: _type(node.type) for node in session.get_inputs()}
@@ -171,8 +172,9 @@ class OrtSession:
     def _bind_buffers(self, feed: Feed) -> Call:
         """Inputs and outputs in buffers of the device; the outputs' shapes come from one run."""
         binding = self._session.io_binding()
-        for name, array in feed.items():
-            binding.bind_ortvalue_input(name, self._value(_contiguous(array), self._types[name]))
+        inputs = [self._value(_contiguous(feed[name]), self._types[name]) for name in feed]
+        for name, value in zip(feed, inputs, strict=True):
+            binding.bind_ortvalue_input(name, value)
         for name in self._outputs:
             binding.bind_output(name, "cpu")
         self._session.run_with_iobinding(binding)
@@ -188,10 +190,17 @@ class OrtSession:
             run = partial(_run_and_wait, run, binding)
         return Call(
             run,
-            lambda _: self._named([_array(value) for value in values]),
+            partial(self._left, values, inputs),
             partial(_forget, values),
             Moves(),
         )
+
+    def _left(
+        self, values: Sequence[Any], inputs: Sequence[Any], result: object
+    ) -> dict[str, Array]:
+        """What a run left in the buffers. `inputs` live as long as the call: on the CPU they are
+        numpy's own memory, which the binding of 1.24 reads and does not hold."""
+        return self._named([_array(value) for value in values])
 
     def _value(self, array: Array, kind: str) -> Any:
         import onnxruntime as ort
@@ -209,6 +218,32 @@ class OrtSession:
             name: np.asarray(array, dtype=np.str_ if _is_text(array) else None)
             for name, array in zip(self._outputs, arrays, strict=True)
         }
+
+
+def _package() -> str:
+    """The package whose files these are, as its build wrote it; empty where it did not."""
+    try:
+        from onnxruntime.capi import build_and_package_info
+    except ImportError:
+        return ""
+    return str(getattr(build_and_package_info, "package_name", ""))
+
+
+def _session(
+    program: Program, started: tuple[str, dict[str, str]], options: Mapping[str, str]
+) -> Any:
+    """A session whose fall-back to the CPU is off if the whole model runs on the provider."""
+    import onnxruntime as ort
+
+    make = partial(ort.InferenceSession, str(program.model), providers=[started], enable_fallback=0)
+    if started[0] == CPU:
+        return make(sess_options=_session_options(program, options, strict=False))
+    try:
+        return make(sess_options=_session_options(program, options, strict=True))
+    except Exception as error:  # onnxruntime's errors have no common base.
+        if "fallback" not in str(error).lower():
+            raise
+        return make(sess_options=_session_options(program, options, strict=False))
 
 
 def _session_options(program: Program, options: Mapping[str, str], *, strict: bool) -> Any:
@@ -234,24 +269,17 @@ def _session_options(program: Program, options: Mapping[str, str], *, strict: bo
     return made
 
 
-def _provider_options(asked: str, options: Mapping[str, str]) -> dict[str, str]:
-    if asked != PROVIDERS["cuda"]:
-        return {}
-    return {"device_id": options["device"], "use_tf32": "1" if options["tf32"] == "on" else "0"}
-
-
-def _placement(session: Any, asked: str) -> Placement:
+def _placement(session: Any, asked: str, own_names: Mapping[str, str]) -> Placement:
     """Where each node of the graph went, before fusion; copies are not listed there."""
-    short = {long: name for name, long in PROVIDERS.items()}
     nodes: dict[str, int] = {}
     elsewhere: dict[str, list[str]] = {}
     for part in session.get_provider_graph_assignment_info():
-        name = short.get(part.ep_name, part.ep_name)
+        name = own_names.get(part.ep_name, part.ep_name)
         found = part.get_nodes()
         nodes[name] = nodes.get(name, 0) + len(found)
-        if part.ep_name != asked:
+        if name != asked:
             elsewhere.setdefault(name, []).extend(node.op_type for node in found)
-    copies = 0 if asked == PROVIDERS["cpu"] else None
+    copies = 0 if asked == "cpu" else None
     return Placement(nodes, {name: tuple(ops) for name, ops in elsewhere.items()}, copies)
 
 
