@@ -19,12 +19,17 @@ def shared(folder: Path, requirements: Path) -> Path:
     return folder / "bin" / "python"
 
 
+SILENT = "import os\nos.environ['ORT_DISABLE_TELEMETRY'] = '1'\n"
+"""What the client does first: our program runs before it."""
+
+
 def changed(program: str) -> MakePython:
     """One in which `program` runs before the client does."""
 
     def make(folder: Path, requirements: Path) -> Path:
         python = shared(folder, requirements)
-        (_packages(folder) / "sitecustomize.py").write_text(textwrap.dedent(program))
+        text = SILENT + textwrap.dedent(program)
+        (_packages(folder) / "sitecustomize.py").write_text(text)
         return python
 
     return make

@@ -172,6 +172,41 @@ def test_a_client_that_fails_says_why(model: Path, tmp_path: Path) -> None:
     assert done.folder == tmp_path / "onnxruntime-failed"
 
 
+PLACED = """
+    import onnxruntime
+
+    class Dying(onnxruntime.InferenceSession):
+        def __init__(self, file, *arguments, **more):
+            raise RuntimeError(f"no kernel for {file}")
+
+    onnxruntime.InferenceSession = Dying
+"""
+
+
+def test_a_failure_names_no_path_of_the_machine(model: Path, tmp_path: Path) -> None:
+    done = tried(model, tmp_path, pythons.changed(PLACED))
+
+    assert done.proof.what.endswith("RuntimeError: no kernel for copy/model/model.onnx")
+    assert done.folder is not None
+    assert "/toolkit-" not in (done.folder / "README.md").read_text()
+    assert "/toolkit-" not in (done.folder / "deploy.json").read_text()
+
+
+REPORTING = """
+    import onnxruntime
+    from pathlib import Path
+
+    (Path.home() / ".identity").write_text("1234")
+"""
+
+
+def test_a_client_that_leaves_a_trace_in_the_home_is_not_right(model: Path, tmp_path: Path) -> None:
+    done = tried(model, tmp_path, pythons.changed(REPORTING))
+
+    assert done.proof.outcome == "failed"
+    assert done.proof.what.startswith("the client left .identity in its user's home")
+
+
 def test_a_client_that_could_not_be_run_is_not_proven(model: Path, tmp_path: Path) -> None:
     error = EnvironmentFault("pip install ended with code 1: no network", "connect it")
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,11 @@ from toolkit.exporter.testdata import DataSet
 from toolkit.pipelines.deploy import deploy
 from toolkit.tensors import Array
 
-TEMPLATES = [path for path in packing.TEMPLATES.rglob("*") if path.is_file()]
+TEMPLATES = [
+    path
+    for path in packing.TEMPLATES.rglob("*")
+    if path.is_file() and "__pycache__" not in path.parts
+]
 PLAIN = [name for name in listing.NAMES if name != "web"]
 """Those whose folders are filled without npm."""
 
@@ -78,11 +84,25 @@ def test_a_lock_file_pins_all_with_hashes(template: str) -> None:
     assert all(re.fullmatch(r"[\d.]+", version) for version in wanted["dependencies"].values())
 
 
-def test_the_templates_are_in_the_wheel() -> None:
-    patterns = (Path(__file__).parents[2] / "setup.cfg").read_text()
+def test_the_wheel_has_every_template(tmp_path: Path) -> None:
+    """Hidden files too, which no pattern takes by itself."""
+    root, copy = Path(__file__).parents[2], tmp_path / "source"
+    shutil.copytree(
+        root / "toolkit", copy / "toolkit", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copyfile(root / name, copy / name)
 
-    assert "toolkit.deployment = templates/**" in patterns
-    assert packing.TEMPLATES.joinpath("node", ".npmrc") in TEMPLATES
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps",
+         "--no-build-isolation", "--wheel-dir", tmp_path, copy],
+        check=True,
+    )  # fmt: skip
+
+    (wheel,) = tmp_path.glob("*.whl")
+    inside = zipfile.ZipFile(wheel).namelist()
+    wanted = [f"toolkit/deployment/templates/{f.relative_to(packing.TEMPLATES)}" for f in TEMPLATES]
+    assert [name for name in wanted if name not in inside] == []
 
 
 @pytest.mark.slow

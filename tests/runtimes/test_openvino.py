@@ -15,7 +15,7 @@ from toolkit.pipelines.bench import Order
 from toolkit.pipelines.check import check
 from toolkit.runtimes import listing
 from toolkit.runtimes.target import parse
-from toolkit.workers import managed
+from toolkit.workers import cache, managed
 
 __all__ = ["start"]
 
@@ -55,6 +55,21 @@ def test_its_default_is_named_bfloat16_and_not_right(tmp_path: Path) -> None:
     )
 
     assert found == [("bfloat16", False), ("bfloat16", True)]
+
+
+def test_it_reports_nothing(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report leaves an identity in the user's home; `CI` would silence it by itself."""
+    monkeypatch.setenv("TOOLKIT_CACHE", str(cache.root()))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("CI", raising=False)
+    (tmp_path / "home").mkdir()
+    worker = start("openvino")
+    worker.post_hello()
+    worker.hello()
+    worker.post_load(small.mlp_program(small.mlp(tmp_path / "mlp.onnx")))
+    worker.load()
+
+    assert [*(tmp_path / "home").rglob("*")] == []
 
 
 def test_a_bound_buffer_that_no_call_wrote_is_seen(start: Start, tmp_path: Path) -> None:

@@ -110,6 +110,9 @@ def _demand(done: list[Deployed]) -> None:
     names = ", ".join(one.name for one in unmet)
     were = "was" if len(unmet) == 1 else "were"
     click.echo(f"error: {len(unmet)} of {len(done)} {were} not proven right: {names}.", err=True)
+    for one in unmet:
+        if one.folder is not None and one.proof.outcome != "not made":
+            click.echo(f"  {one.folder}/README.md    says how its client is run", err=True)
     for cure in dict.fromkeys(cure for one in unmet for cure in one.proof.cures):
         click.echo(f"  {cure}", err=True)
     raise click.exceptions.Exit(1)

@@ -3,7 +3,7 @@
 Rules:
 
 D1  The folder runs by itself: no toolkit, no path of this machine, no network once what it requires
-    is installed, and nothing phones home.
+    is installed, and nothing phones home: a client that leaves a file in its user's home fails.
 D2  Its client reads test_data_set_0, 1 …: input_0.npy, input_1.npy … in the order of the model's
     inputs; and it can hand out what the model gave for each set (`Destination.run`).
 D3  What is pinned stands in one place: the runtime's `requirements`, or the template's lock file.
@@ -34,6 +34,8 @@ MODEL = "model"
 model names it, or what a runtime's `convert` made (R8). A folder of its own: the file is untrusted,
 and data called numpy.py beside a client would be run by it."""
 ONNX = f"{MODEL}/model.onnx"
+HOME = "home"
+"""The folder in a ground's scratch that clients have as their user's home."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,11 @@ class Ground:
     """Room for environments, builds and outputs; gone afterwards."""
     parcel: Parcel
     python: MakePython
+
+    @property
+    def home(self) -> Path:
+        """The home of whoever runs the client: empty, and to be left so (D1)."""
+        return self.scratch / HOME
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from toolkit.answers.formats import RANK
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.deployment import packing
-from toolkit.deployment.base import Destination, Ground, MakePython, Parcel
+from toolkit.deployment.base import HOME, Destination, Ground, MakePython, Parcel
 from toolkit.engine.question import Question
 from toolkit.errors import EnvironmentFault, TargetError
 from toolkit.exporter.testdata import DataSet
@@ -38,6 +38,17 @@ class Proof:
     what: str = ""
     """Why it is not right, in one line."""
     cures: tuple[str, ...] = ()
+
+
+def _said(error: EnvironmentFault | TargetError, scratch: Path) -> str:
+    """Without the path of this machine: it comes to stand in the folder (D1)."""
+    return error.what.replace(f"{scratch}/", "")
+
+
+def _left(home: Path) -> list[str]:
+    """What a client wrote where no client has anything to write (D1): libraries that report usage
+    keep an identity there."""
+    return [str(file.relative_to(home)) for file in sorted(home.rglob("*")) if file.is_file()]
 
 
 def data_sets(question: Question) -> tuple[DataSet, ...]:
@@ -84,9 +95,12 @@ def prove(
     try:
         ran = destination.run(Ground(copy, scratch, whole, python))
     except EnvironmentFault as error:
-        return Proof("not made", names, what=error.what, cures=error.cures)
+        return Proof("not made", names, what=_said(error, scratch), cures=error.cures)
     except TargetError as error:
-        return Proof("failed", names, what=error.what, cures=error.cures)
+        return Proof("failed", names, what=_said(error, scratch), cures=error.cures)
+    if left := _left(scratch / HOME):
+        what = f"the client left {left[0]} in its user's home: it reports, or keeps something"
+        return Proof("failed", names, versions=ran.versions, where=ran.where, what=what)
     declared = max(destination.precision, question.declared, key=lambda name: RANK[name])
     verdict = question.yardstick.judge(ran.outputs, declared, limits)
     return Proof(

@@ -34,7 +34,7 @@ def packages(runtime: type[Runtime]) -> dict[str, str]:
 
 def run(ground: Ground, runtime: type[Runtime]) -> Ran:
     """The client as its README says, and once more for what came out."""
-    venv, home = ground.scratch / "venv", ground.scratch / "home"
+    venv, home = ground.scratch / "venv", ground.home
     python = ground.python(venv, ground.copy / REQUIREMENTS)
     found = programs.run([python, "-c", VERSIONS, *packages(runtime)], ground.copy, home)
     versions: dict[str, Any] = json.loads(found.splitlines()[-1])

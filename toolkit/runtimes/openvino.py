@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,9 @@ class OpenVino:
     environment: ClassVar[Mapping[str, str]] = {}
 
     def version(self) -> str:
+        # R7: importing openvino reports that by this package, which has no variable to turn it off;
+        # where it cannot be imported, openvino has a stand-in.
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
         import openvino
 
         return str(openvino.__version__).split("-")[0]

@@ -45,7 +45,7 @@ class OnnxRuntimeCpp:
     def run(self, ground: Ground) -> Ran:
         build, results = ground.scratch / "build", ground.scratch / "results"
         _configure(ground.copy, build)
-        home = ground.scratch / "home"
+        home = ground.home
         programs.run([programs.find("cmake"), "--build", build], ground.copy, home)
         said = programs.run([build / "client", "--output", results], ground.copy, home)
         versions = {"onnxruntime": _after("onnxruntime ", said), **_found(build)}

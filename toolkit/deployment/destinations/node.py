@@ -42,7 +42,7 @@ class OnnxRuntimeNode:
     def run(self, ground: Ground) -> Ran:
         node = programs.find("node", npm.CURE)
         npm.install(ground.copy)
-        home, results = ground.scratch / "home", ground.scratch / "results"
+        home, results = ground.home, ground.scratch / "results"
         programs.run([node, "client.js", "--output", results], ground.copy, home)
         version, _ = npm.locked("node")["onnxruntime-node"]
         versions = {

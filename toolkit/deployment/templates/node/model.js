@@ -2,7 +2,10 @@
 
 import { fileURLToPath } from "node:url";
 
-import ort from "onnxruntime-node";
+// ONNX Runtime reports usage to its maker unless this is set before it is loaded, so it is not
+// imported above; it is only a default, so that you can decide otherwise.
+process.env.ORT_DISABLE_TELEMETRY ??= "1";
+const { default: ort } = await import("onnxruntime-node");
 
 export class Model {
   /** Loads the model beside this file. */

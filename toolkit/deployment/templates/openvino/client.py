@@ -9,8 +9,13 @@ To use the model in a program of yours, take the class `Model`; console.py is on
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+# Importing OpenVINO reports that to its maker, by this package. Without it OpenVINO is silent; take
+# the line out if you want to report.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 import numpy as np
 import openvino as ov
