@@ -10,7 +10,10 @@ import msgspec
 import pytest
 
 from tests import small
+from toolkit.answers import simulate
 from toolkit.engine import entrants
+from toolkit.engine.circuit import Entrant
+from toolkit.engine.question import Question, Wanted, ask
 from toolkit.errors import InputError
 from toolkit.records import machine, schema
 from toolkit.records.schema import Failure, Gpu, Machine
@@ -106,16 +109,40 @@ def test_a_record_holds_the_name_of_an_environment_and_not_its_place() -> None:
     assert entrants.recorded(parse("fake")).environment == "own"
 
 
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Question:
+    folder = tmp_path_factory.mktemp("asked")
+    return ask(small.layer(folder / "layer.onnx"), Wanted(), folder, simulate.reference_runner)
+
+
 def test_an_environment_that_cannot_carry_a_worker_is_a_failure_and_no_crash(
-    tmp_path: Path,
+    asked: Question, tmp_path: Path
 ) -> None:
-    from toolkit.engine.runner import program
-
-    model = small.layer(tmp_path / "layer.onnx")
-    import onnx
-
-    found = entrants.enter(0, parse(f"fake,env={tmp_path}"), program(model, onnx.load(model)))
+    found = entrants.enter(0, parse(f"fake,env={tmp_path}"), asked)
 
     assert isinstance(found, Failure)
     assert found.verb == "start"
     assert found.what == f"env={tmp_path}: there is no Python environment in this folder"
+
+
+def test_a_target_may_run_another_file_of_the_model(asked: Question, tmp_path: Path) -> None:
+    other = small.layer(tmp_path / "other.onnx")
+    target = parse(f"fake,model={other}")
+
+    found = entrants.enter(0, target, asked)
+    recorded = entrants.recorded(target)
+
+    assert isinstance(found, Entrant)
+    assert found.program.model == other.resolve()
+    assert recorded.label.endswith(", other.onnx")
+    assert recorded.model is not None
+    assert recorded.model.name == "other.onnx"
+
+
+def test_a_file_of_another_model_is_a_failure_that_shows_both(
+    asked: Question, tmp_path: Path
+) -> None:
+    found = entrants.enter(0, parse(f"fake,model={small.mlp(tmp_path / 'mlp.onnx')}"), asked)
+
+    assert isinstance(found, Failure)
+    assert found.what.startswith("mlp.onnx is no variant of this model: its inputs are input:float")

@@ -21,7 +21,7 @@ def made(form: str, asked: Question, work: Path) -> Path:
     Raises EnvironmentFault where the runtime is not here, TargetError where it cannot convert.
     """
     (target,) = entrants.settled([parse(form)])
-    entrant = entrants.enter(0, target, asked.program)
+    entrant = entrants.enter(0, target, asked)
     if isinstance(entrant, Failure):
         raise EnvironmentFault(entrant.what, *entrant.cures)
     rooms = environments.lay(work / "rooms", [listing.find(target.runtime)])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from toolkit.engine.variants import Variant
 from toolkit.records.slices import Slice
 from toolkit.runtimes.base import Program
 from toolkit.tensors import Array, Feed
@@ -31,6 +32,8 @@ class Entrant:
     label: str
     job: Job
     program: Program
+    variant: Variant | None = None
+    """The file that it runs, where that is not the run's."""
     resident: Bytes = 0
     """What its worker held after it was judged."""
 

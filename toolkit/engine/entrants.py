@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from toolkit import onnxfile
+from toolkit.engine import planning, variants
 from toolkit.engine.circuit import Entrant
+from toolkit.engine.question import Question
 from toolkit.errors import InputError, ToolkitError
 from toolkit.records import machine as machines
 from toolkit.records import schema
 from toolkit.records.schema import Failure, Machine
 from toolkit.runtimes import listing
-from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import Target, parse
 from toolkit.workers import managed
 from toolkit.workers.environments import OWN
@@ -131,18 +134,21 @@ def recorded(target: Target) -> schema.Target:
         options=dict(target.options),
         environment=OWN if environment is None else environment.rstrip("/").rsplit("/", 1)[-1],
         asked=target.asked,
+        model=None if target.model is None else planning.model(onnxfile.read(Path(target.model))),
     )
 
 
-def enter(index: int, target: Target, program: Program) -> Entrant | Failure:
-    """The target ready to be started, or why its environment cannot carry it."""
+def enter(index: int, target: Target, question: Question) -> Entrant | Failure:
+    """The target ready to be started, or why its environment or its file cannot be used."""
     try:
+        variant = None if target.model is None else variants.of(target.model, question)
         listed = listing.find(target.runtime)
         home = managed.home(listed, target.provider, target.version, target.environment)
     except ToolkitError as error:
         return Failure(verb="start", what=error.what, cures=list(error.cures))
     job = Job(listed, home, target.provider, target.options)
-    return Entrant(index, target.label, job, program)
+    program = variant.program if variant else question.program_of(target.runtime)
+    return Entrant(index, target.label, job, program, variant)
 
 
 def home_name(target: Target, entrant: Entrant) -> str:

@@ -71,16 +71,19 @@ def judge(
     try:
         with Worker(entrant.job, rooms, patience=patience) as worker:
             heard = _hear(worker, entrant.program, question)
-            declared = _declared(heard.hello, question.declared)
+            variant = entrant.variant
+            declared = _declared(heard.hello, variant.declared if variant else question.declared)
             yardstick = question.yardstick.of([*heard.answers])
             verdict = yardstick.judge([*heard.answers.values()], declared, limits)
-            verdict = _witnessed(worker, heard, verdict, question)
+            if variant is None:
+                verdict = _witnessed(worker, heard, verdict, question)
             resident, _ = worker.usage()
             rows = _card(worker, heard.hello, rooms.parent)
     except TargetError as error:
         told = Record(target=entrant.index, failure=_explained(entrant, error))
         return Judged(told, entrant.program)
-    placement = _placement(heard.loaded.placement, entrant.job.provider, question.shape_arithmetic)
+    shapes = variant.shape_arithmetic if variant else question.shape_arithmetic
+    placement = _placement(heard.loaded.placement, entrant.job.provider, shapes)
     record = Record(
         target=entrant.index,
         library=_library(entrant, heard.hello),

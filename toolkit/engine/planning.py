@@ -123,6 +123,7 @@ def check_same(old: Run, new: Plan, machine: Machine) -> None:
         "machine": (old.machine.identity, machine.identity),
         "model": (was.model.sha256[:12], new.model.sha256[:12]),
         "targets": (_names(was), _names(new)),
+        "files": (_files(was), _files(new)),
         "seed": (str(was.seed), str(new.seed)),
         "threads": (str(was.threads), str(new.threads)),
         "feed": (_feeds(was), _feeds(new)),
@@ -167,6 +168,12 @@ def _source(plan: Plan) -> str:
 
 def _feeds(plan: Plan) -> str:
     return ", ".join(f"{case.name} ({case.sha256[:8]})" for case in plan.cases)
+
+
+def _files(plan: Plan) -> str:
+    """The other files of the model that targets run."""
+    own = [target.model for target in plan.targets if target.model is not None]
+    return ", ".join(f"{model.name} ({model.sha256[:12]})" for model in own) or "none"
 
 
 def _names(plan: Plan) -> str:

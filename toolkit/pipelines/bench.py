@@ -197,7 +197,7 @@ def judge_all(
     found: dict[int, Judged] = {}
     for index, target in enumerate(targets):
         watch("judge", index / len(targets), target.label)
-        entrant = entrants.enter(index, target, asked.program_of(target.runtime))
+        entrant = entrants.enter(index, target, asked)
         if isinstance(entrant, Failure):
             records.append(Record(target=index, failure=entrant))
             continue

@@ -2,7 +2,7 @@
 
 History of VERSION (a new shape brings a new number, an upgrade step and a golden file):
 1  first.
-2  a record's conversion, and the copies of a timing.
+2  a record's conversion, the copies of a timing, the model of a target.
 """
 
 from __future__ import annotations
@@ -82,6 +82,8 @@ class Target(Strict, frozen=True, kw_only=True):
     """The user named it: if it fails, the command fails."""
     copies_inside: str = ""
     """Which copies the timed call holds, in words."""
+    model: Model | None = None
+    """Another file than the run's, judged by the same oracle; None: the run's own."""
 
 
 class Plan(Strict, frozen=True, kw_only=True):

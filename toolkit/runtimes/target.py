@@ -34,6 +34,8 @@ class Target:
     """Empty: what is installed."""
     environment: str | None = None
     """The user's folder; None: our own."""
+    model: str | None = None
+    """Another file of the model, as it was typed; None: that of the run."""
     asked: bool = True
     """The user named it, and not a default."""
 
@@ -44,6 +46,7 @@ class Target:
         parts = [f"{runtime}:{self.provider}" if self.provider else runtime]
         parts += [f"{key}={value}" for key, value in sorted(self.options.items())]
         parts += [f"env={self.environment}"] if self.environment else []
+        parts += [f"model={self.model}"] if self.model else []
         return ",".join(parts)
 
     @property
@@ -52,7 +55,8 @@ class Target:
         words = [f"{key}={value}" for key, value in sorted(self.options.items())]
         head = " ".join(filter(None, (self.runtime, self.version, self.provider)))
         place = [] if self.environment is None else [f"in {self.environment.rstrip('/')}"]
-        return ", ".join([head, *(LABELS.get(word, word) for word in words), *place])
+        file = [] if self.model is None else [self.model.rsplit("/", 1)[-1]]
+        return ", ".join([head, *(LABELS.get(word, word) for word in words), *place, *file])
 
 
 def parse(text: str) -> Target:
@@ -70,11 +74,11 @@ def parse(text: str) -> Target:
         )
     listing.find(form["runtime"])
     options = _options(text, pairs)
-    environment = options.pop("env", None)
+    environment, model = options.pop("env", None), options.pop("model", None)
     version = form["version"] or ""
     if version and environment is not None:
         raise InputError(f"{text!r}: either a version or env=, since env= has the version it has")
-    return Target(form["runtime"], form["provider"] or "", options, version, environment)
+    return Target(form["runtime"], form["provider"] or "", options, version, environment, model)
 
 
 def _options(text: str, pairs: list[str]) -> dict[str, str]:

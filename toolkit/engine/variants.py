@@ -1,0 +1,69 @@
+"""Another file of the same model, for a target that names one: quantized, converted, optimised.
+
+It is fed and judged as the model of the run is: same feeds, same oracle.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from toolkit import graphs, onnxfile
+from toolkit.answers.declared import of_file
+from toolkit.answers.formats import Precision
+from toolkit.engine.question import Question
+from toolkit.errors import InputError
+from toolkit.onnxfile import ModelFile
+from toolkit.runtimes.base import Program
+from toolkit.tensors import TensorSpec
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A file that stands in the place of the run's model."""
+
+    file: ModelFile
+    program: Program
+    declared: Precision
+    """What the file itself says that it is computed in."""
+    shape_arithmetic: Counter[str]
+
+
+def of(path: str, question: Question) -> Variant:
+    """The file as a variant of the question's model. Raises InputError for another interface."""
+    file = onnxfile.read(Path(path))
+    _demand_same("input", question.file.inputs, file.inputs, file.name)
+    _demand_same("output", question.file.outputs, file.outputs, file.name)
+    model = onnxfile.load(Path(path))
+    whole = replace(
+        question.program,
+        model=Path(path).resolve(),
+        inputs=file.inputs,
+        outputs=file.outputs,
+        source=None,
+    )
+    return Variant(file, whole, of_file(model), graphs.shape_arithmetic(model))
+
+
+def _demand_same(
+    what: str, ours: tuple[TensorSpec, ...], theirs: tuple[TensorSpec, ...], name: str
+) -> None:
+    """Names and ranks; an output may have a lower type, which the verdict then names."""
+    if [spec.name for spec in ours] != [spec.name for spec in theirs]:
+        raise InputError(
+            f"{name} is no variant of this model: its {what}s are {_shown(theirs)}, "
+            f"the model's are {_shown(ours)}"
+        )
+    for mine, other in zip(ours, theirs, strict=True):
+        same = what == "output" or mine.type == other.type
+        if not same or _rank(mine) != _rank(other):
+            raise InputError(f"{name} is no variant of this model: it has {other}, not {mine}")
+
+
+def _rank(spec: TensorSpec) -> int | None:
+    return None if spec.shape is None else len(spec.shape)
+
+
+def _shown(specs: tuple[TensorSpec, ...]) -> str:
+    return ", ".join(map(str, specs))
