@@ -1,17 +1,18 @@
 """toolkit takes a PyTorch model to a proven, measured .onnx on any runtime.
 
-The Python API is the pipelines: `export`, `check`, `bench`, `deploy`. Each is loaded when it is
-first used, so that `import toolkit` needs neither torch nor any runtime.
+The Python API is the pipelines: `export`, `check`, `bench`, `compare`, `deploy`. Each is loaded
+when it is first used, so that `import toolkit` needs neither torch nor any runtime.
 """
 
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "bench", "check", "deploy", "export"]
+__all__ = ["__version__", "bench", "check", "compare", "deploy", "export"]
 
 if TYPE_CHECKING:
     from toolkit.pipelines.bench import bench
     from toolkit.pipelines.check import check
+    from toolkit.pipelines.compare import compare
     from toolkit.pipelines.deploy import deploy
     from toolkit.pipelines.export import export
 else:

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binom, wilcoxon  # type: ignore[import-untyped]
+from scipy.stats import binom, mannwhitneyu, wilcoxon  # type: ignore[import-untyped]
 
 from toolkit.measure import stats
 from toolkit.measure.stats import Missing, Outcome
@@ -205,3 +205,22 @@ def test_a_percentile_that_is_not_carried_says_how_many_are_missing() -> None:
 
 def test_a_target_is_described_by_the_median_of_its_generations_and_their_range() -> None:
     assert stats.typical([3.7, 3.9, 5.7]) == stats.Typical(3.9, 3.7, 5.7)
+
+
+def test_the_shift_of_two_samples_has_the_exact_rank_sum_interval() -> None:
+    """Against scipy's exact test: 0 lies outside the interval exactly where p is below alpha."""
+    draw = np.random.default_rng(8)
+    for _ in range(300):
+        first = draw.normal(size=9).tolist()
+        second = (draw.normal(size=9) + draw.normal()).tolist()
+        found = stats.shift(first, second, 0.05)
+        p = mannwhitneyu(first, second, method="exact").pvalue
+        assert found is not None
+        assert found.excludes_one == (p <= 0.05)
+
+
+def test_a_shift_needs_six_process_starts_of_both() -> None:
+    assert stats.shift([0.0] * 5, [0.1] * 40, 0.05) is None
+    found = stats.shift([0.0] * 6, [0.1] * 6, 0.05)
+    assert found is not None
+    assert found.estimate == pytest.approx(math.exp(0.1))

@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "is the file right, on every runtime here?",
     "bench": "how fast, against which, and are the answers right?",
     "deploy": "a folder that runs elsewhere, with proof",
+    "compare": "is the new file, version or run as good, and how much faster?",
     "report": "show a run again: terminal, Markdown, HTML, CSV",
     "runtimes": "which runtimes are here; environments for more of them",
     "doctor": "what is wrong with this installation or machine, and the cure",

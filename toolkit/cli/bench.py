@@ -74,7 +74,7 @@ def command(resume: str | None, **given: Any) -> None:
     model = asking.model_of(given["model"])
     order = asking.order_of(given, _typed(folder))
     if given["install"]:
-        _install(order)
+        install_missing(order)
     with progress("bench") as draw:
         finished = bench(
             model,
@@ -86,7 +86,7 @@ def command(resume: str | None, **given: Any) -> None:
     show(finished, as_json=given["as_json"])
 
 
-def _install(order: Order) -> None:
+def install_missing(order: Order) -> None:
     """Makes the environments that the named targets lack; with --all those of every runtime."""
     from toolkit.engine import entrants
     from toolkit.pipelines import installing

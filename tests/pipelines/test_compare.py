@@ -1,0 +1,171 @@
+"""Old against new: side by side, or two runs by the baseline that both have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+import onnx
+import pytest
+from msgspec.structs import replace
+
+from tests import command, small
+from toolkit import bench, compare
+from toolkit.errors import InputError, RunError
+from toolkit.measure import schedule
+from toolkit.pipelines.bench import Finished, Order
+from toolkit.report import compared
+from toolkit.report.compared import Gates
+from toolkit.report.comparison import Gate, Pairing, between
+from toolkit.runtimes.target import parse
+
+PACE = schedule.pace(0.01, 600)
+
+
+def order(*targets: str) -> Order:
+    return Order([parse(text) for text in targets], pace=PACE)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small.layer(tmp_path_factory.mktemp("compare") / "layer.onnx")
+
+
+@pytest.fixture(scope="module")
+def slower(model: Path) -> Sequence[Pairing]:
+    """One file on a target and on one that takes 5 % longer."""
+    made = compare(model, None, order("fake,us=1000", "fake,us=1050"), reports=model.parent)
+    return made.pairings
+
+
+@pytest.mark.parametrize(
+    ("limit", "outcome"), [(0.03, Gate.FAILS), (0.04999, Gate.FAILS), (0.06, Gate.HOLDS)]
+)
+def test_a_gate_of_speed_fails_beyond_its_limit_alone(
+    slower: Sequence[Pairing], limit: float, outcome: Gate
+) -> None:
+    (one,) = slower
+
+    assert one.interval is not None
+    assert one.interval.estimate == pytest.approx(1.05)
+    assert one.slower(limit) is outcome
+
+
+def test_what_no_interval_decides_is_skipped_and_fails_under_strict_alone(model: Path) -> None:
+    """One process start has no interval."""
+    quick = Order(
+        [*map(parse, ["fake,us=1000", "fake,us=1050"])], pace=schedule.pace(None, 1, True)
+    )
+    done = compare(model, None, quick, reports=model.parent)
+    ruled = compared.rulings(done.pairings, Gates(slower=0.03))
+    suite = ElementTree.fromstring(compared.junit(done.title, ruled))
+
+    assert [ruling.outcome for ruling in ruled] == [Gate.OPEN]
+    assert (suite.get("skipped"), suite.get("failures")) == ("1", "0")
+    assert suite.find("testcase/skipped") is not None
+    assert not compared.fails(ruled, Gates(slower=0.03))
+    assert compared.fails(ruled, Gates(slower=0.03, strict=True))
+
+
+@pytest.fixture(scope="module")
+def spoilt(model: Path) -> Path:
+    """The same model with one weight changed by a tenth."""
+    loaded = onnx.load(model)
+    weight = loaded.graph.initializer[0]
+    array = onnx.numpy_helper.to_array(weight).copy()
+    array.flat[0] += 0.1 * abs(array).max()
+    weight.CopyFrom(onnx.numpy_helper.from_array(array, weight.name))
+    path = model.with_name("spoilt.onnx")
+    onnx.save(loaded, path)
+    return path
+
+
+def test_a_new_file_is_judged_by_the_oracle_of_the_old_one(model: Path, spoilt: Path) -> None:
+    done = compare(model, spoilt, order("fake"), reports=model.parent)
+    (one,) = done.pairings
+    ruled = compared.rulings(done.pairings, Gates(slower=0.03, worse=True))
+
+    assert one.name == "fake cpu, spoilt.onnx"
+    assert one.old.right
+    assert not one.new.right
+    assert one.interval is None  # What is not right has no ratio.
+    assert {ruling.gate: ruling.outcome for ruling in ruled} == {
+        "speed": Gate.OPEN,
+        "answers": Gate.FAILS,
+    }
+
+
+def test_the_command_ends_with_1_and_writes_both_files(
+    model: Path, spoilt: Path, tmp_path: Path
+) -> None:
+    done = command.run(
+        "compare", model, spoilt, "--target", "fake", "--fail-if-worse",
+        "--junit", "gates.xml", "--markdown", "gates.md", cwd=tmp_path,
+    )  # fmt: skip
+
+    suite = ElementTree.parse(tmp_path / "gates.xml").getroot()
+    assert done.code == 1
+    assert "fails    fake cpu, spoilt.onnx at batch 1: " in done.out
+    assert suite.get("failures") == "1"
+    assert (tmp_path / "gates.md").read_text().startswith("### spoilt.onnx against layer.onnx\n")
+
+
+def test_one_file_on_one_target_is_no_comparison(model: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        compare(model, None, order("fake"), reports=model.parent)
+
+    assert caught.value.what == "one file is compared on two targets or more"
+
+
+# Two runs
+
+
+def run_of(model: Path, *targets: str) -> Finished:
+    return bench(model, order(*targets), reports=model.parent)
+
+
+def test_two_runs_are_compared_by_their_ratios_to_the_common_baseline(model: Path) -> None:
+    old = run_of(model, "fake,us=1000", "fake,us=500,seed=1")
+    new = run_of(model, "fake,us=1000", "fake,us=500,seed=1")
+
+    (one,) = between(old.run, new.run)
+
+    assert one.interval is not None
+    assert one.interval.estimate == pytest.approx(1.0)
+    assert (one.old.p50, one.new.p50) == (None, None)
+    assert one.slower(0.01) is Gate.HOLDS
+
+
+def test_a_target_that_became_slower_beside_the_baseline_is_found(model: Path) -> None:
+    """A target is told by its name: the second run's times are scaled as if it had changed."""
+    old = run_of(model, "fake,us=1000", "fake,us=500,seed=1")
+    new = run_of(model, "fake,us=1000", "fake,us=500,seed=1").run
+    record = new.records[1]
+    timing = record.timings[0]
+    series = [
+        replace(one, medians=[median * 1.1 for median in one.medians]) for one in timing.series
+    ]
+    changed = replace(record, timings=[replace(timing, series=series)])
+
+    (one,) = between(old.run, replace(new, records=[new.records[0], changed]))
+
+    assert one.interval is not None
+    assert math.isclose(one.interval.estimate, 1.1)
+    assert one.slower(0.03) is Gate.FAILS
+
+
+def test_without_a_common_baseline_the_way_that_works_is_told(model: Path) -> None:
+    old = run_of(model, "fake,us=1000", "fake,us=500")
+    new = run_of(model, "fake,us=999", "fake,us=500")
+
+    with pytest.raises(RunError) as caught:
+        between(old.run, new.run)
+
+    assert caught.value.what.startswith(
+        "the two runs have no common baseline: it was fake:cpu,us=1000 1.0 on "
+    )
+    assert caught.value.cures[0].startswith(
+        "toolkit compare OLD.onnx NEW.onnx --target 'fake:cpu,us=999' --target 'fake:cpu,us=500' "
+    )

@@ -1,0 +1,213 @@
+"""Old against new, target by target: two files side by side in one run, or two runs.
+
+C1  Side by side the ratio is paired, as in any table of a run.
+C2  Latencies of two runs are never compared. What is compared is each target's ratio to a baseline
+    that both runs have: the same model, runtime, version and options.
+C3  A gate has three outcomes. What the interval does not decide is not decided.
+C4  Worse is an answer that was right and is not, or of a coarser class than the same declaration
+    gave before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from toolkit.answers.verdict import Verdict
+from toolkit.errors import RunError
+from toolkit.measure import stats
+from toolkit.measure.stats import Interval
+from toolkit.records.schema import Record, Run
+from toolkit.report.ratios import effects, interval_words
+from toolkit.report.summary import summarize
+from toolkit.report.view import Row, Standing, Table
+from toolkit.report.words import Spread
+from toolkit.units import Bytes, Seconds, percent
+
+ORDER = ("float32", "tf32", "float16", "bfloat16", "int8", "between", "less than float32", "wrong")
+"""Finest first; what is no class is worse than any."""
+
+
+class Gate(StrEnum):
+    """What a limit says of a pairing (C3)."""
+
+    HOLDS = "holds"
+    FAILS = "fails"
+    OPEN = "cannot tell"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One target as it was, or as it is now."""
+
+    name: str
+    p50: Spread | None
+    """Seconds; None between two runs, where latencies are not compared (C2)."""
+    answers: str
+    right: bool
+    reason: str
+    """Why it is not right, or was not measured."""
+    cold: Seconds | None
+    """From its start to its first answer."""
+    memory: float | None
+    """Bytes above idle."""
+    size: Bytes
+    """Of the model's file."""
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """One target at one case, old and new."""
+
+    name: str
+    case: str
+    old: Side
+    new: Side
+    interval: Interval | None
+    """Time of the new divided by the time of the old; None where there is none."""
+    worse: str
+    """What is worse about the answers (C4); empty: nothing."""
+
+    @property
+    def words(self) -> str:
+        """The ratio, in words."""
+        if self.interval is None:
+            return "no interval"
+        if self.interval.excludes_one:
+            return interval_words(self.interval)
+        limit = percent(self.interval.largest)
+        return f"no difference shown (smaller than ±{limit} is not excluded)"
+
+    def slower(self, limit: float) -> Gate:
+        """Whether the new one is slower by more than `limit`, a share."""
+        if self.interval is None:
+            return Gate.OPEN
+        if self.interval.low > 1 + limit:
+            return Gate.FAILS
+        return Gate.HOLDS if self.interval.high <= 1 + limit else Gate.OPEN
+
+
+def side_by_side(run: Run, pairs: Sequence[tuple[int, int]]) -> list[Pairing]:
+    """The pairings of one run: (old, new), the places of two targets (C1)."""
+    view = summarize(run)
+    return [
+        _beside(run, table, case, old, new)
+        for case, table in enumerate(view.tables)
+        for old, new in pairs
+    ]
+
+
+def _beside(run: Run, table: Table, case: int, old: int, new: int) -> Pairing:
+    rows = {row.subject.index: row for row in table.rows}
+    ratio = effects(run, case, old, new) if _measured(rows[old], rows[new]) else []
+    return Pairing(
+        name=rows[new].subject.name,
+        case=table.case.name,
+        old=_side(run, rows[old]),
+        new=_side(run, rows[new]),
+        interval=stats.hodges_lehmann(ratio, run.plan.alpha),
+        worse=_worse(rows[old], rows[new]),
+    )
+
+
+def between(base: Run, new: Run) -> list[Pairing]:
+    """The pairings of two runs: the targets and cases that both have.
+
+    Raises RunError where they have no common baseline (C2), with the way that works.
+    """
+    _demand_common_baseline(base, new)
+    found = []
+    for case, table in enumerate(summarize(base).tables):
+        for place, later in enumerate(summarize(new).tables):
+            if table.case.name == later.case.name and table.case.sha256 == later.case.sha256:
+                found += [*_between(base, new, (case, table), (place, later))]
+    return found
+
+
+def _between(
+    base: Run, new: Run, was: tuple[int, Table], now: tuple[int, Table]
+) -> Iterator[Pairing]:
+    (case, table), (place, later) = was, now
+    rows = {row.subject.target.name: row for row in later.rows}
+    for row in table.rows:
+        other = rows.get(row.subject.target.name)
+        if other is None or row.subject.index == base.plan.baseline:
+            continue
+        both = _measured(row, other)
+        first = effects(base, case, base.plan.baseline, row.subject.index) if both else []
+        second = effects(new, place, new.plan.baseline, other.subject.index) if both else []
+        alpha = min(base.plan.alpha, new.plan.alpha)
+        yield Pairing(
+            name=row.subject.name,
+            case=table.case.name,
+            old=_side(base, row, latency=False),
+            new=_side(new, other, latency=False),
+            interval=stats.shift(first, second, alpha),
+            worse=_worse(row, other),
+        )
+
+
+def _demand_common_baseline(base: Run, new: Run) -> None:
+    was, now = _baseline(base), _baseline(new)
+    if was != now or None in was:
+        targets = dict.fromkeys(target.name for target in new.plan.targets)
+        wanted = " ".join(f"--target '{name}'" for name in targets)
+        raise RunError(
+            f"the two runs have no common baseline: it was {_told(was)}, now it is {_told(now)}",
+            f"toolkit compare OLD.onnx NEW.onnx {wanted}    measures both side by side",
+        )
+
+
+def _baseline(run: Run) -> tuple[str, str | None, str, str]:
+    target = run.plan.targets[run.plan.baseline]
+    record = next((r for r in run.records if r.target == run.plan.baseline), None)
+    version = record.library.version if record and record.library and _right(record) else None
+    model = target.model or run.plan.model
+    return target.name, version, model.sha256[:12], f"{run.plan.threads}"
+
+
+def _told(baseline: tuple[str, str | None, str, str]) -> str:
+    name, version, model, threads = baseline
+    return f"{name} {version or 'without right answers'} on {model}, threads {threads}"
+
+
+def _right(record: Record) -> bool:
+    return record.failure is None and record.verdict is not None and record.verdict.right
+
+
+def _measured(old: Row, new: Row) -> bool:
+    """Rule V2 of a view: what is not right has no ratio."""
+    return old.standing is Standing.RANKED and new.standing is Standing.RANKED
+
+
+def _side(run: Run, row: Row, *, latency: bool = True) -> Side:
+    one = row.subject
+    start = sum(part.middle for part in one.cold.parts().values() if part)
+    return Side(
+        name=one.name,
+        p50=row.speed.p50 if latency and row.speed else None,
+        answers=row.answers,
+        right=row.standing is Standing.RANKED,
+        reason=row.reason,
+        cold=start or None,
+        memory=one.use.resident.middle if one.use.resident else None,
+        size=(one.target.model or run.plan.model).size,
+    )
+
+
+def _worse(old: Row, new: Row) -> str:
+    if old.standing is not Standing.RANKED:
+        return ""
+    if new.standing is not Standing.RANKED:
+        return new.reason or f"it is {new.standing}"
+    was, now = old.subject.verdict, new.subject.verdict
+    if was is None or now is None or was.declared != now.declared:
+        return ""
+    coarser = _place(now) > _place(was)
+    return f"{now.text}, it was {was.text}" if coarser else ""
+
+
+def _place(verdict: Verdict) -> int:
+    """The finest class of its worst output."""
+    return max(ORDER.index(output.names[0]) for output in verdict.outputs)
