@@ -180,6 +180,42 @@ def test_a_kill_ends_a_worker_that_hangs_and_reads_no_more(tmp_path: Path) -> No
     command.until(lambda: not command.workers(tmp_path), 10)
 
 
+ONE_ROW = """
+    from toolkit.errors import ShapeRefused
+
+
+    class Theirs(Fake):
+        name = "elsewhere"
+
+        def load(self, program, provider, options):
+            return OneRow(program, options)
+
+
+    class OneRow(FakeSession):
+        def bind(self, feed):
+            if len(feed["x"]) != 1:
+                raise ShapeRefused("it takes one row")
+            return super().bind(feed)
+"""
+
+
+def test_a_target_that_takes_one_shape_alone_is_timed_there(tmp_path: Path) -> None:
+    """The first call at a new shape is what it does not have."""
+    small.layer(tmp_path / "layer.onnx")
+    listed = plugin.package(tmp_path / "site", ONE_ROW)
+
+    done = command.run(
+        *("bench", "layer.onnx", "--target", "elsewhere", "--batch", "1", *command.QUICK),
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(plugin.installed(tmp_path / "site", listed))},
+    )
+
+    assert (done.code, done.err) == (0, "")
+    record = store.read(only(tmp_path)).records[0]
+    assert record.timings
+    assert not record.cold.new_shape
+
+
 def resumed(folder: Path) -> Run:
     """The run's end, by `toolkit bench --resume` with no further flags."""
     found = only(folder)

@@ -51,6 +51,8 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "reference": ("reference", {}),
     "tract": ("tract", {}),
     "tract bound": ("tract", {"io": "bound"}),
+    "tvm": ("tvm", {}),
+    "tvm bound": ("tvm", {"io": "bound"}),
     "fake": ("fake", {}),
 }
 

@@ -28,6 +28,7 @@ BUILT_IN = (
     "reference",
     "torch",
     "tract",
+    "tvm",
 )
 JAVASCRIPT = ("onnxruntime-node", "onnxruntime-web")
 """Those whose worker is workers/javascript/worker.mjs."""
