@@ -55,6 +55,22 @@ def write(destination: Destination, parcel: Parcel, proof: Proof, folder: Path, 
     (folder / RECORD).write_text(text + "\n", "utf-8")
 
 
+# A client is made to be taken into another product: nothing is asked for it.
+FREE = (
+    "## The client: Zero-Clause BSD",
+    "",
+    "Permission to use, copy, modify, and/or distribute this software for any purpose with or",
+    "without fee is hereby granted.",
+    "",
+    'THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES WITH REGARD TO THIS',
+    "SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL",
+    "THE AUTHOR BE LIABLE FOR ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY",
+    "DAMAGES WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN ACTION OF",
+    "CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF OR IN CONNECTION WITH THE USE OR",
+    "PERFORMANCE OF THIS SOFTWARE.",
+)
+
+
 def licences(destination: Destination, parcel: Parcel) -> str:
     """LICENCES.md."""
     rows = [
@@ -69,8 +85,10 @@ def licences(destination: Destination, parcel: Parcel) -> str:
             "|---|---|---|",
             f"| the model, made from {parcel.file.name} | its owner's; toolkit does not know it |"
             " in this folder |",
-            "| the client, by toolkit | Apache-2.0 | in this folder |",
+            "| the client, by toolkit | 0BSD, below | in this folder |",
             *rows,
+            "",
+            *FREE,
             "",
         ]
     )
