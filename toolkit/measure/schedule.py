@@ -38,7 +38,7 @@ MOST = 1000
 """Generations at which any run ends: ±0.1 % by then, below what an estimate here can carry."""
 PRECISION = 0.01
 TIME: Seconds = 60.0
-MOST_ALIVE = 24
+MOST_ALIVE = 32
 """Workers of one generation: each round takes 4 ms a target, and a state of the machine seconds."""
 ROOM = 0.6
 """Share of the free memory that the workers of one generation may hold."""
