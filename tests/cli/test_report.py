@@ -14,7 +14,7 @@ from tests.report import golden, runs
 from toolkit.cli.report import command
 from toolkit.errors import InputError, RunError
 from toolkit.records import store
-from toolkit.records.schema import Run
+from toolkit.records.schema import VERSION, Run
 from toolkit.tensors import Array
 
 
@@ -73,7 +73,7 @@ def test_the_schema_is_printed_without_any_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert json.loads(report("--schema").stdout)["title"] == "run.json, version 1"
+    assert json.loads(report("--schema").stdout)["title"] == f"run.json, version {VERSION}"
 
 
 @pytest.mark.parametrize(
