@@ -11,7 +11,9 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from tests import needs, small
 from tests.deployment import pythons
@@ -130,6 +132,23 @@ def test_rows_that_do_not_lie_in_order_give_the_same(
         found.append(np.load(work / "out" / "your inputs" / "output_0.npy"))
 
     assert found[0].tobytes() == found[1].tobytes()
+
+
+@pytest.mark.parametrize("name", ["litert"])
+def test_an_output_that_was_narrowed_is_widened_again(name: str, tmp_path: Path) -> None:
+    """It gives no int64."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 8])
+    y = helper.make_tensor_value_info("y", TensorProto.INT64, ["batch"])
+    node = helper.make_node("ArgMax", ["x"], ["y"], axis=1, keepdims=0)
+    graph = helper.make_graph([node], "graph", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, tmp_path / "best.onnx")
+
+    done = deployed(name, tmp_path / "best.onnx", tmp_path / "out")
+
+    assert done.proven, done.proof.what
+    assert done.proof.verdict is not None
+    assert done.proof.verdict.outputs[0].output == "y"
 
 
 REFUSING = """

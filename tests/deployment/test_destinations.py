@@ -63,8 +63,8 @@ def test_an_unknown_destination_is_told_with_the_known_ones() -> None:
         listing.parse("onnxruntime,opnvino")
 
     assert caught.value.what == (
-        "no destination is called 'opnvino'; there are: cpp, iree, node, onnxruntime,"
-        " openvino, web."
+        "no destination is called 'opnvino'; there are: cpp, iree, litert, node,"
+        " onnxruntime, openvino, web."
         " Did you mean openvino?"
     )
 

@@ -16,6 +16,7 @@ NAMES = (
     "node",
     "web",
     "iree",
+    "litert",
 )
 
 
