@@ -63,8 +63,8 @@ def test_an_unknown_destination_is_told_with_the_known_ones() -> None:
         listing.parse("onnxruntime,opnvino")
 
     assert caught.value.what == (
-        "no destination is called 'opnvino'; there are: cpp, iree, litert, node,"
-        " onnxruntime, openvino, web."
+        "no destination is called 'opnvino'; there are: cpp, iree, litert, ncnn,"
+        " node, onnxruntime, openvino, web."
         " Did you mean openvino?"
     )
 
@@ -183,7 +183,9 @@ def words(folder: Path) -> Path:
 NEEDS = {"onnxruntime": (), "openvino": (), "cpp": ("cmake", "g++"), "node": ("node", "npm"),
          "web": ("npm", "chromium")}  # fmt: skip
 
-NOT_FED: dict[str, str] = {}
+NOT_FED = {
+    "ncnn": "ncnn is not fed bool here ('mask')",
+}
 """What does not take `words`."""
 
 

@@ -17,6 +17,7 @@ NAMES = (
     "web",
     "iree",
     "litert",
+    "ncnn",
 )
 
 
