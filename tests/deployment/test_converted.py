@@ -134,6 +134,26 @@ def test_rows_that_do_not_lie_in_order_give_the_same(
     assert found[0].tobytes() == found[1].tobytes()
 
 
+def test_executorch_refuses_a_size_that_no_memory_was_planned_for(
+    folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", np.ones((513, 64), np.float32))
+
+    said = run(folder_of("executorch"), "executorch", tmp_path, str(tmp_path / "x.npy"))
+
+    assert said.returncode == 1
+    assert "dimension 0 of input may be 1 to 512, not 513" in said.stderr
+
+
+def test_executorch_needs_the_source(tmp_path: Path) -> None:
+    (done,) = deploy(small.layer(tmp_path / "layer.onnx"), ["executorch"], tmp_path / "out")
+
+    assert (done.folder, done.proof.outcome) == (None, "not made")
+    assert done.proof.what == "executorch starts from the PyTorch source, which is not known"
+    assert done.proof.cures == ("--source FILE:FACTORY    names it",)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("name", ["litert"])
 def test_an_output_that_was_narrowed_is_widened_again(name: str, tmp_path: Path) -> None:
     """It gives no int64."""

@@ -63,8 +63,8 @@ def test_an_unknown_destination_is_told_with_the_known_ones() -> None:
         listing.parse("onnxruntime,opnvino")
 
     assert caught.value.what == (
-        "no destination is called 'opnvino'; there are: cpp, iree, litert, ncnn,"
-        " node, onnxruntime, openvino, web."
+        "no destination is called 'opnvino'; there are: cpp, executorch, iree, litert,"
+        " ncnn, node, onnxruntime, openvino, web."
         " Did you mean openvino?"
     )
 
@@ -185,6 +185,7 @@ NEEDS = {"onnxruntime": (), "openvino": (), "cpp": ("cmake", "g++"), "node": ("n
 
 NOT_FED = {
     "ncnn": "ncnn is not fed bool here ('mask')",
+    "executorch": "executorch starts from the PyTorch source, which is not known",
 }
 """What does not take `words`."""
 

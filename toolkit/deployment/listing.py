@@ -18,6 +18,7 @@ NAMES = (
     "iree",
     "litert",
     "ncnn",
+    "executorch",
 )
 
 
