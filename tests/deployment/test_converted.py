@@ -154,9 +154,9 @@ def test_executorch_needs_the_source(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["litert"])
+@pytest.mark.parametrize("name", ["litert", "mnn"])
 def test_an_output_that_was_narrowed_is_widened_again(name: str, tmp_path: Path) -> None:
-    """It gives no int64."""
+    """Neither gives int64."""
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 8])
     y = helper.make_tensor_value_info("y", TensorProto.INT64, ["batch"])
     node = helper.make_node("ArgMax", ["x"], ["y"], axis=1, keepdims=0)

@@ -64,7 +64,7 @@ def test_an_unknown_destination_is_told_with_the_known_ones() -> None:
 
     assert caught.value.what == (
         "no destination is called 'opnvino'; there are: cpp, executorch, iree, litert,"
-        " ncnn, node, onnxruntime, openvino, web."
+        " mnn, ncnn, node, onnxruntime, openvino, web."
         " Did you mean openvino?"
     )
 

@@ -25,7 +25,7 @@ Examples:
        cpp          C++17 with ONNX Runtime       node      Node.js with ONNX Runtime
        web          a page with ONNX Runtime's WebAssembly
        Python with what the runtime's converter made, and without the converter:
-       iree, litert, ncnn; and executorch, which starts from --source
+       iree, litert, ncnn, mnn; and executorch, which starts from --source
 """
 
 

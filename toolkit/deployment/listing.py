@@ -19,6 +19,7 @@ NAMES = (
     "litert",
     "ncnn",
     "executorch",
+    "mnn",
 )
 
 
