@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import sysconfig
@@ -9,7 +10,12 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+from tests import needs
 from toolkit.deployment.base import MakePython
+from toolkit.errors import EnvironmentFault
+from toolkit.runtimes import listing
+from toolkit.workers import managed
+from toolkit.workers.environments import PythonEnvironment
 
 
 def shared(folder: Path, requirements: Path) -> Path:
@@ -17,6 +23,32 @@ def shared(folder: Path, requirements: Path) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     _packages(folder).joinpath("own.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return folder / "bin" / "python"
+
+
+def managed_of(runtime: str) -> MakePython:
+    """One that sees the packages of a runtime's own environment. Skips where there is none."""
+    try:
+        environment = managed.home(listing.find(runtime), "cpu")
+    except EnvironmentFault as error:
+        needs.absent(f"{error.what}; {error.cures[0]}")
+    assert isinstance(environment, PythonEnvironment)
+
+    def make(folder: Path, requirements: Path) -> Path:
+        subprocess.run([environment.python, "-m", "venv", "--without-pip", folder], check=True)
+        theirs = subprocess.run(
+            [
+                environment.python,
+                "-c",
+                "import json, sysconfig as s; print(json.dumps(s.get_paths()))",
+            ],
+            capture_output=True,
+            check=True,
+        )
+        place = json.loads(theirs.stdout)["purelib"]
+        _packages(folder).joinpath("managed.pth").write_text(f"{place}\n")
+        return folder / "bin" / "python"
+
+    return make
 
 
 SILENT = "import os\nos.environ['ORT_DISABLE_TELEMETRY'] = '1'\n"

@@ -24,6 +24,8 @@ Examples:
 --to:  onnxruntime  Python with ONNX Runtime      openvino  Python with OpenVINO
        cpp          C++17 with ONNX Runtime       node      Node.js with ONNX Runtime
        web          a page with ONNX Runtime's WebAssembly
+       Python with what the runtime's converter made, and without the converter:
+       iree, litert, ncnn, mnn; and executorch, which starts from --source
 """
 
 
@@ -99,7 +101,8 @@ def _said(deployed: Deployed) -> str:
     if deployed.folder is None:
         return f"{deployed.name:<14}not deployed: {proof.what}"
     place = f"{units.size(deployed.size):<9}  {deployed.folder}"
-    return f"{deployed.name:<14}{words[proof.outcome]:<12}  {place}"
+    refused = f"  refuses {' · '.join(proof.refused)}" if proof.refused else ""
+    return f"{deployed.name:<14}{words[proof.outcome]:<12}  {place}{refused}"
 
 
 def _demand(done: list[Deployed]) -> None:

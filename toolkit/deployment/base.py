@@ -9,12 +9,15 @@ D2  Its client reads test_data_set_0, 1 …: input_0.npy, input_1.npy … in the
 D3  What is pinned stands in one place: the runtime's `requirements`, or the template's lock file.
 D4  What is missing on this machine for the proof raises EnvironmentFault; a client that fails
     raises TargetError. Nothing is called proven that did not run.
+D5  A client may refuse a size that its form cannot take, though the model can: it says so in one
+    line (`Ran.refused`). The folder is then proven at the sizes that it takes, of which the one
+    that is timed must be; README and deploy.json say which those are, and which were refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeAlias
 
@@ -88,6 +91,8 @@ class Ran:
     """As they were found when it ran: 'onnxruntime' → '1.32.0'."""
     where: str
     """In words: 'in a fresh Python environment'."""
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Number of a set whose size it does not take (D5) → why; its outputs are empty."""
 
 
 class Destination(Protocol):

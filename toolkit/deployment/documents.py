@@ -30,8 +30,8 @@ $run
 |---|---|---|
 $tensors
 
-A dimension with a name may have any size. `$file`, $operators, opset $opset, sha256
-`$sha256`.
+A dimension with a name may have any size$limit. `$file`$made $operators, opset $opset,
+sha256 `$sha256`.
 
 ## What is in here
 | file | size | what it is |
@@ -108,7 +108,11 @@ def _readme(
         tensors="\n".join(
             f"| {role} | {_cell(s.name)} | {_cell(_shape(str(s), s.name))} |" for role, s in specs
         ),
+        limit=""
+        if parcel.converted is None
+        else " that the client takes: it says which it refuses",
         file=ONNX if parcel.converted is None else f"{MODEL}/",
+        made="," if parcel.converted is None else f" was made from {_cell(file.name)}:",
         operators=counts,
         opset=file.opset,
         sha256=file.sha256,
@@ -169,7 +173,15 @@ def _proof(destination: Destination, proof: Proof) -> str:
     evidence = "; ".join(f"`{one.output}`: {one.evidence}" for one in verdict.outputs)
     silent = verdict.text == "these feeds cannot tell"
     worth = "Proven, as far as these feeds can tell" if silent else f"Proven: {verdict.text}"
-    return f"**{worth}.** {ran}. {evidence}."
+    return f"**{worth}.** {ran}. {evidence}.{_refused(proof)}"
+
+
+def _refused(proof: Proof) -> str:
+    """The sizes that the client does not take, each with its reason."""
+    if not proof.refused:
+        return ""
+    told = "; ".join(f"{name} ({why})" for name, why in proof.refused.items())
+    return f" It refuses sizes that the model itself takes: {told}."
 
 
 def _record(
@@ -207,6 +219,7 @@ def proof_record(proof: Proof) -> dict[str, Any]:
         "outcome": proof.outcome,
         "what": proof.what,
         "feeds": list(proof.feeds),
+        "refused": dict(proof.refused),
         "where": proof.where,
         "versions": dict(proof.versions),
         "verdict": None

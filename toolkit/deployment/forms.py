@@ -21,6 +21,12 @@ def made(form: str, asked: Question, work: Path) -> Path:
     Raises EnvironmentFault where the runtime is not here, TargetError where it cannot convert.
     """
     (target,) = entrants.settled([parse(form)])
+    facts = listing.facts(listing.find(target.runtime))
+    if facts is not None and facts.starts_from == "source" and asked.program.source is None:
+        raise TargetError(
+            f"{target.runtime} starts from the PyTorch source, which is not known",
+            "--source FILE:FACTORY    names it",
+        )
     entrant = entrants.enter(0, target, asked)
     if isinstance(entrant, Failure):
         raise EnvironmentFault(entrant.what, *entrant.cures)

@@ -9,7 +9,18 @@ from typing import cast
 from toolkit.deployment.base import Destination
 from toolkit.errors import InputError, unknown
 
-NAMES = ("onnxruntime", "openvino", "cpp", "node", "web")
+NAMES = (
+    "onnxruntime",
+    "openvino",
+    "cpp",
+    "node",
+    "web",
+    "iree",
+    "litert",
+    "ncnn",
+    "executorch",
+    "mnn",
+)
 
 
 def load(name: str) -> Destination:

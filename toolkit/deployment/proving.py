@@ -4,7 +4,7 @@ target's: the precision class, by the same yardstick."""
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from toolkit.answers.formats import RANK
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.deployment import packing
-from toolkit.deployment.base import HOME, Destination, Ground, MakePython, Parcel
+from toolkit.deployment.base import HOME, Destination, Ground, MakePython, Parcel, Ran
 from toolkit.engine.question import Question
 from toolkit.errors import EnvironmentFault, TargetError
 from toolkit.exporter.testdata import DataSet
@@ -31,13 +31,15 @@ class Proof:
     outcome: Outcome
     """'failed': the client did. 'not made': something to run it with is missing."""
     feeds: tuple[str, ...]
-    """The sizes at which it was run."""
+    """The sizes at which it was run; those that it refused are not among them."""
     verdict: Verdict | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     where: str = ""
     what: str = ""
     """Why it is not right, in one line."""
     cures: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Size → why its client does not take it (D5)."""
 
 
 def _said(error: EnvironmentFault | TargetError, scratch: Path) -> str:
@@ -65,10 +67,11 @@ def data_sets(question: Question) -> tuple[DataSet, ...]:
     )
 
 
-def shipped(question: Question) -> tuple[DataSet, ...]:
-    """The few sets that lie in the folder, each of other sizes."""
+def shipped(question: Question, refused: Container[str] = ()) -> tuple[DataSet, ...]:
+    """The few sets that lie in the folder, each of other sizes, none of those that are refused."""
     first = question.cases[0]
-    others = sorted(range(len(question.feeds)), key=lambda number: question.feeds[number].size)
+    taken = [n for n, feed in enumerate(question.feeds) if feed.name not in refused]
+    others = sorted(taken, key=lambda number: question.feeds[number].size)
     found = {question.feeds[first].name: first}
     for number in others:
         found.setdefault(question.feeds[number].name, number)
@@ -101,13 +104,24 @@ def prove(
     if left := _left(scratch / HOME):
         what = f"the client left {left[0]} in its user's home: it reports, or keeps something"
         return Proof("failed", names, versions=ran.versions, where=ran.where, what=what)
+    if timed := [ran.refused[number] for number in question.cases if number in ran.refused]:
+        what = f"the client refuses the size that was asked for: {timed[0]}"
+        return Proof("failed", names, versions=ran.versions, where=ran.where, what=what)
+    return _judged(destination, ran, question, limits)
+
+
+def _judged(destination: Destination, ran: Ran, question: Question, limits: Limits) -> Proof:
+    """By what it gave at the sizes that it takes."""
+    taken = [number for number in range(len(question.feeds)) if number not in ran.refused]
     declared = max(destination.precision, question.declared, key=lambda name: RANK[name])
-    verdict = question.yardstick.judge(ran.outputs, declared, limits)
+    answers = [ran.outputs[number] for number in taken]
+    verdict = question.yardstick.of(taken).judge(answers, declared, limits)
     return Proof(
         "right" if verdict.right else "not right",
-        names,
+        tuple(dict.fromkeys(question.feeds[number].name for number in taken)),
         verdict,
         ran.versions,
         ran.where,
         verdict.reason,
+        refused={question.feeds[number].name: why for number, why in ran.refused.items()},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from toolkit import onnxfile, referencefile
@@ -137,6 +137,9 @@ def _deployed(
             scratch=Path(scratch),
             python=demands.python,
         )
+        if proof.refused:
+            parcel = replace(parcel, sets=proving.shipped(asked, proof.refused))
+            packing.write_sets(parcel, made)
         documents.write(destination, parcel, proof, made, packing.part(destination))
         return _landed(destination, made, final, proof)
 

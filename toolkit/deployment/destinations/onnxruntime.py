@@ -22,11 +22,7 @@ class OnnxRuntimePython:
     domains: ClassVar[frozenset[str]] = operators.ONNXRUNTIME
     types: ClassVar[frozenset[str]] = operators.NUMPY
     templates: ClassVar[tuple[str, ...]] = ("python", "onnxruntime")
-    files: ClassVar[Mapping[str, str]] = {
-        "client.py": "the client: `Model` is what a program of yours takes",
-        "console.py": "the command line around it",
-        "requirements.txt": "what it needs, pinned",
-    }
+    files: ClassVar[Mapping[str, str]] = python.FILES
 
     def fill(self, folder: Path, parcel: Parcel) -> None:
         python.write_requirements(folder, OnnxRuntime)

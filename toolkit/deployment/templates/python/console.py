@@ -32,8 +32,12 @@ class Model(Protocol):
     def run(self, arrays: Sequence[Array]) -> list[Array]: ...
 
 
-def main(load: Callable[[Path, int], Model]) -> None:
-    """Runs the test data beside this file, or the arrays that are named."""
+class ShapeRefused(ValueError):
+    """The form of the model that lies here cannot take arrays of this shape."""
+
+
+def main(load: Callable[[Path, int], Model], file: str = "model.onnx") -> None:
+    """Runs the test data beside this script, or the arrays that are named."""
     parser = argparse.ArgumentParser(description="Runs the model in this folder.")
     parser.add_argument(
         "arrays",
@@ -47,12 +51,15 @@ def main(load: Callable[[Path, int], Model]) -> None:
     parser.add_argument("--calls", type=int, default=100, help="calls whose time is taken")
     options = parser.parse_args()
 
-    model = load(HERE / "model" / "model.onnx", options.threads)
+    model = load(HERE / "model" / file, options.threads)
     threads = "1 thread" if options.threads == 1 else f"{options.threads} threads"
-    print(f"model.onnx on {model.runtime}, {threads}")
+    print(f"{file} on {model.runtime}, {threads}")
     for name, arrays, expected in _given(model, options.arrays) if options.arrays else _sets(model):
         try:
             outputs = model.run(arrays)
+        except ShapeRefused as error:
+            _refuse(name, error, options.output, own=bool(options.arrays))
+            continue
         except Exception as error:  # Every runtime has its own.
             sys.exit(f"error: the model does not take {name}: {error}")
         print(name)
@@ -66,6 +73,17 @@ def main(load: Callable[[Path, int], Model]) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             for place, array in enumerate(outputs):
                 np.save(folder / f"output_{place}.npy", array)
+
+
+def _refuse(name: str, error: ShapeRefused, output: Path | None, *, own: bool) -> None:
+    """Ends the program at a user's own arrays; of test data the other sets are still run."""
+    if own:
+        sys.exit(f"error: the model does not take {name}: {error}")
+    print(f"{name}\n  refused: {error}")
+    if output:
+        folder = output / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "refused.txt").write_text(str(error), "utf-8")
 
 
 def _sets(model: Model) -> Iterator[tuple[str, list[Array], list[Array]]]:

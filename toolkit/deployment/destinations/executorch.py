@@ -1,0 +1,46 @@
+"""A Python program with ExecuTorch, on the CPU: from the PyTorch source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from toolkit.answers.formats import Precision
+from toolkit.deployment import operators, python
+from toolkit.deployment.base import Ground, Licence, Parcel, Ran
+from toolkit.runtimes.executorch import ExecuTorch
+
+NEEDED = ("executorch", "torch", "numpy")
+"""Its Python package is linked against libtorch, so there is no way without it."""
+
+
+class ExecuTorchPython:
+    """The wheel `executorch` with XNNPACK, and a .pte."""
+
+    name: ClassVar[str] = "executorch"
+    title: ClassVar[str] = "ExecuTorch in Python"
+    form: ClassVar[str] = "executorch"
+    precision: ClassVar[Precision] = "float32"
+    domains: ClassVar[frozenset[str]] = frozenset()
+    types: ClassVar[frozenset[str]] = operators.NUMPY
+    templates: ClassVar[tuple[str, ...]] = ("python", "converted", "executorch")
+    files: ClassVar[Mapping[str, str]] = python.FILES_OF_CONVERTED
+
+    def fill(self, folder: Path, parcel: Parcel) -> None:
+        python.write_requirements(folder, ExecuTorch, NEEDED)
+        python.write_tensors(folder, parcel)
+
+    def licences(self) -> list[Licence]:
+        pins = python.packages(ExecuTorch, NEEDED)
+        return [
+            Licence(f"executorch {pins['executorch']}", ExecuTorch.licence),
+            Licence(f"torch {pins['torch']}", "BSD-3-Clause"),
+            Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
+        ]
+
+    def run(self, ground: Ground) -> Ran:
+        return python.run(ground, ExecuTorch, NEEDED)
+
+
+DESTINATION = ExecuTorchPython

@@ -1,0 +1,46 @@
+"""A Python program with LiteRT, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from toolkit.answers.formats import Precision
+from toolkit.deployment import operators, python
+from toolkit.deployment.base import Ground, Licence, Parcel, Ran
+from toolkit.runtimes.litert import LiteRt
+
+NEEDED = ("ai-edge-litert", "numpy", "flatbuffers", "protobuf", "ml_dtypes", "tqdm",
+          "typing_extensions", "backports.strenum")  # fmt: skip
+"""What the interpreter imports; the converter stays here."""
+
+
+class LiteRtPython:
+    """The wheel `ai-edge-litert`, and a .tflite."""
+
+    name: ClassVar[str] = "litert"
+    title: ClassVar[str] = "LiteRT in Python"
+    form: ClassVar[str] = "litert"
+    precision: ClassVar[Precision] = "float32"
+    domains: ClassVar[frozenset[str]] = frozenset()
+    types: ClassVar[frozenset[str]] = operators.NUMPY
+    templates: ClassVar[tuple[str, ...]] = ("python", "converted", "litert")
+    files: ClassVar[Mapping[str, str]] = python.FILES_OF_CONVERTED
+
+    def fill(self, folder: Path, parcel: Parcel) -> None:
+        python.write_requirements(folder, LiteRt, NEEDED)
+        python.write_tensors(folder, parcel)
+
+    def licences(self) -> list[Licence]:
+        pins = python.packages(LiteRt, NEEDED)
+        return [
+            Licence(f"ai-edge-litert {pins['ai-edge-litert']}", LiteRt.licence),
+            Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
+        ]
+
+    def run(self, ground: Ground) -> Ran:
+        return python.run(ground, LiteRt, NEEDED)
+
+
+DESTINATION = LiteRtPython
