@@ -3,7 +3,8 @@
 The batch normalisations hold statistics of a forward pass over noise, so that no runtime can fold
 them away to nothing.
 
-    toolkit export benchmarks/models/convnet.py:build -o convnet.onnx
+    toolkit export benchmarks/models/convnet.py:build --input 'image:float32[batch,3,32,32]' \\
+        -o convnet.onnx
 """
 
 from __future__ import annotations
@@ -55,8 +56,3 @@ def build() -> nn.Module:
     with torch.no_grad():
         net.train()(torch.randn(64, 3, 32, 32))
     return net.eval()
-
-
-def example_inputs() -> tuple[Tensor, ...]:
-    """One batch of two images."""
-    return (torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(SEED)),)

@@ -6,7 +6,7 @@ D1  The evaluator that makes the oracle also evaluates the file in float32, and 
     differently. (A value at a border of QuantizeLinear or ArgMax may fall to either side: then
     bfloat16 moves more of them.)
 D2  Two targets of different libraries agree with each other as right float32 does, and both are
-    beyond the border.
+    beyond the border; and no third library agrees with the oracle.
 """
 
 from __future__ import annotations

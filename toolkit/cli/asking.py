@@ -193,7 +193,7 @@ def refuse(finished: Finished, done: str) -> None:
         causes.setdefault(failure.what, []).append(target.label)
     providers = {target.provider for target, _ in told}
     # A GPU that is missing is missing for all of its targets: 'cuda: not measured. …'
-    who = providers.pop() if len(causes) == 1 and "cpu" not in providers else None
+    who = "cuda" if len(causes) == 1 and providers == {"cuda"} else None
     what = "; ".join(f"{who or ', '.join(names)}: not {done}. {w}" for w, names in causes.items())
     raise TargetError(what, *dict.fromkeys(cure for _, failure in told for cure in failure.cures))
 

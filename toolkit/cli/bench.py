@@ -37,7 +37,7 @@ Examples:
 @click.option("--all", "everything", is_flag=True, help="Every runtime that is installed.")
 @click.option("--install", is_flag=True, help="Install the runtimes that are missing, first.")
 @click.option(
-    "--time", "time", type=DURATION, help="The ceiling on the time it takes, such as 20s."
+    "--time", "time", type=DURATION, help="The ceiling on the time of the measurement, such as 20s."
 )
 @click.option("--precision", type=PERCENT, help="Stop when every ratio is known so well: 0.5%.")
 @click.option("--quick", is_flag=True, help="Go on without intervals where --time is short.")

@@ -30,7 +30,7 @@ Examples:
 @click.argument("old", type=asking.FILE)
 @click.argument("new", type=asking.FILE, required=False)
 @asking.options
-@click.option("--time", "time", type=DURATION, help="The ceiling on the time it takes.")
+@click.option("--time", "time", type=DURATION, help="The ceiling on the time of the measurement.")
 @click.option("--precision", type=PERCENT, help="Stop when every ratio is known so well: 0.5%.")
 @click.option("--install", is_flag=True, help="Install the runtimes that are missing, first.")
 @click.option("--fail-if-slower", "slower", type=PERCENT, help="Exit 1 where it is slower: 3%.")

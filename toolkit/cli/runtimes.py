@@ -83,6 +83,16 @@ def remove(names: tuple[str, ...]) -> None:
             line("remove", f"{gone.name} {gone.version} removed · {size(gone.size)}")
 
 
+@command.command("clear", epilog="Example: toolkit runtimes clear")
+def clear() -> None:
+    """Remove what runtimes made of models and toolkit kept: the next run makes it anew."""
+    from toolkit.units import size
+    from toolkit.workers import managed
+
+    count, taken = managed.clear()
+    line("clear", f"{count} conversions removed · {size(taken)}")
+
+
 HEAD = ("runtime", "where", "version", "runs on", "precision", "licence", "on disk")
 
 

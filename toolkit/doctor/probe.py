@@ -20,6 +20,7 @@ from typing import Any
 from toolkit.doctor import elf
 from toolkit.errors import EnvironmentFault
 from toolkit.units import Bytes, Seconds
+from toolkit.workers import cache
 from toolkit.workers.environments import variables
 
 TIMEOUT: Seconds = 120.0
@@ -142,7 +143,7 @@ def interpreter(env: str | None) -> Path:
     """The Python of a folder, or of `env=`; None: our own. Raises EnvironmentFault."""
     if env is None:
         return Path(sys.executable)
-    given = Path(env).expanduser()
+    given = cache.expanded(env)
     choices = [given / "bin/python", given / "bin/python3", given / "Scripts/python.exe", given]
     for path in choices:
         if path.is_file() and os.access(path, os.X_OK):

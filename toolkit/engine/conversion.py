@@ -18,20 +18,34 @@ from toolkit.runtimes.base import Program
 from toolkit.sources import factory
 from toolkit.tensors import Feed
 from toolkit.workers import cache as kept
+from toolkit.workers import managed
+from toolkit.workers.environments import OWN, PythonEnvironment
 from toolkit.workers.jobs import Hello, Job
 from toolkit.workers.launch import Worker
 
 
 def converted(
-    worker: Worker, hello: Hello, program: Program, feed: Feed, types: Mapping[str, str]
+    worker: Worker,
+    hello: Hello,
+    program: Program,
+    feed: Feed,
+    types: Mapping[str, str],
 ) -> tuple[Program, Conversion | None]:
     """The program with its converted form, for a runtime that converts; others have it as it is.
 
-    `feed` is the first that will be timed. Raises TargetError where the runtime cannot convert it.
+    `feed` is the first that will be timed. What is kept for later runs is what no hidden thing can
+    change: an environment of the user's may hold another converter, and a user's factory may read
+    what it likes; their forms go with the scratch space of the run. Raises TargetError
+    where the runtime cannot convert it.
     """
     if not hello.converts:
         return program, None
-    folder = kept.root() / "conversions" / _key(worker.job, hello, program, feed)
+    shelf = (
+        managed.conversions()
+        if _is_pinned(worker.job, hello, program)
+        else worker.work / "converted"
+    )
+    folder = shelf / _key(worker.job, hello, program, feed)
 
     def make(place: Path) -> dict[str, float]:
         made = place / "model"
@@ -40,8 +54,23 @@ def converted(
         return {"seconds": seconds, "size": kept.size(made)}
 
     facts, there = kept.made(folder, make)
+    if there and kept.size(folder / "model") != facts["size"]:  # Somebody was there.
+        kept.remove(folder)
+        facts, there = kept.made(folder, make)
     fact = Conversion(seconds=facts["seconds"], size=facts["size"], kept=there)
     return replace(program, converted=folder / "model"), fact
+
+
+def _is_pinned(job: Job, hello: Hello, program: Program) -> bool:
+    """Whether all that a conversion depends on stands in its key."""
+    runtime, home = listing.facts(job.listed), job.environment
+    if runtime is None or not isinstance(home, PythonEnvironment):
+        return False
+    own = home.name == OWN and not runtime.requirements
+    if not own and not home.python.is_relative_to(managed.folder()):
+        return False
+    source = program.source if hello.starts_from == "source" else None
+    return source is None or source.factory.startswith("toolkit.")
 
 
 @cache

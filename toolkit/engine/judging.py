@@ -91,7 +91,7 @@ def judge(
         conversion=heard.conversion,
         verdict=verdict,
         card=rows,
-        warnings=[*_warnings(entrant, placement), *_fewer(entrant, heard, question)],
+        warnings=[*_warnings(entrant, placement), *_fewer(heard, question)],
     )
     beyond = not verdict.right and len(heard.answers) == len(question.feeds)
     answers = [*heard.answers.values()] if beyond else []
@@ -108,12 +108,18 @@ def disputes(
         for index, one in judged.items()
         if one.answers and one.record.library
     }
+    right = {
+        one.record.library.runtime
+        for one in judged.values()
+        if one.record.library and one.record.verdict and one.record.verdict.right
+    }
     floats = [spec.name for spec in question.file.outputs if spec.type in FLOATS]
     noise = {name: question.yardstick.noise(name) for name in floats}
     if floats and all(noise.values()):
         found += [
             f"{labels[one]} and {labels[other]} agree with each other, and not with it"
             for one, other in dispute.agreeing(floats, noise, asked)
+            if not right - {asked[one][0], asked[other][0]} - {"reference"}
         ]
     origin = question.yardstick.origin
     return [Warning(kind=Caution.DISPUTED, detail=f"{origin}: {one}") for one in found]
@@ -241,10 +247,10 @@ def _warnings(entrant: Entrant, placement: schema.Placement) -> list[Warning]:
     return [Warning(kind=Caution.PLACEMENT, detail=detail)]
 
 
-def _fewer(entrant: Entrant, heard: Heard, question: Question) -> list[Warning]:
+def _fewer(heard: Heard, question: Question) -> list[Warning]:
     """At which shapes the target was judged, where it was not at all of them."""
     if not heard.refused:
         return []
     names = dict.fromkeys(question.feeds[number].name for number in heard.answers)
-    detail = f"{entrant.label}: judged at {', '.join(names)} only: {heard.refused}"
+    detail = f"judged at {', '.join(names)} only: {heard.refused}"
     return [Warning(kind=Caution.FEWER_SHAPES, detail=detail)]

@@ -54,7 +54,9 @@ def _verdicts(subjects: Sequence[Subject]) -> Grid:
             name = f"{one.name}: {output.output}" if several else one.name
             said = terms.text(output)
             figures = (
-                (NONE, NONE) if said == "exact" else (factor(output.factor), figure(output.max_abs))
+                (NONE, NONE)
+                if said == "exact" or output.factor == "nan"
+                else (factor(output.factor), figure(output.max_abs))
             )
             rows.append((name, said, *figures))
         if not outputs:

@@ -20,9 +20,16 @@ MARK = "complete.json"
 def root() -> Path:
     """The user's cache folder for toolkit; TOOLKIT_CACHE names another."""
     if named := os.environ.get("TOOLKIT_CACHE"):
-        return Path(named).expanduser().absolute()
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home).expanduser().absolute() / "toolkit"
+        return expanded(named)
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "toolkit"
+
+
+def expanded(path: str) -> Path:
+    """An absolute path from one that may begin with ~. Raises EnvironmentFault for no such home."""
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise EnvironmentFault(f"{path}: there is no such home") from error
 
 
 def facts(folder: Path) -> dict[str, Any] | None:

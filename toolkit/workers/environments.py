@@ -14,7 +14,7 @@ from typing import Protocol
 
 from toolkit.errors import EnvironmentFault
 from toolkit.runtimes.listing import Listed
-from toolkit.workers import node
+from toolkit.workers import cache, node
 
 OWN = "own"
 """The name of the environment in which toolkit itself runs."""
@@ -116,15 +116,20 @@ def find(env: str | None, name: str | None = None) -> PythonEnvironment:
     """
     if env is None:
         return ask(OWN, sys.executable)
-    given = Path(env).expanduser()
+    given = cache.expanded(env)
     choices = [given / "bin" / "python", given / "Scripts" / "python.exe", given]
     python = next((path for path in choices if path.is_file() and os.access(path, os.X_OK)), None)
     if python is None:
         raise EnvironmentFault(
             f"env={env}: there is no Python environment in this folder",
-            f"python3 -m venv {env}    makes one",
+            *([f"python3 -m venv {env}    makes one"] if _is_free(given) else []),
         )
     return ask(name or env, str(python.absolute()))
+
+
+def _is_free(folder: Path) -> bool:
+    """Nothing is there yet, or an empty folder: one may be told to make an environment in it."""
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 @lru_cache

@@ -23,6 +23,7 @@ from toolkit.runtimes.base import Placement, Program
 from toolkit.tensors import Array, Feed
 from toolkit.units import Bytes, Seconds
 from toolkit.workers import environments, protocol
+from toolkit.workers.guard import Guard
 from toolkit.workers.jobs import Block, Hello, Job, Loaded, Patience, message
 from toolkit.workers.protocol import Message
 
@@ -36,6 +37,8 @@ class Worker:
     def __init__(self, job: Job, rooms: Path, *, patience: Patience, padding: int = 0) -> None:
         self.job = job
         self._patience = patience
+        self.work = rooms.parent
+        """The scratch space of its run."""
         self._folder = rooms.parent / f"worker-{random.getrandbits(48):012x}"
         self._folder.mkdir()
         self._log = self._folder / "log"
@@ -63,6 +66,7 @@ class Worker:
         finally:
             os.close(theirs_read)
             os.close(theirs_write)
+        self._guard = Guard(self._process.pid)
         self._write = ours_write
         self._read = ours_read
         self._reader = protocol.Reader(ours_read)
@@ -280,8 +284,7 @@ class Worker:
         """
         if self._read < 0:
             return
-        with contextlib.suppress(ProcessLookupError):  # All of them are gone.
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._guard.end()
         self._process.wait()
         for pipe in (self._read, self._write):
             os.close(pipe)

@@ -4,7 +4,7 @@ M1  Whole or not at all: what a killed installation left counts as nothing and g
     command. Two installations of one environment at once: the second waits and finds it there.
 M2  Every package is pinned. Another version of the runtime replaces every pin of the same version:
     the parts of one library belong together.
-M3  What pip or npm starts ends with its parent: nothing fills a folder that nobody waits for.
+M3  What an installation starts ends with its parent: nothing fills a folder that nobody waits for.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ import importlib.metadata
 import os
 import re
 import shutil
-import subprocess
 import sys
-import venv
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,16 +27,9 @@ from toolkit.runtimes import listing
 from toolkit.runtimes.base import Facts
 from toolkit.runtimes.listing import Listed
 from toolkit.units import Bytes
-from toolkit.workers import cache, environments, node
+from toolkit.workers import cache, environments, guard, node
 from toolkit.workers.environments import Environment
 
-_PIP = """
-import ctypes, os, runpy, sys
-ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
-if os.getppid() != int(sys.argv.pop(1)):
-    os._exit(1)
-runpy.run_module("pip", run_name="__main__", alter_sys=True)
-"""
 _PIN = re.compile(r"(?P<package>[\w.-]+)(?P<extras>\[[\w,-]+\])?==(?P<version>\S+)")
 
 
@@ -91,6 +82,20 @@ class Installed:
 def folder() -> Path:
     """Where all of them lie."""
     return cache.root() / "environments"
+
+
+def conversions() -> Path:
+    """Where the forms lie that runtimes made of models."""
+    return cache.root() / "conversions"
+
+
+def clear() -> tuple[int, Bytes]:
+    """Removes all kept conversions: how many, and what they took."""
+    kept = [*conversions().glob("[!.]*")]
+    size = sum(map(cache.size, kept))
+    for place in kept:
+        cache.remove(place)
+    return len(kept), size
 
 
 def recipes() -> dict[str, Recipe]:
@@ -169,8 +174,8 @@ def installed() -> list[Installed]:
 
 
 def sweep() -> None:
-    """Removes what killed installations left, but for those that are at work (M1)."""
-    for place in folder().glob("[!.]*"):
+    """Removes what killed installations and conversions left, but for those at work (M1)."""
+    for place in [*folder().glob("[!.]*"), *conversions().glob("[!.]*")]:
         if cache.facts(place) is None:
             with _unheld(place) as free:
                 if free and cache.facts(place) is None:
@@ -202,10 +207,11 @@ def home(listed: Listed, provider: str, version: str = "", env: str | None = Non
         # The library that is here says what it lacks, and how to get it.
         return environments.find(None)
     what = f"{listed.name}@{version}" if version else listed.name
-    raise EnvironmentFault(
-        f"{what} is not installed",
-        f"toolkit runtimes install {what}    installs it, in an environment of its own",
-    )
+    cure = f"toolkit runtimes install {what}    installs it, in an environment of its own"
+    if version and listed.language == "javascript":
+        locked = recipes()[listed.name].version
+        cure = f"--target {listed.name}    measures {locked}, which toolkit's lock file has"
+    raise EnvironmentFault(f"{what} is not installed", cure)
 
 
 def is_installed(runtime: type[Facts], provider: str, version: str = "") -> bool:
@@ -280,28 +286,26 @@ def _make_of_npm(place: Path, recipe: Recipe) -> None:
 
 
 def _make_of_pip(place: Path, recipe: Recipe) -> None:
-    try:
-        venv.create(place, with_pip=True, symlinks=True)
-    except subprocess.CalledProcessError as error:
-        said = str(getattr(error, "stdout", "") or error).strip().splitlines()
-        raise EnvironmentFault(f"{recipe.name}: no venv could be made: {said[-1]}") from error
-    done = subprocess.run(
-        [
-            *(str(place / "bin" / "python"), "-I", "-c", _PIP, str(os.getpid()), "install"),
-            *("--quiet", "--disable-pip-version-check", "--no-input"),
-            *recipe.requirements,
-        ],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env=environments.variables(0),
-    )
+    variables = environments.variables(0)
+    made = guard.run([sys.executable, "-I", "-m", "venv", str(place)], env=variables)  # M3
+    if made.returncode:
+        said = _reason(made.stderr or made.stdout)
+        raise EnvironmentFault(f"{recipe.name}: no venv could be made: {said}")
+    pip = [str(place / "bin" / "python"), "-I", "-m", "pip", "install"]
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
+    done = guard.run([*pip, *quiet, *recipe.requirements], env=variables)
     if done.returncode:
+        reason = _reason(done.stderr)
         raise EnvironmentFault(
-            f"{recipe.name}@{recipe.version} was not installed: {_reason(done.stderr)}",
-            "toolkit doctor    says whether the disk or the network is at fault",
+            f"{recipe.name}@{recipe.version} was not installed: {reason}", _cure(recipe, reason)
         )
+
+
+def _cure(recipe: Recipe, reason: str) -> str:
+    usual = recipes().get(recipe.name, recipe)
+    if "No matching distribution" in reason and usual != recipe:
+        return f"toolkit runtimes install {recipe.name}    installs {usual.version}"
+    return "toolkit doctor    says whether the disk or the network is at fault"
 
 
 def _reason(said: str) -> str:

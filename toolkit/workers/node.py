@@ -16,6 +16,7 @@ from toolkit.errors import EnvironmentFault
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Facts
 from toolkit.runtimes.listing import Listed
+from toolkit.workers import cache, guard
 
 LOCKS = Path(__file__).resolve().parent / "javascript" / "locks"
 """A folder for each runtime, with its package.json and package-lock.json."""
@@ -78,7 +79,7 @@ def find(env: str, name: str) -> NodeEnvironment:
 
     Raises EnvironmentFault where it has no packages, or no Node can carry a worker.
     """
-    folder = Path(env).expanduser().absolute()
+    folder = cache.expanded(env)
     if not (folder / "node_modules").is_dir():
         raise EnvironmentFault(
             f"env={env}: there are no npm packages in this folder",
@@ -98,16 +99,7 @@ def install(folder: Path, runtime: str) -> None:
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(LOCKS / runtime / name, folder / name)
     npm = program("npm", "apt install npm")
-    setpriv = program("setpriv", "apt install util-linux")
-    done = subprocess.run(
-        [str(setpriv), "--pdeathsig", "KILL", "--", str(npm), "ci", *QUIET],
-        cwd=folder,
-        env={**os.environ, **VARIABLES},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
+    done = guard.run([str(npm), "ci", *QUIET], cwd=folder, env={**os.environ, **VARIABLES})
     if done.returncode:
         raise EnvironmentFault(f"npm could not install the packages: {_reason(done.stderr)}")
 
