@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests import needs, small
+from tests.deployment import pythons
 from toolkit import onnxfile
 from toolkit.deployment import documents, listing, operators, packing
 from toolkit.deployment.base import Parcel
@@ -187,25 +189,50 @@ NOT_FED = {
     "ncnn": "ncnn is not fed bool here ('mask')",
     "executorch": "executorch starts from the PyTorch source, which is not known",
 }
-"""What does not take `words`."""
+"""What does not take `words`, and what it says."""
+
+
+def reference(folder: Path) -> Path:
+    """The reference model, whose PyTorch source is known."""
+    return REFERENCE
+
+
+def demand(name: str) -> None:
+    """Skips where something is missing by which the folder is made or its client run."""
+    for program in NEEDS.get(name, ()):
+        needs.program(program)
+    if name in CONVERTED:
+        pythons.managed_of(name)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [small.mlp, words], ids=["mlp", "words"])
-@pytest.mark.parametrize("name", listing.NAMES)
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        *((name, reference) for name in listing.NAMES),
+        *((name, words) for name in listing.NAMES if name not in NOT_FED),
+    ],
+)
 def test_a_destination_is_proven_in_a_clean_environment(
-    name: str, make: object, tmp_path: Path
+    name: str, make: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     """Whatever a client needs is installed anew, from the index."""
-    for program in NEEDS.get(name, ()):
-        needs.program(program)
-    if make is words and name in NOT_FED:
-        pytest.skip(NOT_FED[name])
-    model = REFERENCE if make is small.mlp else words(tmp_path)
+    demand(name)
 
-    (done,) = deploy(model, [name], tmp_path / "out")
+    (done,) = deploy(make(tmp_path), [name], tmp_path / "out")
 
     assert (done.proof.outcome, done.proof.what) == ("right", "")
     assert done.proof.verdict is not None
     assert done.proof.verdict.text == "float32"
     assert done.folder == tmp_path / "out" / name
+
+
+@pytest.mark.parametrize("name", NOT_FED)
+def test_a_model_that_a_converter_does_not_take_is_said_in_a_line(
+    name: str, tmp_path: Path
+) -> None:
+    demand(name)
+
+    (done,) = deploy(words(tmp_path), [name], tmp_path / "out")
+
+    assert (done.folder, done.proof.what) == (None, NOT_FED[name])
