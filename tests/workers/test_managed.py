@@ -120,17 +120,22 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+def pips(parent: psutil.Process) -> list[psutil.Process]:
+    """The processes of an installation that has come to asking the index."""
+    return [one for one in parent.children() if {"pip", "install"} <= {*one.cmdline()}]
+
+
 @pytest.mark.usefixtures("silent")
 def test_a_killed_installation_counts_as_nothing_and_leaves_no_process(shelf: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", INSTALL], cwd=Path.cwd()) as process:
         parent = psutil.Process(process.pid)
-        command.until(lambda: any("runpy" in " ".join(c.cmdline()) for c in parent.children()))
-        pips = parent.children()
+        command.until(lambda: pips(parent))
+        started = parent.children(recursive=True)
         half = left(shelf)
         process.send_signal(signal.SIGKILL)
         process.wait()
 
-    _, alive = psutil.wait_procs(pips, timeout=10)
+    _, alive = psutil.wait_procs(started, timeout=10)
     assert alive == []
     assert half == [TINY.folder.name]
     assert managed.installed() == []
@@ -142,7 +147,7 @@ def test_a_killed_installation_counts_as_nothing_and_leaves_no_process(shelf: Pa
 def test_an_installation_at_work_is_no_rubbish(shelf: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", INSTALL], cwd=Path.cwd()) as process:
         parent = psutil.Process(process.pid)
-        command.until(lambda: any("runpy" in " ".join(c.cmdline()) for c in parent.children()))
+        command.until(lambda: pips(parent))
         managed.sweep()
         during = left(shelf)
         process.kill()
