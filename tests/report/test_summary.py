@@ -248,3 +248,13 @@ def test_warnings_of_the_run_and_of_its_targets_carry_their_cures() -> None:
 def test_control_characters_of_a_record_reach_no_reader() -> None:
     found = table((replace(runs.TWO[0], label="x\x1b[2J\ny"), runs.TWO[1]))
     assert found.rows[0].subject.name == "x�[2J y"
+
+
+def test_many_targets_have_a_fastest_though_no_test_could_decide_all_their_pairs() -> None:
+    """17 targets have 136 pairs: 11 process starts give no p below 1 / 1,024."""
+    run, samples = runs.made(runs.many(), runs.Shape(starts=11))
+
+    answer = summarize(run, samples).tables[0].answer
+
+    assert answer.tied == ()
+    assert answer.headline == "Fastest with right answers: onnxruntime cpu."
