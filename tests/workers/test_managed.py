@@ -129,7 +129,7 @@ def pips(parent: psutil.Process) -> list[psutil.Process]:
 def test_a_killed_installation_counts_as_nothing_and_leaves_no_process(shelf: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", INSTALL], cwd=Path.cwd()) as process:
         parent = psutil.Process(process.pid)
-        command.until(lambda: pips(parent))
+        command.until(lambda: bool(pips(parent)))
         started = parent.children(recursive=True)
         half = left(shelf)
         process.send_signal(signal.SIGKILL)
@@ -147,7 +147,7 @@ def test_a_killed_installation_counts_as_nothing_and_leaves_no_process(shelf: Pa
 def test_an_installation_at_work_is_no_rubbish(shelf: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", INSTALL], cwd=Path.cwd()) as process:
         parent = psutil.Process(process.pid)
-        command.until(lambda: pips(parent))
+        command.until(lambda: bool(pips(parent)))
         managed.sweep()
         during = left(shelf)
         process.kill()
