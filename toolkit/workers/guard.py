@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_WAIT = 'read -r _; kill -9 -- "-$0" 2>/dev/null'
+_WAIT = 'read -r _; kill -s KILL -- "-$0" 2>/dev/null'
 
 
 class Guard:
