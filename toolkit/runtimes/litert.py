@@ -1,15 +1,9 @@
-"""LiteRT on the CPU, by XNNPACK where that has the operator. The .onnx becomes a .tflite first.
-
-The converter is onnx2tf with its writer that needs no TensorFlow. By itself it lays images with
-the channels last and asks for inputs so; it is told to leave every input as the model has it.
-"""
+"""LiteRT on the CPU, by XNNPACK where that has the operator. The .onnx becomes a .tflite first
+(tflite.py)."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
-import re
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -19,16 +13,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
-from toolkit.runtimes import fixedshapes
+from toolkit.runtimes import fixedshapes, tflite
 from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, unlikely
 from toolkit.runtimes.fixedshapes import Shapes
-from toolkit.tensors import BITS, Array, Feed, TensorSpec, dtype_of
-
-MODEL = "model.tflite"
-WRITTEN = "model_float32.tflite"
-"""As onnx2tf names it."""
-OUTPUT = "toolkit_output_{}"
-"""An output that `_hand_out` renamed, by its place among the outputs."""
+from toolkit.tensors import Array, Feed, TensorSpec, dtype_of
 
 NARROWED = {"int64": "int32"}
 """Outputs that the converter may make narrower; they are widened again when they are read."""
@@ -86,28 +74,7 @@ class LiteRt:
     def convert(
         self, program: Program, feed: Feed, options: Mapping[str, str], folder: Path
     ) -> None:
-        _check_types(program)
-        try:
-            import onnx
-            import onnx2tf  # noqa: F401 - asked for here, where its absence has a cure.
-        except ModuleNotFoundError as error:
-            raise TargetError(
-                f"litert converts the model first, for which {error.name} is missing here",
-                "toolkit runtimes install litert    installs all of it",
-            ) from None
-        shapes = fixedshapes.of(program, feed, options["shapes"])
-        work = folder / "work"
-        work.mkdir()
-        model = onnx.load(str(program.model))
-        fixedshapes.fix(model.graph, shapes)
-        written = _written(model, work)
-        _check_operators(written, model.graph)
-        if turned := _turned(written, model.graph):
-            _hand_out(model.graph, turned)
-            _written(model, work)
-        (work / WRITTEN).replace(folder / MODEL)
-        shutil.rmtree(work)
-        fixedshapes.write(shapes, folder)
+        tflite.convert(program, feed, options["shapes"], folder)
 
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> LiteRtSession:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -119,7 +86,7 @@ class LiteRt:
             kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         make = partial(
             Interpreter,
-            model_path=str(program.converted / MODEL),
+            model_path=str(program.converted / tflite.MODEL),
             num_threads=program.threads,
             experimental_op_resolver_type=kernels,
         )
@@ -191,7 +158,7 @@ class Shaped:
         except (RuntimeError, ValueError) as error:  # What it raises where an operator says no.
             sys.stderr.write(f"{error}\n")
             raise ShapeRefused(
-                f"litert cannot take inputs of {_said(arrays)}: {_first(error)}"
+                f"litert cannot take inputs of {_said(arrays)}: {tflite.first(error)}"
             ) from error
 
     def fill(self, arrays: Sequence[Array]) -> None:
@@ -245,81 +212,6 @@ class Bound:
         self._shaped.fill(self._arrays)
 
 
-def _check_types(program: Program) -> None:
-    for spec in (*program.inputs, *program.outputs):
-        if spec.type in (*BITS, "string"):
-            raise TargetError(f"litert is not fed {spec.type} here ({spec.name!r})")
-
-
-def _written(model: Any, work: Path) -> Path:
-    """Writes the .tflite; all that the converter says goes to the log."""
-    import onnx
-    import onnx2tf
-
-    source = work / "model.onnx"
-    onnx.save(model, str(source))  # A copy: the converter writes into what it reads.
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            onnx2tf.convert(
-                input_onnx_file_path=str(source),
-                output_folder_path=str(work),
-                tflite_backend="flatbuffer_direct",
-                keep_shape_absolutely_input_names=[info.name for info in model.graph.input],
-                not_use_onnxsim=True,  # It would run whatever program of that name is on the path.
-                non_verbose=True,
-                verbosity="error",
-            )
-    except (Exception, SystemExit) as error:  # Of any kind, and it calls sys.exit.
-        sys.stderr.write(f"{error}\n")
-        raise TargetError(f"onnx2tf cannot convert this model: {_first(error)}") from error
-    return work / WRITTEN
-
-
-def _turned(file: Path, graph: Any) -> list[int]:
-    """The outputs that are given with the channels last, by their place."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    details = Interpreter(model_path=str(file)).get_output_details()
-    given = {
-        detail["name"]: [int(size) for size in detail["shape_signature"]] for detail in details
-    }
-    found = []
-    for number, info in enumerate(graph.output):
-        dims = info.type.tensor_type.shape.dim
-        sizes = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in dims]
-        last = [*sizes[:1], *sizes[2:], *sizes[1:2]]
-        if len(sizes) > 2 and sizes != last == given.get(_kept(info.name)):
-            found.append(number)
-    return found
-
-
-def _hand_out(graph: Any, numbers: Sequence[int]) -> None:
-    """Gives these outputs by a node of their own that copies them: then they keep their layout.
-
-    Not all of them: where the layout is right this makes the converter lose dynamic sizes.
-    """
-    import onnx
-
-    for number in numbers:
-        info, name = graph.output[number], OUTPUT.format(number)
-        graph.node.append(onnx.helper.make_node("Identity", [info.name], [name]))
-        info.name = name
-
-
-def _check_operators(file: Path, graph: Any) -> None:
-    """What onnx2tf cannot translate it hands on as an operator that no interpreter has."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        Interpreter(model_path=str(file)).allocate_tensors()
-    except RuntimeError as error:
-        found = re.search(r"unresolved custom op: ONNX_(\w+)", str(error))
-        if found is None:  # Of a size that the file leaves open: `bind` knows the sizes.
-            return
-        types = {node.op_type.upper(): node.op_type for node in graph.node}
-        raise TargetError(f"litert has no operator {types.get(found[1], found[1])}") from error
-
-
 def _check_signature(interpreter: Any, program: Program) -> None:
     """The converted model takes and gives what the .onnx does, of the same types."""
     details = [*interpreter.get_input_details(), *interpreter.get_output_details()]
@@ -344,7 +236,7 @@ def _inputs(interpreter: Any, program: Program) -> list[int]:
 def _outputs(interpreter: Any, program: Program) -> list[int]:
     known = _numbers(interpreter.get_output_details())
     return [
-        _number(known, spec.name, OUTPUT.format(place), spec.name)
+        _number(known, spec.name, tflite.OUTPUT.format(place), spec.name)
         for place, spec in enumerate(program.outputs)
     ]
 
@@ -354,21 +246,10 @@ def _numbers(details: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _number(known: Mapping[str, int], tensor: str, *names: str) -> int:
-    for name in map(_kept, names):
+    for name in map(tflite.kept, names):
         if name in known:
             return known[name]
     raise TargetError(f"onnx2tf did not keep {tensor!r} of the model; it has: {sorted(known)}")
-
-
-def _kept(name: str) -> str:
-    """A name as onnx2tf keeps it."""
-    return name.replace(":", "__")
-
-
-def _first(error: BaseException) -> str:
-    """The first line of an error that says something, without the interpreter's repetitions."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return re.split(r"(?<=[a-z.#0-9])Node number", lines[0])[0][:200] if lines else repr(error)
 
 
 def _said(arrays: Sequence[Array]) -> str:
