@@ -36,6 +36,7 @@ ROOMS = (
     "runtimes",
     "workers",
     "graphs",
+    "storedtensors",
     "onnxfile",
     "referencefile",
     "feeds",

@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+from onnx import (
+    FunctionProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+)
 
 
 def copied(model: ModelProto) -> ModelProto:
@@ -20,7 +28,7 @@ def copied(model: ModelProto) -> ModelProto:
 
 def opset(model: ModelProto) -> int:
     """The version of ONNX's own operators."""
-    return next((i.version for i in model.opset_import if i.domain in ("", "ai.onnx")), 1)
+    return max((i.version for i in model.opset_import if i.domain in ("", "ai.onnx")), default=1)
 
 
 def attribute(node: NodeProto, name: str, default: Any) -> Any:
@@ -40,6 +48,14 @@ def graphs(graph: GraphProto) -> Iterator[GraphProto]:
     for node in graph.node:
         for sub in subgraphs(node):
             yield from graphs(sub)
+
+
+def nodes(graph: GraphProto | FunctionProto) -> Iterator[NodeProto]:
+    """All nodes of a graph, those of its subgraphs included."""
+    for node in graph.node:
+        yield node
+        for subgraph in subgraphs(node):
+            yield from nodes(subgraph)
 
 
 def uses(graph: GraphProto) -> Counter[str]:

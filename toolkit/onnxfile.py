@@ -7,14 +7,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import Message  # type: ignore[import-untyped]
-from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
+from toolkit import graphs, storedtensors
 from toolkit.errors import InputError
 from toolkit.tensors import Dim, TensorSpec
 from toolkit.units import Bytes
@@ -73,12 +74,12 @@ class ModelFile:
 def read(path: Path) -> ModelFile:
     """The facts. Raises InputError for everything that is not a whole, known .onnx file."""
     model = parse(path)
-    whole = [path, *_external_files(path, model)]
+    whole = [path, *storedtensors.external_files(path, model)]
     return ModelFile(
         path=path,
         sha256=_sha256(whole),
         size=sum(file.stat().st_size for file in whole),
-        opset=opset(model),
+        opset=graphs.opset(model),
         ir_version=model.ir_version,
         producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
         metadata={entry.key: entry.value for entry in model.metadata_props},
@@ -91,13 +92,13 @@ def read(path: Path) -> ModelFile:
 
 def files(path: Path) -> list[Path]:
     """The file and those of its external data. Raises InputError as `read`."""
-    return [path, *_external_files(path, parse(path))]
+    return [path, *storedtensors.external_files(path, parse(path))]
 
 
 def load(path: Path) -> ModelProto:
     """The model with its external data inside. Raises InputError as `read`."""
     model = parse(path)
-    if _external_files(path, model):
+    if storedtensors.external_files(path, model):
         from onnx.external_data_helper import load_external_data_for_model
 
         load_external_data_for_model(model, str(path.parent))
@@ -117,8 +118,8 @@ def parse(path: Path) -> ModelProto:
     if not _all_text(model):
         raise InputError(f"{path} is damaged: a name in it is no text")
     _refuse_newer(path, model)
-    _refuse_short_tensors(path, model)
-    _external_files(path, model)
+    storedtensors.refuse_short(path, model)
+    storedtensors.external_files(path, model)
     _check(path, model)
     return model
 
@@ -138,23 +139,10 @@ def _of_unknown_rank(graph: GraphProto) -> bool:
     return any(tensor.elem_type and not tensor.HasField("shape") for tensor in tensors)
 
 
-def opset(model: ModelProto) -> int:
-    """The version of ONNX's own operators that the model states."""
-    return max((o.version for o in model.opset_import if o.domain in STANDARD), default=1)
-
-
 def operators(model: ModelProto) -> dict[str, int]:
     """Operator → how often, the most frequent first."""
-    counts = Counter(_operator(node) for node in nodes(model.graph))
+    counts = Counter(_operator(node) for node in graphs.nodes(model.graph))
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def nodes(graph: GraphProto | FunctionProto) -> Iterator[NodeProto]:
-    """All nodes of a graph, those of its subgraphs included."""
-    for node in graph.node:
-        yield node
-        for subgraph in _subgraphs(node):
-            yield from nodes(subgraph)
 
 
 def fed_inputs(graph: GraphProto) -> list[onnx.ValueInfoProto]:
@@ -230,9 +218,9 @@ def _refuse_newer(path: Path, model: ModelProto) -> None:
             f" up to {onnx.IR_VERSION}",
             cure,
         )
-    if opset(model) > newest:
+    if graphs.opset(model) > newest:
         raise InputError(
-            f"{path} has opset {opset(model)}; the installed onnx {onnx.__version__} knows up to"
+            f"{path} has opset {graphs.opset(model)}; the installed onnx {onnx.__version__} knows up to"
             f" {newest}",
             cure,
         )
@@ -247,7 +235,7 @@ def _spec(path: Path, value: onnx.ValueInfoProto, role: str) -> TensorSpec:
             " only tensors can be fed and compared"
         )
     tensor = value.type.tensor_type
-    _refuse_unknown_type(path, value.name, tensor.elem_type)
+    storedtensors.refuse_unknown_type(path, value.name, tensor.elem_type)
     shape = tuple(_dim(d) for d in tensor.shape.dim) if tensor.HasField("shape") else None
     return TensorSpec(value.name, type_name(tensor.elem_type), shape)
 
@@ -262,123 +250,9 @@ def _operator(node: NodeProto) -> str:
     return node.op_type if node.domain in STANDARD else f"{node.domain}.{node.op_type}"
 
 
-def _subgraphs(node: NodeProto) -> Iterator[GraphProto]:
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            yield attribute.g
-        elif attribute.type == AttributeProto.GRAPHS:
-            yield from attribute.graphs
-
-
-def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
-    yield graph
-    for node in graph.node:
-        for subgraph in _subgraphs(node):
-            yield from _graphs(subgraph)
-
-
 def _parameters(graph: GraphProto) -> int:
-    tensors = [tensor for each in _graphs(graph) for tensor in each.initializer]
+    tensors = [tensor for each in graphs.graphs(graph) for tensor in each.initializer]
     return sum(math.prod(t.dims) for t in tensors if t.data_type not in NOT_WEIGHTS)
-
-
-def _tensors(model: ModelProto) -> Iterator[TensorProto]:
-    """Every tensor that the model stores: initializers and attributes, functions included."""
-    for graph in _graphs(model.graph):
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-    for owner in (model.graph, *model.functions):
-        for node in nodes(owner):
-            for attribute in node.attribute:
-                if attribute.type == AttributeProto.TENSOR:
-                    yield attribute.t
-                elif attribute.type == AttributeProto.TENSORS:
-                    yield from attribute.tensors
-
-
-def _external_files(path: Path, model: ModelProto) -> list[Path]:
-    """The files that hold tensors, each once. Raises InputError for one outside the folder."""
-    found: dict[str, Path] = {}
-    for tensor in _tensors(model):
-        if tensor.data_location != TensorProto.EXTERNAL:
-            continue
-        entries = {entry.key: entry.value for entry in tensor.external_data}
-        location = entries.get("location", "")
-        if location not in found:
-            found[location] = _external_file(path, location)
-        _refuse_short_external(path, tensor, entries, found[location])
-    return [found[location] for location in sorted(found)]
-
-
-def _external_file(path: Path, location: str) -> Path:
-    file = path.parent / location
-    folder = path.parent.resolve()
-    inside = (
-        bool(location) and not Path(location).is_absolute() and ".." not in Path(location).parts
-    )
-    if not inside or folder not in file.resolve().parents:
-        raise InputError(
-            f"{path} wants its external data from {location!r}, which is outside its folder;"
-            " such a file is not opened"
-        )
-    if not file.is_file():
-        raise InputError(
-            f"{path} has its weights in {location}, which is not there",
-            f"put {location} into {path.parent}/",
-        )
-    return file
-
-
-def _refuse_short_external(
-    path: Path, tensor: TensorProto, entries: Mapping[str, str], file: Path
-) -> None:
-    try:
-        offset = int(entries.get("offset", 0))
-        length = int(entries.get("length", _expected(tensor)))
-    except ValueError as error:
-        raise InputError(
-            f"{path}: the place of {tensor.name!r} in {file.name} is no number"
-        ) from error
-    if offset < 0 or length < _expected(tensor) or offset + length > file.stat().st_size:
-        raise InputError(
-            f"{path}: {file.name} is too short for the tensor {tensor.name!r}"
-            f" ({_expected(tensor)} bytes from {offset} on, the file has {file.stat().st_size})"
-        )
-
-
-def _refuse_short_tensors(path: Path, model: ModelProto) -> None:
-    """Several runtimes read behind the end of a tensor that is shorter than its shape says."""
-    for tensor in _tensors(model):
-        _refuse_unknown_type(path, tensor.name, tensor.data_type)
-        if any(size < 0 for size in tensor.dims):
-            raise InputError(f"{path}: the tensor {tensor.name!r} has a negative size")
-        if tensor.HasField("raw_data") and len(tensor.raw_data) != _expected(tensor):
-            raise InputError(
-                f"{path}: the tensor {tensor.name!r} of shape {list(tensor.dims)} needs"
-                f" {_expected(tensor)} bytes and has {len(tensor.raw_data)}"
-            )
-
-
-def _refuse_unknown_type(path: Path, name: str, element: int) -> None:
-    if element not in TensorProto.DataType.values():
-        raise InputError(
-            f"{path}: {name!r} is of the type {element}, which the installed onnx"
-            f" {onnx.__version__} does not know",
-            "pip install --upgrade onnx",
-        )
-
-
-def _expected(tensor: TensorProto) -> Bytes:
-    """How many bytes its type and shape ask for; what has no fixed size (strings): 0."""
-    elements = math.prod(tensor.dims)
-    if tensor.data_type in (TensorProto.STRING, TensorProto.UNDEFINED):
-        return 0
-    name = TensorProto.DataType.Name(tensor.data_type)
-    itemsize = int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
-    # 4-bit and 2-bit types stand packed in a file and one to a byte in numpy.
-    bits = 4 if name.endswith(("INT4", "E2M1")) else 2 if name.endswith("INT2") else 0
-    return math.ceil(elements * bits / 8) if bits else int(elements * itemsize)
 
 
 def _sha256(files: list[Path]) -> str:

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
-from toolkit import onnxfile
+from toolkit import graphs
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.portable import LOW, Unsupported, portable, raised
 
@@ -94,7 +94,7 @@ def test_an_old_model_is_brought_to_opset_17() -> None:
     <float[3] s = {1, 2, 3}, float[3] b = {0, 1, 0}, float[3] m = {1, 0, 2}, float[3] v = {1, 4, 9}>
     { h = BatchNormalization <epsilon = 1e-5> (x, s, b, m, v) y = Softmax <axis = 1> (h) }"""
     model = parse(body, '"" : 9', 4)
-    assert onnxfile.opset(portable(model)) == 17
+    assert graphs.opset(portable(model)) == 17
     x = np.random.default_rng(0).standard_normal((2, 3, 4))
     shape = (1, 3, 1)
     s, b, m, v = (

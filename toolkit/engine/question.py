@@ -294,9 +294,9 @@ def _portable(whole: Program, model: ModelProto, work: Path, notes: list[str]) -
     except Unsupported as error:
         notes.append(f"reference runs the file as it is: {error.what}")
         return whole
-    if onnxfile.opset(made) == onnxfile.opset(model):
+    if graphs.opset(made) == graphs.opset(model):
         return whole
-    notes.append(f"reference runs the file brought from opset {onnxfile.opset(model)} to 17")
+    notes.append(f"reference runs the file brought from opset {graphs.opset(model)} to 17")
     save(made, work / "portable.onnx")
     return replace(whole, model=work / "portable.onnx")
 

@@ -10,7 +10,7 @@ import onnx
 from onnx import ModelProto
 from onnx.reference import ReferenceEvaluator
 
-from toolkit import onnxfile
+from toolkit import graphs, onnxfile
 from toolkit.oracle.operators import OWN
 from toolkit.oracle.portable import Unsupported, portable, raised
 from toolkit.tensors import BITS, Array, Feed
@@ -115,7 +115,7 @@ def _captured(node: onnx.NodeProto) -> Iterator[str]:
     """What the subgraphs of a node may take from around it."""
     for attribute in node.attribute:
         for graph in (attribute.g, *attribute.graphs):
-            for inner in onnxfile.nodes(graph):
+            for inner in graphs.nodes(graph):
                 yield from inner.input
             yield from (value.name for value in graph.output)
 

@@ -12,7 +12,7 @@ import onnx
 import onnx.inliner
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto
 
-from toolkit import onnxfile
+from toolkit import graphs
 from toolkit.errors import ToolkitError
 from toolkit.onnxfile import STANDARD
 
@@ -68,8 +68,8 @@ def portable(model: ModelProto) -> ModelProto:
     copy.CopyFrom(model)
     if copy.functions:
         copy = onnx.inliner.inline_local_functions(copy)
-    before = onnxfile.opset(copy)
-    kinds = {node.op_type for node in onnxfile.nodes(copy.graph) if node.domain in STANDARD}
+    before = graphs.opset(copy)
+    kinds = {node.op_type for node in graphs.nodes(copy.graph) if node.domain in STANDARD}
     if before < 9 and "Scan" in kinds:
         raise Unsupported("Scan of opset 8: the version converter takes it for that of opset 9")
     if kinds and before < OPSET:
@@ -90,7 +90,7 @@ def raised(model: ModelProto) -> ModelProto:
     type of the input. Raises Unsupported for what has no float64 result.
     """
     copy = portable(model)
-    for node in onnxfile.nodes(copy.graph):
+    for node in graphs.nodes(copy.graph):
         _refuse(node)
     _raise_graph(copy.graph)
     return copy
