@@ -218,10 +218,9 @@ def _refuse_newer(path: Path, model: ModelProto) -> None:
             f" up to {onnx.IR_VERSION}",
             cure,
         )
-    if graphs.opset(model) > newest:
+    if (opset := graphs.opset(model)) > newest:
         raise InputError(
-            f"{path} has opset {graphs.opset(model)}; the installed onnx {onnx.__version__} knows up to"
-            f" {newest}",
+            f"{path} has opset {opset}; the installed onnx {onnx.__version__} knows up to {newest}",
             cure,
         )
 
