@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ from toolkit.answers import simulate
 from toolkit.answers.verdict import Limits
 from toolkit.engine import judging, question
 from toolkit.engine.circuit import Entrant
+from toolkit.engine.judging import Judged
 from toolkit.engine.question import Question, Wanted
 from toolkit.records.schema import Caution, Record
 from toolkit.runtimes import listing
@@ -108,6 +110,22 @@ def test_libraries_that_agree_against_the_oracle_dispute_it(
     assert said[0].detail == (
         "torch in float64: onnxruntime and torch agree with each other, and not with it"
     )
+    for library, disputes in [("tract", 0), ("torch", 2)]:  # The oracle's own is no witness for it.
+        more = {**judged, 3: confirming(judged[0], library)}
+        assert len(judging.disputes(more, [*texts, library], wrong)) == disputes
+
+
+def confirming(one: Judged, library: str) -> Judged:
+    """A target of another library that is right by the oracle."""
+    record = one.record
+    assert record.library is not None
+    assert record.verdict is not None
+    other = msgspec.structs.replace(
+        record,
+        library=msgspec.structs.replace(record.library, runtime=library),
+        verdict=replace(record.verdict, right=True),
+    )
+    return replace(one, record=other, answers=())
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

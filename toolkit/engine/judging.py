@@ -113,13 +113,15 @@ def disputes(
         for one in judged.values()
         if one.record.library and one.record.verdict and one.record.verdict.right
     }
+    # What made the oracle is no witness for it.
+    own = "torch" if question.program.source is not None else "reference"
     floats = [spec.name for spec in question.file.outputs if spec.type in FLOATS]
     noise = {name: question.yardstick.noise(name) for name in floats}
     if floats and all(noise.values()):
         found += [
             f"{labels[one]} and {labels[other]} agree with each other, and not with it"
             for one, other in dispute.agreeing(floats, noise, asked)
-            if not right - {asked[one][0], asked[other][0]} - {"reference"}
+            if not right - {asked[one][0], asked[other][0], own}
         ]
     origin = question.yardstick.origin
     return [Warning(kind=Caution.DISPUTED, detail=f"{origin}: {one}") for one in found]
