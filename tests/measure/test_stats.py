@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binom, mannwhitneyu, wilcoxon  # type: ignore[import-untyped]
+from scipy.stats import binom, mannwhitneyu, wilcoxon
 
 from toolkit.measure import stats
 from toolkit.measure.stats import Missing, Outcome

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import TargetError
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, unlikely
+from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, Session, unlikely
 from toolkit.tensors import BITS, Array, Feed
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -90,7 +90,7 @@ class OnnxRuntime:
             return {}
         return {"device_id": options["device"], "use_tf32": "1" if options["tf32"] == "on" else "0"}
 
-    def load(self, program: Program, provider: str, options: Mapping[str, str]) -> OrtSession:
+    def load(self, program: Program, provider: str, options: Mapping[str, str]) -> Session:
         import onnxruntime as ort
 
         asked = next(long for long, name in self.own_names.items() if name == provider)

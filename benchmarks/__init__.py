@@ -1,0 +1,1 @@
+"""The tool measured against planted truths, against its peers and against a bare loop."""

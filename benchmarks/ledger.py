@@ -1,0 +1,92 @@
+"""Results as lines of JSON, one a run, in the order of time: a program goes on where it stopped.
+
+Each line says when, where, with which commit and under which load it was made, so that runs of
+several days can stand together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from toolkit.records import machine
+
+RESULTS = Path(__file__).parent / "results"
+
+MEASURING = ("toolkit", "benchmarks/*.py", "benchmarks/planted")
+"""What a result depends on."""
+
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The results of one program."""
+
+    path: Path
+
+    def lines(self) -> list[Line]:
+        """All that was measured so far. A line that was cut off by a kill is left out."""
+        if not self.path.exists():
+            return []
+        return list(_whole(self.path.read_text(encoding="utf-8").splitlines()))
+
+    def append(self, line: Line) -> None:
+        """Adds a result; it is on the disk when this returns."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a+", encoding="utf-8") as file:
+            file.seek(0)
+            text = file.read()
+            if text and not text.endswith("\n"):
+                file.write("\n")  # What a kill left of the line before.
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def of(program: str) -> Ledger:
+    """The committed results of a program."""
+    return Ledger(RESULTS / f"{program}.jsonl")
+
+
+def _whole(lines: list[str]) -> Iterator[Line]:
+    for text in lines:
+        try:
+            yield json.loads(text)
+        except json.JSONDecodeError:
+            continue
+
+
+def stamp() -> dict[str, Any]:
+    """When and where: the first fields of every line."""
+    here = machine.describe()
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "machine": f"{here.cpu}, {here.cores} cores",
+        "load": os.getloadavg()[0],
+    }
+
+
+def commit() -> str:
+    """Of the code that measures; with a + where files of it were changed since."""
+    root = Path(__file__).parent.parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", *MEASURING)
+    return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
+
+
+def next_of(wanted: Mapping[str, int], done: Callable[[str], int]) -> str | None:
+    """The kind of run that is furthest behind, so that a run cut short has some of each."""
+    open_ones = [kind for kind, count in wanted.items() if done(kind) < count]
+    return min(open_ones, key=lambda kind: done(kind) / wanted[kind], default=None)

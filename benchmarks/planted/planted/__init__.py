@@ -1,0 +1,1 @@
+"""A plug-in: ONNX Runtime, slowed down by a share that is known."""
