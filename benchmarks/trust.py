@@ -27,6 +27,7 @@ from benchmarks.ledger import Ledger, Line
 from benchmarks.rates import Rate, rate
 from toolkit.cli.values import DURATION
 from toolkit.engine.question import Wanted
+from toolkit.errors import InputError
 from toolkit.measure import schedule, stats
 from toolkit.measure.stats import Interval, Outcome
 from toolkit.pipelines.bench import Order, bench
@@ -72,19 +73,19 @@ def run(name: str, kind: Kind, seed: int) -> Line:
         wanted=Wanted(seed=seed),
         pace=schedule.pace(time=kind.time),
     )
-    stamped = ledger.stamp()
+    stamped = {"kind": name, "planted": kind.slower, **ledger.stamp(), "seed": seed}
     with tempfile.TemporaryDirectory() as folder, background(SPINNERS if kind.loaded else 0):
         began = time.monotonic()
-        done = bench(MODEL, order, reports=folder).run
+        try:
+            done = bench(MODEL, order, reports=folder).run
+        except InputError as error:  # The machine is so busy that ten process starts do not fit.
+            return {**stamped, "refused": error.what}
         whole = time.monotonic() - began
     found = effects(done, 0, 0, 1)
     (made,) = stats.compare([found], done.plan.alpha)
     interval = made.interval
     return {
-        "kind": name,
-        "planted": kind.slower,
         **stamped,
-        "seed": seed,
         "measured_s": round(done.generations[-1].ended, 3),
         "whole_s": round(whole, 3),
         "others": round(sum(float(g.others) for g in done.generations) / len(done.generations), 3),
@@ -255,27 +256,36 @@ def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     sys.path.append(str(PLUGIN))
     began = time.monotonic()
     while not only_table:
-        done = Counter(line["kind"] for line in book.lines())
+        tried = book.lines()
+        done = Counter(line["kind"] for line in tried if "refused" not in line)
         name = ledger.next_of({kind: KINDS[kind].wanted for kind in KINDS}, done.__getitem__)
         if name is None or (limit and time.monotonic() - began + KINDS[name].time > limit):
             break
-        line = run(name, KINDS[name], seed=sum(done.values()))
+        line = run(name, KINDS[name], seed=len(tried))
         book.append(line)
-        click.echo(f"{line['at']}  {name:12} {line['ratio']:.4f}  {line['different']}", err=True)
+        said = line.get("refused") or f"{line['ratio']:.4f}  {line['different']}"
+        click.echo(f"{line['at']}  {name:12} {said}", err=True)
     publish(book)
 
 
 def publish(book: Ledger) -> None:
     """Prints the table and the goals; writes both as JSON and the picture beside the ledger."""
-    lines = book.lines()
+    tried = book.lines()
+    lines = [line for line in tried if "refused" not in line]
     if not lines:
         raise click.ClickException("nothing was measured yet")
     found = rows(lines)
     reached = goals(found)
     click.echo(table(found))
+    refused = len(tried) - len(lines)
+    click.echo(f"{refused} more runs were refused: ten process starts did not fit into their time")
     for goal in reached:
         click.echo(f"{'reached' if goal.reached else 'missed '}  {goal.text}")
-    summary = {"rows": [asdict(one) for one in found], "goals": [asdict(one) for one in reached]}
+    summary = {
+        "rows": [asdict(one) for one in found],
+        "goals": [asdict(one) for one in reached],
+        "refused": refused,
+    }
     book.path.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
     charts.runs(lines, list(KINDS), book.path.with_suffix(".svg"))
 
