@@ -37,6 +37,8 @@ from toolkit.runtimes.target import parse
 
 PLUGIN = Path(__file__).parent / "planted"
 MODEL = Path("models/mlp/mlp.onnx")
+BUSY = 60.0
+"""Seconds to wait where the machine was too busy."""
 RESAMPLED = 2000
 SPINNERS = 2
 """Busy processes of the background load: as many as the smallest machine has cores."""
@@ -265,6 +267,8 @@ def main(limit: float | None, only_table: bool, path: Path | None) -> None:
         book.append(line)
         said = line.get("refused") or f"{line['ratio']:.4f}  {line['different']}"
         click.echo(f"{line['at']}  {name:12} {said}", err=True)
+        if "refused" in line:
+            time.sleep(BUSY)
     publish(book)
 
 

@@ -32,7 +32,7 @@ def test_time_that_the_hypervisor_takes_is_a_note() -> None:
 
 
 def test_busy_processes_are_named() -> None:
-    busiest = (Busy("chromium", 0.9), Busy("make", 0.3))
+    busiest = (Busy("chromium", 0.9, 0), Busy("make", 0.3, 1))
     _, others = load.check(activity(0.0, 1.2, *busiest), 2)
     assert others.severity is Severity.NOTE
     assert plain(others.what) == (

@@ -30,7 +30,8 @@ def entrant(index: int, text: str, model: Path, *, listed: Listed | None = None)
     target = parse(text)
     found = listed or listing.find(target.runtime)
     job = Job(found, environments.find(None), target.provider or "cpu", target.options)
-    return Entrant(index, target.label, job, runner.program(model, onnx.load(model)))
+    program = runner.program(model, onnx.load(model), target.threads or 1)
+    return Entrant(index, target.label, job, program)
 
 
 def bound(rows: int) -> Bound:
@@ -63,7 +64,6 @@ def circuit(tmp_path: Path, model: Path) -> MakeCircuit:
             entrants=[entrant(index, text, model) for index, text in enumerate(targets)],
             cases=cases,
             other=None,
-            threads=1,
             rounds=ROUNDS,
             seed=0,
             patience=Patience(verb=20),

@@ -72,6 +72,23 @@ def shown(*texts: str) -> list[schema.Target]:
     return [entrants.recorded(target) for target in entrants.settled([*map(parse, texts)])]
 
 
+def test_several_numbers_of_threads_make_as_many_targets_of_each() -> None:
+    made = entrants.crossed([parse("fake:cpu"), parse("fake:cpu,threads=3")], (1, 2))
+
+    assert [(target.name, target.label) for target in made] == [
+        ("fake:cpu,threads=1", "fake cpu, 1 thread"),
+        ("fake:cpu,threads=2", "fake cpu, 2 threads"),
+        ("fake:cpu,threads=3", "fake cpu, 3 threads"),
+    ]
+
+
+def test_one_number_of_threads_is_that_of_the_run() -> None:
+    (made,) = entrants.crossed([parse("fake:cpu")], (2,))
+
+    assert (made.name, entrants.recorded(made, 2).threads) == ("fake:cpu", 2)
+    assert entrants.recorded(parse("fake:cpu,threads=3"), 2).threads == 3
+
+
 def test_the_baseline_is_pytorch_else_the_first_that_can_be_measured() -> None:
     targets = shown("fake", "onnxruntime", "torch")
 

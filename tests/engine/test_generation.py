@@ -185,10 +185,43 @@ def test_the_workers_share_one_core_from_their_loads_on_and_the_parent_gets_its_
 def test_more_threads_have_all_their_cores_and_every_worker_goes_on_after_its_rest(
     circuit: MakeCircuit,
 ) -> None:
-    result = short(circuit("fake,us=10", "fake,us=20", threads=2))
+    result = short(circuit("fake,us=10,threads=2", "fake,us=20,threads=2"))
 
     assert [found.failure for found in result.part.targets] == [None, None]
     assert len(result.part.generation.cores) == min(2, len(os.sched_getaffinity(0)))
+
+
+def test_a_worker_of_one_thread_has_one_of_the_cores_of_one_of_two(circuit: MakeCircuit) -> None:
+    seen = []
+
+    def look(*given: object) -> str:
+        workers = [one for one in psutil.Process().children() if "python" in one.name()]
+        seen.append([frozenset(process.cpu_affinity() or ()) for process in workers])
+        return ""
+
+    made = circuit("fake,us=10", "fake,us=20,threads=2", "fake,us=30", judge=look)
+    cores = frozenset(short(made).part.generation.cores)
+
+    first, second, third = seen[0]
+    assert first == third
+    assert second == cores
+    assert len(first) == 1
+    assert first <= second
+    assert all(look == seen[0] for look in seen)
+
+
+def test_a_target_that_leaves_no_memory_is_a_row_and_the_others_go_on(
+    circuit: MakeCircuit,
+) -> None:
+    left = iter([10**9, 10**6, 10**9])
+
+    result = short(circuit("fake,us=10", "fake,us=20", "fake,us=30", memory=lambda: next(left)))
+
+    assert (
+        failure(result, 1).what
+        == "only 1.00\u2009MB of memory are left with it alive beside the others"
+    )
+    assert [len(piece(result, target).cases) for target in range(3)] == [1, 0, 1]
 
 
 def test_an_interrupt_in_the_rounds_leaves_no_process_and_no_pin(

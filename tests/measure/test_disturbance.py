@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from toolkit.measure import disturbance
-from toolkit.measure.disturbance import Observed
+from toolkit.measure.disturbance import Culprit, Observed, Rounds
 from toolkit.units import THIN
 
 
@@ -31,6 +31,36 @@ def test_a_quiet_run_has_nothing_to_say() -> None:
             "close them, or give --time 60s",
         ),
         (
+            {
+                "others": [0.4] * 3 + [0.0],
+                "busy": [[Culprit("cc1plus", 0.35, 1)]] * 3 + [[]],
+                "rounds": Rounds(12, 60),
+            },
+            "'cc1plus' used 35 % of core 1 in 3 of 4 process starts, and the targets waited for "
+            "their core in 12 of 60 rounds: close it, or give --time 60s",
+        ),
+        (
+            {
+                "others": [0.5, 0.5],
+                "busy": [[Culprit("make", 0.4, 0)], [Culprit("make", 0.5, 1)]],
+            },
+            "'make' used 45 % of a core in 2 of 2 process starts: close it, or give --time 60s",
+        ),
+        (
+            {"others": [0.6] * 2, "busy": [[Culprit("a", 0.2, 0), Culprit("b", 0.1, 0)]] * 2},
+            "other processes used 60 % of a core in 2 of 2 process starts: "
+            "close them, or give --time 60s",
+        ),
+        (
+            {"rounds": Rounds(40, 280)},
+            "the targets waited for their core in 40 of 280 rounds: give --time 60s",
+        ),
+        (
+            {"devices": [[], ["its power limit"], ["its power limit", "its temperature"]]},
+            "the GPU's clock was held down by its power limit and its temperature in 2 of 3 "
+            "process starts: let it cool, or lock its clock with `nvidia-smi -lgc`",
+        ),
+        (
             {"steal": [0.1] * 3 + [0.0] * 11},
             "the hypervisor took 10 % of the cores' time in 3 of 14 process starts: "
             "give --time 60s, or use a machine with cores of its own",
@@ -41,10 +71,23 @@ def test_a_quiet_run_has_nothing_to_say() -> None:
             "hold the clock with `sudo cpupower frequency-set -g performance`",
         ),
     ],
-    ids=["others", "steal", "frequency"],
+    ids=[
+        "others",
+        "one of them",
+        "on several cores",
+        "nobody stands out",
+        "nobody seen",
+        "gpu",
+        "steal",
+        "frequency",
+    ],
 )
 def test_each_disturbance_names_what_to_do(parts: dict[str, object], line: str) -> None:
     assert [text.replace(THIN, " ") for text in disturbance.verdict(observed(**parts))] == [line]
+
+
+def test_a_wait_now_and_then_is_nothing_to_say() -> None:
+    assert disturbance.verdict(observed(rounds=Rounds(3, 280))) == []
 
 
 def test_load_on_cores_that_are_free_disturbs_nobody() -> None:

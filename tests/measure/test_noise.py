@@ -12,6 +12,7 @@ import pytest
 
 from toolkit.measure import noise, proc
 from toolkit.measure.noise import Activity, CoreTime, Snapshot
+from toolkit.measure.proc import Stat
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
 
@@ -72,16 +73,20 @@ def test_another_process_is_seen_with_its_name() -> None:
     assert any(busy.name.startswith("python") for busy in activity.busiest)
 
 
+def other(name: str, cpu: float) -> Stat:
+    return Stat(name, parent=1, user=cpu, system=0.0, children=9.0, core=1)
+
+
 def test_the_difference_of_two_snapshots_is_exact() -> None:
     core = CoreTime(busy=10.0, idle=80.0, stolen=1.0)
     before = Snapshot(
-        5.0, {0: core, 1: core}, ours=3.0, others={7: ("x", 1.0)}, load=0, frequency={}
+        5.0, {0: core, 1: core}, ours=3.0, others={7: other("x", 1.0)}, load=0, frequency={}
     )
     after = Snapshot(
         7.0,
         {0: CoreTime(11.8, 80.0, 1.2), 1: CoreTime(11.0, 81.0, 1.0)},
         ours=4.8,
-        others={7: ("x", 1.8), 8: ("y", 0.2)},
+        others={7: other("x", 1.8), 8: other("y", 0.2)},
         load=1.0,
         frequency={0: 2400.0},
     )
@@ -91,6 +96,7 @@ def test_the_difference_of_two_snapshots_is_exact() -> None:
     assert activity.steal == pytest.approx(0.05)
     assert activity.others == pytest.approx((1.8 + 1.0 - 1.8) / 2)
     assert [(b.name, round(b.cores, 3)) for b in activity.busiest] == [("x", 0.4), ("y", 0.1)]
+    assert [b.core for b in activity.busiest] == [1, 1]
     assert activity.frequency == {0: 2400.0}
 
 

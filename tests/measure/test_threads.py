@@ -67,6 +67,18 @@ def test_a_thread_that_stays_on_its_core_has_not_left_it() -> None:
         assert threads.left_core(before, me, {core}) == []
 
 
+def test_two_that_share_a_core_wait_for_it_and_one_alone_hardly_does() -> None:
+    core = min(os.sched_getaffinity(0))
+    with pinned(core):
+        before = threads.of(os.getpid())
+        rival = subprocess.Popen(["sh", "-c", "while :; do :; done"])
+        compute(0.2)
+        rival.kill()
+        rival.wait()
+        after = threads.of(os.getpid())
+    assert threads.waited(before, after) > 0.1
+
+
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 def test_a_thread_that_left_its_core_is_found() -> None:
     first, second = sorted(os.sched_getaffinity(0))[:2]

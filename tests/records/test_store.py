@@ -442,6 +442,16 @@ def test_a_record_of_the_first_version_reads_as_one_of_today() -> None:
     assert all(r.timings[0].into == [] for r in run.records)
 
 
+def test_the_targets_of_a_record_of_the_second_version_have_the_threads_of_its_run() -> None:
+    raw = json.loads((GOLDEN / "v2.json").read_text())
+
+    run = store.head(GOLDEN / "v2.json")
+
+    assert (raw["version"], raw["plan"]["threads"], run.version) == (2, 2, VERSION)
+    assert [target.threads for target in run.plan.targets] == [2, 2]
+    assert [g.busy for g in run.generations] == [[]] * len(run.generations)
+
+
 def test_every_older_version_has_a_step_and_a_golden_file() -> None:
     assert [*upgrade.STEPS] == [*range(1, VERSION)]
     assert {f"v{version}.json" for version in upgrade.STEPS} <= {f.name for f in GOLDEN.iterdir()}

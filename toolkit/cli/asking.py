@@ -62,7 +62,13 @@ FEEDS = [
     click.option("--weights", type=FILE, help="Its weights."),
 ]
 RUNNING = [
-    click.option("--threads", default="1", show_default=True, help="Threads a target, or all."),
+    click.option(
+        "--threads",
+        metavar="N,N…",
+        default="1",
+        show_default=True,
+        help="Threads of each target; 'all' is every core.",
+    ),
     click.option(
         "--timeout",
         type=DURATION,
@@ -214,14 +220,20 @@ def demand(finished: Finished, done: str) -> None:
         raise click.exceptions.Exit(1)
 
 
-def threads_of(text: str) -> int:
-    """'all' is every core that this process may use."""
+def threads_of(text: str) -> tuple[int, ...]:
+    """'1,all' → the numbers of threads, each once; 'all' is every core that this process may use.
+
+    Raises BadParameter for another text, and for more threads than cores.
+    """
     import os
 
-    if text == "all":
-        return len(os.sched_getaffinity(0))
-    if not text.isdecimal() or int(text) < 1:
-        raise click.BadParameter(f"{text!r} is no number of threads: give 1, 2 … or all")
-    if int(text) > (cores := len(os.sched_getaffinity(0))):
-        raise click.BadParameter(f"{text} threads on the {cores} cores that are allowed here")
-    return int(text)
+    cores = len(os.sched_getaffinity(0))
+    found = []
+    for word in text.split(","):
+        count = str(cores) if word.strip() == "all" else word.strip()
+        if not count.isdecimal() or int(count) < 1:
+            raise click.BadParameter(f"{word!r} is no number of threads: give 1, 2 … or all")
+        if int(count) > cores:
+            raise click.BadParameter(f"{count} threads on the {cores} cores that are allowed here")
+        found.append(int(count))
+    return tuple(dict.fromkeys(found))

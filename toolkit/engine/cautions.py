@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 
 from toolkit.measure import disturbance, steady
-from toolkit.measure.disturbance import Observed
-from toolkit.records.schema import Caution, Record, Run, Timing, Warning
+from toolkit.measure.disturbance import Culprit, Observed, Rounds
+from toolkit.records.schema import Caution, Generation, Record, Run, Timing, Warning
 from toolkit.units import Seconds, duration, percent
 
 TIMER_SHARE = 0.02
@@ -59,9 +59,10 @@ def _of_the_run(run: Run) -> Iterator[Warning]:
     if any(set(g.cores) & set(g.driver) for g in run.generations):
         yield Warning(
             kind=Caution.ONE_CORE,
-            detail=f"this process may use {len(run.machine.allowed)} of {run.machine.cores} cores",
+            detail=f"the targets' threads have all of the {len(run.machine.allowed)} cores that "
+            "this process may use, and the parent is on one of them",
         )
-    if run.plan.threads == 1 and _longest(run) > LONG_CALL * 1e9:
+    if all(target.threads == 1 for target in run.plan.targets) and _longest(run) > LONG_CALL * 1e9:
         yield Warning(
             kind=Caution.TRY_THREADS,
             detail=f"a call takes up to {duration(_longest(run) / 1e9)} on one thread",
@@ -119,4 +120,30 @@ def _observed(run: Run) -> Observed:
         frequency=frequencies,
         spare=max(0, spare),
         seconds=run.generations[-1].ended,
+        busy=[[Culprit(b.name, b.cores, b.core) for b in g.busy] for g in run.generations],
+        rounds=_rounds(run),
+        devices=[[*_throttled(g)] for g in run.generations] if _on_gpu(run) else (),
     )
+
+
+def _rounds(run: Run) -> Rounds:
+    """Those in which a target's threads waited for their core."""
+    waited: dict[tuple[int, int], bool] = {}
+    for record in run.records:
+        for timing in record.timings:
+            for one in timing.series:
+                blocks = zip(one.waited, one.means, strict=False)  # Older records have no waits.
+                for number, (wait, mean) in enumerate(blocks):
+                    place = one.generation, number
+                    held = wait > disturbance.WAITED * timing.calls * mean / 1e9
+                    waited[place] = waited.get(place, False) or held
+    return Rounds(sum(waited.values()), len(waited))
+
+
+def _on_gpu(run: Run) -> bool:
+    return any(g.devices for g in run.generations)
+
+
+def _throttled(generation: Generation) -> dict[str, None]:
+    """Each reason once."""
+    return dict.fromkeys(reason for device in generation.devices for reason in device.throttled)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from toolkit.engine.variants import Variant
+from toolkit.measure import memory
 from toolkit.records.slices import Slice
 from toolkit.runtimes.base import Program
 from toolkit.tensors import Array, Feed
@@ -56,13 +57,19 @@ class Circuit:
     cases: Sequence[Bound]
     other: Bound | None
     """A feed of another shape, for the first call at a new shape."""
-    threads: int
     rounds: int
     seed: int
     patience: Patience
     judge: Judge
+    memory: Callable[[], Bytes] = memory.available
+    """What is still free."""
     began: int = field(default_factory=time.perf_counter_ns)
     """When the run began, on that clock."""
+
+    @property
+    def threads(self) -> int:
+        """Most threads of a target."""
+        return max((entrant.program.threads for entrant in self.entrants), default=1)
 
 
 @dataclass(frozen=True)

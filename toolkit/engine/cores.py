@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 
 from toolkit.measure import threads
 
@@ -22,14 +23,21 @@ def pin(pids: Collection[int], cores: Collection[int]) -> None:
                 os.sched_setaffinity(thread, cores)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Processes, and the cores that are theirs."""
+
+    pids: Collection[int]
+    cores: Collection[int]
+
+
 @contextlib.contextmanager
-def pinned(
-    workers: Collection[int], cores: Collection[int], driver: Collection[int]
-) -> Iterator[None]:
+def pinned(workers: Iterable[Place], driver: Collection[int]) -> Iterator[None]:
     """Workers' processes on their cores, this process on its own; it is let go again at the end."""
     free = os.sched_getaffinity(0)
     try:
-        pin(workers, cores)
+        for place in workers:
+            pin(place.pids, place.cores)
         pin([os.getpid()], driver)
         yield
     finally:

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import psutil
-
 from toolkit.engine import generation
 from toolkit.engine.circuit import Circuit, Entrant, Found, Settled
 from toolkit.measure import schedule, stats, steady
@@ -17,7 +15,7 @@ from toolkit.records import store
 from toolkit.records.schema import Caution, Run, Warning
 from toolkit.records.slices import Slice
 from toolkit.records.store import Folder
-from toolkit.units import Seconds
+from toolkit.units import Seconds, size
 
 Watch = Callable[[float | None, str], None]
 """Told the share done (None: unknown) and what is being done."""
@@ -65,7 +63,7 @@ def _groups(circuit: Circuit, run: Run) -> list[list[Entrant]]:
     """The targets that are alive together, by what they hold and by the memory that is free."""
     indices = [entrant.index for entrant in circuit.entrants]
     base = indices.index(_base(run, circuit.entrants)) if indices else 0
-    room = round(schedule.ROOM * psutil.virtual_memory().available)
+    room = round(schedule.ROOM * circuit.memory())
     sizes = [entrant.resident for entrant in circuit.entrants]
     return [
         [circuit.entrants[place] for place in group] for group in schedule.groups(sizes, base, room)
@@ -141,6 +139,8 @@ def _said(
     stop: Stop | None, run: Run, parts: Sequence[Slice], circuit: Circuit, pace: Pace
 ) -> list[Warning]:
     found = []
+    if too_large := _too_large(circuit):
+        found.append(Warning(kind=Caution.LITTLE_MEMORY, detail=too_large))
     if stop is not None and stop.why is Why.PRECISE:
         found.append(Warning(kind=Caution.STOPPED_EARLY, detail=stop.text))
     widest = schedule.widest_interval(effects(run, parts, circuit.entrants), pace.alpha)
@@ -152,6 +152,15 @@ def _said(
         detail = f"the widest interval is ±{widest:.1%}, ±{pace.precision:.1%} was asked for"
         found.append(Warning(kind=Caution.WIDE, detail=detail))
     return found
+
+
+def _too_large(circuit: Circuit) -> str:
+    """Said where not even two of the targets are well within what is free."""
+    held = sorted((entrant.resident for entrant in circuit.entrants), reverse=True)[:2]
+    free = circuit.memory()
+    if sum(held) <= schedule.ROOM * free:
+        return ""
+    return f"two targets hold up to {size(sum(held))}, {size(free)} are free"
 
 
 class _Teller:

@@ -29,6 +29,19 @@ NO_RUNTIME = (
 )
 
 
+def crossed(targets: Sequence[Target], threads: Sequence[int]) -> list[Target]:
+    """Every target at every number of threads, but one that names its own."""
+    if len(threads) == 1:
+        return [*targets]
+    return [
+        made
+        for target in targets
+        for made in (
+            [target] if target.threads else [replace(target, threads=count) for count in threads]
+        )
+    ]
+
+
 def chosen(
     named: Sequence[Target], machine: Machine, *, source: bool, everything: bool
 ) -> list[Target]:
@@ -123,8 +136,11 @@ def _first(target: Target) -> str:
     return runtime.providers[0] if runtime else "cpu"
 
 
-def recorded(target: Target) -> schema.Target:
-    """A target as the plan shows it: the name of its environment, without the folder around it."""
+def recorded(target: Target, threads: int = 1) -> schema.Target:
+    """A target as the plan shows it: the name of its environment, without the folder around it.
+
+    `threads`: those of a target that names no number.
+    """
     environment = target.environment
     return schema.Target(
         name=target.name,
@@ -132,9 +148,10 @@ def recorded(target: Target) -> schema.Target:
         runtime=target.runtime,
         provider=target.provider,
         options=dict(target.options),
-        environment=OWN if environment is None else environment.rstrip("/").rsplit("/", 1)[-1],
+        environment=OWN if environment is None else _last(environment),
         asked=target.asked,
         model=None if target.model is None else planning.model(onnxfile.read(Path(target.model))),
+        threads=target.threads or threads,
     )
 
 
@@ -148,14 +165,18 @@ def enter(index: int, target: Target, question: Question) -> Entrant | Failure:
         return Failure(verb="start", what=error.what, cures=list(error.cures))
     job = Job(listed, home, target.provider, target.options)
     program = variant.program if variant else question.program_of(target.runtime)
+    program = replace(program, threads=target.threads or program.threads)
     return Entrant(index, target.label, job, program, variant)
 
 
 def home_name(target: Target, entrant: Entrant) -> str:
     """The environment that was found for a target, as the plan shows it."""
-    if target.environment is None:
-        return entrant.job.environment.name
-    return recorded(target).environment
+    return entrant.job.environment.name if target.environment is None else _last(target.environment)
+
+
+def _last(folder: str) -> str:
+    """A folder's name without what it lies in."""
+    return folder.rstrip("/").rsplit("/", 1)[-1]
 
 
 def baseline(targets: Sequence[schema.Target], asked: str | None, able: Sequence[int]) -> int:

@@ -25,11 +25,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolkit.engine.circuit import Circuit, Found, Result
-from toolkit.engine.cores import pinned, stopped
+from toolkit.engine.cores import Place, pinned, stopped
 from toolkit.engine.lane import Lane
-from toolkit.measure import noise, schedule
+from toolkit.measure import gpus, noise, schedule
 from toolkit.measure.schedule import Cores
-from toolkit.records.schema import Generation
+from toolkit.records.schema import Busy, Device, Generation
 from toolkit.records.slices import Slice
 from toolkit.units import number
 from toolkit.workers.launch import Worker
@@ -58,12 +58,12 @@ def run(
     lanes: list[Lane] = []
     try:
         _start(lanes, circuit, source)  # G1
-        with pinned(_processes(lanes), cores.workers, cores.driver):  # G2
+        with pinned(_places(lanes, cores), cores.driver):  # G2
             for lane in lanes:
                 lane.attempt(Lane.prepare, circuit)  # G3
             for lane in lanes:
                 lane.attempt(Lane.warm, circuit, found)  # G4
-            span = _rounds(lanes, circuit, cores, source, watch)  # G5
+            span = _rounds(lanes, circuit, source, watch)  # G5
             for lane in lanes:
                 lane.attempt(Lane.close, circuit)  # G6
     finally:
@@ -87,7 +87,6 @@ def _start(lanes: list[Lane], circuit: Circuit, source: random.Random) -> None:
 def _rounds(
     lanes: Sequence[Lane],
     circuit: Circuit,
-    cores: Cores,
     source: random.Random,
     watch: Callable[[float], None],
 ) -> Span:
@@ -98,7 +97,7 @@ def _rounds(
         for case in schedule.order(len(circuit.cases), source):
             for place in schedule.order(len(lanes), source):
                 with stopped(_others(lanes, place) if circuit.threads > 1 else ()):
-                    lanes[place].attempt(Lane.block, case, circuit.cases[case].name, cores)
+                    lanes[place].attempt(Lane.block, case, circuit.cases[case].name)
         watch((turn + 1) / circuit.rounds)
     ended = time.perf_counter_ns()
     return Span(started, ended, noise.between(before, noise.snapshot()))
@@ -109,6 +108,14 @@ def _others(lanes: Sequence[Lane], place: int) -> list[int]:
     return _processes([lane for index, lane in enumerate(lanes) if index != place])
 
 
+def _places(lanes: Sequence[Lane], cores: Cores) -> list[Place]:
+    """Every worker gets as many of the cores as it has threads: those with fewer share theirs with
+    those that have more."""
+    for lane in lanes:
+        lane.cores = cores.of(lane.entrant.program.threads)
+    return [Place(lane.processes, lane.cores) for lane in lanes if lane.failure is None]
+
+
 def _processes(lanes: Sequence[Lane]) -> list[int]:
     return [pid for lane in lanes if lane.failure is None for pid in lane.processes]
 
@@ -116,14 +123,23 @@ def _processes(lanes: Sequence[Lane]) -> list[int]:
 def _generation(circuit: Circuit, count: int, cores: Cores, span: Span) -> Generation:
     return Generation(
         number=count,
-        cores=list(cores.workers),
+        cores=sorted(cores.workers),
         driver=list(cores.driver),
         started=(span.started - circuit.began) / 1e9,
         ended=(span.ended - circuit.began) / 1e9,
         steal=number(span.activity.steal),
         others=number(span.activity.others),
         frequency=[mhz for core, mhz in span.activity.frequency.items() if core in cores.workers],
+        busy=[Busy(name=b.name, cores=b.cores, core=b.core) for b in span.activity.busiest],
+        devices=[
+            Device(name=g.name, clock=g.clock, temperature=g.temperature, throttled=[*g.throttled])
+            for g in (gpus.states() if _on_gpu(circuit) else ())
+        ],
     )
+
+
+def _on_gpu(circuit: Circuit) -> bool:
+    return any(entrant.job.provider == "cuda" for entrant in circuit.entrants)
 
 
 def _result(circuit: Circuit, lanes: Sequence[Lane], generation: Generation) -> Result:

@@ -13,14 +13,13 @@ import numpy as np
 from toolkit.engine.circuit import Bound, Circuit, Entrant, Found, Settled
 from toolkit.engine.cores import pin
 from toolkit.errors import ShapeRefused, TargetError
-from toolkit.measure import schedule, threads
-from toolkit.measure.schedule import Cores
+from toolkit.measure import memory, schedule, threads
 from toolkit.measure.steady import WarmUp, later_span
 from toolkit.measure.threads import Thread
 from toolkit.records.schema import Caution, Failure, Series, Warning
 from toolkit.records.slices import CaseSlice, TargetSlice
 from toolkit.tensors import Array
-from toolkit.units import Bytes, Seconds
+from toolkit.units import Bytes, Seconds, size
 from toolkit.workers.jobs import Block
 from toolkit.workers.launch import Worker
 
@@ -54,6 +53,8 @@ class Lane:
     warm_up: Seconds = 0.0
     blocks: dict[int, list[Block]] = field(default_factory=dict)
     """Case → its blocks, a round each."""
+    waits: dict[int, list[Seconds]] = field(default_factory=dict)
+    """Case → how long its threads waited for their core in each block."""
     copies: dict[int, tuple[float, float]] = field(default_factory=dict)
     """Case → nanoseconds of the copies in and out, where they can be told."""
     settled: dict[int, Settled] = field(default_factory=dict)
@@ -61,6 +62,8 @@ class Lane:
     """The worker's and all below it, as they were last looked for."""
     computes: Collection[int] = ()
     """Those of them that compute the model; empty: all."""
+    cores: Collection[int] = ()
+    """Where its threads may run."""
     threads: Mapping[int, Thread] = field(default_factory=dict)
     """As they stood after its last block."""
     used: int = 0
@@ -109,7 +112,16 @@ class Lane:
                 with contextlib.suppress(ShapeRefused):  # R9: it is timed at the shapes it takes.
                     worker.bind(circuit.other.name, circuit.other.arrays, circuit.other.types)
                     _, self.new_shape = worker.answer(circuit.other.name)
+        self._demand_room(circuit.memory())
         self.ready = (self.imported or 0.0) + time.perf_counter() - began
+
+    def _demand_room(self, left: Bytes) -> None:
+        """Raises TargetError where the memory is nearly used up: the kernel would end anyone."""
+        if left < memory.RESERVE:
+            raise TargetError(
+                f"only {size(left)} of memory are left with it alive beside the others",
+                "measure fewer targets in one run, or a smaller model",
+            )
 
     def _demand(self, circuit: Circuit, case: int, outputs: Mapping[str, Array]) -> None:
         """Raises TargetError where an answer is not what the verdict said."""
@@ -152,17 +164,18 @@ class Lane:
         block = self.worker.sample(case.name, schedule.calibration_calls(guess))
         return schedule.calls_per_block(float(np.median(block.ns)) / 1e9)
 
-    def block(self, case: int, name: str, cores: Cores) -> None:
+    def block(self, case: int, name: str) -> None:
         """One block (G5); once more where a thread left the cores that all targets share."""
         count = self.settled[case].calls
         for _ in range(TRIES):
             block = self.worker.sample(name, count, schedule.discarded(count))
             before, self.threads = self.threads, threads.of_all(self.processes)
-            if not threads.left_core(before, self.threads, cores.workers):
+            if not threads.left_core(before, self.threads, self.cores):
                 self.used = max(self.used, self._computed(before))
                 self.blocks.setdefault(case, []).append(block)
+                self.waits.setdefault(case, []).append(threads.waited(before, self.threads))
                 return
-            pin(self.processes, cores.workers)
+            pin(self.processes, self.cores)
         raise TargetError("its threads leave the core that all targets share")
 
     def _computed(self, before: Mapping[int, Thread]) -> int:
@@ -180,14 +193,11 @@ class Lane:
             copies = self.worker.copies(case.name, min(COPIES, self.settled[index].calls))
             if copies is not None:
                 self.copies[index] = copies
-        if self.used > circuit.threads:
-            self.warnings.append(
-                Warning(
-                    kind=Caution.MORE_THREADS,
-                    detail=f"{self.entrant.label}: {self.used} threads took part, "
-                    f"{circuit.threads} asked for",
-                )
-            )
+        asked = self.entrant.program.threads
+        if self.used > asked or 0 < self.used < asked:
+            kind = Caution.MORE_THREADS if self.used > asked else Caution.FEWER_THREADS
+            took = f"{self.used} thread{'' if self.used == 1 else 's'} took part, {asked} asked for"
+            self.warnings.append(Warning(kind=kind, detail=f"{self.entrant.label}: {took}"))
 
     def _case(self, case: int, series: Series) -> CaseSlice:
         into, out = self.copies.get(case, (None, None))
@@ -202,7 +212,7 @@ class Lane:
         return TargetSlice(
             target=self.entrant.index,
             cases=[
-                self._case(case, _series(generation, blocks, began))
+                self._case(case, _series(generation, blocks, self.waits[case], began))
                 for case, blocks in sorted(self.blocks.items())
             ],
             empty=self.empty,
@@ -225,11 +235,14 @@ def failure(error: TargetError) -> Failure:
     )
 
 
-def _series(generation: int, blocks: Sequence[Block], began: int) -> Series:
+def _series(
+    generation: int, blocks: Sequence[Block], waits: Sequence[Seconds], began: int
+) -> Series:
     return Series(
         generation=generation,
         starts=[(block.start - began) / 1e9 for block in blocks],
         medians=[float(np.median(block.ns)) for block in blocks],
         means=[float(np.mean(block.ns)) for block in blocks],
         switches=[block.switches for block in blocks],
+        waited=[round(wait, 7) for wait in waits],
     )

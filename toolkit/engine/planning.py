@@ -51,7 +51,7 @@ def plan(question: Question, targets: Sequence[Target], baseline: int, terms: Te
         source=None if source is None else source.name,
         source_sha256=None if source is None else factory.digest(source),
         timeout=terms.timeout,
-        rounds=schedule.rounds(pinned=terms.threads == 1),
+        rounds=schedule.rounds(pinned=all(target.threads == 1 for target in targets)),
         quick=terms.pace.quick,
     )
 

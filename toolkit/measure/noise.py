@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from toolkit.measure.proc import PROC, SYS, TICK, cores_of, descendants, lines, processes
+from toolkit.measure.proc import PROC, SYS, TICK, Stat, cores_of, descendants, lines, processes
 from toolkit.units import Seconds
 
 SHARE = 0.05
@@ -39,8 +39,8 @@ class Snapshot:
     cores: Mapping[int, CoreTime]
     ours: Seconds
     """CPU time of our process and all its descendants so far, ended ones too."""
-    others: Mapping[int, tuple[str, Seconds]]
-    """Other processes: name and CPU time so far."""
+    others: Mapping[int, Stat]
+    """The processes that are not ours."""
     load: float
     """Mean number of running and waiting tasks over the last minute."""
     frequency: Mapping[int, float]
@@ -54,6 +54,8 @@ class Busy:
     name: str
     cores: float
     """CPU time by wall time."""
+    core: int
+    """Where it ran last."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,7 @@ def snapshot(
         at=clock(),
         cores=core_times(proc),
         ours=sum(running[pid].with_children for pid in tree),
-        others={
-            pid: (found.name, found.user + found.system)
-            for pid, found in running.items()
-            if pid not in tree
-        },
+        others={pid: found for pid, found in running.items() if pid not in tree},
         load=load(proc),
         frequency=frequencies(sys),
     )
@@ -117,10 +115,14 @@ def _steal(before: CoreTime, after: CoreTime) -> float:
 
 def _busiest(before: Snapshot, after: Snapshot, seconds: Seconds) -> tuple[Busy, ...]:
     found = [
-        Busy(name, (cpu - before.others.get(pid, (name, 0.0))[1]) / seconds)
-        for pid, (name, cpu) in after.others.items()
+        Busy(now.name, (now.cpu - _cpu_before(before, pid)) / seconds, now.core)
+        for pid, now in after.others.items()
     ]
     return tuple(sorted((b for b in found if b.cores > SHARE), key=lambda b: -b.cores))
+
+
+def _cpu_before(before: Snapshot, pid: int) -> Seconds:
+    return before.others[pid].cpu if pid in before.others else 0.0
 
 
 def core_times(proc: Path = PROC) -> dict[int, CoreTime]:

@@ -27,8 +27,12 @@ class Stat:
     core: int
 
     @property
+    def cpu(self) -> Seconds:
+        return self.user + self.system
+
+    @property
     def with_children(self) -> Seconds:
-        return self.user + self.system + self.children
+        return self.cpu + self.children
 
 
 def stat(file: Path) -> Stat:

@@ -132,9 +132,15 @@ class Cores:
     """Where one generation runs."""
 
     workers: tuple[int, ...]
+    """In the order in which they were drawn."""
     driver: tuple[int, ...]
     shared: bool
     """The parent shares a core with the workers: there is no other. A warning."""
+
+    def of(self, threads: int) -> tuple[int, ...]:
+        """The cores of a worker of so many threads: one of fewer has the first of them, so that all
+        of one thread share a core."""
+        return self.workers[:threads]
 
 
 def draw_cores(
@@ -156,7 +162,7 @@ def draw_cores(
     busy = frozenset().union(*(physical.get(core, frozenset()) for core in workers))
     apart = [core for core in rest if core not in busy] or rest
     driver = tuple(apart[:1]) or workers
-    return Cores(tuple(sorted(workers)), driver, shared=not apart)
+    return Cores(workers, driver, shared=not apart)
 
 
 def _spread(

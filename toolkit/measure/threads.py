@@ -103,6 +103,14 @@ def left_core(
     return [thread for thread in ran if thread.core not in allowed or thread.allowed - allowed]
 
 
+def waited(before: Mapping[int, Thread], after: Mapping[int, Thread]) -> Seconds:
+    """How long the threads were ready to run in between while others had their core."""
+    return sum(
+        thread.waited - (before[tid].waited if tid in before else 0.0)
+        for tid, thread in after.items()
+    )
+
+
 def _cpu(before: Mapping[int, Thread], after: Mapping[int, Thread]) -> dict[int, Seconds]:
     """Thread → CPU time in between; a new thread counts from its start."""
     return {tid: t.cpu - (before[tid].cpu if tid in before else 0.0) for tid, t in after.items()}

@@ -62,7 +62,8 @@ class Order:
     source: Source | None = None
     pace: Pace = field(default_factory=schedule.pace)
     limits: Limits = field(default_factory=Limits)
-    threads: int = 1
+    threads: Sequence[int] = (1,)
+    """Of each target that names no number of its own; several: each target at each of them."""
     patience: Patience = field(default_factory=Patience)
     command: Sequence[str] = ()
     """As it was typed, for the record."""
@@ -71,7 +72,7 @@ class Order:
     def terms(self) -> planning.Terms:
         """What of it stands in the plan."""
         return planning.Terms(
-            self.pace, self.limits, self.threads, self.wanted.seed, self.patience.verb
+            self.pace, self.limits, self.threads[0], self.wanted.seed, self.patience.verb
         )
 
 
@@ -119,7 +120,10 @@ def bench(
     path, here = Path(model), machine.describe()
     file = onnxfile.read(path)
     known = order.source is not None or referencefile.matches(path)
-    targets = entrants.chosen(order.targets, here, source=known, everything=order.everything)
+    targets = entrants.crossed(
+        entrants.chosen(order.targets, here, source=known, everything=order.everything),
+        order.threads,
+    )
     if any(target.runtime == "reference" for target in targets):
         raise InputError(
             "reference is what the standard says, not a runtime to be timed",
@@ -157,12 +161,12 @@ def bench(
 def _ask(path: Path, order: Order, folder: Folder, rooms: Path) -> Question:
     with runner.unoptimised(rooms) as run:
         return questions.ask(
-            path, order.wanted, folder.work, run, given=order.source, threads=order.threads
+            path, order.wanted, folder.work, run, given=order.source, threads=order.threads[0]
         )
 
 
 def _plan(asked: Question, targets: Sequence[Target], order: Order) -> Plan:
-    shown = [entrants.recorded(target) for target in targets]
+    shown = [entrants.recorded(target, order.threads[0]) for target in targets]
     base = entrants.baseline(shown, order.baseline, range(len(shown)))
     return planning.plan(asked, shown, base, order.terms)
 
@@ -258,7 +262,6 @@ def _circuit(
         entrants=able,
         cases=bound,
         other=None if other is None else Bound("another shape", other.arrays, asked.types),
-        threads=order.threads,
         rounds=run.plan.rounds,
         seed=run.plan.seed,
         patience=order.patience,

@@ -36,22 +36,24 @@ def check(
         order = Order([parse(text) for text in order])
     path, here = Path(model), machine.describe()
     known = order.source is not None or referencefile.matches(path)
-    targets = entrants.settled(order.targets or _default(source=known))
+    chosen = entrants.settled(order.targets or _default(source=known))
+    targets = entrants.crossed(chosen, order.threads)
     with tempfile.TemporaryDirectory(prefix="toolkit-") as scratch:
         work = Path(scratch)
         rooms = environments.lay(work / "rooms", [listing.find(t.runtime) for t in targets])
         watch("ask", None, "finding out what is right")
         with runner.unoptimised(rooms) as run_file:
             asked = questions.ask(
-                path, order.wanted, work, run_file, given=order.source, threads=order.threads
+                path, order.wanted, work, run_file, given=order.source, threads=order.threads[0]
             )
+        shown = [entrants.recorded(target, order.threads[0]) for target in targets]
         run = Run(
             version=VERSION,
             toolkit=__version__,
             state="running",
             started=datetime.now(UTC).isoformat(timespec="seconds"),
             command=list(order.command),
-            plan=planning.plan(asked, [entrants.recorded(t) for t in targets], 0, order.terms),
+            plan=planning.plan(asked, shown, 0, order.terms),
             machine=here,
             records=[],
             generations=[],

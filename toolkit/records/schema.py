@@ -3,6 +3,7 @@
 History of VERSION (a new shape brings a new number, an upgrade step and a golden file):
 1  first.
 2  a record's conversion, the copies of a timing, the model of a target.
+3  the threads of a target; how long a block's threads waited; busy processes and GPUs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from toolkit.answers.card import CardRow
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.units import Bytes, Number, Seconds
 
-VERSION = 2
+VERSION = 3
 
 State = Literal["running", "done", "interrupted", "failed"]
 
@@ -84,6 +85,7 @@ class Target(Strict, frozen=True, kw_only=True):
     """Which copies the timed call holds, in words."""
     model: Model | None = None
     """Another file than the run's, judged by the same oracle; None: the run's own."""
+    threads: int = 1
 
 
 class Plan(Strict, frozen=True, kw_only=True):
@@ -96,6 +98,7 @@ class Plan(Strict, frozen=True, kw_only=True):
     cases: list[Case]
     seed: int
     threads: int
+    """Of a target that names no number of its own."""
     precision: float | None
     """The half-width at which the run may stop early; None: one look, at the end."""
     time: Seconds | None
@@ -164,6 +167,8 @@ class Caution(StrEnum):
 
     NEVER_STEADY = "never steady"
     MORE_THREADS = "more threads than asked"
+    FEWER_THREADS = "fewer threads than asked"
+    LITTLE_MEMORY = "little memory"
     LEFT_CORE = "left its core"
     ONE_CORE = "one core for all"
     MIXED_VERSIONS = "mixed versions"
@@ -213,6 +218,9 @@ class Series(Strict, frozen=True, kw_only=True):
     means: list[float]
     switches: list[int]
     """Involuntary context switches within the block."""
+    waited: list[Seconds] = field(default_factory=list)
+    """Of all threads of the worker, ready to run around the block while others had their core; 0
+    where the kernel does not tell."""
 
 
 class Timing(Strict, frozen=True, kw_only=True):
@@ -281,6 +289,28 @@ class Record(Strict, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
+class Busy(Strict, frozen=True, kw_only=True):
+    """A process that is not ours and took more than 5 % of a core."""
+
+    name: str
+    cores: float
+    """CPU time by wall time."""
+    core: int
+    """Where it ran last."""
+
+
+class Device(Strict, frozen=True, kw_only=True):
+    """A GPU at the end of the blocks."""
+
+    name: str
+    clock: float
+    """MHz of its multiprocessors."""
+    temperature: float
+    """Degrees Celsius."""
+    throttled: list[str]
+    """Why its clock was held down, in NVIDIA's words; empty: it was not."""
+
+
 class Generation(Strict, frozen=True, kw_only=True):
     """One set of freshly started workers, and the machine while they were measured."""
 
@@ -298,6 +328,10 @@ class Generation(Strict, frozen=True, kw_only=True):
     """CPU time of processes that are not ours, in cores."""
     frequency: list[float] = field(default_factory=list)
     """MHz of the workers' cores at the end, where readable."""
+    busy: list[Busy] = field(default_factory=list)
+    """The busiest first."""
+    devices: list[Device] = field(default_factory=list)
+    """Where a target ran on a GPU."""
     counted: bool = True
     """False: its outputs were not right, so its times do not count."""
 

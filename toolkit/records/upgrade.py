@@ -16,7 +16,14 @@ def _added_only(raw: Raw) -> Raw:
     return raw
 
 
-STEPS: Mapping[int, Callable[[Raw], Raw]] = {1: _added_only}
+def _threads_of_targets(raw: Raw) -> Raw:
+    """All targets had the threads of the run."""
+    plan = raw["plan"]
+    targets = [{**target, "threads": plan["threads"]} for target in plan["targets"]]
+    return {**raw, "plan": {**plan, "targets": targets}}
+
+
+STEPS: Mapping[int, Callable[[Raw], Raw]] = {1: _added_only, 2: _threads_of_targets}
 """Version → what brings its records to the next one."""
 
 

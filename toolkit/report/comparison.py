@@ -164,7 +164,7 @@ def _baseline(run: Run) -> tuple[str, str | None, str, str]:
     record = next((r for r in run.records if r.target == run.plan.baseline), None)
     version = record.library.version if record and record.library and _right(record) else None
     model = target.model or run.plan.model
-    return target.name, version, model.sha256[:12], f"{run.plan.threads}"
+    return target.name, version, model.sha256[:12], f"{target.threads}"
 
 
 def _told(baseline: tuple[str, str | None, str, str]) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from toolkit.records.schema import Machine, Model, Record, Run
 from toolkit.report.speed import counted_starts
-from toolkit.report.words import counted, printable, seconds
+from toolkit.report.words import counted, listed, printable, seconds
 from toolkit.units import percent, size
 
 MOST_KINDS = 6
@@ -46,10 +46,11 @@ def machine_line(machine: Machine) -> str:
 
 
 def protocol_line(run: Run) -> str:
-    """'1 thread · 14 process starts × 20 rounds': of the targets that had the fewest, since the
+    """'1 and 2 threads · 14 process starts × 20 rounds': of the targets with the fewest, since the
     baseline is in every group of them."""
     starts = counted(_fewest_starts(run), "process start")
-    threads = counted(run.plan.threads, "thread")
+    counts = sorted({target.threads for target in run.plan.targets})
+    threads = f"{listed(map(str, counts))} thread{'' if counts == [1] else 's'}"
     return f"{threads} · {starts} × {counted(run.plan.rounds, 'round')}"
 
 

@@ -32,13 +32,23 @@ ADVICE: dict[Caution, Advice] = {
         "More threads worked than were asked for, so this row used more of the machine.",
         "Set the thread switch of the runtime as an option of the target, or use --threads all.",
     ),
+    Caution.FEWER_THREADS: Advice(
+        "Fewer threads worked than were asked for: the model gives them too little to do, or the "
+        "runtime has no more.",
+        "Read the row as one of so few threads; a larger batch may use them all.",
+    ),
+    Caution.LITTLE_MEMORY: Advice(
+        "The targets that are alive together hold most of this machine's memory.",
+        "Measure fewer targets in one run, or use a machine with more memory.",
+    ),
     Caution.LEFT_CORE: Advice(
         "A thread left the core that it was pinned to; such blocks do not count.",
         "Turn off the pinning of the runtime itself, and run again.",
     ),
     Caution.ONE_CORE: Advice(
-        "Only one core is allowed here, so the parent shares it with the workers.",
-        "Allow a second core: a larger CPU limit of the container, or a wider taskset.",
+        "No core is left for the parent: it wakes up on one of the workers' between two blocks.",
+        "Give one thread less (--threads), or allow a core more: a larger CPU limit of the "
+        "container, or a wider taskset.",
     ),
     Caution.MIXED_VERSIONS: Advice(
         "The rows come from different versions of one runtime, so their ratio mixes versions.",
@@ -74,7 +84,7 @@ ADVICE: dict[Caution, Advice] = {
     ),
     Caution.TRY_THREADS: Advice(
         "A call takes milliseconds on one thread: more threads may change who is fastest.",
-        "Compare both: --threads 1 and --threads all.",
+        "Compare both in one run: --threads 1,all.",
     ),
     Caution.LATE_WARM_UP: Advice(
         "The first third of a process start was slower than the last: it still warmed up.",

@@ -1,4 +1,7 @@
-"""A target as the user types it: RUNTIME[@VERSION][:PROVIDER][,key=value…]."""
+"""A target as the user types it: RUNTIME[@VERSION][:PROVIDER][,key=value…].
+
+Three keys are of every runtime: env=, model= and threads=.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,8 @@ class Target:
     """The user's folder; None: our own."""
     model: str | None = None
     """Another file of the model, as it was typed; None: that of the run."""
+    threads: int | None = None
+    """Its own number; None: that of the run."""
     asked: bool = True
     """The user named it, and not a default."""
 
@@ -47,6 +52,7 @@ class Target:
         parts += [f"{key}={value}" for key, value in sorted(self.options.items())]
         parts += [f"env={self.environment}"] if self.environment else []
         parts += [f"model={self.model}"] if self.model else []
+        parts += [f"threads={self.threads}"] if self.threads else []
         return ",".join(parts)
 
     @property
@@ -56,7 +62,9 @@ class Target:
         head = " ".join(filter(None, (self.runtime, self.version, self.provider)))
         place = [] if self.environment is None else [f"in {self.environment.rstrip('/')}"]
         file = [] if self.model is None else [self.model.rsplit("/", 1)[-1]]
-        return ", ".join([head, *(LABELS.get(word, word) for word in words), *place, *file])
+        many = "" if self.threads == 1 else "s"
+        count = [] if self.threads is None else [f"{self.threads} thread{many}"]
+        return ", ".join([head, *(LABELS.get(word, word) for word in words), *place, *file, *count])
 
 
 def parse(text: str) -> Target:
@@ -75,10 +83,19 @@ def parse(text: str) -> Target:
     listing.find(form["runtime"])
     options = _options(text, pairs)
     environment, model = options.pop("env", None), options.pop("model", None)
+    threads = _count(text, options.pop("threads", None))
     version = form["version"] or ""
     if version and environment is not None:
         raise InputError(f"{text!r}: either a version or env=, since env= has the version it has")
-    return Target(form["runtime"], form["provider"] or "", options, version, environment, model)
+    return Target(
+        form["runtime"], form["provider"] or "", options, version, environment, model, threads
+    )
+
+
+def _count(text: str, threads: str | None) -> int | None:
+    if threads is not None and not (threads.isdecimal() and int(threads) > 0):
+        raise InputError(f"{text!r}: threads={threads} is no number of threads")
+    return None if threads is None else int(threads)
 
 
 def _options(text: str, pairs: list[str]) -> dict[str, str]:

@@ -1,0 +1,31 @@
+"""The states of GPUs, and what NVML says of their clocks."""
+
+from __future__ import annotations
+
+import pynvml
+import pytest
+
+from toolkit.measure import gpus
+from toolkit.records import machine
+
+
+@pytest.mark.parametrize(
+    ("bits", "words"),
+    [
+        (0, ()),
+        (pynvml.nvmlClocksThrottleReasonGpuIdle, ()),
+        (pynvml.nvmlClocksThrottleReasonSwPowerCap, ("its power limit",)),
+        (
+            pynvml.nvmlClocksThrottleReasonHwSlowdown
+            | pynvml.nvmlClocksThrottleReasonHwThermalSlowdown,
+            ("the board", "its temperature, by the board"),
+        ),
+    ],
+    ids=["none", "idle", "power", "two"],
+)
+def test_the_reasons_in_words(bits: int, words: tuple[str, ...]) -> None:
+    assert gpus.reasons(pynvml, bits) == words
+
+
+def test_every_gpu_of_this_machine_has_a_state() -> None:
+    assert [state.name for state in gpus.states()] == [gpu.name for gpu in machine.graphics()]

@@ -1,0 +1,69 @@
+"""What NVIDIA's GPUs are doing: their clock, their temperature and what holds the clock down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+REASONS = {
+    "SwPowerCap": "its power limit",
+    "HwSlowdown": "the board",
+    "SwThermalSlowdown": "its temperature",
+    "HwThermalSlowdown": "its temperature, by the board",
+    "HwPowerBrakeSlowdown": "the power supply",
+    "ApplicationsClocksSetting": "a clock that was set",
+    "SyncBoost": "another GPU of its group",
+}
+"""The end of NVML's name of a reason → in words. Idle is none: the rounds are over by then."""
+
+
+@dataclass(frozen=True)
+class State:
+    """One GPU at one moment."""
+
+    name: str
+    clock: float
+    """MHz of its multiprocessors."""
+    temperature: float
+    """Degrees Celsius."""
+    throttled: tuple[str, ...]
+    """What holds its clock down."""
+
+
+def states() -> list[State]:
+    """Every GPU now; empty without NVIDIA's driver."""
+    try:
+        import pynvml
+    except ImportError:
+        return []
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        return [_state(pynvml, handle) for handle in handles]
+    except pynvml.NVMLError:  # A virtual GPU, or a slice of one, need not tell.
+        return []
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _state(nvml: Any, handle: Any) -> State:
+    name = nvml.nvmlDeviceGetName(handle)
+    return State(
+        name=name.decode() if isinstance(name, bytes) else name,
+        clock=float(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)),
+        temperature=float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+        throttled=reasons(nvml, nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)),
+    )
+
+
+def reasons(nvml: Any, bits: int) -> tuple[str, ...]:
+    """The words for a set of NVML's bits."""
+    held = [
+        words
+        for name, words in REASONS.items()
+        if bits & getattr(nvml, f"nvmlClocksThrottleReason{name}")
+    ]
+    return tuple(dict.fromkeys(held))
