@@ -133,7 +133,7 @@ def opened(browser: Browser, file: Path, *, width: int = 1100, scheme: str = "li
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("name", "plots"), [("mixed", 7), ("sweep", 9), ("many", 6)])
+@pytest.mark.parametrize(("name", "plots"), [("mixed", 7), ("sweep", 10), ("many", 6)])
 def test_every_plot_is_drawn_without_an_error_and_without_a_network(
     browser: Browser, files: Path, name: str, plots: int
 ) -> None:

@@ -66,8 +66,8 @@ class Lane:
     """Where its threads may run."""
     threads: Mapping[int, Thread] = field(default_factory=dict)
     """As they stood after its last block."""
-    used: int = 0
-    """Most threads that took part in one block."""
+    used: dict[int, list[int]] = field(default_factory=dict)
+    """Case → how many threads took part in each block."""
     warnings: list[Warning] = field(default_factory=list)
     failure: Failure | None = None
 
@@ -171,7 +171,7 @@ class Lane:
             block = self.worker.sample(name, count, schedule.discarded(count))
             before, self.threads = self.threads, threads.of_all(self.processes)
             if not threads.left_core(before, self.threads, self.cores):
-                self.used = max(self.used, self._computed(before))
+                self.used.setdefault(case, []).append(self._computed(before))
                 self.blocks.setdefault(case, []).append(block)
                 self.waits.setdefault(case, []).append(threads.waited(before, self.threads))
                 return
@@ -193,11 +193,19 @@ class Lane:
             copies = self.worker.copies(case.name, min(COPIES, self.settled[index].calls))
             if copies is not None:
                 self.copies[index] = copies
+            self._look_at_threads(case.name, self.used.get(index, []))
+
+    def _look_at_threads(self, case: str, used: Sequence[int]) -> None:
+        """Warns of more threads than were asked for, or fewer. A pool may hand the same work to
+        another of its threads in the middle of a block: one block is no sign."""
         asked = self.entrant.program.threads
-        if self.used > asked or 0 < self.used < asked:
-            kind = Caution.MORE_THREADS if self.used > asked else Caution.FEWER_THREADS
-            took = f"{self.used} thread{'' if self.used == 1 else 's'} took part, {asked} asked for"
-            self.warnings.append(Warning(kind=kind, detail=f"{self.entrant.label}: {took}"))
+        often = round(float(np.quantile(used, 0.9))) if used else 0
+        if often == asked or not often:
+            return
+        kind = Caution.MORE_THREADS if often > asked else Caution.FEWER_THREADS
+        took = f"{often} thread{'' if often == 1 else 's'} took part, {asked} asked for"
+        detail = f"{self.entrant.label} at {case}: {took}"
+        self.warnings.append(Warning(kind=kind, detail=detail))
 
     def _case(self, case: int, series: Series) -> CaseSlice:
         into, out = self.copies.get(case, (None, None))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolkit.answers.card import CardRow
+from toolkit.report.scaling import Scaling
 from toolkit.report.view import PARTS, Row, Speed, Standing, Subject, Table, View
 from toolkit.report.words import Spread, counted, factor, figure, grouped, listed, printable, timed
 from toolkit.units import THIN, Number, duration, size
@@ -130,6 +131,7 @@ def cold(subjects: Sequence[Subject]) -> Grid:
             one.name,
             conversion(one),
             *(time_range(part) for part in one.cold.parts().values()),
+            time_range(one.cold.steady_after),
             memory_range(one.use.resident),
             memory_range(one.use.peak),
         )
@@ -142,6 +144,7 @@ def cold(subjects: Sequence[Subject]) -> Grid:
         "load",
         "first call",
         "new shape",
+        "steady after",
         "memory above idle",
         "at its peak",
     )
@@ -155,6 +158,25 @@ def conversion(one: Subject) -> str:
     """'1.52 s → 35.2 KB'."""
     made = one.record.conversion if one.record else None
     return NONE if made is None else f"{duration(made.seconds)} → {size(made.size)}"
+
+
+def scaling(found: Scaling) -> Grid:
+    """Latency and throughput at each size, and how much faster a row is than at the first."""
+    many = found.over == "batch"
+    rows = [
+        (
+            curve.name,
+            f"{point.size:,}",
+            *timed(point.speed.p50),
+            grouped(point.speed.rate * point.speed.rows),
+            point.gain.text if point.gain else NONE,
+        )
+        for curve in found.curves
+        for point in curve.points
+    ]
+    first = "a row, against the first" if many else "against the first"
+    head = ("target", found.over, "p50", "range", "rows a second", first)
+    return Grid(head, tuple(rows), frozenset({1, 2, 4}))
 
 
 def parts(table: Table) -> Grid:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from toolkit.report import grids
 from toolkit.report.facts import method
 from toolkit.report.grids import Grid
+from toolkit.report.scaling import Scaling, scalings
 from toolkit.report.view import Table, View
 from toolkit.report.words import printable
 
@@ -29,6 +30,11 @@ def render(view: View, plots: Sequence[tuple[str, str, str]] = ()) -> str:
         ),
         *(block for table in view.tables for block in case_blocks(view, table)),
         bullets(view.copies),
+        *(
+            block
+            for one in scalings(view.run, view.tables)
+            for block in section(scaling_title(one), grids.scaling(one))
+        ),
         *pictures(plots),
         *section("What ran", grids.facts(view.subjects)),
         *section("Answers", grids.answers(view.subjects)),
@@ -41,6 +47,11 @@ def render(view: View, plots: Sequence[tuple[str, str, str]] = ()) -> str:
         fenced(command(view.run.command)),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def scaling_title(one: Scaling) -> str:
+    at = f" at {one.at}" if one.at else ""
+    return f"Over the {'batch' if one.over == 'batch' else 'number of threads'}{at}"
 
 
 def pictures(plots: Sequence[tuple[str, str, str]]) -> Iterator[str]:

@@ -83,6 +83,7 @@ def sections(view: View, plots: Sequence[Plot]) -> list[Markup]:
         opening(view),
         *(case_section(view, table) for table in view.tables),
         section("How fast beside the baseline", of("ratios")),
+        section("How it scales", of("scaling")),
         section(
             "Where the time goes",
             of("parts", "cold-start"),

@@ -5,8 +5,9 @@ No plot says more than its table, which stands beside it for those who cannot se
 
 from __future__ import annotations
 
-from toolkit.report.plots import answers, cold, distribution, machine, parts, ratios
+from toolkit.report.plots import answers, cold, distribution, machine, parts, ratios, scaling
 from toolkit.report.plots.base import Plot
+from toolkit.report.scaling import scalings
 from toolkit.report.view import View
 
 __all__ = ["Plot", "draw"]
@@ -16,6 +17,7 @@ def draw(view: View) -> tuple[Plot, ...]:
     """All plots of a run, in the order of the page; none that would be empty."""
     made = [
         *(ratios.draw(view, table) for table in view.tables),
+        *(scaling.draw(view, one) for one in scalings(view.run, view.tables)),
         *(parts.draw(view, table) for table in view.tables),
         cold.draw(view),
         *(distribution.draw(view, table) for table in view.tables),

@@ -1,0 +1,95 @@
+"""How fast over the batch and over the threads."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.report import runs
+from toolkit.records.schema import Run
+from toolkit.report.scaling import Scaling, scalings
+from toolkit.report.summary import summarize
+
+BATCHES = (1, 8, 64)
+
+
+def shown(run: Run) -> tuple[Scaling, ...]:
+    return scalings(run, summarize(run).tables)
+
+
+def swept(rows: tuple[runs.Row, ...] = runs.TWO, **shape: object) -> Run:
+    run, _ = runs.made(rows, runs.Shape(batches=BATCHES, **shape))  # type: ignore[arg-type]
+    return run
+
+
+def with_threads(run: Run, *counts: int) -> Run:
+    """The same target at so many threads each."""
+    targets = [
+        msgspec.structs.replace(
+            target,
+            name=f"onnxruntime:cpu,threads={count}",
+            label=f"onnxruntime cpu, {count} thread{'s' * (count > 1)}",
+            threads=count,
+        )
+        for target, count in zip(run.plan.targets, counts, strict=True)
+    ]
+    return msgspec.structs.replace(
+        run, plan=msgspec.structs.replace(run.plan, targets=targets, baseline=0)
+    )
+
+
+def test_a_row_of_a_larger_batch_is_as_much_faster_as_was_planted() -> None:
+    (over,) = shown(swept())
+
+    assert (over.over, over.at) == ("batch", "")
+    assert [len(curve.points) for curve in over.curves] == [3] * len(runs.TWO)
+    for curve in over.curves:
+        assert [point.size for point in curve.points] == [*BATCHES]
+        assert curve.points[0].gain is None
+        for point in curve.points[1:]:
+            planted = point.size**0.4  # A call takes batch ** 0.6 as long.
+            assert point.gain is not None
+            assert point.gain.low is not None
+            assert point.gain.high is not None
+            assert point.gain.low < planted < point.gain.high
+            assert point.gain.high / point.gain.low < 1.05
+
+
+def test_a_target_without_a_rank_has_no_curve() -> None:
+    right, coarse = runs.TWO[0], runs.Row("openvino cpu", 4e-6, "bfloat16", right=False)
+
+    (over,) = shown(swept((right, coarse)))
+
+    assert [curve.name for curve in over.curves] == [right.label]
+
+
+def test_sizes_are_compared_where_the_others_are_the_same() -> None:
+    run = swept()
+    cases = [
+        msgspec.structs.replace(case, dims={"batch": batch, "seq": seq})
+        for case, batch, seq in zip(run.plan.cases, (1, 8, 8), (16, 16, 32), strict=True)
+    ]
+    run = msgspec.structs.replace(run, plan=msgspec.structs.replace(run.plan, cases=cases))
+
+    (over,) = shown(run)
+
+    assert over.at == "seq 16"
+    assert [[point.size for point in curve.points] for curve in over.curves] == [[1, 8]] * 2
+
+
+def test_more_threads_are_held_against_the_fewest_of_the_same_target() -> None:
+    rows = (runs.Row("a", 8e-6), runs.Row("b", 2e-6))
+    run, _ = runs.made(rows)
+
+    (over,) = shown(with_threads(run, 2, 1))
+
+    (curve,) = over.curves
+    assert (over.over, over.at, curve.name) == ("threads", "", "onnxruntime cpu")
+    assert [point.size for point in curve.points] == [1, 2]
+    gain = curve.points[1].gain
+    assert gain is not None
+    assert gain.middle == pytest.approx(1 / 4, rel=0.03)
+
+
+def test_one_size_and_one_number_of_threads_have_no_curve() -> None:
+    assert shown(runs.made(runs.TWO)[0]) == ()
