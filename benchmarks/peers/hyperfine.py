@@ -50,9 +50,14 @@ def read(export: dict[str, Any], calls: list[float]) -> dict[str, Reading]:
     `calls`: the seconds of the calls in each process.
     """
     first, second = export["results"]
-    slow, fast = sorted([first, second], key=lambda one: float(one["mean"]), reverse=True)
-    times = slow["mean"] / fast["mean"]
-    # As hyperfine computes its ±: the errors of a quotient of two independent means.
-    sigma = times * math.hypot(slow["stddev"] / slow["mean"], fast["stddev"] / fast["mean"])
+    times, sigma = times_faster(first, second)
     share = sum(calls) / sum(first["times"] + second["times"])
     return {"": Reading(second["mean"] / first["mean"], times - sigma > 1, share)}
+
+
+def times_faster(first: dict[str, Any], second: dict[str, Any]) -> tuple[float, float]:
+    """x and σ, as it computes them: the error of a quotient of two independent means."""
+    slow, fast = sorted([first, second], key=lambda one: float(one["mean"]), reverse=True)
+    times = slow["mean"] / fast["mean"]
+    sigma = times * math.hypot(slow["stddev"] / slow["mean"], fast["stddev"] / fast["mean"])
+    return times, sigma
