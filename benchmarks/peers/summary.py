@@ -196,7 +196,8 @@ def _of(one: Rate | None) -> str:
 
 
 def _diluted(one: Row) -> str:
+    share = f"{100 * one.share:.0f} %"
     return (
-        f"{one.tool} times whole processes: the calls are {one.share:.0%} of that, and of a "
-        f"planted slow-down it sees as much; *hidden* is that of the calls."
+        f"{one.tool} times whole processes: the calls are {share} of that, and of a planted "
+        f"slow-down it sees as much; *hidden* is that of the calls."
     )

@@ -55,8 +55,12 @@ def test_resampled_runs_know_their_truth() -> None:
     shifted = trust.resampled("5 %", same, 0.05)
     assert shifted.different.count == trust.RESAMPLED
     assert shifted.covered is None
-    unshifted = trust.resampled("A/A", same, 0.0)
-    assert 0 < unshifted.different.count < 0.1 * trust.RESAMPLED
+
+
+def test_runs_resampled_from_a_biased_pair_have_no_bias() -> None:
+    biased = [line("A/A", ratio) for ratio in (1.009, 1.01, 1.011)]
+    found = trust.resampled("A/A", biased, 0.0)
+    assert 0 < found.different.count < 0.1 * trust.RESAMPLED
 
 
 def test_a_goal_is_missed_where_the_rate_excludes_it() -> None:
