@@ -1,0 +1,85 @@
+"""Other tools on the pairs of `benchmarks.trust`, each in the time that toolkit has.
+
+python -m benchmarks.peers              all that is still missing
+python -m benchmarks.peers --time 10m   as much as fits into ten minutes
+python -m benchmarks.peers --table      what there is so far
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from benchmarks import ledger
+from benchmarks.ledger import Ledger, Line
+from benchmarks.peers import environment, hyperfine, listing, picture, summary
+from benchmarks.peers.peer import KINDS
+from toolkit.cli.values import DURATION
+
+
+@click.command()
+@click.option("--time", "limit", type=DURATION, help="Stop after about so long; goes on next time.")
+@click.option("--table", "only_table", is_flag=True, help="Measure nothing; print what there is.")
+@click.option("--ledger", "path", type=click.Path(path_type=Path), help="Another results file.")
+def main(limit: float | None, only_table: bool, path: Path | None) -> None:
+    """Measures what is still missing, then prints the table and writes it."""
+    book = Ledger(path) if path else ledger.of("peers")
+    if not only_table:
+        environment.make()
+        if not hyperfine.installed():
+            click.echo(hyperfine.MISSING, err=True)
+        measure(book, limit)
+    publish(book)
+
+
+def measure(book: Ledger, limit: float | None) -> None:
+    """One job after the other, the one that is furthest behind first."""
+    wanted, began = listing.wanted(), time.monotonic()
+    while True:
+        done = Counter(f"{line['peer']}, {line['kind']}" for line in book.lines())
+        job = ledger.next_of(wanted, done.__getitem__)
+        if job is None:
+            return
+        peer, kind = listing.JOBS[job]
+        if limit and time.monotonic() - began + listing.PEERS[peer].takes > limit:
+            return
+        line = run(peer, kind)
+        book.append(line)
+        ratios = "  ".join(f"{one['ratio']:.4f}" for one in line["readings"].values())
+        click.echo(f"{line['at']}  {job:28} {ratios}", err=True)
+
+
+def run(peer: str, kind: str) -> Line:
+    """One measurement of one pair by one tool, as its users make it."""
+    tool = listing.PEERS[peer]
+    head = {"peer": peer, "version": tool.version(), "kind": kind, "planted": KINDS[kind]}
+    stamped = ledger.stamp()
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.monotonic()
+        readings = tool.measure(KINDS[kind], Path(folder))
+        whole = time.monotonic() - began
+    found = {name: asdict(reading) for name, reading in readings.items()}
+    return {**head, **stamped, "whole_s": round(whole, 3), "readings": found}
+
+
+def publish(book: Ledger) -> None:
+    """Prints the table; writes it as JSON and the picture beside the ledger."""
+    lines = book.lines()
+    if not lines:
+        raise click.ClickException("nothing was measured yet")
+    lines = [*lines, *summary.of_toolkit(ledger.of("trust").lines())]
+    found = summary.rows(lines)
+    click.echo(summary.table(found))
+    text = json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False)
+    book.path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    picture.draw(lines, book.path.with_suffix(".svg"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""The environment that the peers run in: none of their packages comes into toolkit's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(__file__).parent / "programs"
+REQUIREMENTS = ROOT / "benchmarks/peers-requirements.txt"
+VENV = ROOT / "build/peers/venv"
+PYTHON = VENV / "bin/python"
+MADE = VENV / "made-from.txt"
+
+
+def make() -> None:
+    """Makes it where it is missing or was made from other requirements."""
+    wanted = REQUIREMENTS.read_text()
+    if MADE.exists() and MADE.read_text() == wanted:
+        return
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pinned = ["--constraint", str(ROOT / "constraints.txt"), "--requirement", str(REQUIREMENTS)]
+    subprocess.run([*pip, *pinned], check=True)
+    MADE.write_text(wanted)
+
+
+def version(package: str) -> str:
+    """Of one of the requirements, which are all pinned."""
+    pins = dict(line.split("==") for line in REQUIREMENTS.read_text().split() if "==" in line)
+    return pins[package]
+
+
+def variables() -> dict[str, str]:
+    """Of a process in it: it finds our code, which needs nothing but numpy and the runtimes."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -1,0 +1,1 @@
+"""What the other tools start. These run in the environment of the peers."""

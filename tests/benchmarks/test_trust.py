@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from benchmarks import trust
+
+
+def line(kind: str, ratio: float, half_width: float = 0.005, starts: int = 10) -> dict[str, Any]:
+    """A run that came out so. Its starts lie evenly about its ratio."""
+    middle = math.log(ratio)
+    low, high = math.exp(middle - half_width), math.exp(middle + half_width)
+    return {
+        "kind": kind,
+        "planted": trust.KINDS[kind].slower,
+        "effects": [middle + 0.001 * (one - (starts - 1) / 2) for one in range(starts)],
+        "ratio": ratio,
+        "low": low,
+        "high": high,
+        "different": low > 1 or high < 1,
+    }
+
+
+def test_a_false_difference_counts_on_either_side() -> None:
+    found = trust.row("A/A", [line("A/A", ratio) for ratio in (1.0, 1.001, 1.01, 0.99)])
+    assert (found.different.count, found.different.of) == (2, 4)
+    assert found.covered is not None
+    assert found.covered.count == 2
+    assert found.half_width == pytest.approx(0.005)
+    assert found.starts == 10
+
+
+def test_a_planted_difference_counts_on_its_side_only() -> None:
+    found = trust.row("2 %", [line("2 %", ratio) for ratio in (1.02, 1.002, 0.98)])
+    assert (found.different.count, found.different.of) == (1, 3)
+
+
+def test_the_spread_is_that_of_the_log_ratio() -> None:
+    found = trust.row("A/A", [line("A/A", math.exp(log)) for log in (-0.01, 0.0, 0.01)])
+    assert found.spread == pytest.approx(0.01)
+
+
+def test_planted_runs_are_held_against_the_ratio_of_all_their_starts() -> None:
+    found = trust.row("2 %", [line("2 %", ratio) for ratio in (1.018, 1.02, 1.022, 1.05)])
+    assert found.truth is not None
+    assert found.truth.estimate == pytest.approx(1.0225, abs=0.003)
+    assert found.covered is not None
+    assert found.covered.count == 3
+
+
+def test_resampled_runs_know_their_truth() -> None:
+    same = [line("A/A", ratio) for ratio in (0.999, 1.0, 1.001)]
+    shifted = trust.resampled("5 %", same, 0.05)
+    assert shifted.different.count == trust.RESAMPLED
+    assert shifted.covered is None
+
+
+def test_runs_resampled_from_a_biased_pair_have_no_bias() -> None:
+    biased = [line("A/A", ratio) for ratio in (1.009, 1.01, 1.011)]
+    found = trust.resampled("A/A", biased, 0.0)
+    assert 0 < found.different.count < 0.1 * trust.RESAMPLED
+
+
+def test_a_goal_is_missed_where_the_rate_excludes_it() -> None:
+    same = trust.row("A/A", [line("A/A", ratio) for ratio in [1.0] * 10 + [1.02] * 10])
+    planted = trust.row("3 %", [line("3 %", 1.03), line("3 %", 1.031)])
+    reached = {goal.text: goal.reached for goal in trust.goals([same, planted])}
+    assert reached == {
+        "false differences ≤ 5 %": False,
+        "standard deviation of the A/A ratio ≤ 0.5 %": False,
+        "half-width ≤ 1 %": True,
+        "3 % found in ≥ 100%": True,
+    }
+
+
+def test_the_table_has_a_line_for_each_kind() -> None:
+    lines = [line(kind, 1 + trust.KINDS[kind].slower) for kind in ("A/A", "2 %") for _ in range(2)]
+    shown = trust.table(trust.rows(lines)).splitlines()
+    assert [text.split(" | ")[0] for text in shown[2:]] == [
+        "| A/A",
+        "| 2 %",
+        "| 5%, resampled",
+        "| 10%, resampled",
+    ]
