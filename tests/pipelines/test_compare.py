@@ -53,6 +53,21 @@ def test_a_gate_of_speed_fails_beyond_its_limit_alone(
     assert one.slower(limit) is outcome
 
 
+def test_one_target_with_two_numbers_of_threads_is_compared_with_itself(model: Path) -> None:
+    quick = schedule.pace(None, 1, True)
+    one = Order([parse("fake,us=1000")], pace=quick, threads=(1, 2))
+
+    done = compare(model, None, one, reports=model.parent)
+
+    assert done.finished is not None
+    targets = done.finished.run.plan.targets
+    assert [target.name for target in targets] == [
+        "fake:cpu,us=1000,threads=1",
+        "fake:cpu,us=1000,threads=2",
+    ]
+    assert len(done.pairings) == 1
+
+
 def test_what_no_interval_decides_is_skipped_and_fails_under_strict_alone(model: Path) -> None:
     """One process start has no interval."""
     quick = Order(

@@ -45,9 +45,11 @@ def compare(
         return Compared(title, comparison.between(store.read(was), store.read(now)))
     if not isinstance(order, Order):
         order = Order([parse(text) for text in order])
-    targets, pairs = _pairs(order.targets, now)
+    targets, pairs = _pairs(order, now)
     baseline = order.baseline or targets[0].name
-    whole = replace(order, targets=targets, baseline=baseline, everything=False)
+    whole = replace(
+        order, targets=targets, baseline=baseline, everything=False, threads=order.threads[:1]
+    )
     finished = bench(was, whole, reports=reports, watch=watch)
     title = f"{now.name} against {was.name}" if now else f"{was.name}: {targets[1].label}"
     return Compared(title, comparison.side_by_side(finished.run, pairs), finished)
@@ -57,9 +59,10 @@ def _is_run(path: Path) -> bool:
     return path.is_dir() or path.name == store.RUN
 
 
-def _pairs(named: Sequence[Target], new: Path | None) -> tuple[list[Target], list[tuple[int, int]]]:
+def _pairs(order: Order, new: Path | None) -> tuple[list[Target], list[tuple[int, int]]]:
     """The targets of the run, and which of them are old and new."""
-    wanted = entrants.settled(named or [Target("onnxruntime", "cpu")])
+    named = entrants.settled(order.targets or [Target("onnxruntime", "cpu")])
+    wanted = entrants.crossed(named, order.threads)
     if new is None:
         if len(wanted) < 2:
             raise InputError(
