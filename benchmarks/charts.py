@@ -66,13 +66,13 @@ def dots(values: Mapping[str, Sequence[float]], path: Path) -> None:
 
 def ratios(values: Mapping[str, Sequence[float]], path: Path) -> None:
     """Ratios: every process start as a dot, a row for each pair; 1 and 1 ± 1 % are marked."""
+    scale = alt.Scale(domain=[0.94, 1.06], clamp=True)
     marks = [
         alt.Chart(alt.InlineData(values=[{"at": at}]))
         .mark_rule(strokeDash=[4, 3] if at != 1 else [1, 0])
-        .encode(x="at:Q")
+        .encode(x=alt.X("at:Q", scale=scale))
         for at in (0.99, 1.0, 1.01)
     ]
-    scale = alt.Scale(domain=[0.94, 1.06], clamp=True)
     _strips(values, "ratio", scale, marks).save(path)
 
 
