@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import altair as alt
@@ -57,3 +57,36 @@ def _panel(kind: str, lines: Sequence[Line]) -> alt.LayerChart | alt.FacetChart:
 
 def _scale() -> alt.Scale:
     return alt.Scale(domain=[0.97, 1.05], clamp=True)
+
+
+def dots(values: Mapping[str, Sequence[float]], path: Path) -> None:
+    """Seconds: every wait as a dot, a row for each kind, from 0 on; the median is marked."""
+    _strips(values, "seconds", alt.Scale(zero=True), []).save(path)
+
+
+def ratios(values: Mapping[str, Sequence[float]], path: Path) -> None:
+    """Ratios: every process start as a dot, a row for each pair; 1 and 1 ± 1 % are marked."""
+    scale = alt.Scale(domain=[0.94, 1.06], clamp=True)
+    marks = [
+        alt.Chart(alt.InlineData(values=[{"at": at}]))
+        .mark_rule(strokeDash=[4, 3] if at != 1 else [1, 0])
+        .encode(x=alt.X("at:Q", scale=scale))
+        for at in (0.99, 1.0, 1.01)
+    ]
+    _strips(values, "ratio", scale, marks).save(path)
+
+
+def _strips(
+    values: Mapping[str, Sequence[float]], title: str, scale: alt.Scale, marks: Sequence[alt.Chart]
+) -> alt.LayerChart | alt.FacetChart:
+    rows = [{"row": name, "value": one} for name, some in values.items() for one in some]
+    y = alt.Y("row:N", title=None, sort=list(values), axis=alt.Axis(labelLimit=400))
+    base = alt.Chart(alt.InlineData(values=rows)).encode(y=y)
+    points = base.mark_point(filled=True, size=14, opacity=0.5, color=INK).encode(
+        x=alt.X("value:Q", title=title, scale=scale)
+    )
+    middles = base.mark_tick(thickness=2, size=22, color=WRONG).encode(
+        x=alt.X("median(value):Q", scale=scale)
+    )
+    layers = alt.layer(*marks, points, middles)
+    return layers.properties(width=WIDTH, height=36 * max(1, len(values)))

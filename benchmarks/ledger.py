@@ -19,7 +19,7 @@ from toolkit.records import machine
 
 RESULTS = Path(__file__).parent / "results"
 
-MEASURING = ("toolkit", "benchmarks/*.py", "benchmarks/planted")
+MEASURING = ("toolkit", "benchmarks/*.py", "benchmarks/planted", "benchmarks/bare")
 """What a result depends on."""
 
 Line = Mapping[str, Any]

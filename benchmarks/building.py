@@ -1,0 +1,27 @@
+"""Compiles the bare loop in C, with the headers that `toolkit deploy` proves its C++ client by."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from toolkit.deployment import headers, programs
+
+SOURCE = Path(__file__).parent / "bare" / "bare" / "loop.c"
+BUILT = SOURCE.with_suffix(".so")
+FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC")
+
+
+def build() -> Path:
+    """The loop's library, beside its source: the plug-in's folder is copied with it.
+
+    Raises EnvironmentFault without a compiler or the headers.
+    """
+    if BUILT.exists() and BUILT.stat().st_mtime > SOURCE.stat().st_mtime:
+        return BUILT
+    compiler = programs.find("gcc", "apt install gcc")
+    include = headers.prefix() / "include" / "onnxruntime"
+    beside = BUILT.with_name(f".{BUILT.name}-{os.getpid()}")
+    programs.prepare([compiler, *FLAGS, f"-I{include}", SOURCE, "-o", beside], SOURCE.parent)
+    beside.replace(BUILT)
+    return BUILT

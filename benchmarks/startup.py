@@ -1,0 +1,186 @@
+"""How long one waits: for a command's first words, and for the first block that counts.
+
+python -m benchmarks.startup              all that is still missing
+python -m benchmarks.startup --time 2m    as much as fits into two minutes
+python -m benchmarks.startup --table      what there is so far
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from benchmarks import charts, ledger
+from benchmarks.ledger import Ledger, Line
+from toolkit.cli.values import DURATION
+from toolkit.records import store
+
+ROOT = Path(__file__).parent.parent
+TOOLKIT = Path(sys.executable).with_name("toolkit")
+LOOK = 0.05
+"""Seconds between two looks at a run's folder: the measured process has the cores for itself."""
+PATIENCE = 300
+"""Seconds after which a run that shows no block is given up."""
+
+
+def whole(words: Sequence[str]) -> float:
+    """Seconds from the start of a command to its end."""
+    began = time.perf_counter()
+    done = subprocess.run([TOOLKIT, *words], cwd=ROOT, env=_environment(), capture_output=True)
+    took = time.perf_counter() - began
+    if done.returncode not in (0, 1):  # 1: doctor found something, and said so.
+        raise click.ClickException(f"toolkit {' '.join(words)}: {done.stderr.decode().strip()}")
+    return took
+
+
+def first_block(words: Sequence[str]) -> float:
+    """Seconds from the start of a bench to the start of its first block.
+
+    A run counts its blocks' starts from the moment at which its verdicts stand in run.json, which
+    is renamed to its place then: so the file itself holds that moment. The run is ended after its
+    first process starts.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        began = time.time()
+        with subprocess.Popen(
+            [TOOLKIT, *words, "-o", scratch],
+            cwd=ROOT,
+            env=_environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # A shell that started us in the background has told all of us to ignore ^C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        ) as process:
+            try:
+                folder = _first_generation(Path(scratch), process)
+                judged = (folder / store.RUN).stat().st_ctime
+                (first, *_) = store.parts(folder)
+            finally:
+                process.send_signal(signal.SIGINT)
+    blocks = [case.series.starts[0] for piece in first.targets for case in piece.cases]
+    return judged - began + min(blocks)
+
+
+def _first_generation(reports: Path, process: subprocess.Popen[bytes]) -> Path:
+    """The folder of the run, as soon as its first process starts are kept in it."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end and process.poll() is None:
+        found = next(reports.glob(f"*/{store.GENERATIONS}/*.npz"), None)
+        if found is not None:
+            return found.parent.parent
+        time.sleep(LOOK)
+    raise click.ClickException("the bench ended without a block")
+
+
+def _environment() -> dict[str, str]:
+    """This checkout's toolkit, whichever is installed."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One thing to wait for."""
+
+    words: Sequence[str]
+    wait: Callable[[Sequence[str]], float]
+    wanted: int
+    """Times."""
+
+
+KINDS = {
+    "toolkit --help": Kind(("--help",), whole, 20),
+    "toolkit doctor": Kind(("doctor",), whole, 10),
+    "first block of toolkit bench": Kind(("bench", "models/mlp/mlp.onnx"), first_block, 10),
+}
+
+
+def run(name: str) -> Line:
+    """One wait."""
+    kind = KINDS[name]
+    stamped = ledger.stamp()
+    command = " ".join(["toolkit", *kind.words])
+    seconds = round(kind.wait(kind.words), 4)
+    return {"kind": name, "command": command, **stamped, "seconds": seconds}
+
+
+# What it shows
+
+
+@dataclass(frozen=True)
+class Row:
+    """The waits of one kind, in seconds."""
+
+    kind: str
+    times: int
+    median: float
+    shortest: float
+    longest: float
+
+
+def rows(lines: Sequence[Line]) -> list[Row]:
+    """Of the kinds that were measured."""
+    return [row(kind, found) for kind in KINDS if (found := seconds(lines, kind))]
+
+
+def seconds(lines: Sequence[Line], kind: str) -> list[float]:
+    return [line["seconds"] for line in lines if line["kind"] == kind]
+
+
+def row(kind: str, found: Sequence[float]) -> Row:
+    return Row(kind, len(found), float(np.median(found)), min(found), max(found))
+
+
+def table(found: Sequence[Row]) -> str:
+    """Markdown."""
+    head = ["| wait for | times | median | range |", "|---|---|---|---|"]
+    return "\n".join([*head, *map(_line, found)])
+
+
+def _line(one: Row) -> str:
+    spread = f"{one.shortest:.2f} to {one.longest:.2f} s"
+    return f"| {one.kind} | {one.times} | {one.median:.2f} s | {spread} |"
+
+
+@click.command()
+@click.option("--time", "limit", type=DURATION, help="Stop after about so long; goes on next time.")
+@click.option("--table", "only_table", is_flag=True, help="Measure nothing; print what there is.")
+@click.option("--ledger", "path", type=click.Path(path_type=Path), help="Another results file.")
+def main(limit: float | None, only_table: bool, path: Path | None) -> None:
+    """Measures what is still missing, then prints the table and writes it."""
+    book = Ledger(path) if path else ledger.of("startup")
+    began = time.monotonic()
+    while not only_table:
+        done = Counter(line["kind"] for line in book.lines())
+        name = ledger.next_of({kind: KINDS[kind].wanted for kind in KINDS}, done.__getitem__)
+        if name is None or (limit and time.monotonic() - began > limit):
+            break
+        book.append(run(name))
+    publish(book)
+
+
+def publish(book: Ledger) -> None:
+    """Prints the table; writes it as JSON and the picture beside the ledger."""
+    lines = book.lines()
+    if not lines:
+        raise click.ClickException("nothing was measured yet")
+    found = rows(lines)
+    click.echo(table(found))
+    summary = {"rows": [asdict(one) for one in found]}
+    book.path.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
+    charts.dots({kind: seconds(lines, kind) for kind in KINDS}, book.path.with_suffix(".svg"))
+
+
+if __name__ == "__main__":
+    main()
