@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +23,9 @@ RESULTS = Path(__file__).parent / "results"
 
 MEASURING = ("toolkit", "benchmarks/*.py", "benchmarks/planted", "benchmarks/bare")
 """What a result depends on."""
+
+BUSY = 60.0
+"""Seconds to wait where the machine was too busy."""
 
 Line = Mapping[str, Any]
 
@@ -84,6 +89,42 @@ def commit() -> str:
 
     changed = git("status", "--porcelain", "--untracked-files=no", "--", *MEASURING)
     return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One kind of run."""
+
+    wanted: int
+    """Runs."""
+    takes: float
+    """Seconds of one, about."""
+
+
+def go_on(
+    book: Ledger,
+    jobs: Mapping[str, Job],
+    run: Callable[[str, int], Line],
+    limit: float | None,
+    kind_of: Callable[[Line], str] = lambda line: str(line["kind"]),
+) -> Iterator[Line]:
+    """Measures what is missing, and gives each line once it is kept; ends before `limit` seconds.
+
+    `run` is given the job and how many lines there are, for its seed. A line with 'refused' was no
+    measurement: the machine was too busy, so a while is waited and it is tried again.
+    """
+    wanted, began = {name: job.wanted for name, job in jobs.items()}, time.monotonic()
+    while True:
+        tried = book.lines()
+        done = Counter(kind_of(line) for line in tried if "refused" not in line)
+        name = next_of(wanted, done.__getitem__)
+        if name is None or (limit and time.monotonic() - began + jobs[name].takes > limit):
+            return
+        line = run(name, len(tried))
+        book.append(line)
+        yield line
+        if "refused" in line:
+            time.sleep(BUSY)
 
 
 def next_of(wanted: Mapping[str, int], done: Callable[[str], int]) -> str | None:

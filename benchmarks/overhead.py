@@ -12,8 +12,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +21,7 @@ import numpy as np
 
 from benchmarks import building, charts, ledger
 from benchmarks.bare.bare import compiled
-from benchmarks.ledger import Ledger, Line
+from benchmarks.ledger import Job, Ledger, Line
 from toolkit.cli.values import DURATION
 from toolkit.measure import stats
 from toolkit.measure.stats import Interval
@@ -263,14 +261,9 @@ def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     book = Ledger(path) if path else ledger.of("overhead")
     if not only_table:
         building.build()
-    began = time.monotonic()
-    while not only_table:
-        done = Counter(line["kind"] for line in book.lines())
-        name = ledger.next_of({kind: KINDS[kind].wanted for kind in KINDS}, done.__getitem__)
-        if name is None or (limit and time.monotonic() - began + TIME > limit):
-            break
-        book.append(run(name, seed=sum(done.values())))
-        click.echo(f"{name}: run {done[name] + 1} of {KINDS[name].wanted}", err=True)
+    jobs = {name: Job(kind.wanted, TIME) for name, kind in KINDS.items()}
+    for line in () if only_table else ledger.go_on(book, jobs, run, limit):
+        click.echo(f"{line['at']}  {line['kind']}", err=True)
     publish(book)
 
 

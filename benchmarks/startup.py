@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ import click
 import numpy as np
 
 from benchmarks import charts, ledger
-from benchmarks.ledger import Ledger, Line
+from benchmarks.ledger import Job, Ledger, Line
 from toolkit.cli.values import DURATION
 from toolkit.records import store
 
@@ -160,13 +159,9 @@ def _line(one: Row) -> str:
 def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     """Measures what is still missing, then prints the table and writes it."""
     book = Ledger(path) if path else ledger.of("startup")
-    began = time.monotonic()
-    while not only_table:
-        done = Counter(line["kind"] for line in book.lines())
-        name = ledger.next_of({kind: KINDS[kind].wanted for kind in KINDS}, done.__getitem__)
-        if name is None or (limit and time.monotonic() - began > limit):
-            break
-        book.append(run(name))
+    jobs = {name: Job(kind.wanted, 0.0) for name, kind in KINDS.items()}
+    for line in () if only_table else ledger.go_on(book, jobs, lambda name, _: run(name), limit):
+        click.echo(f"{line['at']}  {line['kind']}", err=True)
     publish(book)
 
 

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ import click
 import numpy as np
 
 from benchmarks import charts, ledger
-from benchmarks.ledger import Ledger, Line
+from benchmarks.ledger import Job, Ledger, Line
 from benchmarks.rates import Rate, rate
 from toolkit.cli.values import DURATION
 from toolkit.engine.question import Wanted
@@ -37,8 +36,6 @@ from toolkit.runtimes.target import parse
 
 PLUGIN = Path(__file__).parent / "planted"
 MODEL = Path("models/mlp/mlp.onnx")
-BUSY = 60.0
-"""Seconds to wait where the machine was too busy."""
 RESAMPLED = 2000
 SPINNERS = 2
 """Busy processes of the background load: as many as the smallest machine has cores."""
@@ -67,8 +64,9 @@ KINDS = {
 }
 
 
-def run(name: str, kind: Kind, seed: int) -> Line:
+def run(name: str, seed: int) -> Line:
     """One complete run, as `toolkit bench` makes it."""
+    kind = KINDS[name]
     both = ["planted:cpu,io=bound", f"planted:cpu,io=bound,slower={kind.slower:.0%}"]
     order = Order(
         targets=[parse(text) for text in both],
@@ -256,19 +254,10 @@ def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     """Measures what is still missing, then prints the table and writes it."""
     book = Ledger(path) if path else ledger.of("trust")
     sys.path.append(str(PLUGIN))
-    began = time.monotonic()
-    while not only_table:
-        tried = book.lines()
-        done = Counter(line["kind"] for line in tried if "refused" not in line)
-        name = ledger.next_of({kind: KINDS[kind].wanted for kind in KINDS}, done.__getitem__)
-        if name is None or (limit and time.monotonic() - began + KINDS[name].time > limit):
-            break
-        line = run(name, KINDS[name], seed=len(tried))
-        book.append(line)
+    jobs = {name: Job(kind.wanted, kind.time) for name, kind in KINDS.items()}
+    for line in () if only_table else ledger.go_on(book, jobs, run, limit):
         said = line.get("refused") or f"{line['ratio']:.4f}  {line['different']}"
-        click.echo(f"{line['at']}  {name:12} {said}", err=True)
-        if "refused" in line:
-            time.sleep(BUSY)
+        click.echo(f"{line['at']}  {line['kind']:12} {said}", err=True)
     publish(book)
 
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from benchmarks import ledger
-from benchmarks.ledger import Ledger, Line
+from benchmarks.ledger import Job, Ledger, Line
 from benchmarks.peers import environment, hyperfine, listing, picture, summary
 from benchmarks.peers.peer import KINDS
 from toolkit.cli.values import DURATION
@@ -40,19 +39,19 @@ def main(limit: float | None, only_table: bool, path: Path | None) -> None:
 
 def measure(book: Ledger, limit: float | None) -> None:
     """One job after the other, the one that is furthest behind first."""
-    wanted, began = listing.wanted(), time.monotonic()
-    while True:
-        done = Counter(f"{line['peer']}, {line['kind']}" for line in book.lines())
-        job = ledger.next_of(wanted, done.__getitem__)
-        if job is None:
-            return
-        peer, kind = listing.JOBS[job]
-        if limit and time.monotonic() - began + listing.PEERS[peer].takes > limit:
-            return
-        line = run(peer, kind)
-        book.append(line)
+    jobs = {
+        job: Job(count, listing.PEERS[listing.JOBS[job][0]].takes)
+        for job, count in listing.wanted().items()
+    }
+    measured = ledger.go_on(book, jobs, lambda job, _: run(*listing.JOBS[job]), limit, named)
+    for line in measured:
         ratios = "  ".join(f"{one['ratio']:.4f}" for one in line["readings"].values())
-        click.echo(f"{line['at']}  {job:28} {ratios}", err=True)
+        click.echo(f"{line['at']}  {named(line):28} {ratios}", err=True)
+
+
+def named(line: Line) -> str:
+    """The job that a line is of."""
+    return f"{line['peer']}, {line['kind']}"
 
 
 def run(peer: str, kind: str) -> Line:

@@ -92,7 +92,7 @@ def of_toolkit(lines: Sequence[Line]) -> list[Line]:
             "readings": {"": {"ratio": line["ratio"], "differs": line["different"]}},
         }
         for line in lines
-        if line["kind"] in KINDS
+        if line["kind"] in KINDS and "refused" not in line
     ]
 
 

@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,8 @@ class Worker:
         """Makes the call for one feed."""
         feed = tensors.load(request["tensors"])
         base.check_feed(self._program, feed)
-        self._calls[request["feed"]] = self._session.bind(feed)
+        call = self._session.bind(feed)
+        self._calls[request["feed"]] = replace(call, run=base.direct(call.run))
         # What is there now stays: between blocks the collector looks at younger objects only.
         gc.collect()
         gc.freeze()
