@@ -233,14 +233,23 @@ def main(limit: float | None, only_table: bool, path: Path | None) -> None:
 
 def publish(book: Ledger) -> None:
     """Prints the table; writes it as JSON beside the ledger."""
-    lines = [line for line in book.lines() if "refused" not in line]
-    if not lines:
+    if not rows(book.lines()):
         raise click.ClickException("nothing was measured yet")
-    by_name = {name: [one for one in lines if one["kind"] == name] for name in CONDITIONS}
-    found = [row(name, some) for name, some in by_name.items() if some]
-    click.echo(table(found))
-    written = json.dumps({"rows": [asdict(one) for one in found]}, indent=1)
+    click.echo(markdown(book.lines()))
+    written = json.dumps({"rows": [asdict(one) for one in rows(book.lines())]}, indent=1)
     book.path.with_suffix(".json").write_text(f"{written}\n")
+
+
+def rows(tried: Sequence[Line]) -> list[Row]:
+    """Of the conditions that were measured."""
+    lines = [line for line in tried if "refused" not in line]
+    by_name = {name: [one for one in lines if one["kind"] == name] for name in CONDITIONS}
+    return [row(name, some) for name, some in by_name.items() if some]
+
+
+def markdown(tried: Sequence[Line]) -> str:
+    """The table."""
+    return table(rows(tried))
 
 
 if __name__ == "__main__":

@@ -272,11 +272,9 @@ def publish(book: Ledger) -> None:
     lines = book.lines()
     if not lines:
         raise click.ClickException("nothing was measured yet")
+    click.echo(markdown(lines))
     found, beside = rows(lines), besides(lines)
     reached = goals(found, beside)
-    click.echo(table(found, beside))
-    for text, held in reached.items():
-        click.echo(f"{'reached' if held else 'missed '}  {text}")
     summary = {"rows": [asdict(one) for one in found], **asdict(beside), "goals": reached}
     book.path.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
     charts.ratios(
@@ -287,6 +285,16 @@ def publish(book: Ledger) -> None:
         },
         book.path.with_suffix(".svg"),
     )
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """The table, and which goals were reached."""
+    found, beside = rows(lines), besides(lines)
+    said = [
+        f"- {'reached' if held else '**missed**'}: {text}"
+        for text, held in goals(found, beside).items()
+    ]
+    return "\n".join([table(found, beside), "", *said])
 
 
 if __name__ == "__main__":

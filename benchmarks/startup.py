@@ -171,10 +171,15 @@ def publish(book: Ledger) -> None:
     if not lines:
         raise click.ClickException("nothing was measured yet")
     found = rows(lines)
-    click.echo(table(found))
+    click.echo(markdown(lines))
     summary = {"rows": [asdict(one) for one in found]}
     book.path.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
     charts.dots({kind: seconds(lines, kind) for kind in KINDS}, book.path.with_suffix(".svg"))
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """The table."""
+    return table(rows(lines))
 
 
 if __name__ == "__main__":

@@ -263,24 +263,35 @@ def main(limit: float | None, only_table: bool, path: Path | None) -> None:
 
 def publish(book: Ledger) -> None:
     """Prints the table and the goals; writes both as JSON and the picture beside the ledger."""
-    tried = book.lines()
-    lines = [line for line in tried if "refused" not in line]
+    lines = measured(book.lines())
     if not lines:
         raise click.ClickException("nothing was measured yet")
+    click.echo(markdown(book.lines()))
     found = rows(lines)
-    reached = goals(found)
-    click.echo(table(found))
-    refused = len(tried) - len(lines)
-    click.echo(f"{refused} more runs were refused: ten process starts did not fit into their time")
-    for goal in reached:
-        click.echo(f"{'reached' if goal.reached else 'missed '}  {goal.text}")
     summary = {
         "rows": [asdict(one) for one in found],
-        "goals": [asdict(one) for one in reached],
-        "refused": refused,
+        "goals": [asdict(one) for one in goals(found)],
+        "refused": len(book.lines()) - len(lines),
     }
     book.path.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
     charts.runs(lines, list(KINDS), book.path.with_suffix(".svg"))
+
+
+def measured(tried: Sequence[Line]) -> list[Line]:
+    return [line for line in tried if "refused" not in line]
+
+
+def markdown(tried: Sequence[Line]) -> str:
+    """The table, and which goals were reached."""
+    lines = measured(tried)
+    found = rows(lines)
+    refused = len(tried) - len(lines)
+    said = [f"- {'reached' if one.reached else '**missed**'}: {one.text}" for one in goals(found)]
+    note = (
+        f"{refused} more runs were refused, since ten process starts did not fit into their time "
+        "on so busy a machine."
+    )
+    return "\n".join([table(found), "", *([note, ""] if refused else []), *said])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 import onnx
 import pytest
 
+from benchmarks import publish
 from tests import small
 
 ROOT = Path(__file__).parent.parent
@@ -178,6 +179,13 @@ def test_the_workflow_of_the_documents_calls_the_script_that_stands_beside_it(mo
 
     assert "bash .github/compare-models.sh" in workflow
     assert {"TARGETS:", "TIME:"} <= set(workflow.split())
+
+
+def test_the_tables_of_the_methodology_are_those_of_the_committed_results() -> None:
+    """`python -m benchmarks.publish` writes them."""
+    document = (ROOT / "METHODOLOGY.md").read_text()
+
+    assert publish.filled(document) == document
 
 
 DOCUMENTS = ("README.md", "METHODOLOGY.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/ci.md")

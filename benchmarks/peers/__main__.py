@@ -72,9 +72,9 @@ def publish(book: Ledger) -> None:
     lines = book.lines()
     if not lines:
         raise click.ClickException("nothing was measured yet")
-    lines = [*lines, *summary.of_toolkit(ledger.of("trust").lines())]
+    click.echo(summary.markdown(lines))
+    lines = summary.with_toolkit(lines)
     found = summary.rows(lines)
-    click.echo(summary.table(found))
     text = json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False)
     book.path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
     picture.draw(lines, book.path.with_suffix(".svg"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks import ledger
 from benchmarks.ledger import Line
 from benchmarks.peers.peer import KINDS, Reading
 from benchmarks.rates import Rate, rate
@@ -94,6 +95,16 @@ def of_toolkit(lines: Sequence[Line]) -> list[Line]:
         for line in lines
         if line["kind"] in KINDS and "refused" not in line
     ]
+
+
+def with_toolkit(lines: Sequence[Line]) -> list[Line]:
+    """Toolkit's own row stands last."""
+    return [*lines, *of_toolkit(ledger.of("trust").lines())]
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """The table, toolkit among the tools."""
+    return table(rows(with_toolkit(lines)))
 
 
 def row(tool: str, some: Sequence[Measured]) -> Row:

@@ -1,0 +1,68 @@
+"""Puts the results that are committed into METHODOLOGY.md, between marks.
+
+python -m benchmarks.publish
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks import conditions, ledger, overhead, startup, trust
+from benchmarks.ledger import Line
+from benchmarks.peers import summary as peers
+
+DOCUMENT = Path(__file__).parent.parent / "METHODOLOGY.md"
+PROGRAMS: Mapping[str, Callable[[Sequence[Line]], str]] = {
+    "trust": trust.markdown,
+    "peers": peers.markdown,
+    "conditions": conditions.markdown,
+    "overhead": overhead.markdown,
+    "startup": startup.markdown,
+}
+
+
+def filled(document: str) -> str:
+    """The document with the table of each program that has results between its marks."""
+    for name, markdown in PROGRAMS.items():
+        lines = ledger.of(name).lines()
+        if lines:
+            before, after = around(name, document)
+            document = f"{before}{told(name, lines)}\n\n{markdown(lines)}\n{after}"
+    return document
+
+
+CLOSING = "<!-- end -->"
+
+
+def around(name: str, document: str) -> tuple[str, str]:
+    """What stands before and after the place of a program, its marks with it.
+
+    Raises ValueError where the document has no such place.
+    """
+    mark = f"<!-- benchmarks.{name} -->\n"
+    start = document.index(mark) + len(mark)
+    return document[:start], document[document.index(CLOSING, start) :]
+
+
+def told(name: str, lines: Sequence[Line]) -> str:
+    """Where, when and by what the lines were measured."""
+    days = sorted({line["at"][:10] for line in lines})
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    loads = [line["load"] for line in lines]
+    where = " and ".join(dict.fromkeys(line["machine"] for line in lines))
+    load = f"{min(loads):.1f} to {max(loads):.1f}, median {statistics.median(loads):.1f}"
+    return (
+        f"`python -m benchmarks.{name}` on {where}, a shared virtual machine, {when}; load average "
+        f"{load}."
+    )
+
+
+def main() -> None:
+    """Rewrites the document."""
+    DOCUMENT.write_text(filled(DOCUMENT.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
