@@ -6,8 +6,9 @@ import doctest
 
 import pytest
 
+from tests.report import runs
 from toolkit.measure.stats import Comparison, Interval, Outcome
-from toolkit.report import ratios, words
+from toolkit.report import facts, ratios, words
 from toolkit.report.words import Spread, figure, listed, printable, timed, width, wrapped
 from toolkit.units import THIN
 
@@ -87,3 +88,17 @@ def test_text_that_turns_the_reading_direction_is_made_harmless() -> None:
 def test_lists_read_as_sentences() -> None:
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+@pytest.mark.parametrize(
+    ("latency", "sentences"), [(7e-6, 6), (2e-3, 5)], ids=["microseconds", "milliseconds"]
+)
+def test_what_the_clock_and_the_binding_take_is_said_of_short_calls(
+    latency: float, sentences: int
+) -> None:
+    run, _ = runs.made((runs.Row("onnxruntime cpu", latency),))
+
+    said = facts.method(run)
+
+    assert len(said) == sentences
+    assert ("50\u2009ns" in " ".join(said)) == (sentences == 6)
