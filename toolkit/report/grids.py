@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolkit.answers.card import CardRow
+from toolkit.records.schema import Generation
 from toolkit.report.scaling import Scaling
 from toolkit.report.view import PARTS, Row, Speed, Standing, Subject, Table, View
 from toolkit.report.words import Spread, counted, factor, figure, grouped, listed, printable, timed
-from toolkit.units import THIN, Number, duration, size
+from toolkit.units import THIN, Number, duration, percent, size
 
 LEVELS = ("p90", "p95", "p99", "p99.9")
 NONE = "–"
@@ -276,6 +277,7 @@ def distribution(table: Table) -> Grid:
 
 def machine(view: View) -> Grid:
     """The machine during each process start."""
+    on_gpu = any(one.devices for one in view.run.generations)
     rows = [
         (
             str(one.number),
@@ -283,12 +285,33 @@ def machine(view: View) -> Grid:
             ", ".join(map(str, one.cores)),
             figure(one.steal if isinstance(one.steal, str) else one.steal * 100, 2),
             figure(one.others, 2),
+            busiest(one),
+            *([gpus(one)] if on_gpu else []),
             "yes" if one.counted else "no",
         )
         for one in view.run.generations
     ]
-    head = ("process start", "time", "cores", "steal, %", "other load, cores", "counts")
-    return Grid(head, tuple(rows), frozenset({0, 1, 3, 4}))
+    gpu = ("GPU",) if on_gpu else ()
+    head = ("process start", "time", "cores", "steal, %", "other load, cores", "busiest", *gpu)
+    return Grid((*head, "counts"), tuple(rows), frozenset({0, 1, 3, 4}))
+
+
+def busiest(one: Generation) -> str:
+    """'cc1plus 40 % of core 1': the process that is not ours and took most."""
+    if not one.busy:
+        return NONE
+    first = one.busy[0]
+    return f"{printable(first.name)} {percent(first.cores)} of core {first.core}"
+
+
+def gpus(one: Generation) -> str:
+    """'1980 MHz, 54 °C, held down by its power limit'."""
+    said = []
+    for device in one.devices:
+        state = f"{device.clock:.0f}{THIN}MHz, {device.temperature:.0f}{THIN}°C"
+        held = [printable(reason) for reason in device.throttled]
+        said.append(f"{state}, held down by {listed(held)}" if held else state)
+    return "; ".join(said) or NONE
 
 
 def notes(view: View) -> Grid:

@@ -1,0 +1,45 @@
+"""Tables of words without a form yet."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tests.report import runs
+from toolkit.records.schema import Busy, Device
+from toolkit.report import grids
+from toolkit.report.summary import summarize
+from toolkit.units import THIN
+
+
+def test_the_machine_is_told_with_who_was_busy_and_the_state_of_its_gpu() -> None:
+    run, _ = runs.made(runs.TWO, runs.Shape(starts=2))
+    cool = Device(name="H100", clock=1980.0, temperature=54.4, throttled=[])
+    hot = Device(name="H100", clock=1410.0, temperature=88.0, throttled=["its temperature"])
+    first, second = run.generations
+    run = msgspec.structs.replace(
+        run,
+        generations=[
+            msgspec.structs.replace(
+                first, busy=[Busy(name="cc1\x1bplus", cores=0.4, core=1)], devices=[cool]
+            ),
+            msgspec.structs.replace(second, devices=[hot]),
+        ],
+    )
+
+    grid = grids.machine(summarize(run))
+
+    told = [dict(zip(grid.head, row, strict=True)) for row in grid.rows]
+    assert [row["busiest"].replace(THIN, " ") for row in told] == [
+        "cc1\ufffdplus 40 % of core 1",
+        "–",
+    ]
+    assert [row["GPU"].replace(THIN, " ") for row in told] == [
+        "1980 MHz, 54 °C",
+        "1410 MHz, 88 °C, held down by its temperature",
+    ]
+
+
+def test_a_machine_without_a_gpu_has_no_column_for_it() -> None:
+    run, _ = runs.made(runs.TWO, runs.Shape(starts=2))
+
+    assert "GPU" not in grids.machine(summarize(run)).head
