@@ -24,7 +24,7 @@ RESULTS = Path(__file__).parent / "results"
 MEASURING = ("toolkit", "benchmarks/*.py", "benchmarks/planted", "benchmarks/bare")
 """What a result depends on."""
 
-BUSY = 60.0
+BUSY = 20.0
 """Seconds to wait where the machine was too busy."""
 
 Line = Mapping[str, Any]
