@@ -141,6 +141,7 @@ def models(tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     file = small.layer(tmp_path / "layer.onnx")
+    small.layer(tmp_path / "moved.onnx")
     git("init", "--initial-branch=main")
     git("add", ".")
     git("commit", "-m", "first")
@@ -151,6 +152,7 @@ def models(tmp_path: Path) -> Path:
     weight.CopyFrom(onnx.numpy_helper.from_array(doubled, weight.name))
     onnx.save(model, file)
     small.layer(tmp_path / "added.onnx")
+    (tmp_path / "moved.onnx").rename(tmp_path / "mövéd.onnx")
     git("add", ".")
     git("commit", "-m", "second")
     return tmp_path
@@ -171,6 +173,7 @@ def test_the_workflow_of_the_documents_finds_a_model_that_a_branch_makes_wrong(
     assert "<failure" in suite, suite
     assert "wrong" in (models / "summary.md").read_text()
     assert "check    added.onnx" in done.stdout
+    assert "check    mövéd.onnx" in done.stdout
     assert not (models / "gates/added.onnx.xml").exists()
 
 

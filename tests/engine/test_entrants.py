@@ -73,13 +73,43 @@ def shown(*texts: str) -> list[schema.Target]:
 
 
 def test_several_numbers_of_threads_make_as_many_targets_of_each() -> None:
-    made = entrants.crossed([parse("fake:cpu"), parse("fake:cpu,threads=3")], (1, 2))
+    made = entrants.crossed([parse("fake:cpu"), parse("fake:cpu,us=1,threads=2")], (1, 2))
 
     assert [(target.name, target.label) for target in made] == [
         ("fake:cpu,threads=1", "fake cpu, 1 thread"),
         ("fake:cpu,threads=2", "fake cpu, 2 threads"),
-        ("fake:cpu,threads=3", "fake cpu, 3 threads"),
+        ("fake:cpu,us=1,threads=2", "fake cpu, us=1, 2 threads"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("texts", "threads", "said"),
+    [
+        (["fake", "fake:cpu,threads=1"], (1, 2), "the target fake:cpu,threads=1 is named twice"),
+        (["fake:cpu,threads=640"], (1,), "fake:cpu,threads=640: there are "),
+    ],
+    ids=["twins", "more than cores"],
+)
+def test_a_senseless_crossing_is_one_clear_line(
+    texts: list[str], threads: tuple[int, ...], said: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        entrants.crossed([parse(text) for text in texts], threads)
+
+    assert caught.value.what.startswith(said)
+
+
+def test_a_target_on_a_gpu_has_no_number_of_threads() -> None:
+    (made,) = entrants.crossed([parse("onnxruntime:cuda")], (1, 2))
+
+    assert made.name == "onnxruntime:cuda"
+
+
+def test_the_baseline_is_named_without_its_threads() -> None:
+    made = entrants.crossed([parse("fake:cpu,us=1"), parse("fake:cpu,us=2")], (1, 2))
+    shown = [entrants.recorded(target) for target in made]
+
+    assert entrants.baseline(shown, "fake:cpu,us=2", range(4)) == 2
 
 
 def test_one_number_of_threads_is_that_of_the_run() -> None:

@@ -28,4 +28,6 @@ def test_the_reasons_in_words(bits: int, words: tuple[str, ...]) -> None:
 
 
 def test_every_gpu_of_this_machine_has_a_state() -> None:
-    assert [state.name for state in gpus.states()] == [gpu.name for gpu in machine.graphics()]
+    known = [gpu.name for gpu in machine.graphics()]
+    assert [state.name for state in gpus.states(range(len(known)))] == known
+    assert gpus.states(()) == []

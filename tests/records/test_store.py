@@ -442,6 +442,14 @@ def test_a_record_of_the_first_version_reads_as_one_of_today() -> None:
     assert all(r.timings[0].into == [] for r in run.records)
 
 
+@pytest.mark.parametrize("text", ['{"version": 2}', '{"version": 1, "plan": []}'])
+def test_a_broken_record_of_an_older_version_is_one_clear_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.json").write_text(text)
+
+    with pytest.raises(RunError, match=r"run\.json is a broken record"):
+        store.head(tmp_path)
+
+
 def test_the_targets_of_a_record_of_the_second_version_have_the_threads_of_its_run() -> None:
     raw = json.loads((GOLDEN / "v2.json").read_text())
 

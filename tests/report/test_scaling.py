@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 
@@ -51,8 +53,8 @@ def test_a_row_of_a_larger_batch_is_as_much_faster_as_was_planted() -> None:
             assert point.gain is not None
             assert point.gain.low is not None
             assert point.gain.high is not None
-            assert point.gain.low < planted < point.gain.high
-            assert point.gain.high / point.gain.low < 1.05
+            assert point.gain.middle == pytest.approx(planted, rel=0.015)
+            assert 1.001 < point.gain.high / point.gain.low < 1.05
 
 
 def test_a_target_without_a_rank_has_no_curve() -> None:
@@ -89,6 +91,35 @@ def test_more_threads_are_held_against_the_fewest_of_the_same_target() -> None:
     gain = curve.points[1].gain
     assert gain is not None
     assert gain.middle == pytest.approx(1 / 4, rel=0.03)
+    assert re.fullmatch(r"0\.2\d+× \(0\.2\d+ to 0\.2\d+\)", gain.text)
+
+
+def test_a_point_that_was_never_alive_beside_the_first_is_not_drawn() -> None:
+    run, _ = runs.made((runs.Row("a", 8e-6), runs.Row("b", 8e-6)))
+    records = [
+        msgspec.structs.replace(
+            record,
+            timings=[
+                msgspec.structs.replace(
+                    timing, series=[one for one in timing.series if one.generation % 2 == turn]
+                )
+                for timing in record.timings
+            ],
+        )
+        for turn, record in enumerate(run.records)
+    ]
+
+    (over,) = shown(with_threads(msgspec.structs.replace(run, records=records), 1, 2))
+
+    (curve,) = over.curves
+    assert [point.size for point in curve.points] == [1, 2]
+    assert [point.size for point in curve.shown] == [1]
+
+
+def test_the_same_number_of_threads_twice_is_no_curve() -> None:
+    run, _ = runs.made((runs.Row("a", 8e-6), runs.Row("b", 8e-6)))
+
+    assert shown(with_threads(run, 1, 1)) == ()
 
 
 def test_one_size_and_one_number_of_threads_have_no_curve() -> None:

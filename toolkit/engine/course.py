@@ -158,7 +158,7 @@ def _too_large(circuit: Circuit) -> str:
     """Said where not even two of the targets are well within what is free."""
     held = sorted((entrant.resident for entrant in circuit.entrants), reverse=True)[:2]
     free = circuit.memory()
-    if sum(held) <= schedule.ROOM * free:
+    if len(held) < 2 or sum(held) <= schedule.ROOM * free:
         return ""
     return f"two targets hold up to {size(sum(held))}, {size(free)} are free"
 

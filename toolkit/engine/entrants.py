@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,16 +32,22 @@ NO_RUNTIME = (
 
 
 def crossed(targets: Sequence[Target], threads: Sequence[int]) -> list[Target]:
-    """Every target at every number of threads, but one that names its own."""
-    if len(threads) == 1:
-        return [*targets]
-    return [
-        made
-        for target in targets
-        for made in (
-            [target] if target.threads else [replace(target, threads=count) for count in threads]
-        )
-    ]
+    """Every target at every number of threads, but one that names its own, and one that computes
+    on a GPU.
+
+    Raises InputError for more threads than cores, and where two targets become one.
+    """
+    made = [one for target in targets for one in _at(target, threads)]
+    cores = len(os.sched_getaffinity(0))
+    if large := [target for target in made if (target.threads or 1) > cores]:
+        raise InputError(f"{large[0].name}: there are {cores} cores that are allowed here")
+    return settled(made)
+
+
+def _at(target: Target, threads: Sequence[int]) -> list[Target]:
+    if len(threads) == 1 or target.threads or target.provider in GPUS:
+        return [target]
+    return [replace(target, threads=count) for count in threads]
 
 
 def chosen(
@@ -76,6 +84,8 @@ def default(machine: Machine, *, source: bool) -> list[Target]:
 
 
 BOUND = {"io": "bound"}
+GPUS = ("cuda", "webgpu")
+"""Providers that threads make no faster."""
 
 
 def all_installed(machine: Machine, *, source: bool) -> list[Target]:
@@ -185,7 +195,7 @@ def baseline(targets: Sequence[schema.Target], asked: str | None, able: Sequence
     names = [target.name for target in targets]
     if asked is not None:
         words = {asked, _canonical(asked)}
-        wanted = [i for i, t in enumerate(targets) if words & {t.name, t.label, t.runtime}]
+        wanted = [i for i, t in enumerate(targets) if words & _known_as(t)]
         if not wanted:
             raise InputError(
                 f"--baseline {asked}: no target of this run; there are: {', '.join(names)}"
@@ -193,6 +203,12 @@ def baseline(targets: Sequence[schema.Target], asked: str | None, able: Sequence
         return wanted[0]
     torch = [i for i in able if targets[i].runtime == "torch"]
     return next(iter([*torch, *able]), 0)
+
+
+def _known_as(target: schema.Target) -> set[str]:
+    """By what a user may name it; with several numbers of threads the first has the plain name."""
+    plain = re.sub(r",threads=\d+$", "", target.name)
+    return {target.name, target.label, target.runtime, plain}
 
 
 def _canonical(text: str) -> str:

@@ -42,6 +42,8 @@ class Span:
     started: int
     ended: int
     activity: noise.Activity
+    devices: Sequence[gpus.State]
+    """The GPUs that were used, right after the last block."""
 
 
 def run(
@@ -99,8 +101,8 @@ def _rounds(
                 with stopped(_others(lanes, place) if circuit.threads > 1 else ()):
                     lanes[place].attempt(Lane.block, case, circuit.cases[case].name)
         watch((turn + 1) / circuit.rounds)
-    ended = time.perf_counter_ns()
-    return Span(started, ended, noise.between(before, noise.snapshot()))
+    ended, devices = time.perf_counter_ns(), gpus.states(_devices(circuit))
+    return Span(started, ended, noise.between(before, noise.snapshot()), devices)
 
 
 def _others(lanes: Sequence[Lane], place: int) -> list[int]:
@@ -133,13 +135,15 @@ def _generation(circuit: Circuit, count: int, cores: Cores, span: Span) -> Gener
         busy=[Busy(name=b.name, cores=b.cores, core=b.core) for b in span.activity.busiest],
         devices=[
             Device(name=g.name, clock=g.clock, temperature=g.temperature, throttled=[*g.throttled])
-            for g in (gpus.states() if _on_gpu(circuit) else ())
+            for g in span.devices
         ],
     )
 
 
-def _on_gpu(circuit: Circuit) -> bool:
-    return any(entrant.job.provider == "cuda" for entrant in circuit.entrants)
+def _devices(circuit: Circuit) -> set[int]:
+    """The numbers of the GPUs that targets run on."""
+    jobs = [entrant.job for entrant in circuit.entrants if entrant.job.provider == "cuda"]
+    return {int(job.options.get("device", "0")) for job in jobs}
 
 
 def _result(circuit: Circuit, lanes: Sequence[Lane], generation: Generation) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
 
@@ -179,8 +179,9 @@ def _witnessed(worker: Worker, heard: Heard, verdict: Verdict, question: Questio
         return verdict
     feeds = {number: question.feeds[number].arrays for number in heard.answers}
     first = question.feeds[question.cases[0]].arrays
+    tapped = replace(question.tapped, threads=heard.program.threads)
     try:
-        ready, _ = converted(worker, heard.hello, question.tapped, first, question.types)
+        ready, _ = converted(worker, heard.hello, tapped, first, question.types)
         worker.post_load(ready)
         worker.load()
         answers = [_answer(worker, str(n), feed, question.types) for n, feed in feeds.items()]

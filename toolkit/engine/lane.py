@@ -64,8 +64,6 @@ class Lane:
     """Those of them that compute the model; empty: all."""
     cores: Collection[int] = ()
     """Where its threads may run."""
-    threads: Mapping[int, Thread] = field(default_factory=dict)
-    """As they stood after its last block."""
     used: dict[int, list[int]] = field(default_factory=dict)
     """Case → how many threads took part in each block."""
     warnings: list[Warning] = field(default_factory=list)
@@ -91,10 +89,9 @@ class Lane:
         self.look()
 
     def look(self) -> None:
-        """Looks for the worker's processes and their threads, once its import and once its load
-        may have started some."""
+        """Looks for the worker's processes, once its import and once its load may have started
+        some."""
         self.processes = threads.tree(self.worker.pid)
-        self.threads = threads.of_all(self.processes)
 
     def prepare(self, circuit: Circuit) -> None:
         """Loads, binds and judges (G3)."""
@@ -168,19 +165,21 @@ class Lane:
         """One block (G5); once more where a thread left the cores that all targets share."""
         count = self.settled[case].calls
         for _ in range(TRIES):
+            # Looked at just before: a worker that was stopped waits for a core to obey.
+            before = threads.of_all(self.processes)
             block = self.worker.sample(name, count, schedule.discarded(count))
-            before, self.threads = self.threads, threads.of_all(self.processes)
-            if not threads.left_core(before, self.threads, self.cores):
-                self.used.setdefault(case, []).append(self._computed(before))
+            after = threads.of_all(self.processes)
+            if not threads.left_core(before, after, self.cores):
+                self.used.setdefault(case, []).append(self._computed(before, after))
                 self.blocks.setdefault(case, []).append(block)
-                self.waits.setdefault(case, []).append(threads.waited(before, self.threads))
+                self.waits.setdefault(case, []).append(threads.waited(before, after))
                 return
             pin(self.processes, self.cores)
         raise TargetError("its threads leave the core that all targets share")
 
-    def _computed(self, before: Mapping[int, Thread]) -> int:
-        """Threads that took part since; what only hands requests on did not."""
-        used = threads.used(before, self.threads)
+    def _computed(self, before: Mapping[int, Thread], after: Mapping[int, Thread]) -> int:
+        """Threads that took part in between; what only hands requests on did not."""
+        used = threads.used(before, after)
         return sum(not self.computes or thread.process in self.computes for thread in used)
 
     def close(self, circuit: Circuit) -> None:
@@ -198,6 +197,8 @@ class Lane:
     def _look_at_threads(self, case: str, used: Sequence[int]) -> None:
         """Warns of more threads than were asked for, or fewer. A pool may hand the same work to
         another of its threads in the middle of a block: one block is no sign."""
+        if not threads.exact():
+            return
         asked = self.entrant.program.threads
         often = round(float(np.quantile(used, 0.9))) if used else 0
         if often == asked or not often:

@@ -99,9 +99,11 @@ def _culprit(seen: Observed, disturbed: Sequence[int]) -> tuple[str, str]:
     name = max(total, key=total.__getitem__, default="")
     if (most := total.get(name, 0.0)) < all_used / 2:
         return ANY, f"{percent(all_used)} of a core"
-    where = {one.core for one in found if one.name == name}
-    core = f"core {where.pop()}" if len(where) == 1 else "a core"
-    return f"{name!r}", f"{percent(most)} of {core}"
+    mine = [one for one in found if one.name == name]
+    where = {one.core for one in mine}
+    # Where it ran last is where it ran, if that is one place and it is one process.
+    single = len(where) == 1 and len(mine) <= len(disturbed)
+    return f"{name!r}", f"{percent(most)} of {f'core {where.pop()}' if single else 'a core'}"
 
 
 def _steal_line(seen: Observed) -> str:

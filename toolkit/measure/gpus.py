@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,9 @@ REASONS = {
     "SwThermalSlowdown": "its temperature",
     "HwThermalSlowdown": "its temperature, by the board",
     "HwPowerBrakeSlowdown": "the power supply",
-    "ApplicationsClocksSetting": "a clock that was set",
     "SyncBoost": "another GPU of its group",
 }
-"""The end of NVML's name of a reason → in words. Idle is none: the rounds are over by then."""
+"""The end of NVML's name of a reason → in words. Idle is none, nor is a clock that the user set."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,10 @@ class State:
     """What holds its clock down."""
 
 
-def states() -> list[State]:
-    """Every GPU now; empty without NVIDIA's driver."""
+def states(numbers: Collection[int]) -> list[State]:
+    """These GPUs now; empty for none, and without NVIDIA's driver."""
+    if not numbers:
+        return []
     try:
         import pynvml
     except ImportError:
@@ -41,7 +43,7 @@ def states() -> list[State]:
     except pynvml.NVMLError:
         return []
     try:
-        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        handles = map(pynvml.nvmlDeviceGetHandleByIndex, sorted(numbers))
         return [_state(pynvml, handle) for handle in handles]
     except pynvml.NVMLError:  # A virtual GPU, or a slice of one, need not tell.
         return []

@@ -44,6 +44,11 @@ def of(pid: int, proc: Path = PROC) -> dict[int, Thread]:
     return found
 
 
+def exact(proc: Path = PROC) -> bool:
+    """Whether the CPU time of a thread is told in nanoseconds, and not in ticks of 10 ms."""
+    return (proc / "self/schedstat").exists()
+
+
 def tree(pid: int, proc: Path = PROC) -> frozenset[int]:
     """A process and all below it: a browser computes in a child of its child.
 

@@ -300,7 +300,7 @@ class Busy(Strict, frozen=True, kw_only=True):
 
 
 class Device(Strict, frozen=True, kw_only=True):
-    """A GPU at the end of the blocks."""
+    """A GPU that a target ran on, right after the last block."""
 
     name: str
     clock: float

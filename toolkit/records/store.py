@@ -242,6 +242,8 @@ def _decode(file: Path, data: bytes) -> Run:
         return msgspec.convert(upgraded(msgspec.json.decode(data)), type=Run)
     except msgspec.DecodeError as error:
         raise RunError(f"{file} is a broken record: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:  # A step found another shape.
+        raise RunError(f"{file} is a broken record of version {version}") from error
 
 
 def parts(folder: Path) -> list[Slice]:

@@ -129,9 +129,9 @@ def _between(
     base: Run, new: Run, was: tuple[int, Table], now: tuple[int, Table]
 ) -> Iterator[Pairing]:
     (case, table), (place, later) = was, now
-    rows = {row.subject.target.name: row for row in later.rows}
+    rows = {_same(row): row for row in later.rows}
     for row in table.rows:
-        other = rows.get(row.subject.target.name)
+        other = rows.get(_same(row))
         if other is None or row.subject.index == base.plan.baseline:
             continue
         both = _measured(row, other)
@@ -146,6 +146,11 @@ def _between(
             interval=stats.shift(first, second, alpha),
             worse=_worse(row, other),
         )
+
+
+def _same(row: Row) -> tuple[str, int]:
+    """What a target is known by in two runs: --threads of a run is in no name."""
+    return row.subject.target.name, row.subject.target.threads
 
 
 def _demand_common_baseline(base: Run, new: Run) -> None:

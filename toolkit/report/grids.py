@@ -175,7 +175,7 @@ def scaling(found: Scaling) -> Grid:
         for curve in found.curves
         for point in curve.points
     ]
-    first = "a row, against the first" if many else "against the first"
+    first = "a row, times as fast" if many else "times as fast"
     head = ("target", found.over, "p50", "range", "rows a second", first)
     return Grid(head, tuple(rows), frozenset({1, 2, 4}))
 
@@ -292,16 +292,24 @@ def machine(view: View) -> Grid:
         for one in view.run.generations
     ]
     gpu = ("GPU",) if on_gpu else ()
-    head = ("process start", "time", "cores", "steal, %", "other load, cores", "busiest", *gpu)
+    head = (
+        "process start",
+        "time",
+        "cores",
+        "steal, %",
+        "other load, cores",
+        "busiest, of a core",
+        *gpu,
+    )
     return Grid((*head, "counts"), tuple(rows), frozenset({0, 1, 3, 4}))
 
 
 def busiest(one: Generation) -> str:
-    """'cc1plus 40 % of core 1': the process that is not ours and took most."""
+    """'cc1plus 40 %': the process that is not ours and took most, of a core."""
     if not one.busy:
         return NONE
     first = one.busy[0]
-    return f"{printable(first.name)} {percent(first.cores)} of core {first.core}"
+    return f"{printable(first.name)} {percent(first.cores)}"
 
 
 def gpus(one: Generation) -> str:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from toolkit.measure.stats import compare
 from toolkit.records.schema import Case, Run
-from toolkit.report.ratios import against, between_cases, ratio
+from toolkit.report.ratios import between_cases, effects, ratio
 from toolkit.report.speed import BATCHES, batch
 from toolkit.report.view import Ratio, Row, Speed, Table
+from toolkit.report.words import Spread, decimals
+from toolkit.units import significant
 
 Over = Literal["batch", "threads"]
 
@@ -29,7 +31,8 @@ class Point:
     """Rows of a call, or threads."""
     speed: Speed
     gain: Ratio | None
-    """How many times faster a row is than at the first point; None: that one."""
+    """How many times faster a row is than at the first point. None: it is that one, or was never
+    alive beside it."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Curve:
     """At the first point: its colour is that of its target."""
     points: tuple[Point, ...]
 
+    @property
+    def shown(self) -> tuple[Point, ...]:
+        """Without those that never ran beside the first: they have no ratio."""
+        return (self.points[0], *(point for point in self.points[1:] if point.gain is not None))
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -50,6 +58,11 @@ class Scaling:
     at: str
     """What else is the same: 'seq 32', 'batch 8'; empty where there is nothing to tell."""
     curves: tuple[Curve, ...]
+
+    @property
+    def one_start(self) -> bool:
+        """All curves begin at one size."""
+        return len({curve.points[0].size for curve in self.curves}) == 1
 
 
 def scalings(run: Run, tables: Sequence[Table]) -> tuple[Scaling, ...]:
@@ -99,13 +112,10 @@ def _batch_curve(run: Run, rows: Mapping[int, Row]) -> Curve | None:
         ]
         for case, speed in others
     }
-    paired = {case: values for case, values in paired.items() if values}
-    made = compare(list(paired.values()), run.plan.alpha)
-    gains = {
-        case: ratio(one, len(values))
-        for (case, values), one in zip(paired.items(), made, strict=True)
-    }
-    points = [Point(speed.rows, speed, gains.get(case)) for case, speed in speeds.items()]
+    points = [
+        Point(speed.rows, speed, gain(paired.get(case, []), run.plan.alpha))
+        for case, speed in speeds.items()
+    ]
     return Curve(row.subject.name, row, tuple(points))
 
 
@@ -114,14 +124,18 @@ def _over_threads(run: Run, tables: Sequence[Table]) -> Iterator[Scaling]:
         families: dict[str, list[Row]] = {}
         for row in table.ranked():
             families.setdefault(_without_threads(row.subject.target.name), []).append(row)
-        curves = [_thread_curve(run, case, rows) for rows in families.values() if len(rows) > 1]
+        curves = [_thread_curve(run, case, rows) for rows in families.values() if _differ(rows)]
         at = table.case.name if len(tables) > 1 else ""
         yield Scaling("threads", at, tuple(curves))
 
 
 def _thread_curve(run: Run, case: int, rows: Sequence[Row]) -> Curve:
     first, *others = sorted(rows, key=lambda row: row.subject.target.threads)
-    gains = against(run, case, first.subject.index, [row.subject.index for row in others])
+    start = first.subject.index
+    gains = {
+        row.subject.index: gain(effects(run, case, start, row.subject.index), run.plan.alpha)
+        for row in others
+    }
     points = [
         Point(row.subject.target.threads, row.speed, gains.get(row.subject.index))
         for row in (first, *others)
@@ -129,6 +143,24 @@ def _thread_curve(run: Run, case: int, rows: Sequence[Row]) -> Curve:
     ]
     name = re.sub(r", \d+ threads?$", "", first.subject.name)
     return Curve(name, first, tuple(points))
+
+
+def _differ(rows: Sequence[Row]) -> bool:
+    return len({row.subject.target.threads for row in rows}) > 1
+
+
+def gain(effects: Sequence[float], alpha: float) -> Ratio | None:
+    """How many times faster, with the interval of this point alone: whether it differs is said in
+    the table of its case, for all pairs together."""
+    if not effects:
+        return None
+    (made,) = compare([effects], alpha)
+    found = ratio(made, len(effects))
+    if found.low is None or found.high is None:
+        return replace(found, text=f"{significant(found.middle)}×, no interval")
+    places = decimals(Spread(found.middle, found.low, found.high))
+    middle, low, high = (f"{v:.{places}f}" for v in (found.middle, found.low, found.high))
+    return replace(found, text=f"{middle}× ({low} to {high})")
 
 
 def _without_threads(name: str) -> str:

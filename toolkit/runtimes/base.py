@@ -21,7 +21,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -95,22 +94,6 @@ class Call:
     """None: the copies cannot be made apart from the call."""
     clock: Callable[[], int] = time.perf_counter_ns
     """Nanoseconds. Only the `fake` runtime has another one."""
-
-
-def direct(run: Callable[[], Any]) -> Callable[[], Any]:
-    """`run` without the way through `functools.partial`, which leaves the interpreter and comes
-    back where the function is written in Python: 65 ns, 1.8 % of a call of the reference model."""
-    if not isinstance(run, partial) or run.keywords:
-        return run
-    function = run.func
-    match run.args:
-        case (a,):
-            return lambda: function(a)
-        case (a, b):
-            return lambda: function(a, b)
-        case (a, b, c):
-            return lambda: function(a, b, c)
-    return run
 
 
 class Session(Protocol):

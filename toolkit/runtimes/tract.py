@@ -58,6 +58,8 @@ class Tract:
 
         if odd := [s for s in (*program.inputs, *program.outputs) if s.type in (*BITS, "string")]:
             raise TargetError(f"tract is not fed {odd[0].type} here ({odd[0].name!r})")
+        if program.threads > 1:
+            raise TargetError(f"tract runs on one thread, not on the {program.threads} asked for")
         try:
             model = tract.onnx().load(str(program.model))
             names = [model.input_name(i) for i in range(model.input_count())]
@@ -70,7 +72,7 @@ class Tract:
 
 
 class TractSession:
-    """One plan, whose threads there are none of: it runs in ours (R4)."""
+    """One plan, without threads of its own: it runs in ours (R4)."""
 
     def __init__(self, plan: Any, names: Sequence[str], program: Program, *, bound: bool) -> None:
         self._plan = plan

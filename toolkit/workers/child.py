@@ -16,7 +16,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,8 +164,7 @@ class Worker:
         """Makes the call for one feed."""
         feed = tensors.load(request["tensors"])
         base.check_feed(self._program, feed)
-        call = self._session.bind(feed)
-        self._calls[request["feed"]] = replace(call, run=base.direct(call.run))
+        self._calls[request["feed"]] = self._session.bind(feed)
         # What is there now stays: between blocks the collector looks at younger objects only.
         gc.collect()
         gc.freeze()

@@ -24,7 +24,7 @@ IDEAL = "#a9b3bd"
 TITLES = {"batch": "How a larger batch pays", "threads": "How more threads pay"}
 READINGS = {
     "batch": (
-        "How many times faster a row is than in the smallest batch, both measured in the same "
+        "How many times faster a row is than in its smallest batch, both measured in the same "
         "rounds; a bar is the interval. A line that flattens has found its batch."
     ),
     "threads": (
@@ -38,7 +38,7 @@ def draw(view: View, scaling: Scaling) -> Plot:
     """A line a target, from its first point at 1."""
     import altair as alt
 
-    data = [datum(curve, point) for curve in scaling.curves for point in curve.points]
+    data = [datum(curve, point) for curve in scaling.curves for point in curve.shown]
     subjects = [curve.row.subject for curve in scaling.curves]
     base = alt.Chart(alt.InlineData(data)).encode(
         x=sizes(scaling), color=shades(subjects), tooltip=alt.Tooltip("tip:N")
@@ -55,7 +55,7 @@ def draw(view: View, scaling: Scaling) -> Plot:
         ),
     )
     layers = [
-        *(ideal(scaling) if scaling.over == "threads" else []),
+        *(ideal(scaling) if scaling.over == "threads" and scaling.one_start else []),
         base.mark_line(strokeWidth=2, aria=False).encode(y=y, strokeDash=dashes(subjects)),
         base.mark_rule(strokeWidth=3, aria=False).encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_point(size=45, filled=True, opacity=1, aria=False).encode(y=y),
@@ -78,7 +78,7 @@ def sizes(scaling: Scaling) -> Any:
     """The sizes that were measured, and no others, on a logarithmic axis."""
     import altair as alt
 
-    measured = sorted({point.size for curve in scaling.curves for point in curve.points})
+    measured = sorted({point.size for curve in scaling.curves for point in curve.shown})
     title = "rows in a call" if scaling.over == "batch" else "threads"
     return alt.X(
         "size:Q",
@@ -91,7 +91,7 @@ def ideal(scaling: Scaling) -> list[Any]:
     """As many times as there are threads."""
     import altair as alt
 
-    measured = sorted({point.size for curve in scaling.curves for point in curve.points})
+    measured = sorted({point.size for curve in scaling.curves for point in curve.shown})
     rows = [{"size": size, "middle": size / measured[0]} for size in measured]
     line = alt.Chart(alt.InlineData(rows)).mark_line(color=IDEAL, strokeWidth=1, aria=False)
     return [line.encode(x="size:Q", y="middle:Q")]
