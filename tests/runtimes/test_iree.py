@@ -133,6 +133,35 @@ def test_an_operator_of_an_old_opset_keeps_its_meaning(start: Start, tmp_path: P
     np.testing.assert_allclose(found["y"].sum((1, 2)), [1, 1], rtol=1e-6)
 
 
+def test_float64_goes_in_and_comes_out_as_such(start: Start, tmp_path: Path) -> None:
+    worker, feed = doubled(start, tmp_path, "Exp")
+    worker.bind("a", feed, {})
+
+    found, _ = worker.answer("a")
+
+    assert found["y"].dtype == np.float64
+    np.testing.assert_allclose(found["y"], np.exp(feed["x"]), rtol=1e-14)
+
+
+def test_a_function_that_it_has_of_float32_only_is_named(start: Start, tmp_path: Path) -> None:
+    with pytest.raises(TargetError) as caught:
+        doubled(start, tmp_path, "Tanh")
+
+    assert caught.value.what == "iree cannot compile this model: undefined symbol: tanh"
+
+
+def doubled(start: Start, folder: Path, operator: str) -> tuple[Worker, dict[str, np.ndarray]]:
+    """A worker that loaded this operator on float64, and a feed."""
+    info = [helper.make_tensor_value_info(name, TensorProto.DOUBLE, ["n"]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node(operator, ["x"], ["y"])], "g", info[:1], info[1:])
+    file = folder / "double.onnx"
+    opset = [helper.make_opsetid("", 20)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), file)
+    x, y = (TensorSpec(name, "float64", ("n",)) for name in "xy")
+    feed = {"x": np.linspace(-1, 1, 7)}
+    return loaded(start("iree"), Program(file, (x,), (y,)), feed), feed
+
+
 def test_fixed_shapes_refuse_all_others(start: Start, program: Program) -> None:
     one, seven = (np.ones((rows, 64), np.float32) for rows in (1, 7))
     worker = loaded(start("iree", shapes="fixed"), program, {"input": seven})
