@@ -17,7 +17,7 @@ from toolkit.errors import TargetError
 from toolkit.runtimes import fixedshapes
 from toolkit.runtimes.base import Call, Moves, Option, Placement, Program
 from toolkit.runtimes.fixedshapes import Shapes
-from toolkit.tensors import BITS, Array, Feed
+from toolkit.tensors import BITS, Array, Feed, dtype_of
 
 ENTRY = "model"
 """The name of the compiled function: an .onnx may call its graph anything, or nothing."""
@@ -184,8 +184,17 @@ class IreeSession:
         ]
 
     def _named(self, arrays: Sequence[Array]) -> dict[str, Array]:
-        names = [spec.name for spec in self._program.outputs]
-        return dict(zip(names, map(np.array, arrays), strict=True))
+        specs = self._program.outputs
+        return {
+            spec.name: _unsigned(np.array(array), dtype_of(spec.type))
+            for spec, array in zip(specs, arrays, strict=True)
+        }
+
+
+def _unsigned(array: Array, wanted: np.dtype[Any]) -> Array:
+    """IREE computes with unsigned integers, and then calls them signed."""
+    signed = array.dtype.kind == "i" and array.itemsize == wanted.itemsize
+    return array.view(wanted) if signed and wanted.kind == "u" else array
 
 
 def _check_types(program: Program) -> None:
