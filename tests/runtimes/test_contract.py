@@ -131,6 +131,7 @@ def test_what_the_timed_calls_leave_behind_are_the_models_outputs(
         np.testing.assert_allclose(
             outputs["output"], small.expected(program, {"input": array}), atol=1e-6
         )
+        assert worker.changed(str(rows)) == []
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ R9  A feed of a shape that the library cannot take, though the model can, raises
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -92,6 +92,9 @@ class Call:
     """Overwrites output buffers that outlive a call, so that a call that writes nothing is seen."""
     moves: Moves | None = None
     """None: the copies cannot be made apart from the call."""
+    changed: Callable[[], Sequence[str]] = lambda: ()
+    """The inputs that its runs have written into, where the call reads them from tensors of its
+    own."""
     clock: Callable[[], int] = time.perf_counter_ns
     """Nanoseconds. Only the `fake` runtime has another one."""
 
