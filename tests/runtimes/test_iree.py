@@ -142,10 +142,10 @@ def test_an_operator_of_an_old_opset_keeps_its_meaning(start: Start, tmp_path: P
     ],
     ids=["float64", "uint8", "uint64"],
 )
-def test_what_it_takes_for_a_narrower_type_is_given_as_the_model_says(
+def test_outputs_have_the_type_of_the_model(
     start: Start, tmp_path: Path, kind: int, values: list[float]
 ) -> None:
-    """float64 as float32, unsigned integers as signed ones."""
+    """By itself it makes float32 of float64, and calls unsigned integers signed."""
     x = np.array(values, helper.tensor_dtype_to_np_dtype(kind))
     twice = helper.make_node("Add", ["x", "x"], ["y"])
     worker = loaded(start("iree"), one_node(tmp_path, twice, kind), {"x": x})

@@ -28,7 +28,7 @@ import numpy as np
 
 from toolkit.errors import TargetError, unknown
 from toolkit.sources.source import Source
-from toolkit.tensors import Array, Dim, Feed, TensorSpec, dtype_of
+from toolkit.tensors import BITS, Array, Dim, Feed, TensorSpec, dtype_of
 
 
 @dataclass(frozen=True)
@@ -221,6 +221,16 @@ def check_provider(runtime: type[Facts], asked: str) -> None:
     """
     if asked not in runtime.providers:
         raise TargetError(unknown(f"provider of {runtime.name}", asked, runtime.providers))
+
+
+def check_types(program: Program, runtime: str) -> None:
+    """For a runtime that is handed numpy's own types of number and no others.
+
+    Raises TargetError that names the tensor.
+    """
+    for spec in (*program.inputs, *program.outputs):
+        if spec.type in (*BITS, "string"):
+            raise TargetError(f"{runtime} is not fed {spec.type} here ({spec.name!r})")
 
 
 def check_feed(program: Program, feed: Feed) -> None:

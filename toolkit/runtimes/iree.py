@@ -15,9 +15,9 @@ import numpy as np
 
 from toolkit.errors import TargetError
 from toolkit.runtimes import fixedshapes
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program
+from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, check_types
 from toolkit.runtimes.fixedshapes import Shapes
-from toolkit.tensors import BITS, Array, Feed, dtype_of
+from toolkit.tensors import Array, Feed, dtype_of
 
 ENTRY = "model"
 """The name of the compiled function: an .onnx may call its graph anything, or nothing."""
@@ -68,7 +68,8 @@ class Iree:
     def convert(
         self, program: Program, feed: Feed, options: Mapping[str, str], folder: Path
     ) -> None:
-        _check_types(program)
+        check_types(program, self.name)
+        _check_ranks(program)
         try:
             import onnx
             from iree.compiler.tools import CompilerToolError
@@ -197,10 +198,8 @@ def _unsigned(array: Array, wanted: np.dtype[Any]) -> Array:
     return array.view(wanted) if signed and wanted.kind == "u" else array
 
 
-def _check_types(program: Program) -> None:
+def _check_ranks(program: Program) -> None:
     for spec in (*program.inputs, *program.outputs):
-        if spec.type in (*BITS, "string"):
-            raise TargetError(f"iree is not fed {spec.type} here ({spec.name!r})")
         if spec.shape is None:
             raise TargetError(f"iree needs the rank of {spec.name!r}, which the file does not say")
 

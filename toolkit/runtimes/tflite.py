@@ -16,8 +16,8 @@ from typing import Any
 
 from toolkit.errors import TargetError
 from toolkit.runtimes import fixedshapes
-from toolkit.runtimes.base import Program
-from toolkit.tensors import BITS, Feed
+from toolkit.runtimes.base import Program, check_types
+from toolkit.tensors import Feed
 
 MODEL = "model.tflite"
 WRITTEN = "model_float32.tflite"
@@ -31,7 +31,7 @@ def convert(program: Program, feed: Feed, option: str, folder: Path) -> None:
 
     Raises TargetError for what onnx2tf or the interpreter has not.
     """
-    _check_types(program)
+    check_types(program, "litert")
     try:
         import onnx
         import onnx2tf  # noqa: F401 - asked for here, where its absence has a cure.
@@ -54,12 +54,6 @@ def convert(program: Program, feed: Feed, option: str, folder: Path) -> None:
     (work / WRITTEN).replace(folder / MODEL)
     shutil.rmtree(work)
     fixedshapes.write(shapes, folder)
-
-
-def _check_types(program: Program) -> None:
-    for spec in (*program.inputs, *program.outputs):
-        if spec.type in (*BITS, "string"):
-            raise TargetError(f"litert is not fed {spec.type} here ({spec.name!r})")
 
 
 def _written(model: Any, work: Path) -> Path:
