@@ -14,20 +14,20 @@ INK, WRONG = "#0072b2", "#d55e00"
 """Okabe and Ito's blue and vermilion: told apart by the colour-blind."""
 
 
-def runs(lines: Sequence[Line], kinds: Sequence[str], path: Path) -> None:
-    """Every run's interval as a line, in the order of its ratio; the planted ratio is marked."""
+def runs(lines: Sequence[Line], middles: Mapping[str, float], path: Path) -> None:
+    """Every run's interval as a line, in the order of its ratio. `middles`: kind → the ratio that
+    they should hold, which is marked."""
     panels = [
-        _panel(kind, some)
-        for kind in kinds
+        _panel(kind, truth, some)
+        for kind, truth in middles.items()
         if (some := [one for one in lines if one["kind"] == kind and one["low"] is not None])
     ]
     chart = alt.vconcat(*panels).configure_view(strokeOpacity=0).configure_axis(grid=False)
     chart.save(path)
 
 
-def _panel(kind: str, lines: Sequence[Line]) -> alt.LayerChart | alt.FacetChart:
+def _panel(kind: str, truth: float, lines: Sequence[Line]) -> alt.LayerChart | alt.FacetChart:
     ordered = sorted(lines, key=lambda line: line["ratio"])
-    truth = 1 + ordered[0]["planted"]
     rows = [
         {
             "place": place,

@@ -157,7 +157,7 @@ class Row:
     starts: float
     """Process starts of a run: the median."""
     different: Rate
-    """Pairs of all runs that were said to differ: falsely."""
+    """Runs in which a pair was said to differ: falsely."""
     half_width: float
     """The median over pairs and runs."""
     spread: dict[str, float]
@@ -174,7 +174,7 @@ def row(name: str, lines: Sequence[Line]) -> Row:
     last = {str(count): [e for line in lines for pair in line["effects"][str(count)] for e in pair]
             for count in ROUNDS}  # fmt: skip
     most = next(found for found in reversed(last.values()) if found)
-    said = [one for line in lines for one in line["different"]]
+    said = [any(line["different"]) for line in lines]
     slower = [one is not None for line in lines for one in line["slower_at_first"]]
     return Row(
         condition=name,

@@ -14,8 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
@@ -136,21 +137,36 @@ class Row:
     """Process starts of a run: the median."""
     truth: Interval | None
     """The ratio by all process starts of all runs together."""
-    covered: Rate | None
-    """Runs whose interval holds that ratio; None for resampled ones, where it is known."""
-    resampled: bool = False
+    covered: Rate
+    """Runs whose interval holds that ratio, or 1 where nothing is planted."""
+
+    @property
+    def middle(self) -> float:
+        """What the intervals should hold."""
+        return 1.0 if self.planted == 0 or self.truth is None else self.truth.estimate
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Runs that were not made, but drawn from the process starts of others: for their power only,
+    since signs that are flipped at random cannot show a false difference."""
+
+    kind: str
+    planted: float
+    runs: int
+    found: float
+    """Share of them that said so, on the right side."""
+    half_width: float
+    """The median."""
+    starts: int
 
 
 def row(kind: str, lines: Sequence[Line]) -> Row:
     """Of complete runs, none of them resampled."""
     planted = lines[0]["planted"]
-    pooled = [one for line in lines for one in line["effects"]]
-    truth = stats.hodges_lehmann(pooled, 0.05)
     found = sum(line["different"] and (planted == 0 or line["low"] > 1) for line in lines)
     held = [line for line in lines if line["low"] is not None]
-    middle = 1.0 if planted == 0 or truth is None else truth.estimate
-    covered = sum(line["low"] <= middle <= line["high"] for line in held)
-    return Row(
+    made = Row(
         kind=kind,
         planted=planted,
         runs=len(lines),
@@ -158,44 +174,47 @@ def row(kind: str, lines: Sequence[Line]) -> Row:
         spread=float(np.std([math.log(line["ratio"]) for line in lines], ddof=1)),
         half_width=float(np.median([math.log(one["high"] / one["low"]) / 2 for one in held])),
         starts=float(np.median([len(line["effects"]) for line in lines])),
-        truth=truth,
-        covered=rate(covered, len(held)),
+        truth=stats.hodges_lehmann([one for line in lines for one in line["effects"]], 0.05),
+        covered=rate(0, len(held)),
     )
+    covered = sum(line["low"] <= made.middle <= line["high"] for line in held)
+    return replace(made, covered=rate(covered, len(held)))
 
 
-def resampled(kind: str, lines: Sequence[Line], slower: float) -> Row:
-    """Runs drawn from the process starts of A/A runs, their signs flipped at random so that the
-    truth is 0, and shifted by log(1 + slower)."""
+def drawn(kind: str, lines: Sequence[Line], slower: float) -> Drawn:
+    """From A/A runs: their process starts, with signs flipped at random so that the truth is 0, and
+    shifted by log(1 + slower)."""
     source = np.random.default_rng(1)
     pool = np.array([one for line in lines for one in line["effects"]])
     starts = int(np.median([len(line["effects"]) for line in lines]))
-    drawn = source.choice(pool, (RESAMPLED, starts)) * source.choice([-1, 1], (RESAMPLED, starts))
-    made = [stats.hodges_lehmann(one + math.log1p(slower), 0.05) for one in drawn]
+    pairs = source.choice(pool, (RESAMPLED, starts)) * source.choice([-1, 1], (RESAMPLED, starts))
+    made = [stats.hodges_lehmann(one + math.log1p(slower), 0.05) for one in pairs]
     held = [one for one in made if one is not None]
-    found = sum(one.low > 1 or (slower == 0 and one.high < 1) for one in held)
-    return Row(
+    return Drawn(
         kind=kind,
         planted=slower,
         runs=len(held),
-        different=rate(found, len(held)),
-        spread=float(np.std([math.log(one.estimate) for one in held], ddof=1)),
+        found=sum(one.low > 1 for one in held) / len(held),
         half_width=float(np.median([one.half_width for one in held])),
         starts=starts,
-        truth=None,
-        covered=None,
-        resampled=True,
     )
 
 
+def by_kind(lines: Sequence[Line]) -> dict[str, list[Line]]:
+    """Each kind with its lines, in the order of KINDS."""
+    return {kind: [line for line in lines if line["kind"] == kind] for kind in KINDS}
+
+
 def rows(lines: Sequence[Line]) -> list[Row]:
-    """The table: complete runs, then what is resampled from them."""
-    by_kind = {kind: [line for line in lines if line["kind"] == kind] for kind in KINDS}
-    found = [row(kind, some) for kind, some in by_kind.items() if len(some) > 1]
-    if same := by_kind["A/A"]:
-        found += [resampled(f"{slower:.0%}", same, slower) for slower in (0.05, 0.10)]
-    if loaded := by_kind["A/A, loaded"]:
-        found += [resampled("A/A, loaded", loaded, 0.0), resampled("2 %, loaded", loaded, 0.02)]
-    return found
+    """Complete runs."""
+    return [row(kind, some) for kind, some in by_kind(lines).items() if len(some) > 1]
+
+
+def all_drawn(lines: Sequence[Line]) -> list[Drawn]:
+    """What is resampled from them."""
+    kinds = by_kind(lines)
+    wanted = [("5 %", "A/A", 0.05), ("10 %", "A/A", 0.10), ("2 %, loaded", "A/A, loaded", 0.02)]
+    return [drawn(kind, kinds[pool], slower) for kind, pool, slower in wanted if kinds[pool]]
 
 
 @dataclass(frozen=True)
@@ -208,17 +227,22 @@ class Goal:
 
 def goals(found: Sequence[Row]) -> list[Goal]:
     """A rate reaches its goal where its interval does not exclude it."""
-    by_kind = {one.kind: one for one in found if not one.resampled}
+    known = {one.kind: one for one in found}
     made = []
-    if same := by_kind.get("A/A"):
+    if same := known.get("A/A"):
+        told = same.different.text
         made += [
-            Goal("false differences ≤ 5 %", same.different.at_most(0.05)),
-            Goal("standard deviation of the A/A ratio ≤ 0.5 %", same.spread <= 0.005),
-            Goal("half-width ≤ 1 %", same.half_width <= 0.01),
+            Goal(f"false differences ≤ 5 %: {told}", same.different.at_most(0.05)),
+            Goal(
+                f"standard deviation of the A/A ratio ≤ 0.5 %: {same.spread:.2%}",
+                same.spread <= 0.005,
+            ),
+            Goal(f"half-width ≤ 1 %: ±{same.half_width:.2%}", same.half_width <= 0.01),
         ]
     for kind, least in (("2 %", 0.95), ("3 %", 1.0), ("1 %, 40 s", 0.95)):
-        if one := by_kind.get(kind):
-            made.append(Goal(f"{kind} found in ≥ {least:.0%}", one.different.at_least(least)))
+        if one := known.get(kind):
+            text = f"{kind} found in ≥ {100 * least:.0f} %: {one.different.text}"
+            made.append(Goal(text, one.different.at_least(least)))
     return made
 
 
@@ -234,10 +258,10 @@ def table(found: Sequence[Row]) -> str:
 def _line(one: Row) -> str:
     truth = "–" if one.truth is None else f"{one.truth.estimate:.4f} ± {one.truth.half_width:.2%}"
     cells = [
-        f"{one.kind}, resampled" if one.resampled else one.kind,
+        one.kind,
         str(one.runs),
         one.different.text,
-        one.covered.text if one.covered else "–",
+        one.covered.text,
         f"{one.spread:.2%}",
         f"±{one.half_width:.2%}",
         f"{one.starts:g}",
@@ -270,11 +294,13 @@ def publish(book: Ledger) -> None:
     found = rows(lines)
     summary = {
         "rows": [asdict(one) for one in found],
+        "resampled": [asdict(one) for one in all_drawn(lines)],
         "goals": [asdict(one) for one in goals(found)],
         "refused": len(book.lines()) - len(lines),
     }
     book.path.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
-    charts.runs(lines, list(KINDS), book.path.with_suffix(".svg"))
+    middles = {one.kind: one.middle for one in found}
+    charts.runs(lines, middles, book.path.with_suffix(".svg"))
 
 
 def measured(tried: Sequence[Line]) -> list[Line]:
@@ -282,16 +308,24 @@ def measured(tried: Sequence[Line]) -> list[Line]:
 
 
 def markdown(tried: Sequence[Line]) -> str:
-    """The table, and which goals were reached."""
+    """The table, what is resampled, what was refused, and which goals were reached."""
     lines = measured(tried)
     found = rows(lines)
-    refused = len(tried) - len(lines)
-    said = [f"- {'reached' if one.reached else '**missed**'}: {one.text}" for one in goals(found)]
-    note = (
-        f"{refused} more runs were refused, since ten process starts did not fit into their time "
-        "on so busy a machine."
+    refused = Counter(line["kind"] for line in tried if "refused" in line)
+    told = ", ".join(f"{count} of {kind}" for kind, count in refused.items())
+    power = "; ".join(
+        f"{one.kind} found in {one.found:.1%} (±{one.half_width:.2%})" for one in all_drawn(lines)
     )
-    return "\n".join([table(found), "", *([note, ""] if refused else []), *said])
+    said = [f"- {'reached' if one.reached else '**missed**'}: {one.text}" for one in goals(found)]
+    notes = [
+        f"Resampled from the process starts of the A/A runs, {RESAMPLED:,} each: {power}. Loaded: "
+        f"with {SPINNERS} busy processes of our own and 20 s.",
+        f"Refused, since ten process starts did not fit into their time on so busy a machine, and "
+        f"tried again later: {told}."
+        if refused
+        else "",
+    ]
+    return "\n".join([table(found), "", " ".join(filter(None, notes)), "", *said])
 
 
 if __name__ == "__main__":

@@ -164,10 +164,12 @@ HEAD = (
 
 NOTES = """\
 The same target twice (A/A), and a second one that is known to be slower. *said to differ*: by the \
-tool's own criterion, *found*: on the right side; –: it has none. *off*: the A/A ratio was further \
-from 1. *wrong order*: the slower target came out as the faster. *hidden*: 95 % of the A/A ratios \
-lie within; a smaller slow-down cannot be told from nothing. benchmark_app times files only: what \
-is slower has 2 or 3 % more layers, which is nominal."""
+tool's own criterion (hyperfine has none: by our reading of its ±), *found*: on the right side; –: \
+it has none. *off*: the A/A ratio was further from 1. *wrong order*: the slower target came out as \
+the faster. *hidden*: 95 % of the A/A ratios lie within; a smaller slow-down cannot be told from \
+nothing. benchmark_app times files only: what is slower has 2 or 3 % more layers, nominally. \
+toolkit's row is that of `benchmarks.trust`, run in turns of minutes with this; its refused runs \
+are told there."""
 
 
 def table(found: Sequence[Row]) -> str:

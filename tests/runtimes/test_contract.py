@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,6 +132,7 @@ def test_what_the_timed_calls_leave_behind_are_the_models_outputs(
         np.testing.assert_allclose(
             outputs["output"], small.expected(program, {"input": array}), atol=1e-6
         )
+        assert worker.changed(str(rows)) == []
 
 
 @pytest.mark.parametrize(
@@ -238,3 +240,40 @@ def test_a_scalar_stays_a_scalar(start: Start, tmp_path: Path) -> None:
         worker.bind("a", {"x": np.array(3, np.float32)}, {"x": "float32"})
         outputs, _ = worker.answer("a")
         assert (outputs["y"].shape, float(outputs["y"])) == ((), 1.5)
+
+
+def converted(worker: Worker, program: Program) -> None:
+    worker.convert(program, {"x": np.zeros(3, np.uint16)}, {"x": "bfloat16"}, Path("nowhere"))
+
+
+def only_loaded(worker: Worker, program: Program) -> None:
+    worker.post_load(program)
+    worker.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [
+        ("iree", converted),
+        ("litert", converted),
+        ("openvino", only_loaded),
+        ("tract", only_loaded),
+        ("tvm", converted),
+    ],
+)
+def test_a_type_that_numpy_has_not_is_refused_by_name(
+    start: Start, name: str, taken: Callable[[Worker, Program], None]
+) -> None:
+    """Its bits would be taken for integers."""
+    try:
+        worker = start(name)
+    except EnvironmentFault as error:
+        needs.absent(f"{error.what}; {error.cures[0]}")
+    worker.post_hello()
+    worker.hello()
+    x, y = (TensorSpec(tensor, "bfloat16", ("n",)) for tensor in "xy")
+
+    with pytest.raises(TargetError) as caught:
+        taken(worker, Program(Path("never-read.onnx"), (x,), (y,)))
+
+    assert caught.value.what == f"{name} is not fed bfloat16 here ('x')"

@@ -45,6 +45,11 @@ class Bessel(nn.Module):
         return torch.special.bessel_j0(x)
 
 
+class Sort(nn.Module):
+    def forward(self, x):
+        return torch.sort(x, -1).values
+
+
 class Conv(nn.Module):
     def __init__(self):
         super().__init__()
@@ -132,9 +137,10 @@ def test_a_size_that_no_memory_is_planned_for_is_refused_and_the_session_goes_on
     ("options", "name", "said"),
     [
         ({}, "Bessel", "executorch cannot lower this model (aten.special_bessel_j0.default): "),
+        ({}, "Sort", "executorch has no kernel for aten::sort.values"),
         ({"max": "many"}, "Conv", "executorch's option max is a size of 2 or more, not 'many'"),
     ],
-    ids=["operator", "option"],
+    ids=["operator", "kernel", "option"],
 )
 def test_what_cannot_be_made_is_told_in_one_line(
     start: Start, tmp_path: Path, options: dict[str, str], name: str, said: str

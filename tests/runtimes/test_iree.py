@@ -133,6 +133,51 @@ def test_an_operator_of_an_old_opset_keeps_its_meaning(start: Start, tmp_path: P
     np.testing.assert_allclose(found["y"].sum((1, 2)), [1, 1], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (TensorProto.DOUBLE, [-1.0, 1 / 3, 2.0]),
+        (TensorProto.UINT8, [0, 100, 127]),
+        (TensorProto.UINT64, [0, 1, 2**63 - 1]),
+    ],
+    ids=["float64", "uint8", "uint64"],
+)
+def test_outputs_have_the_type_of_the_model(
+    start: Start, tmp_path: Path, kind: int, values: list[float]
+) -> None:
+    """By itself it makes float32 of float64, and calls unsigned integers signed."""
+    x = np.array(values, helper.tensor_dtype_to_np_dtype(kind))
+    twice = helper.make_node("Add", ["x", "x"], ["y"])
+    worker = loaded(start("iree"), one_node(tmp_path, twice, kind), {"x": x})
+    worker.bind("a", {"x": x}, {})
+
+    found, _ = worker.answer("a")
+
+    assert found["y"].dtype == x.dtype
+    np.testing.assert_array_equal(found["y"], x + x)
+
+
+def test_a_function_that_it_has_of_float32_only_is_named(start: Start, tmp_path: Path) -> None:
+    program = one_node(tmp_path, helper.make_node("Tanh", ["x"], ["y"]), TensorProto.DOUBLE)
+
+    with pytest.raises(TargetError) as caught:
+        loaded(start("iree"), program, {"x": np.linspace(-1, 1, 7)})
+
+    assert caught.value.what == "iree cannot compile this model: undefined symbol: tanh"
+
+
+def one_node(folder: Path, node: onnx.NodeProto, kind: int) -> Program:
+    """A model of one node from x to y, of this type."""
+    info = [helper.make_tensor_value_info(name, kind, ["n"]) for name in "xy"]
+    graph = helper.make_graph([node], "g", info[:1], info[1:])
+    file = folder / "one.onnx"
+    opset = [helper.make_opsetid("", 20)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), file)
+    named = helper.tensor_dtype_to_np_dtype(kind).name
+    x, y = (TensorSpec(name, named, ("n",)) for name in "xy")
+    return Program(file, (x,), (y,))
+
+
 def test_fixed_shapes_refuse_all_others(start: Start, program: Program) -> None:
     one, seven = (np.ones((rows, 64), np.float32) for rows in (1, 7))
     worker = loaded(start("iree", shapes="fixed"), program, {"input": seven})

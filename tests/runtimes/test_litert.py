@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from tests import needs, small
 from tests.workers.conftest import Start, program, start
@@ -66,6 +67,43 @@ def test_images_go_in_and_come_out_in_the_layout_of_the_model(
         worker.bind(str(number), feed, {})
         found, _ = worker.answer(str(number))
         np.testing.assert_allclose(found["y"], small.expected(program, feed), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [("Add", ["x", "x"], ["a"]), ("Relu", ["a"], ["b"])],
+        [("Relu", ["x"], ["a"]), ("Identity", ["a"], ["b"])],
+        [("Identity", ["x"], ["a"]), ("Tanh", ["a"], ["b"])],
+        [("LayerNormalization", ["x", "w"], ["a"]), ("Conv", ["a", "k"], ["b"])],
+    ],
+    ids=["a fused Relu", "a copy", "the input", "other layouts"],
+)
+def test_an_output_that_a_later_node_reads_is_given(
+    start: Start, tmp_path: Path, nodes: list[tuple[str, list[str], list[str]]]
+) -> None:
+    """The converter fuses the two, or takes the copy away, and the first output is gone."""
+    weights = {"w": DRAW.normal(size=6), "k": DRAW.normal(size=(3, 3, 1, 1))}
+    used = [name for _, inputs, _ in nodes for name in inputs if name in weights]
+    shape: list[int | str] = ["n", 3, "h", 6]
+    file = small.save(
+        tmp_path / "two.onnx",
+        [helper.make_node(*node) for node in nodes],
+        {"x": shape},
+        {"a": shape, "b": shape},
+        [numpy_helper.from_array(weights[name].astype(np.float32), name) for name in used],
+    )
+    x, a, b = (TensorSpec(name, "float32", tuple(shape)) for name in "xab")
+    feeds = [{"x": DRAW.normal(size=(n, 3, h, 6)).astype(np.float32)} for n, h in ((2, 8), (1, 5))]
+    worker = loaded(start("litert"), Program(file, (x,), (a, b)), feeds[0])
+
+    for number, feed in enumerate(feeds):
+        worker.bind(str(number), feed, {})
+        found, _ = worker.answer(str(number))
+        right = ReferenceEvaluator(str(file)).run(None, dict(feed))
+        assert isinstance(right, list)
+        for output, wanted in zip(found.values(), right, strict=True):
+            np.testing.assert_allclose(output, wanted, atol=1e-5)
 
 
 def test_the_users_file_is_not_touched(start: Start, tmp_path: Path) -> None:

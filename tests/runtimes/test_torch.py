@@ -6,11 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
-from tests import needs
+from tests import needs, small
 from tests.workers.conftest import Start, program, start
+from toolkit import bench
 from toolkit.errors import ShapeRefused, TargetError
+from toolkit.measure import schedule
+from toolkit.pipelines.bench import Order
+from toolkit.records.schema import Record
 from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import parse
 from toolkit.sources.source import Source
@@ -40,6 +46,16 @@ class Printing(nn.Module):
     def forward(self, x):
         print(float(x.sum()))
         return torch.relu(x)
+
+
+class Writing(nn.Module):
+    def forward(self, x):
+        return x.add_(1) * 2
+
+
+class Clamping(nn.Module):
+    def forward(self, x):
+        return x.clamp_(0, 6) * 2
 """
 X = (TensorSpec("x", "float32", ("batch", "seq", 4)),)
 Y = (TensorSpec("y", "float32", None),)
@@ -109,6 +125,45 @@ def test_aoti_refuses_sizes_of_another_branch_and_goes_on(start: Start, tmp_path
         worker.bind("a", feed(batch, seq), {})
         found, _ = worker.answer("a")
         np.testing.assert_allclose(found["y"], right(whole, feed(batch, seq)), atol=1e-5)
+
+
+def test_a_module_that_writes_into_its_input_is_told_to_do_so(tmp_path: Path) -> None:
+    """Its first answer is right, each later one is that to another input."""
+    one = numpy_helper.from_array(np.ones(1, np.float32), "one")
+    nodes = [helper.make_node("Add", ["x", "one"], ["t"]), helper.make_node("Add", "tt", ["y"])]
+
+    record = measured(tmp_path, "Writing", nodes, [one])
+
+    assert record.verdict is not None
+    assert record.verdict.right
+    assert record.failure is not None
+    assert record.failure.what.startswith(
+        "its answers changed after the verdict, since its calls write into their input 'x': "
+    )
+    assert not record.timings
+
+
+def test_a_module_that_writes_into_its_input_what_alters_no_answer_is_timed(
+    tmp_path: Path,
+) -> None:
+    bounds = [numpy_helper.from_array(np.array(v, np.float32), n) for n, v in (("l", 0), ("h", 6))]
+    nodes = [helper.make_node("Clip", "xlh", ["t"]), helper.make_node("Add", "tt", ["y"])]
+
+    record = measured(tmp_path, "Clamping", nodes, bounds)
+
+    assert record.failure is None
+    assert record.timings
+
+
+def measured(
+    folder: Path, name: str, nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto]
+) -> Record:
+    """torch's row of a bench of a module and the file that was made from it."""
+    shape: list[int | str] = ["batch", "seq", 4]
+    file = small.save(folder / "net.onnx", nodes, {"x": shape}, {"y": shape}, weights)
+    pace = schedule.pace(time=1.0, quick=True)
+    order = Order([parse("torch")], source=net(folder, name).source, pace=pace)
+    return bench(file, order, reports=folder / "reports").run.records[0]
 
 
 @COMPILED

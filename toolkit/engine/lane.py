@@ -123,7 +123,9 @@ class Lane:
     def _demand(self, circuit: Circuit, case: int, outputs: Mapping[str, Array]) -> None:
         """Raises TargetError where an answer is not what the verdict said."""
         if reason := circuit.judge(self.entrant.index, case, outputs):
-            raise TargetError(f"its answers changed after the verdict: {reason}")
+            changed = " and ".join(map(repr, self.worker.changed(circuit.cases[case].name)))
+            cause = f", since its calls write into their input {changed}" if changed else ""
+            raise TargetError(f"its answers changed after the verdict{cause}: {reason}")
 
     def warm(self, circuit: Circuit, found: Found) -> None:
         """Warms up, and finds the lengths of the blocks where they are not known (G4)."""

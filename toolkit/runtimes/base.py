@@ -19,7 +19,7 @@ R9  A feed of a shape that the library cannot take, though the model can, raises
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -28,7 +28,7 @@ import numpy as np
 
 from toolkit.errors import TargetError, unknown
 from toolkit.sources.source import Source
-from toolkit.tensors import Array, Dim, Feed, TensorSpec, dtype_of
+from toolkit.tensors import BITS, Array, Dim, Feed, TensorSpec, dtype_of
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,9 @@ class Call:
     """Overwrites output buffers that outlive a call, so that a call that writes nothing is seen."""
     moves: Moves | None = None
     """None: the copies cannot be made apart from the call."""
+    changed: Callable[[], Sequence[str]] = lambda: ()
+    """The inputs that its runs have written into, where the call reads them from tensors of its
+    own."""
     clock: Callable[[], int] = time.perf_counter_ns
     """Nanoseconds. Only the `fake` runtime has another one."""
 
@@ -218,6 +221,16 @@ def check_provider(runtime: type[Facts], asked: str) -> None:
     """
     if asked not in runtime.providers:
         raise TargetError(unknown(f"provider of {runtime.name}", asked, runtime.providers))
+
+
+def check_types(program: Program, runtime: str) -> None:
+    """For a runtime that is handed numpy's own types of number and no others.
+
+    Raises TargetError that names the tensor.
+    """
+    for spec in (*program.inputs, *program.outputs):
+        if spec.type in (*BITS, "string"):
+            raise TargetError(f"{runtime} is not fed {spec.type} here ({spec.name!r})")
 
 
 def check_feed(program: Program, feed: Feed) -> None:

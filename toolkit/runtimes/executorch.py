@@ -147,13 +147,28 @@ def _lowered(graph: Any) -> bytes:
 
     try:
         edge = to_edge_transform_and_lower(graph, partitioner=[XnnpackPartitioner()])
-        return bytes(edge.to_executorch().buffer)
+        made = edge.to_executorch()
     except Exception as error:  # Its passes raise all kinds.
         operator = re.search(r"aten[.:]\w[\w.:]*", str(error))
         place = f" ({operator[0]})" if operator else ""
         raise TargetError(
             f"executorch cannot lower this model{place}: {factory.said(error)}"
         ) from error
+    _check_kernels(made.executorch_program)
+    return bytes(made.buffer)
+
+
+def _check_kernels(made: Any) -> None:
+    """Lowering takes operators that the runtime lacks, and loading then says `error 0x14` only."""
+    from executorch.runtime import Runtime
+
+    used = {
+        f"{operator.name}.{operator.overload}" if operator.overload else operator.name
+        for plan in made.execution_plan
+        for operator in plan.operators
+    }
+    if lacking := sorted(used - Runtime.get().operator_registry.operator_names):
+        raise TargetError(f"executorch has no kernel for {', '.join(lacking)}")
 
 
 def _limit_threads(threads: int) -> None:

@@ -15,9 +15,9 @@ import numpy as np
 
 from toolkit.errors import TargetError
 from toolkit.runtimes import fixedshapes
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program
+from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, check_types
 from toolkit.runtimes.fixedshapes import Shapes
-from toolkit.tensors import BITS, Array, Feed
+from toolkit.tensors import Array, Feed, dtype_of
 
 ENTRY = "model"
 """The name of the compiled function: an .onnx may call its graph anything, or nothing."""
@@ -68,7 +68,8 @@ class Iree:
     def convert(
         self, program: Program, feed: Feed, options: Mapping[str, str], folder: Path
     ) -> None:
-        _check_types(program)
+        check_types(program, self.name)
+        _check_ranks(program)
         try:
             import onnx
             from iree.compiler.tools import CompilerToolError
@@ -81,7 +82,7 @@ class Iree:
         shapes = fixedshapes.of(program, feed, options["shapes"])
         fixedshapes.fix(model.graph, shapes)
         try:
-            _compile(_imported(model), options, folder / MODULE)
+            _compile(_imported(model), program, options, folder / MODULE)
         except CompilerToolError as error:
             sys.stderr.write(f"{error}\n")
             raise TargetError(_refusal(str(error), model.graph), *_cures(str(error))) from None
@@ -184,14 +185,21 @@ class IreeSession:
         ]
 
     def _named(self, arrays: Sequence[Array]) -> dict[str, Array]:
-        names = [spec.name for spec in self._program.outputs]
-        return dict(zip(names, map(np.array, arrays), strict=True))
+        specs = self._program.outputs
+        return {
+            spec.name: _unsigned(np.array(array), dtype_of(spec.type))
+            for spec, array in zip(specs, arrays, strict=True)
+        }
 
 
-def _check_types(program: Program) -> None:
+def _unsigned(array: Array, wanted: np.dtype[Any]) -> Array:
+    """IREE computes with unsigned integers, and then calls them signed."""
+    signed = array.dtype.kind == "i" and array.itemsize == wanted.itemsize
+    return array.view(wanted) if signed and wanted.kind == "u" else array
+
+
+def _check_ranks(program: Program) -> None:
     for spec in (*program.inputs, *program.outputs):
-        if spec.type in (*BITS, "string"):
-            raise TargetError(f"iree is not fed {spec.type} here ({spec.name!r})")
         if spec.shape is None:
             raise TargetError(f"iree needs the rank of {spec.name!r}, which the file does not say")
 
@@ -215,9 +223,11 @@ def _imported(model: Any) -> bytes:
     return code.getvalue()
 
 
-def _compile(code: bytes, options: Mapping[str, str], file: Path) -> None:
+def _compile(code: bytes, program: Program, options: Mapping[str, str], file: Path) -> None:
     from iree.compiler import tools
 
+    # By itself it compiles float64 as float32, and fills half of the memory of a float64 output.
+    wide = "float64" in {spec.type for spec in (*program.inputs, *program.outputs)}
     tools.compile_str(
         code,
         output_file=str(file),
@@ -227,6 +237,7 @@ def _compile(code: bytes, options: Mapping[str, str], file: Path) -> None:
             "--iree-hal-local-target-device-backends=llvm-cpu",
             f"--iree-llvmcpu-target-cpu={options['processor']}",
             f"--iree-opt-level={options['optimize']}",
+            f"--iree-input-demote-f64-to-f32={'false' if wide else 'true'}",
         ],
     )
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import TargetError
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, unlikely
-from toolkit.tensors import BITS, Array, Feed
+from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, check_types, unlikely
+from toolkit.tensors import Array, Feed
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
@@ -64,8 +64,7 @@ class OpenVino:
 
         if provider != "cpu":
             raise TargetError(f"openvino has no provider {provider!r} here; it has: cpu")
-        if odd := [s for s in (*program.inputs, *program.outputs) if s.type in (*BITS, "string")]:
-            raise TargetError(f"openvino is not fed {odd[0].type} here ({odd[0].name!r})")
+        check_types(program, self.name)
         settings = {
             "INFERENCE_NUM_THREADS": str(program.threads),
             "PERFORMANCE_HINT": "LATENCY",

@@ -16,8 +16,8 @@ from typing import Any
 
 from toolkit.errors import TargetError
 from toolkit.runtimes import fixedshapes
-from toolkit.runtimes.base import Program
-from toolkit.tensors import BITS, Feed
+from toolkit.runtimes.base import Program, check_types
+from toolkit.tensors import Feed
 
 MODEL = "model.tflite"
 WRITTEN = "model_float32.tflite"
@@ -31,7 +31,7 @@ def convert(program: Program, feed: Feed, option: str, folder: Path) -> None:
 
     Raises TargetError for what onnx2tf or the interpreter has not.
     """
-    _check_types(program)
+    check_types(program, "litert")
     try:
         import onnx
         import onnx2tf  # noqa: F401 - asked for here, where its absence has a cure.
@@ -45,20 +45,15 @@ def convert(program: Program, feed: Feed, option: str, folder: Path) -> None:
     work.mkdir()
     model = onnx.load(str(program.model))
     fixedshapes.fix(model.graph, shapes)
+    _keep_copies(model.graph)
     written = _written(model, work)
     _check_operators(written, model.graph)
-    if turned := _turned(written, model.graph):
-        _hand_out(model.graph, turned)
+    if numbers := {*_turned(written, model.graph), *_lost(written, model.graph)}:
+        _hand_out(model.graph, sorted(numbers))
         _written(model, work)
     (work / WRITTEN).replace(folder / MODEL)
     shutil.rmtree(work)
     fixedshapes.write(shapes, folder)
-
-
-def _check_types(program: Program) -> None:
-    for spec in (*program.inputs, *program.outputs):
-        if spec.type in (*BITS, "string"):
-            raise TargetError(f"litert is not fed {spec.type} here ({spec.name!r})")
 
 
 def _written(model: Any, work: Path) -> Path:
@@ -85,6 +80,15 @@ def _written(model: Any, work: Path) -> Path:
     return work / WRITTEN
 
 
+def _keep_copies(graph: Any) -> None:
+    """An Identity between two tensors that are both seen from outside stays, as a node that the
+    converter keeps."""
+    types = {info.name: info.type.tensor_type.elem_type for info in (*graph.input, *graph.output)}
+    for node in graph.node:
+        if node.op_type == "Identity" and {node.input[0], node.output[0]} <= types.keys():
+            node.CopyFrom(_copy(node.input[0], node.output[0], types[node.output[0]]))
+
+
 def _turned(file: Path, graph: Any) -> list[int]:
     """The outputs that are given with the channels last, by their place."""
     from ai_edge_litert.interpreter import Interpreter
@@ -103,17 +107,35 @@ def _turned(file: Path, graph: Any) -> list[int]:
     return found
 
 
+def _lost(file: Path, graph: Any) -> list[int]:
+    """The outputs that no operator writes, by their place: the converter fuses an operator with the
+    one that reads what it gives, and an output between the two is gone."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    # A delegate would stand for the operators that it takes.
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = Interpreter(model_path=str(file), experimental_op_resolver_type=plain)
+    written = {place for op in interpreter._get_ops_details() for place in op["outputs"]}
+    places = {detail["name"]: detail["index"] for detail in interpreter.get_output_details()}
+    names = [kept(info.name) for info in graph.output]
+    return [number for number, name in enumerate(names) if places.get(name) not in written]
+
+
 def _hand_out(graph: Any, numbers: Sequence[int]) -> None:
-    """Gives these outputs by a node of their own that copies them: then they keep their layout.
-
-    Not all of them: where the layout is right this makes the converter lose dynamic sizes.
-    """
-    import onnx
-
+    """Gives these outputs by a node of their own that copies them: then they keep their layout and
+    their operator. Not all of them: the copy is a part of what is timed."""
     for number in numbers:
         info, name = graph.output[number], OUTPUT.format(number)
-        graph.node.append(onnx.helper.make_node("Identity", [info.name], [name]))
+        graph.node.append(_copy(info.name, name, info.type.tensor_type.elem_type))
         info.name = name
+
+
+def _copy(source: str, name: str, kind: int) -> Any:
+    """A node that copies a tensor: a Cast to its own type, since the converter loses what else
+    reads the input of an Identity, and takes the Identity's dynamic sizes for fixed ones."""
+    import onnx
+
+    return onnx.helper.make_node("Cast", [source], [name], to=kind)
 
 
 def _check_operators(file: Path, graph: Any) -> None:

@@ -3,10 +3,13 @@ it is, by torch.compile, or from a package that AOTInductor made."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
 from toolkit.runtimes import inductor
@@ -141,7 +144,9 @@ class TorchSession:
         run = partial(self._form.call, *given.args, **given.kwargs)
         if self._provider == "cuda":
             run = partial(_run_and_wait, run)
-        return Call(run, self._named, moves=Moves())
+        before = {name: _bits(tensor) for name, tensor in tensors.items()}
+        changed = partial(_changed, before, tensors)
+        return Call(run, self._named, moves=Moves(), changed=changed)
 
     def placement(self) -> Placement:
         return Placement({})
@@ -214,6 +219,15 @@ def _tensor(array: Array, kind: str, provider: str, options: Mapping[str, str]) 
     if _casts(options) and tensor.is_floating_point():
         tensor = tensor.to(getattr(torch, options["compute"]))
     return tensor.to(provider)
+
+
+def _changed(before: Mapping[str, bytes], tensors: Mapping[str, torch.Tensor]) -> list[str]:
+    return [name for name, tensor in tensors.items() if _bits(tensor) != before[name]]
+
+
+def _bits(tensor: torch.Tensor) -> bytes:
+    """A digest of a tensor's bits: NaN too is equal to itself."""
+    return hashlib.blake2b(np.ascontiguousarray(exchange.array(tensor)).data).digest()
 
 
 def _casts(options: Mapping[str, str]) -> bool:

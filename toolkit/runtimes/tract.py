@@ -16,8 +16,8 @@ import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
 from toolkit.runtimes import fitting
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program
-from toolkit.tensors import BITS, Array, Feed
+from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, check_types
+from toolkit.tensors import Array, Feed
 
 LACKS = re.compile(r"Unimplemented\((\w+)\)")
 """How it names an operator that it lacks."""
@@ -56,8 +56,7 @@ class Tract:
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> TractSession:
         import tract
 
-        if odd := [s for s in (*program.inputs, *program.outputs) if s.type in (*BITS, "string")]:
-            raise TargetError(f"tract is not fed {odd[0].type} here ({odd[0].name!r})")
+        check_types(program, self.name)
         if program.threads > 1:
             raise TargetError(f"tract runs on one thread, not on the {program.threads} asked for")
         try:

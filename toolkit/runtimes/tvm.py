@@ -17,8 +17,8 @@ import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
 from toolkit.runtimes import fitting, fixedshapes, plainform
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program
-from toolkit.tensors import BITS, Array, Feed
+from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, check_types
+from toolkit.tensors import Array, Feed
 
 ENTRY = "main"
 """What TVM's reader of .onnx calls the function that it makes of the graph."""
@@ -76,7 +76,7 @@ class Tvm:
         self, program: Program, feed: Feed, options: Mapping[str, str], folder: Path
     ) -> None:
         """Fills `folder` with a shared library (R8)."""
-        _check_types(program)
+        check_types(program, self.name)
         _check_linker()
         assert program.model is not None  # It starts from the model.
         plainform.write(program.model, folder / PLAIN)
@@ -152,12 +152,6 @@ class TvmSession:
 
     def close(self) -> None:
         del self._function
-
-
-def _check_types(program: Program) -> None:
-    for spec in (*program.inputs, *program.outputs):
-        if spec.type in (*BITS, "string"):
-            raise TargetError(f"tvm is not fed {spec.type} here ({spec.name!r})")
 
 
 def _check_linker() -> None:

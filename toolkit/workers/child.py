@@ -79,6 +79,7 @@ class Worker:
             "answer": self.answer,
             "sample": self.sample,
             "copies": self.copies,
+            "inputs": self.inputs,
             "usage": self.usage,
             "close": self.close,
         }
@@ -213,6 +214,10 @@ class Worker:
             "into": median_ns(call.moves.into, request["calls"]),
             "out": median_ns(call.moves.out, request["calls"]),
         }
+
+    def inputs(self, request: Message) -> Message:
+        """Which inputs are no longer what they were when the call was made."""
+        return {"changed": list(self._calls[request["feed"]].changed())}
 
     def usage(self, request: Message) -> Message:
         """Memory of this process."""

@@ -201,6 +201,13 @@ class Worker:
             into, out = reply["into"], reply["out"]
             return None if into is None or out is None else (float(into), float(out))
 
+    def changed(self, name: str) -> list[str]:
+        """The inputs that the calls of this feed wrote into."""
+        self._post("inputs", feed=name)
+        reply = self._wait()
+        with self._understood():
+            return [str(one) for one in reply["changed"]]
+
     def usage(self) -> tuple[Bytes, Bytes]:
         """Resident and peak size."""
         self._post("usage")

@@ -20,6 +20,7 @@ answer  feed, folder, again                      tensors, seconds (of the call)
 sample  feed, calls, discard                     ns (one a call), start (ns), switches
 copies  feed, calls                              into, out (ns, medians of so many; 0 where the call
                                                  makes none; null where it cannot be told)
+inputs  feed                                     changed (names of those that its calls wrote into)
 usage                                            resident, peak (bytes)
 close                                            {}
 

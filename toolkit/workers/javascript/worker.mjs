@@ -135,6 +135,7 @@ const VERBS = {
   answer: (request) => place.reply(request),
   sample,
   copies: () => ({ into: null, out: null }), // They are made inside the library's own call.
+  inputs: () => ({ changed: [] }),
   usage: () => place.usage(),
   close,
 };
