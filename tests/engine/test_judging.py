@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -62,6 +63,42 @@ def test_a_runtime_in_float32_is_right(judge: Judge, text: str) -> None:
     assert (record.verdict.text, record.verdict.right) == ("float32", True)
     assert record.library is not None
     assert not record.library.file.startswith("/")
+
+
+def test_a_worker_that_was_started_ahead_answers_and_none_outlives_an_interrupt(
+    asked: Question, tmp_path: Path
+) -> None:
+    rooms = environments.lay(tmp_path / "rooms", [])
+    jobs = [Job(listing.find("fake"), environments.find(None), "cpu", {}) for _ in range(3)]
+    three = [Entrant(n, f"fake {n}", job, asked.program) for n, job in enumerate(jobs)]
+
+    with contextlib.suppress(KeyboardInterrupt), judging.Ahead(rooms, Patience(verb=30)) as ahead:
+        ahead.start(three[:2])
+        ahead.start(three[1:])
+        running = len(command.workers(tmp_path))
+        judged = ahead.judge(three[0], asked, Limits())
+        raise KeyboardInterrupt
+
+    assert running == 3
+    assert judged.record.failure is None
+    assert not command.workers(tmp_path)
+
+
+def test_one_that_does_not_start_ahead_is_a_failure_when_it_is_judged(
+    asked: Question, tmp_path: Path
+) -> None:
+    rooms = environments.lay(tmp_path / "rooms", [])
+    job = Job(
+        listing.find("fake"), environments.find(None), "cpu", {"fault": "crash", "at": "hello"}
+    )
+    made = Entrant(0, "fake", job, asked.program)
+
+    with judging.Ahead(rooms, Patience(verb=30)) as ahead:
+        ahead.start([made])
+        judged = ahead.judge(made, asked, Limits())
+
+    assert judged.record.failure is not None
+    assert judged.record.failure.what == "crashed with SIGSEGV while importing its library"
 
 
 def test_libraries_that_agree_against_the_oracle_dispute_it(

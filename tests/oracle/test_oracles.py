@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -47,6 +49,21 @@ class Lowering(nn.Module):
             y = y + self.linear(y)
         result: torch.Tensor = (y + self.third.half()).bfloat16().float()
         return result
+
+
+def test_the_oracle_does_not_load_torchs_compiler() -> None:
+    """It takes longer than torch itself."""
+    program = """
+import sys
+import torch
+from toolkit.oracle.raised import float64
+
+with float64():
+    print(torch.ones(2, dtype=torch.float32).add(1).dtype, "torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert done.stdout.split() == ["torch.float64", "False"], done.stderr
 
 
 def test_a_module_that_asks_for_less_is_followed_in_float64() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast, get_args
+from typing import Self, cast, get_args
 
 import msgspec
 import onnx
@@ -64,12 +65,60 @@ class Judged:
     """What it gave for all feeds, where it is beyond float32's border: for `disputes`."""
 
 
-def judge(
-    entrant: Entrant, question: Question, rooms: Path, patience: Patience, limits: Limits
-) -> Judged:
-    """A target's library, placement, verdict and ReLU card, or its error; no times."""
+class Ahead:
+    """Workers that import their library while another target is judged: some take seconds."""
+
+    def __init__(self, rooms: Path, patience: Patience) -> None:
+        self._rooms = rooms
+        self._patience = patience
+        self._running: dict[int, Worker] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for worker in self._running.values():
+            worker.stop()
+
+    def start(self, entrants: Sequence[Entrant | Failure]) -> None:
+        """Starts each one's worker, once. One that does not start is told when it is judged."""
+        for entrant in entrants:
+            if isinstance(entrant, Failure) or entrant.index in self._running:
+                continue
+            with contextlib.suppress(TargetError):
+                self._running[entrant.index] = started(entrant, self._rooms, self._patience)
+
+    def judge(self, entrant: Entrant, question: Question, limits: Limits) -> Judged:
+        """Judges one with the worker that was started, if one was, and stops it."""
+        worker = self._running.pop(entrant.index, None)
+        return judge(entrant, question, self._rooms, self._patience, limits, worker)
+
+
+def started(entrant: Entrant, rooms: Path, patience: Patience) -> Worker:
+    """A worker that imports its library. Raises TargetError where it does not start."""
+    worker = Worker(entrant.job, rooms, patience=patience)
     try:
-        with Worker(entrant.job, rooms, patience=patience) as worker:
+        worker.post_hello()
+    except BaseException:
+        worker.stop()
+        raise
+    return worker
+
+
+def judge(
+    entrant: Entrant,
+    question: Question,
+    rooms: Path,
+    patience: Patience,
+    limits: Limits,
+    worker: Worker | None = None,
+) -> Judged:
+    """A target's library, placement, verdict and ReLU card, or its error; no times.
+
+    `worker`: one that was `started` and is stopped here.
+    """
+    try:
+        with worker or started(entrant, rooms, patience) as worker:
             heard = _hear(worker, entrant.program, question)
             variant = entrant.variant
             declared = _declared(heard.hello, variant.declared if variant else question.declared)
@@ -143,7 +192,6 @@ def _explained(entrant: Entrant, error: TargetError) -> Failure:
 
 
 def _hear(worker: Worker, whole: Program, question: Question) -> Heard:
-    worker.post_hello()
     hello = worker.hello()
     first = question.feeds[question.cases[0]].arrays
     ready, fact = converted(worker, hello, whole, first, question.types)

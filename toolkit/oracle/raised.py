@@ -7,6 +7,7 @@ float64.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,11 @@ def _mode() -> TorchDispatchMode:
             # A float32 tensor from outside (an attribute that is no buffer) has one raised twin, so
             # that what is written into it is read again.
             self.twins: Any = WeakIdKeyDictionary()
+
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            # Where it should, torch imports its compiler with the first operation: 1.5 s.
+            return "torch._dynamo" in sys.modules
 
         def raised(self, value: Any) -> Any:
             if isinstance(value, torch.dtype):

@@ -199,22 +199,25 @@ def judge_all(
     """The run with every target's verdict or error, and the targets that go on to be timed."""
     records, shown, able = [], list(run.plan.targets), []
     found: dict[int, Judged] = {}
-    for index, target in enumerate(targets):
-        watch("judge", index / len(targets), target.label)
-        entrant = entrants.enter(index, target, asked)
-        if isinstance(entrant, Failure):
-            records.append(Record(target=index, failure=entrant))
-            continue
-        judged = judging.judge(entrant, asked, rooms, order.patience, order.limits)
-        records.append(judged.record)
-        found[index] = judged
-        shown[index] = msgspec.structs.replace(
-            shown[index],
-            copies_inside=judged.copies,
-            environment=entrants.home_name(target, entrant),
-        )
-        if _is_timed(judged.record):
-            able.append(replace(entrant, program=judged.program, resident=judged.resident))
+    entered = [entrants.enter(index, target, asked) for index, target in enumerate(targets)]
+    with judging.Ahead(rooms, order.patience) as ahead:
+        for index, target in enumerate(targets):
+            watch("judge", index / len(targets), target.label)
+            ahead.start(entered[index : index + 2])
+            entrant = entered[index]
+            if isinstance(entrant, Failure):
+                records.append(Record(target=index, failure=entrant))
+                continue
+            judged = ahead.judge(entrant, asked, order.limits)
+            records.append(judged.record)
+            found[index] = judged
+            shown[index] = msgspec.structs.replace(
+                shown[index],
+                copies_inside=judged.copies,
+                environment=entrants.home_name(target, entrant),
+            )
+            if _is_timed(judged.record):
+                able.append(replace(entrant, program=judged.program, resident=judged.resident))
     right = [record.target for record in records if _met(record)]
     base = entrants.baseline(shown, order.baseline, right or range(len(shown)))
     plan = msgspec.structs.replace(run.plan, targets=shown, baseline=base)
