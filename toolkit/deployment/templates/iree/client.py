@@ -43,7 +43,8 @@ class Model:
         """Inputs in the order of `inputs`, outputs in that of `outputs`."""
         found = self._call(*self._tensors.check(arrays))
         several = found if isinstance(found, (tuple, list)) else [found]
-        return [np.array(one.to_host()) for one in several]
+        # IREE calls unsigned integers signed.
+        return self._tensors.fit(arrays, [np.array(one.to_host()) for one in several])
 
 
 if __name__ == "__main__":
