@@ -71,6 +71,26 @@ def order_of(result: Result) -> list[tuple[int, ...]]:
     return [tuple(np.argsort(turn)) for turn in rows.T]
 
 
+def test_who_starts_first_is_drawn_anew_and_is_that_of_the_seed(circuit: MakeCircuit) -> None:
+    came: list[int] = []
+
+    def look(target: int, *given: object) -> str:
+        came.append(target)
+        return ""
+
+    made = circuit("fake,us=10", "fake,us=20", "fake,us=30", judge=look)
+
+    orders = []
+    for number in (0, 0, 1, 2, 3):
+        came.clear()
+        short(made, number)
+        orders.append(tuple(came[:3]))  # Each is judged when it has loaded.
+
+    assert orders[0] == orders[1]
+    assert len(set(orders)) > 1
+    assert {*orders[0]} == {0, 1, 2}
+
+
 def test_the_samples_are_the_times_of_the_calls_in_rounds(circuit: MakeCircuit) -> None:
     result = generation.run(circuit("fake,us=10", "fake,us=25", batches=(1, 8)), 3, {})
 

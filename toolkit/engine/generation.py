@@ -2,7 +2,7 @@
 
 Its order, cited in the code:
 
-G1  Start all side by side, on all cores, while nothing is timed; import.
+G1  Start all side by side, in an order drawn anew, while nothing is timed; import.
 G2  Pin every thread of every worker and the parent (schedule S3), after the imports and before the
     loads: some libraries place their threads by the cores that they see while they load.
 G3  Load one after the other, bind every feed, judge the answers of the very calls that are timed.
@@ -75,8 +75,10 @@ def run(
 
 
 def _start(lanes: list[Lane], circuit: Circuit, source: random.Random) -> None:
-    """Fills `lanes`: whoever is started is stopped, whatever happens."""
-    for entrant in circuit.entrants:
+    """Fills `lanes`: whoever is started is stopped, whatever happens. Who comes first is drawn anew
+    (schedule S4), and with it who loads and warms up first."""
+    for place in schedule.order(len(circuit.entrants), source):
+        entrant = circuit.entrants[place]
         padding = len(schedule.padding(source))
         worker = Worker(entrant.job, circuit.rooms, patience=circuit.patience, padding=padding)
         lanes.append(Lane(entrant, worker))
@@ -153,7 +155,8 @@ def _result(circuit: Circuit, lanes: Sequence[Lane], generation: Generation) -> 
         if lane.failure is None
         for case, blocks in lane.blocks.items()
     }
-    pieces = [lane.piece(generation.number, circuit.began) for lane in lanes]
+    in_order = sorted(lanes, key=lambda lane: lane.entrant.index)
+    pieces = [lane.piece(generation.number, circuit.began) for lane in in_order]
     found = {(lane.entrant.index, case): s for lane in lanes for case, s in lane.settled.items()}
     starts = {lane.entrant.label: lane.ready for lane in lanes}
     warm_up = sum(lane.warm_up for lane in lanes)

@@ -8,7 +8,7 @@ S2  A generation has 20 rounds where all its workers share a core, else 50: pinn
     nothing, only more process starts do.
 S3  Single-threaded workers of a generation share one core and the parent sits on another: cores of
     one machine differ in speed for seconds at a time.
-S4  Core, order and environment size are drawn anew: what cannot be held still must be random
+S4  Core, orders and environment size are drawn anew: what cannot be held still must be random
     (A. Abedi, T. Brecht, ICPE 2017; T. Mytkowicz et al., ASPLOS 2009).
 S5  A run that may stop early looks at fixed generations only, with alpha 0.04, so that all looks
     together stay under 5 % (simulated: 3.1 to 5.1 %). With one look, at the end, alpha is 0.05.
