@@ -104,10 +104,10 @@ def test_a_target_that_failed_starts_in_no_later_generation(precise: Course) -> 
 def test_the_length_of_a_block_is_that_of_the_first_generation(precise: Course) -> None:
     samples = store.read_samples(precise.folder)
 
-    calls = [record.timings[0].calls for record in precise.run.records[:2]]
-    assert calls == [4, 3]
+    timings = [record.timings[0] for record in precise.run.records[:2]]
+    assert [(timing.calls, timing.discarded) for timing in timings] == [(20, 1), (14, 1)]
     assert set(samples) == {f"{target}/0/{g}" for target in (0, 1) for g in range(10)}
-    assert {samples[key].shape for key in samples if key[0] == "0"} == {(20, 4)}
+    assert {samples[key].shape for key in samples if key[0] == "0"} == {(20, 20)}
 
 
 def test_every_sample_is_kept_and_the_record_holds_what_they_say(precise: Course) -> None:

@@ -16,6 +16,7 @@ from tests.engine.conftest import ROUNDS, MakeCircuit, bound
 from toolkit.engine import generation
 from toolkit.engine.circuit import Circuit, Result, Settled
 from toolkit.measure import steady
+from toolkit.measure.schedule import Length
 from toolkit.records.schema import Failure
 from toolkit.records.slices import TargetSlice
 from toolkit.workers.jobs import Patience
@@ -26,7 +27,7 @@ Watch = Callable[[float], None]
 def short(made: Circuit, number: int = 0, watch: Watch = lambda share: None) -> Result:
     """A generation of short blocks and warm-ups, as those after the first."""
     places = [(entrant.index, case) for entrant in made.entrants for case in range(len(made.cases))]
-    found = {place: Settled(20, steady.LATER_SPAN) for place in places}
+    found = {place: Settled(Length(20, 1), steady.LATER_SPAN) for place in places}
     return generation.run(made, number, found, watch)
 
 
@@ -105,7 +106,7 @@ def test_the_samples_are_the_times_of_the_calls_in_rounds(circuit: MakeCircuit) 
 def test_a_later_generation_takes_the_block_lengths_of_the_first(circuit: MakeCircuit) -> None:
     made = circuit("fake,us=10")
     first = generation.run(made, 0, {})
-    found = {key: Settled(7, settled.span) for key, settled in first.found.items()}
+    found = {key: Settled(Length(7, 1), settled.span) for key, settled in first.found.items()}
 
     later = generation.run(made, 1, found)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 
@@ -21,18 +22,37 @@ def after(generations: int, *effects: list[float], elapsed: float = 1.0) -> Prog
 
 @pytest.mark.parametrize(
     ("call", "calls"),
-    [(1e-7, 5000), (4e-6, 1000), (100e-6, 40), (900e-6, 20), (1e-3, 4), (3e-3, 2), (5e-3, 1)],
+    [
+        (1e-7, 5000),
+        (4e-6, 1000),
+        (100e-6, 40),
+        (200e-6, 20),
+        (900e-6, 20),
+        (1e-3, 20),
+        (3e-3, 7),
+        (5e-3, 4),
+        (0.03, 1),
+    ],
 )
-def test_a_block_lasts_four_milliseconds(call: float, calls: int) -> None:
-    assert schedule.calls_per_block(call) == calls
+def test_a_block_lasts_four_milliseconds_or_has_enough_calls(call: float, calls: int) -> None:
+    assert schedule.length(call).calls == calls
+
+
+def test_the_calls_of_a_block_never_jump_with_their_length() -> None:
+    """Two targets whose latencies are a hundredth apart have blocks alike: else the shorter block
+    is the colder one."""
+    calls = [1e-6 * 1.01**step for step in range(1200)]
+    counts = [schedule.length(call).calls for call in calls]
+    assert all(b >= a * 0.95 - 1 for a, b in itertools.pairwise(counts))
 
 
 def test_a_clock_that_saw_no_time_asks_for_the_largest_block() -> None:
-    assert schedule.calls_per_block(0.0) == 5000
+    assert schedule.length(0.0).calls == 5000
 
 
-def test_the_first_twentieth_of_a_block_is_discarded_but_never_its_only_call() -> None:
-    assert [schedule.discarded(calls) for calls in (1, 2, 20, 1000)] == [0, 1, 1, 50]
+def test_the_first_twentieth_of_a_block_is_discarded_and_at_least_one_call() -> None:
+    lengths = [schedule.length(call) for call in (4e-6, 900e-6, 5e-3, 0.05, 0.2)]
+    assert [one.discard for one in lengths] == [50, 1, 1, 1, 0]
 
 
 def test_the_calibration_lasts_twenty_milliseconds() -> None:

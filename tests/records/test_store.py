@@ -47,7 +47,7 @@ def part(number: int, *, loaded: float = 0.25) -> tuple[Slice, dict[str, Array]]
     series = Series(
         generation=number, starts=[0.5, 0.6], medians=[7.0, 8.0], means=[7.0, 8.0], switches=[0, 0]
     )
-    case = CaseSlice(case=0, calls=3, series=series)
+    case = CaseSlice(case=0, calls=3, discarded=1, series=series)
     generation = Generation(
         number=number, cores=[0], driver=[1], started=1.0, ended=2.0, steal=0.0, others=0.0
     )

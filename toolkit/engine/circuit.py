@@ -10,6 +10,7 @@ from typing import Protocol
 
 from toolkit.engine.variants import Variant
 from toolkit.measure import memory
+from toolkit.measure.schedule import Length
 from toolkit.records.slices import Slice
 from toolkit.runtimes.base import Program
 from toolkit.tensors import Array, Feed
@@ -76,7 +77,7 @@ class Circuit:
 class Settled:
     """What the first generation found for one target and one case; fixed for the run."""
 
-    calls: int
+    length: Length
     """Of a block."""
     span: Seconds
     """Over which the warm-up of later generations must be steady."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from toolkit.engine import generation
 from toolkit.engine.circuit import Circuit, Entrant, Found, Settled
 from toolkit.measure import schedule, stats, steady
-from toolkit.measure.schedule import Pace, Progress, Stop, Why
+from toolkit.measure.schedule import Length, Pace, Progress, Stop, Why
 from toolkit.measure.stats import effect
 from toolkit.records import store
 from toolkit.records.schema import Caution, Run, Warning
@@ -128,7 +128,9 @@ def _without_failed(circuit: Circuit, part: Slice) -> Circuit:
 def _found_before(parts: Sequence[Slice]) -> Found:
     """The lengths of the blocks of a run that goes on: fixed for the run."""
     return {
-        (piece.target, one.case): Settled(one.calls, steady.later_span(piece.steady_after or 0.0))
+        (piece.target, one.case): Settled(
+            Length(one.calls, one.discarded), steady.later_span(piece.steady_after or 0.0)
+        )
         for part in reversed(parts)  # The first one counts: it looked longest.
         for piece in part.targets
         for one in piece.cases

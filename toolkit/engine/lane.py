@@ -14,6 +14,7 @@ from toolkit.engine.circuit import Bound, Circuit, Entrant, Found, Settled
 from toolkit.engine.cores import pin
 from toolkit.errors import ShapeRefused, TargetError
 from toolkit.measure import memory, schedule, threads
+from toolkit.measure.schedule import Length
 from toolkit.measure.steady import WarmUp, later_span
 from toolkit.measure.threads import Thread
 from toolkit.records.schema import Caution, Failure, Series, Warning
@@ -159,17 +160,17 @@ class Lane:
         self.steady_after += warm_up.after
         return warm_up, call
 
-    def _calibrated(self, case: Bound, guess: Seconds) -> int:
+    def _calibrated(self, case: Bound, guess: Seconds) -> Length:
         block = self.worker.sample(case.name, schedule.calibration_calls(guess))
-        return schedule.calls_per_block(float(np.median(block.ns)) / 1e9)
+        return schedule.length(float(np.median(block.ns)) / 1e9)
 
     def block(self, case: int, name: str) -> None:
         """One block (G5); once more where a thread left the cores that all targets share."""
-        count = self.settled[case].calls
+        length = self.settled[case].length
         for _ in range(TRIES):
             # Looked at just before: a worker that was stopped waits for a core to obey.
             before = threads.of_all(self.processes)
-            block = self.worker.sample(name, count, schedule.discarded(count))
+            block = self.worker.sample(name, length.calls, length.discard)
             after = threads.of_all(self.processes)
             if not threads.left_core(before, after, self.cores):
                 self.used.setdefault(case, []).append(self._computed(before, after))
@@ -191,7 +192,7 @@ class Lane:
             self._demand(circuit, index, outputs)
         self.resident, self.peak = self.worker.usage()
         for index, case in enumerate(circuit.cases):
-            copies = self.worker.copies(case.name, min(COPIES, self.settled[index].calls))
+            copies = self.worker.copies(case.name, min(COPIES, self.settled[index].length.calls))
             if copies is not None:
                 self.copies[index] = copies
             self._look_at_threads(case.name, self.used.get(index, []))
@@ -212,8 +213,14 @@ class Lane:
 
     def _case(self, case: int, series: Series) -> CaseSlice:
         into, out = self.copies.get(case, (None, None))
+        length = self.settled[case].length
         return CaseSlice(
-            case=case, calls=self.settled[case].calls, series=series, into=into, out=out
+            case=case,
+            calls=length.calls,
+            discarded=length.discard,
+            series=series,
+            into=into,
+            out=out,
         )
 
     def piece(self, generation: int, began: int) -> TargetSlice:

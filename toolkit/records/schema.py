@@ -3,7 +3,8 @@
 History of VERSION (a new shape brings a new number, an upgrade step and a golden file):
 1  first.
 2  a record's conversion, the copies of a timing, the model of a target.
-3  the threads of a target; how long a block's threads waited; busy processes and GPUs.
+3  the threads of a target; calls that are discarded, and how long a block's threads waited; busy
+   processes and GPUs.
 """
 
 from __future__ import annotations
@@ -229,7 +230,10 @@ class Timing(Strict, frozen=True, kw_only=True):
 
     case: int
     calls: int
-    """Calls a block."""
+    """Calls a block, those that count."""
+    discarded: int = 0
+    """Calls before them in each block, which do not count; 0 too where an older record does not
+    tell."""
     empty: float
     """Nanoseconds that an empty interval shows in this worker: inside every sample."""
     series: list[Series]

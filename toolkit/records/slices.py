@@ -28,6 +28,7 @@ class CaseSlice(Strict, frozen=True, kw_only=True):
 
     case: int
     calls: int
+    discarded: int
     series: Series
     into: float | None = None
     out: float | None = None
@@ -82,6 +83,7 @@ def _joined(record: Record, piece: TargetSlice) -> Record:
         timings[part.case] = Timing(
             case=part.case,
             calls=part.calls,
+            discarded=part.discarded,
             empty=piece.empty,
             series=series,
             into=_and(old.into if old else [], part.into),
