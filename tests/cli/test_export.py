@@ -248,6 +248,8 @@ def test_an_interrupted_export_leaves_nothing(folder: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell starts what runs in its background with ^C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         while process.poll() is None and not list(folder.glob("new/.net.onnx.*")):
             time.sleep(0.01)
