@@ -191,6 +191,19 @@ def test_the_tables_of_the_methodology_are_those_of_the_committed_results() -> N
     assert publish.filled(document) == document
 
 
+def parent(file: Path) -> str:
+    return file.parent.name
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "reports").glob("example-*/run.json")), ids=parent)
+def test_a_committed_run_names_no_folder_of_the_machine_that_made_it(file: Path) -> None:
+    folders = re.findall(
+        r'(?<![\w./:])/(?:home|root|work|tmp|opt|usr|srv|mnt)/[^\s"]+', file.read_text()
+    )
+
+    assert folders == []
+
+
 DOCUMENTS = ("README.md", "METHODOLOGY.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/ci.md")
 
 

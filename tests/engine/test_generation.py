@@ -13,8 +13,9 @@ import pytest
 
 from tests import command
 from tests.engine.conftest import ROUNDS, MakeCircuit, bound
-from toolkit.engine import generation
+from toolkit.engine import generation, lane
 from toolkit.engine.circuit import Circuit, Result, Settled
+from toolkit.errors import TargetError
 from toolkit.measure import steady
 from toolkit.measure.schedule import Length
 from toolkit.records.schema import Failure
@@ -282,3 +283,21 @@ def test_cold_start_and_memory_of_a_target_stand_beside_its_times(circuit: MakeC
     for size in (found.idle, found.resident, found.peak):
         assert size is not None
         assert size > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("iree-compile /opt/a/lib/tool -o=/home/me/x y", "iree-compile …/tool -o=…/x y"),
+        ('File "/srv/site-packages/m.py", line 3', 'File "…/m.py", line 3'),
+        ("/a/b/c.so: no such file", "…/c.so: no such file"),
+        ("see https://example.org/a/b/c", "see https://example.org/a/b/c"),
+        ("1/2/3 of a/b/c/d and /tmp/x", "1/2/3 of a/b/c/d and /tmp/x"),
+    ],
+    ids=["command", "trace", "library", "address", "no path"],
+)
+def test_the_last_words_of_a_record_name_no_folder_of_this_machine(line: str, shown: str) -> None:
+    error = TargetError("it failed")
+    error.last_words = (line,)
+
+    assert lane.failure(error).last_words == [shown]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from toolkit.workers.launch import Worker
 
 P = ParamSpec("P")
 
+PATH = re.compile(r"(?<![\w./:])(?:/[^/\s:\"']+){2,}/(?P<last>[^/\s:\"']+)")
+"""An absolute path of three parts or more; no address of the web."""
 TRIES = 3
 """Blocks of one round, where threads leave their core."""
 COPIES = 200
@@ -249,8 +252,17 @@ class Lane:
 def failure(error: TargetError) -> Failure:
     """An error as a record shows it."""
     return Failure(
-        verb=error.verb, what=error.what, cures=list(error.cures), last_words=[*error.last_words]
+        verb=error.verb,
+        what=error.what,
+        cures=list(error.cures),
+        last_words=[without_paths(line) for line in error.last_words],
     )
+
+
+def without_paths(line: str) -> str:
+    """A line of a library's log, with the last part of each path alone: a record is handed on, and
+    no folder of this machine is anybody's business."""
+    return PATH.sub(r"…/\g<last>", line)
 
 
 def _series(
