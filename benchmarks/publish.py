@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import conditions, ledger, overhead, startup, trust
+from benchmarks import blocks, conditions, ledger, overhead, startup, trust
 from benchmarks.ledger import Line
 from benchmarks.peers import summary as peers
 
@@ -18,6 +18,7 @@ PROGRAMS: Mapping[str, Callable[[Sequence[Line]], str]] = {
     "trust": trust.markdown,
     "peers": peers.markdown,
     "conditions": conditions.markdown,
+    "blocks": blocks.markdown,
     "overhead": overhead.markdown,
     "startup": startup.markdown,
 }

@@ -5,8 +5,8 @@ Rules, cited in the code; METHODOLOGY.md has the experiments behind them:
 S1  A block lasts about 4 ms, but has 20 calls, or as many as fit into 20 ms; its first twentieth,
     and the first call at least, does not count. Shorter ones show how cold the caches are after
     another worker, longer ones more of the machine's states. The number of calls must not jump with
-    their length: a target of 1.05 ms that had 4 calls to the 20 of one of 0.95 ms came out 2.2 %
-    slower than it is, and one of 4.2 ms with 1 call to 2, none discarded, 3.4 %.
+    their length: a block of 4 calls beside one of 20, or of 1 beside 2, makes its target a few
+    percent slower than it is (benchmarks/blocks.py).
 S2  A generation has 20 rounds where all its workers share a core, else 50: pinned, more rounds buy
     nothing, only more process starts do.
 S3  Single-threaded workers of a generation share one core and the parent sits on another: cores of
