@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,25 +31,37 @@ class State:
     """What holds its clock down."""
 
 
+@contextmanager
+def driver() -> Iterator[Any]:
+    """NVIDIA's library while the body runs; None without its driver."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except ImportError:
+        yield None
+        return
+    except pynvml.NVMLError:
+        yield None
+        return
+    try:
+        yield pynvml
+    finally:
+        pynvml.nvmlShutdown()
+
+
 def states(numbers: Collection[int]) -> list[State]:
     """These GPUs now; empty for none, and without NVIDIA's driver."""
     if not numbers:
         return []
-    try:
-        import pynvml
-    except ImportError:
-        return []
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []
-    try:
-        handles = map(pynvml.nvmlDeviceGetHandleByIndex, sorted(numbers))
-        return [_state(pynvml, handle) for handle in handles]
-    except pynvml.NVMLError:  # A virtual GPU, or a slice of one, need not tell.
-        return []
-    finally:
-        pynvml.nvmlShutdown()
+    with driver() as nvml:
+        if nvml is None:
+            return []
+        try:
+            handles = map(nvml.nvmlDeviceGetHandleByIndex, sorted(numbers))
+            return [_state(nvml, handle) for handle in handles]
+        except nvml.NVMLError:  # A virtual GPU, or a slice of one, need not tell.
+            return []
 
 
 def _state(nvml: Any, handle: Any) -> State:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from toolkit.measure import gpus
 from toolkit.records.schema import Gpu, Machine
 from toolkit.units import Bytes, Seconds
 
@@ -170,29 +171,19 @@ def clock_step(clock: Callable[[], int] = time.perf_counter_ns, reads: int = 200
 
 def graphics() -> list[Gpu]:
     """NVIDIA's GPUs, by its driver's library; none where there is no driver."""
-    try:
-        import pynvml
-    except ImportError:
-        return []
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []
-    try:
-        driver = _string(pynvml.nvmlSystemGetDriverVersion())
-        handles = [
-            pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())
-        ]
+    with gpus.driver() as nvml:
+        if nvml is None:
+            return []
+        version = _string(nvml.nvmlSystemGetDriverVersion())
+        handles = map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount()))
         return [
             Gpu(
-                name=_string(pynvml.nvmlDeviceGetName(handle)),
-                memory=int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
-                driver=driver,
+                name=_string(nvml.nvmlDeviceGetName(handle)),
+                memory=int(nvml.nvmlDeviceGetMemoryInfo(handle).total),
+                driver=version,
             )
             for handle in handles
         ]
-    finally:
-        pynvml.nvmlShutdown()
 
 
 def draws(sys: Path = SYS) -> bool:
