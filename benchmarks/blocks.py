@@ -86,13 +86,12 @@ def _line(name: str, lines: Sequence[Line]) -> str:
 
 
 @click.command()
-@click.option("--table", "only_table", is_flag=True, help="Measure nothing; print what there is.")
-@click.option("--ledger", "path", type=click.Path(path_type=Path), help="Another results file.")
-def main(only_table: bool, path: Path | None) -> None:
+@ledger.options
+def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     """Measures what is still missing, then prints the table."""
     book = Ledger(path) if path else ledger.of("blocks")
     jobs = {name: Job(1, TIME) for name in PAIRS}
-    for line in () if only_table else ledger.go_on(book, jobs, run, None):
+    for line in () if only_table else ledger.go_on(book, jobs, run, limit):
         click.echo(f"{line['at']}  {line['kind']}", err=True)
     click.echo(markdown(book.lines()))
 

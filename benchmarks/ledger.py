@@ -15,8 +15,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import click
+
+from toolkit.cli.values import DURATION
 from toolkit.records import machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -28,6 +31,7 @@ BUSY = 20.0
 """Seconds to wait where the machine was too busy."""
 
 Line = Mapping[str, Any]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,18 @@ def commit() -> str:
 
     changed = git("status", "--porcelain", "--untracked-files=no", "--", *MEASURING)
     return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
+
+
+def options(function: F) -> F:
+    """The options that every program has."""
+    added = (
+        click.option("--ledger", "path", type=click.Path(path_type=Path), help="Another file."),
+        click.option("--table", "only_table", is_flag=True, help="Print what there is so far."),
+        click.option("--time", "limit", type=DURATION, help="Stop after about so long."),
+    )
+    for option in added:
+        function = option(function)
+    return function
 
 
 @dataclass(frozen=True)

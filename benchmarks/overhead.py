@@ -22,7 +22,6 @@ import numpy as np
 from benchmarks import building, charts, ledger
 from benchmarks.bare.bare import compiled
 from benchmarks.ledger import Job, Ledger, Line
-from toolkit.cli.values import DURATION
 from toolkit.measure import stats
 from toolkit.measure.stats import Interval
 from toolkit.records import store
@@ -253,9 +252,7 @@ def goals(found: Sequence[Row], beside: Besides) -> Mapping[str, bool]:
 
 
 @click.command()
-@click.option("--time", "limit", type=DURATION, help="Stop after about so long; goes on next time.")
-@click.option("--table", "only_table", is_flag=True, help="Measure nothing; print what there is.")
-@click.option("--ledger", "path", type=click.Path(path_type=Path), help="Another results file.")
+@ledger.options
 def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     """Measures what is still missing, then prints the table and writes it."""
     book = Ledger(path) if path else ledger.of("overhead")

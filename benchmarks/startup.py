@@ -23,7 +23,6 @@ import numpy as np
 
 from benchmarks import charts, ledger
 from benchmarks.ledger import Job, Ledger, Line
-from toolkit.cli.values import DURATION
 from toolkit.records import store
 
 ROOT = Path(__file__).parent.parent
@@ -153,9 +152,7 @@ def _line(one: Row) -> str:
 
 
 @click.command()
-@click.option("--time", "limit", type=DURATION, help="Stop after about so long; goes on next time.")
-@click.option("--table", "only_table", is_flag=True, help="Measure nothing; print what there is.")
-@click.option("--ledger", "path", type=click.Path(path_type=Path), help="Another results file.")
+@ledger.options
 def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     """Measures what is still missing, then prints the table and writes it."""
     book = Ledger(path) if path else ledger.of("startup")

@@ -25,7 +25,6 @@ import numpy as np
 from benchmarks import charts, ledger
 from benchmarks.ledger import Job, Ledger, Line
 from benchmarks.rates import Rate, rate
-from toolkit.cli.values import DURATION
 from toolkit.engine.question import Wanted
 from toolkit.errors import InputError
 from toolkit.measure import schedule, stats
@@ -271,9 +270,7 @@ def _line(one: Row) -> str:
 
 
 @click.command()
-@click.option("--time", "limit", type=DURATION, help="Stop after about so long; goes on next time.")
-@click.option("--table", "only_table", is_flag=True, help="Measure nothing; print what there is.")
-@click.option("--ledger", "path", type=click.Path(path_type=Path), help="Another results file.")
+@ledger.options
 def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     """Measures what is still missing, then prints the table and writes it."""
     book = Ledger(path) if path else ledger.of("trust")

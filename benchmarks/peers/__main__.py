@@ -19,13 +19,10 @@ from benchmarks import ledger
 from benchmarks.ledger import Job, Ledger, Line
 from benchmarks.peers import environment, hyperfine, listing, picture, summary
 from benchmarks.peers.peer import KINDS
-from toolkit.cli.values import DURATION
 
 
 @click.command()
-@click.option("--time", "limit", type=DURATION, help="Stop after about so long; goes on next time.")
-@click.option("--table", "only_table", is_flag=True, help="Measure nothing; print what there is.")
-@click.option("--ledger", "path", type=click.Path(path_type=Path), help="Another results file.")
+@ledger.options
 def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     """Measures what is still missing, then prints the table and writes it."""
     book = Ledger(path) if path else ledger.of("peers")
