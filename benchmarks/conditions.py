@@ -32,6 +32,7 @@ from toolkit.errors import InputError
 from toolkit.measure import schedule, stats, steady
 from toolkit.measure.stats import Outcome
 from toolkit.pipelines.bench import Order, bench
+from toolkit.records import machine
 from toolkit.records.schema import Run, Series
 from toolkit.runtimes.target import parse
 from toolkit.sources import source
@@ -54,6 +55,8 @@ class Condition:
     batch: int = 1
     convnet: bool = False
     """On the residual network; else on the reference model."""
+    gpu: bool = False
+    """Where there is an NVIDIA GPU."""
 
 
 def twice(target: str) -> tuple[str, str]:
@@ -74,7 +77,13 @@ CONDITIONS = {
     "slow to import": Condition(twice("torch:cpu"), 60, 6),
     "compiles while it starts": Condition(twice("torch:cpu,mode=compile"), 90, 6),
     "in a browser": Condition(twice("onnxruntime-web:wasm"), 180, 6),
+    "on a GPU": Condition(twice("onnxruntime:cuda,io=bound"), 40, 6, gpu=True),
 }  # fmt: skip
+
+
+def possible() -> dict[str, Condition]:
+    """Those that this machine has what they need for."""
+    return {name: one for name, one in CONDITIONS.items() if not one.gpu or machine.graphics()}
 
 
 def run(name: str, seed: int) -> Line:
@@ -221,7 +230,7 @@ def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     """Measures what is still missing, then prints the table and writes it."""
     book = Ledger(path) if path else ledger.of("conditions")
     sys.path.append(str(PLUGIN))
-    jobs = {name: Job(one.wanted, one.time) for name, one in CONDITIONS.items()}
+    jobs = {name: Job(one.wanted, one.time) for name, one in possible().items()}
     for line in () if only_table else ledger.go_on(book, jobs, run, limit):
         said = line.get("refused") or f"{sum(line['different'])} of {len(line['different'])}"
         click.echo(f"{line['at']}  {line['kind']:24} {said}", err=True)

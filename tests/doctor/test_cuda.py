@@ -26,6 +26,7 @@ int cuDeviceGetCount(int *count) {{ *count = {gpus}; return 0; }}
 @pytest.fixture(autouse=True)
 def in_the_environment(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(planted.folder)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     planted.write({"pip/__init__.py": "", "numpy/__init__.py": "__version__ = '2.4.6'"})
 
 
@@ -172,7 +173,7 @@ def test_the_libraries_of_a_build_that_does_not_run_are_not_its_first_need(plant
 @pytest.mark.parametrize(
     ("code", "gpus", "version", "what"),
     [
-        (100, 0, 13000, "NVIDIA's driver does not start: no CUDA device is seen"),
+        (100, 0, 13000, "no CUDA device is seen"),
         (
             803,
             0,
@@ -181,10 +182,10 @@ def test_the_libraries_of_a_build_that_does_not_run_are_not_its_first_need(plant
             "restart the machine",
         ),
         (719, 0, 13000, "NVIDIA's driver does not start: cuInit gives 719"),
-        (0, 0, 13000, "no CUDA device is seen: CUDA_VISIBLE_DEVICES hides it?"),
+        (0, 0, 13000, "no CUDA device is seen"),
         (0, 1, 12040, "the driver carries CUDA 12.4, this build needs 13.0"),
     ],
-    ids=["no device", "mismatch", "unknown", "hidden", "old"],
+    ids=["no device", "mismatch", "unknown", "none counted", "old"],
 )
 def test_a_driver_that_does_not_serve_is_told_from_one_that_is_missing(
     plant: Plant, code: int, gpus: int, version: int, what: str
@@ -193,6 +194,16 @@ def test_a_driver_that_does_not_serve_is_told_from_one_that_is_missing(
     (finding,) = plant.findings(CARD)
     assert (finding.severity, finding.what) == (Severity.FAULT, what)
     assert finding.cures
+
+
+def test_a_gpu_that_is_hidden_is_told_so_with_the_cure(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant.build(plant.driver(code=100, gpus=0))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    (finding,) = plant.findings(CARD)
+    assert finding.what == "no CUDA device is seen: CUDA_VISIBLE_DEVICES is '' here"
+    assert finding.cures == ("unset CUDA_VISIBLE_DEVICES    shows all that there are",)
 
 
 def test_a_newer_driver_of_the_same_cuda_runs_every_library(plant: Plant) -> None:

@@ -20,7 +20,8 @@ from toolkit.measure import steady
 from toolkit.measure.schedule import Length
 from toolkit.records.schema import Failure
 from toolkit.records.slices import TargetSlice
-from toolkit.workers.jobs import Patience
+from toolkit.workers.jobs import Block, Patience
+from toolkit.workers.launch import Worker
 
 Watch = Callable[[float], None]
 
@@ -211,6 +212,27 @@ def test_more_threads_have_all_their_cores_and_every_worker_goes_on_after_its_re
 
     assert [found.failure for found in result.part.targets] == [None, None]
     assert len(result.part.generation.cores) == min(2, len(os.sched_getaffinity(0)))
+
+
+@pytest.mark.parametrize(("threads", "before"), [(1, 0), (2, 1)])
+def test_only_a_worker_that_was_held_still_makes_calls_before_its_block(
+    circuit: MakeCircuit, monkeypatch: pytest.MonkeyPatch, threads: int, before: int
+) -> None:
+    asked, sample = [], Worker.sample
+
+    def spy(worker: Worker, name: str, calls: int, discard: int = 0) -> Block:
+        asked.append((worker.pid, calls, discard))
+        return sample(worker, name, calls, discard)
+
+    monkeypatch.setattr(Worker, "sample", spy)
+    made = circuit(f"fake,us=10,threads={threads}", f"fake,us=20,threads={threads}")
+    result = short(made)
+
+    one = result.part.targets[0].cases[0]
+    blocks = [i for i, (_, calls, out) in enumerate(asked) if out and calls == one.calls]
+    woken = [i for i in blocks if asked[i - 1] == (asked[i][0], one.calls // 2, 0)]
+    assert len(blocks) == 2 * len(one.series.medians)
+    assert len(woken) == before * len(blocks)
 
 
 def test_a_worker_of_one_thread_has_one_of_the_cores_of_one_of_two(circuit: MakeCircuit) -> None:

@@ -76,6 +76,9 @@ def _by_code(text: str) -> Cause | None:
     match = re.search(r"CUDA (?:failure|error) (\d+)", text, re.IGNORECASE)
     if match is None or int(match[1]) not in CODES:
         return None
+    if int(match[1]) == cuda.NO_DEVICE:
+        what, cure = cuda.no_device()
+        return Cause(_sentence(what), (cure, DOCTOR))
     return Cause(_sentence(CODES[int(match[1])]), ("nvidia-smi    says more", DOCTOR))
 
 

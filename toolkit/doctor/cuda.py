@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,9 +25,11 @@ BESIDE = (
     "environment of its own",
 )
 IN_CONTAINER = "docker run --gpus all …    if this is a container on a machine with a GPU"
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+NO_DEVICE = 100
 CODES = {
     35: "the driver is older than the CUDA libraries need",
-    100: "no CUDA device is seen",
+    NO_DEVICE: "no CUDA device is seen",
     101: "the device number does not exist",
     803: "the driver and its library are of different versions: restart the machine",
     804: "the driver does not carry this CUDA on this GPU",
@@ -107,12 +110,20 @@ def driver(facts: Facts, seen: Hardware) -> Finding | None:
         what = f"the GPU build finds no NVIDIA GPU here, and no driver ({DRIVER})"
         cpu = facts.replace([owner.name for owner in facts.owners], "onnxruntime")
         return note(TOPIC, what, IN_CONTAINER, f"{cpu}    the CPU build, where there is none")
+    if answer["code"] == NO_DEVICE or (answer["code"] == 0 and answer["gpus"] == 0):
+        return fault(TOPIC, *no_device())
     if answer["code"] != 0:
         why = CODES.get(answer["code"], f"cuInit gives {answer['code']}")
         return fault(TOPIC, f"NVIDIA's driver does not start: {why}", "nvidia-smi    says more")
-    if answer["gpus"] == 0:
-        return fault(TOPIC, f"{CODES[100]}: CUDA_VISIBLE_DEVICES hides it?", "nvidia-smi -L")
     return _too_old(facts)
+
+
+def no_device() -> tuple[str, str]:
+    """What is said where the driver works and shows no GPU, and what to do."""
+    what, hidden = CODES[NO_DEVICE], os.environ.get(VISIBLE)
+    if hidden is None:
+        return what, "nvidia-smi -L    lists what the driver has"
+    return f"{what}: {VISIBLE} is {hidden!r} here", f"unset {VISIBLE}    shows all that there are"
 
 
 def _no_driver(facts: Facts) -> Finding:

@@ -100,11 +100,21 @@ def _rounds(
     for turn in range(circuit.rounds):
         for case in schedule.order(len(circuit.cases), source):
             for place in schedule.order(len(lanes), source):
-                with stopped(_others(lanes, place) if circuit.threads > 1 else ()):
-                    lanes[place].attempt(Lane.block, case, circuit.cases[case].name)
+                _block(lanes, place, circuit, case)
         watch((turn + 1) / circuit.rounds)
     ended, devices = time.perf_counter_ns(), gpus.states(_devices(circuit))
     return Span(started, ended, noise.between(before, noise.snapshot()), devices)
+
+
+def _block(lanes: Sequence[Lane], place: int, circuit: Circuit, case: int) -> None:
+    """One block of one target; the others stand still where they would take its cores."""
+    lane, name = lanes[place], circuit.cases[case].name
+    if circuit.threads == 1:
+        lane.attempt(Lane.block, case, name)
+        return
+    with stopped(_others(lanes, place)):
+        lane.attempt(Lane.wake, case, name)
+        lane.attempt(Lane.block, case, name)
 
 
 def _others(lanes: Sequence[Lane], place: int) -> list[int]:

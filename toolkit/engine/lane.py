@@ -167,6 +167,11 @@ class Lane:
         block = self.worker.sample(case.name, schedule.calibration_calls(guess))
         return schedule.length(float(np.median(block.ns)) / 1e9)
 
+    def wake(self, case: int, name: str) -> None:
+        """Calls that count nowhere, for a worker that was held still (S7)."""
+        if calls := schedule.waking(self.settled[case].length):
+            self.worker.sample(name, calls)
+
     def block(self, case: int, name: str) -> None:
         """One block (G5); once more where a thread left the cores that all targets share."""
         length = self.settled[case].length

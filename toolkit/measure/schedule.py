@@ -17,6 +17,9 @@ S5  A run that may stop early looks at fixed generations only, with alpha 0.04, 
     together stay under 5 % (simulated: 3.1 to 5.1 %). With one look, at the end, alpha is 0.05.
 S6  All targets of a generation are alive together. Where they are too many or too large for that,
     each generation has a part of them and the baseline, so that every ratio is still paired.
+S7  A worker that was held still, because others computed on its cores, makes half a block before
+    the one that counts: all its threads wake at once, and of a library with many (CUDA's) they
+    wait for each other for about 2 ms.
 """
 
 from __future__ import annotations
@@ -81,6 +84,11 @@ def length(call: Seconds) -> Length:
     """
     calls = max(_calls(call, BLOCK, 1), min(ENOUGH, _calls(call, WARM, 1)))
     return Length(calls, max(1, calls // 20) if call < LONG else 0)
+
+
+def waking(length: Length) -> int:
+    """Calls before a block of this length whose worker was held still (S7)."""
+    return length.calls // 2
 
 
 def calibration_calls(call: Seconds) -> int:

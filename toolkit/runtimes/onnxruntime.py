@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,9 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 TYPES = {"float": "float32", "double": "float64"}
 """ONNX Runtime's names of types where they are not ONNX's."""
+
+NO_GRAPH = -1
+"""The number of no CUDA graph: such a run is neither captured nor replayed."""
 
 OLDEST = (1, 24)
 """The first version that tells the placement of every node before it runs."""
@@ -42,6 +46,7 @@ class OnnxRuntime:
         ),
         "spinning": Option("off", "idle threads wait in a loop", ("off", "on")),
         "tf32": Option("off", "cuda: multiply in TensorFloat-32", ("off", "on")),
+        "graph": Option("off", "cuda, io=bound: replay a run as one CUDA graph", ("off", "on")),
         "device": Option("0", "cuda: the number of the GPU"),
     }
     variants: ClassVar[tuple[Mapping[str, str], ...]] = ({}, {"io": "bound"})
@@ -88,7 +93,15 @@ class OnnxRuntime:
         """What ONNX Runtime's provider is started with."""
         if provider == "cpu":
             return {}
-        return {"device_id": options["device"], "use_tf32": "1" if options["tf32"] == "on" else "0"}
+        if not options["device"].isdecimal():
+            raise TargetError(f"device={options['device']} is not the number of a GPU, such as 0")
+        if options["graph"] == "on" and options["io"] != "bound":
+            raise TargetError("a CUDA graph replays what lies in fixed buffers: add io=bound")
+        return {
+            "device_id": options["device"],
+            "use_tf32": _flag(options["tf32"]),
+            "enable_cuda_graph": _flag(options["graph"]),
+        }
 
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> Session:
         import onnxruntime as ort
@@ -119,6 +132,7 @@ class OrtSession:
         self._session = session
         self._provider = provider
         self._bound = options["io"] == "bound"
+        self._graphs = itertools.count(1) if options.get("graph") == "on" else None
         self._device = int(options.get("device", "0"))
         self._placed = placed
         self._outputs = [output.name for output in session.get_outputs()]
@@ -181,7 +195,7 @@ class OrtSession:
             binding.bind_ortvalue_input(name, value)
         for name in self._outputs:
             binding.bind_output(name, "cpu")
-        self._session.run_with_iobinding(binding)
+        self._session.run_with_iobinding(binding, self._run_options(graph=NO_GRAPH))
         first = binding.get_outputs()
         values = [
             self._value(np.zeros_like(_array(value)), self._output_types[name])
@@ -190,11 +204,12 @@ class OrtSession:
         for name, value in zip(self._outputs, values, strict=True):
             binding.bind_ortvalue_output(name, value)
         session = self._session
+        options = self._run_options(graph=next(self._graphs)) if self._graphs else None
 
         def run() -> None:
             # onnxruntime's method is written in Python: a function reaches it without leaving the
             # interpreter, a partial took 65 ns more, 1.8 % of a call of the reference model.
-            session.run_with_iobinding(binding)
+            session.run_with_iobinding(binding, options)
 
         return Call(
             run if self._provider == "cpu" else partial(_run_and_wait, run, binding),
@@ -202,6 +217,16 @@ class OrtSession:
             partial(_forget, values),
             Moves(),
         )
+
+    def _run_options(self, *, graph: int) -> Any:
+        """Which CUDA graph a run captures or replays: one for each feed. None without graphs."""
+        import onnxruntime as ort
+
+        if self._graphs is None:
+            return None
+        made = ort.RunOptions()
+        made.add_run_config_entry("gpu_graph_id", str(graph))
+        return made
 
     def _left(
         self, values: Sequence[Any], inputs: Sequence[Any], result: object
@@ -269,12 +294,16 @@ def _session_options(program: Program, options: Mapping[str, str], *, strict: bo
     made.inter_op_num_threads = 1
     made.log_severity_level = 2
     made.graph_optimization_level = levels[options["optimize"]]
-    spinning = "1" if options["spinning"] == "on" else "0"
-    made.add_session_config_entry("session.intra_op.allow_spinning", spinning)
+    made.add_session_config_entry("session.intra_op.allow_spinning", _flag(options["spinning"]))
     made.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if strict:
         made.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     return made
+
+
+def _flag(choice: str) -> str:
+    """'on' as onnxruntime's options have it."""
+    return "1" if choice == "on" else "0"
 
 
 def _placement(session: Any, asked: str, own_names: Mapping[str, str]) -> Placement:
