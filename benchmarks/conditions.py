@@ -75,7 +75,7 @@ CONDITIONS = {
     ),
     "slow calls": Condition(twice("onnxruntime:cpu"), 60, 6, batch=64, convnet=True),
     "slow to import": Condition(twice("torch:cpu"), 60, 6),
-    "compiles while it starts": Condition(twice("torch:cpu,mode=compile"), 90, 6),
+    "compiles while it starts": Condition(twice("torch:cpu,mode=compile"), 120, 6),
     "in a browser": Condition(twice("onnxruntime-web:wasm"), 180, 6),
     "on a GPU": Condition(twice("onnxruntime:cuda,io=bound"), 40, 6, gpu=True),
 }  # fmt: skip

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -238,6 +239,29 @@ def test_the_time_that_nobody_asked_for_is_stretched_to_ten() -> None:
     stretched = schedule.foresee(schedule.pace(), first)
     assert stretched.time == pytest.approx(1.1 * 205)
     assert stretched.precision == 0.01
+
+
+def test_the_time_that_nobody_asked_for_does_not_end_a_run_before_ten() -> None:
+    """Later generations may take longer than the first let foresee."""
+    stretched = schedule.foresee(schedule.pace(), First(20.0, 25.0, {"torch:cpu": 12.0}))
+    late = 1000.0
+    assert schedule.decide(stretched, after(7, LOOSE[7], elapsed=late)) is None
+    stop = schedule.decide(stretched, after(10, LOOSE[10], elapsed=late))
+    assert stop is not None
+    assert stop.why is Why.TIME
+    assert schedule.decide(schedule.pace(time=60.0), after(7, LOOSE[7], elapsed=late)) is not None
+    assert schedule.decide(schedule.pace(quick=True), after(1, LOOSE[1], elapsed=late)) is not None
+
+
+def test_many_pairs_need_more_process_starts_than_ten() -> None:
+    """The smallest p of ten is 2 / 2¹⁰, which 24 pairs together do not stand at 0.04."""
+    first = First(generation=2.0, so_far=2.0, starts={"torch:cpu": 1.2}, pairs=24)
+    with pytest.raises(InputError) as refused:
+        schedule.foresee(schedule.pace(time=20.0, precision=0.01), first)
+    assert "too short for 11 process starts" in refused.value.what
+    precise = Progress(10, [TIGHT[10]] * 24, 5.0, 0.5, pairs=24)
+    assert schedule.decide(schedule.pace(0.01), precise) is None
+    assert schedule.decide(schedule.pace(0.01), replace(precise, pairs=2)) is not None
 
 
 def test_a_run_without_a_ceiling_is_never_too_long() -> None:

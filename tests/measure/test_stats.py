@@ -154,6 +154,18 @@ def test_one_of_many_pairs_needs_more_evidence_than_one_alone() -> None:
     )
 
 
+def test_so_few_process_starts_that_no_pair_could_be_told_apart_are_said_to_be_too_few() -> None:
+    """Seven give a p of 1/64 at best, which four pairs together do not stand."""
+    far = [math.log(0.1) + 0.01 * step for step in range(8)]
+    same = [0.01, -0.02, 0.03, -0.01, 0.02, -0.03, 0.015, -0.015]
+    seven = stats.compare([far[:7]] * 3 + [same[:7]], 0.05)
+    assert [one.outcome for one in seven] == [Outcome.UNDECIDABLE] * 3 + [Outcome.NOT_SHOWN]
+    assert plain(seven[0].words) == "not decided: 7 process starts are too few for 4 pairs"
+    eight = stats.compare([far] * 3 + [same], 0.05)
+    assert [one.outcome for one in eight] == [Outcome.DIFFERENT] * 3 + [Outcome.NOT_SHOWN]
+    assert stats.starts_needed(4, 0.05) == 8
+
+
 def test_holm_keeps_false_differences_of_a_whole_run_under_alpha() -> None:
     random = np.random.default_rng(4)
     runs = [[list(random.normal(0, 0.012, 10)) for _ in range(8)] for _ in range(300)]

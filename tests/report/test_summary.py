@@ -108,6 +108,24 @@ def test_where_no_process_start_counts_no_number_is_shown() -> None:
     assert found.rows[0].reason == ("in no process start were the answers of its timed calls right")
 
 
+def test_too_few_process_starts_for_so_many_pairs_name_no_fastest_and_say_how_many_are_needed() -> (
+    None
+):
+    """Seven cannot show four pairs to differ, however far apart they are."""
+    rows = tuple(Row(f"fake cpu, us={i}", 1e-5 * 4**i) for i in range(1, 6))
+    found = table(rows, Shape(starts=7))
+    assert found.answer.headline == "Lowest latency with right answers: fake cpu, us=1."
+    assert (
+        "7 process starts are too few to tell so many targets apart: 8" in found.answer.details[0]
+    )
+    ratio = found.rows[0].ratio
+    assert ratio is not None
+    assert ratio.text == "not decided: 7 process starts are too few for 4 pairs"
+    assert table(rows, Shape(starts=9)).answer.headline == (
+        "Fastest with right answers: fake cpu, us=1."
+    )
+
+
 def test_fewer_than_six_process_starts_give_numbers_without_an_interval_and_say_so() -> None:
     shown = view(runs.TWO, Shape(starts=5))
     ratio = shown.tables[0].rows[0].ratio

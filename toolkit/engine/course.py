@@ -52,7 +52,8 @@ def measure(circuit: Circuit, run: Run, folder: Folder, pace: Pace, watch: Watch
         if fresh and circuit.entrants:
             took += later
             so_far = time.monotonic() - began
-            pace = schedule.foresee(pace, schedule.First(took, so_far, starts))
+            pairs = _beside(run, circuit.entrants)
+            pace = schedule.foresee(pace, schedule.First(took, so_far, starts, pairs))
         stop = schedule.decide(
             pace, _progress(run, parts, circuit.entrants, time.monotonic() - began, took)
         )
@@ -76,7 +77,12 @@ def _progress(
     """Where the run stands: it has as many process starts as the pair that has the fewest."""
     found = effects(run, parts, entrants)
     starts = min((len(pairs) for pairs in found), default=len(parts))
-    return Progress(starts, found, elapsed, lap)
+    return Progress(starts, found, elapsed, lap, _beside(run, entrants))
+
+
+def _beside(run: Run, entrants: Sequence[Entrant]) -> int:
+    """Targets that are held against the baseline at one case: as many pairs have one verdict."""
+    return max(1, len(_right(run, entrants)) - 1)
 
 
 def effects(run: Run, parts: Sequence[Slice], entrants: Sequence[Entrant]) -> list[list[float]]:
@@ -145,10 +151,14 @@ def _said(
         found.append(Warning(kind=Caution.LITTLE_MEMORY, detail=too_large))
     if stop is not None and stop.why is Why.PRECISE:
         found.append(Warning(kind=Caution.STOPPED_EARLY, detail=stop.text))
-    widest = schedule.widest_interval(effects(run, parts, circuit.entrants), pace.alpha)
     starts = _progress(run, parts, circuit.entrants, 0.0, 0.0).generations
+    pairs = _beside(run, circuit.entrants)
+    widest = schedule.widest_interval(effects(run, parts, circuit.entrants), pace.alpha)
     if starts < stats.FEWEST:
         detail = f"{starts} of the {stats.FEWEST} that an interval needs"
+        found.append(Warning(kind=Caution.NO_INTERVAL, detail=detail))
+    elif starts < (needed := stats.starts_needed(pairs, pace.alpha)):
+        detail = f"{starts} of the {needed} that {pairs} pairs need"
         found.append(Warning(kind=Caution.NO_INTERVAL, detail=detail))
     elif pace.precision is not None and widest is not None and widest > pace.precision:
         detail = f"the widest interval is ±{widest:.1%}, ±{pace.precision:.1%} was asked for"

@@ -31,7 +31,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from toolkit.errors import InputError
-from toolkit.measure.stats import Interval, hodges_lehmann
+from toolkit.measure.stats import Interval, hodges_lehmann, starts_needed
 from toolkit.units import Bytes, Seconds, duration, percent
 
 BLOCK: Seconds = 4e-3
@@ -45,7 +45,8 @@ CALIBRATION: Seconds = 20e-3
 MOST_CALLS = 5000
 LOOKS = (10, 14, 20, 28, 40, 56, 80)
 FEWEST = LOOKS[0]
-"""Generations that every run with intervals has: stopping earlier doubles the false differences."""
+"""Generations that every run with intervals has: stopping earlier doubles the false differences.
+Those of many pairs have more (`fewest`)."""
 MOST = 1000
 """Generations at which any run ends: ±0.1 % by then, below what an estimate here can carry."""
 PRECISION = 0.01
@@ -245,15 +246,24 @@ class First:
     """Wall time since the run began."""
     starts: Mapping[str, Seconds]
     """Target → from its start until it was ready to be measured."""
+    pairs: int = 1
+    """Pairs that are told apart together."""
+
+
+def fewest(pairs: int, alpha: float) -> int:
+    """Generations of a run with intervals: fewer could not tell so many pairs apart."""
+    return max(FEWEST, starts_needed(pairs, alpha))
 
 
 def foresee(paced: Pace, first: First) -> Pace:
-    """The pace, once it is known how long ten generations take.
+    """The pace, once it is known how long the fewest generations take: ten, and more for more than
+    twenty pairs.
 
-    Raises InputError where the user's --time is too short for ten, unless with --quick. The time
-    that nobody asked for is stretched to ten.
+    Raises InputError where the user's --time is too short for them, unless with --quick. The time
+    that nobody asked for is stretched to them.
     """
-    needed = first.so_far + (FEWEST - 1) * first.generation
+    count = fewest(first.pairs, paced.alpha)
+    needed = first.so_far + (count - 1) * first.generation
     if paced.time is None or paced.quick or needed <= paced.time:
         return paced
     if not paced.asked:
@@ -261,10 +271,10 @@ def foresee(paced: Pace, first: First) -> Pace:
     slowest = max(first.starts, key=first.starts.__getitem__)
     longer = math.ceil(needed * 1.1)
     raise InputError(
-        f"--time {paced.time:g}s is too short for {FEWEST} process starts of each target: "
+        f"--time {paced.time:g}s is too short for {count} process starts of each target: "
         f"they take about {duration(needed, 2)}. "
         f"Slowest to start: {slowest} ({duration(first.starts[slowest], 2)}).",
-        f"--time {longer}s    measures {FEWEST} of them",
+        f"--time {longer}s    measures {count} of them",
         "--quick       goes on, without intervals",
     )
 
@@ -295,21 +305,28 @@ class Progress:
     elapsed: Seconds
     next_one: Seconds
     """What one more generation is expected to take."""
+    pairs: int = 1
+    """Pairs that are told apart together."""
 
 
 def decide(paced: Pace, progress: Progress) -> Stop | None:
-    """Whether the run ends here; None: one more generation."""
-    count = progress.generations
+    """Whether the run ends here; None: one more generation.
+
+    The time that nobody asked for is no ceiling before there are the fewest generations: the first
+    one's time foretells that of the others only roughly.
+    """
+    count, enough = progress.generations, fewest(progress.pairs, paced.alpha)
     if not progress.effects and count >= FEWEST and paced.precision is not None:
         return Stop(Why.ALONE, f"{count} process starts of a single target: nothing to compare")
-    if progress.effects and count in paced.looks:
+    if progress.effects and count in paced.looks and count >= enough:
         widest = widest_interval(progress.effects, paced.alpha)
         if paced.precision is not None and widest is not None and widest <= paced.precision:
             limit = percent(paced.precision)
             return Stop(Why.PRECISE, f"every ratio is known to ±{limit} or better")
     if count >= MOST or (paced.time is None and count >= LOOKS[-1]):
         return Stop(Why.LAST_LOOK, f"{count} process starts: more would show nothing new")
-    if paced.time is not None and progress.elapsed + progress.next_one > paced.time:
+    ceiling = paced.asked or paced.quick or count >= enough
+    if paced.time is not None and ceiling and progress.elapsed + progress.next_one > paced.time:
         return Stop(Why.TIME, f"the {duration(paced.time, 2)} are used")
     return None
 

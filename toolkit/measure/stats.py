@@ -158,6 +158,16 @@ def rank_sum_tail(m: int, n: int) -> NDArray[np.float64]:
     return np.array(tail)
 
 
+def starts_needed(pairs: int, alpha: float) -> int:
+    """Generations below which the exact test cannot show any of so many pairs to differ: the
+    smallest p that n of them can give is 2 / 2ⁿ, and Holm asks for alpha / pairs.
+
+    >>> starts_needed(1, 0.05), starts_needed(4, 0.05), starts_needed(24, 0.04)
+    (6, 8, 11)
+    """
+    return max(FEWEST, 1 + math.ceil(math.log2(max(pairs, 1) / alpha)))
+
+
 def signed_rank_p(effects: Sequence[float]) -> float:
     """The exact two-sided p-value for 'the ratio is 1', dual to the interval of `hodges_lehmann`.
 
@@ -190,6 +200,7 @@ class Outcome(StrEnum):
 
     DIFFERENT = "different"
     NOT_SHOWN = "no difference shown"
+    UNDECIDABLE = "not enough process starts for so many pairs"
     TOO_FEW = "not enough process starts: no interval"
 
 
@@ -217,6 +228,9 @@ class Comparison:
         if self.outcome is Outcome.DIFFERENT:
             small = self.interval.largest <= MARGIN
             return f"different, by less than {percent(MARGIN, 1)}" if small else "different"
+        if self.outcome is Outcome.UNDECIDABLE:
+            few = f"{self.interval.n} process starts"
+            return f"not decided: {few} are too few for {self.pairs} pairs"
         among = f" among {self.pairs} pairs" if self.interval.excludes_one else ""
         limit = percent(self.interval.largest)
         return f"no difference shown{among} (smaller than ±{limit} is not excluded)"
@@ -245,8 +259,18 @@ def _comparison(
     ratio = pseudomedian(effects) if len(effects) else math.nan
     if p is None:
         return Comparison(ratio, interval, p, Outcome.TOO_FEW, pairs)
-    outcome = Outcome.DIFFERENT if p <= alpha else Outcome.NOT_SHOWN
-    return Comparison(ratio, interval, p, outcome, pairs)
+    return Comparison(ratio, interval, p, _outcome(effects, interval, p, alpha, pairs), pairs)
+
+
+def _outcome(
+    effects: Sequence[float], interval: Interval | None, p: float, alpha: float, pairs: int
+) -> Outcome:
+    if p <= alpha:
+        return Outcome.DIFFERENT
+    few = len(effects) < starts_needed(pairs, alpha)
+    if few and interval is not None and interval.excludes_one:
+        return Outcome.UNDECIDABLE  # It may well be different, and could not have been shown.
+    return Outcome.NOT_SHOWN
 
 
 @dataclass(frozen=True)

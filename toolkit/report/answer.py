@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from toolkit.measure.stats import FEWEST, starts_needed
 from toolkit.records.schema import Run
 from toolkit.report.ratios import beside_the_first, through_the_baseline
 from toolkit.report.view import Answer, Ratio, Row, Standing, Table
@@ -11,7 +12,6 @@ from toolkit.report.words import counted, listed, printable, timed
 from toolkit.units import percent
 
 FEW = 3
-TOO_FEW = "too few to say how sure that is: 6 are needed."
 
 
 def answers(tables: Sequence[Table]) -> tuple[Answer, ...]:
@@ -65,12 +65,8 @@ def fastest(run: Run, case: int, ranked: Sequence[Row], baseline: str) -> Answer
         if row.subject.index not in beside and first.ratio and row.ratio:
             indirect = through_the_baseline(first.ratio, row.ratio)
             beside |= {row.subject.index: indirect} if indirect else {}
-    if any(ratio.low is None for ratio in beside.values()):
-        fewest = min(ratio.starts for ratio in beside.values())
-        starts, are = counted(fewest, "process start"), "is" if fewest == 1 else "are"
-        return Answer(
-            f"Lowest latency with right answers: {name}.", (f"{takes}. {starts} {are} {TOO_FEW}",)
-        )
+    if too_few := few(run, beside):
+        return Answer(f"Lowest latency with right answers: {name}.", (f"{takes}. {too_few}",))
     tied = [row for row in others if undecided(beside.get(row.subject.index))]
     if not tied:
         return Answer(
@@ -88,6 +84,18 @@ def fastest(run: Run, case: int, ranked: Sequence[Row], baseline: str) -> Answer
         ),
         tuple(names),
     )
+
+
+def few(run: Run, beside: Mapping[int, Ratio]) -> str:
+    """Said where so few process starts can show nothing; empty: they can."""
+    fewest = min((ratio.starts for ratio in beside.values()), default=0)
+    starts, are = counted(fewest, "process start"), "is" if fewest == 1 else "are"
+    if any(ratio.low is None for ratio in beside.values()):
+        return f"{starts} {are} too few to say how sure that is: {FEWEST} are needed."
+    if any(ratio.undecidable for ratio in beside.values()):
+        needed = starts_needed(len(beside), run.plan.alpha)
+        return f"{starts} {are} too few to tell so many targets apart: {needed} are needed."
+    return ""
 
 
 def undecided(ratio: Ratio | None) -> bool:

@@ -9,7 +9,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from toolkit.measure.stats import MARGIN, Comparison, Interval, Outcome, compare, effect
+from toolkit.measure.stats import (
+    MARGIN,
+    Comparison,
+    Interval,
+    Outcome,
+    compare,
+    effect,
+    starts_needed,
+)
 from toolkit.records.schema import Run, Timing
 from toolkit.report.speed import counted_starts, timing
 from toolkit.report.view import Ratio
@@ -79,7 +87,7 @@ def beside_the_first(run: Run, case: int, first: int, others: Sequence[int]) -> 
 def decidable(pairs: Sequence[Sequence[float]], alpha: float) -> bool:
     """Whether the smallest p that the exact test can give stands the adjustment for so many."""
     fewest = min((len(values) for values in pairs), default=0)
-    return len(pairs) * 2.0 ** (1 - fewest) <= alpha
+    return fewest >= starts_needed(len(pairs), alpha)
 
 
 def through_the_baseline(first: Ratio, other: Ratio) -> Ratio | None:
@@ -111,6 +119,7 @@ def ratio(made: Comparison, starts: int) -> Ratio:
         starts=starts,
         text=words(made),
         different=made.outcome is Outcome.DIFFERENT,
+        undecidable=made.outcome is Outcome.UNDECIDABLE,
     )
 
 

@@ -51,6 +51,8 @@ class Ratio:
     """'1.23× faster (1.21 to 1.25)'."""
     different: bool
     """The interval excludes 1, all pairs of this case taken together."""
+    undecidable: bool = False
+    """The interval excludes 1, and so few process starts could not show it of so many pairs."""
 
 
 @dataclass(frozen=True)
