@@ -6,7 +6,7 @@ import msgspec
 
 from tests.report import runs
 from toolkit.records.schema import Busy, Device
-from toolkit.report import grids
+from toolkit.report.grids import machines
 from toolkit.report.summary import summarize
 from toolkit.units import THIN
 
@@ -26,7 +26,7 @@ def test_the_machine_is_told_with_who_was_busy_and_the_state_of_its_gpu() -> Non
         ],
     )
 
-    grid = grids.machine(summarize(run))
+    grid = machines.machine(summarize(run))
 
     told = [dict(zip(grid.head, row, strict=True)) for row in grid.rows]
     assert [row["busiest, of a core"].replace(THIN, " ") for row in told] == [
@@ -42,4 +42,4 @@ def test_the_machine_is_told_with_who_was_busy_and_the_state_of_its_gpu() -> Non
 def test_a_machine_without_a_gpu_has_no_column_for_it() -> None:
     run, _ = runs.made(runs.TWO, runs.Shape(starts=2))
 
-    assert "GPU" not in grids.machine(summarize(run)).head
+    assert "GPU" not in machines.machine(summarize(run)).head

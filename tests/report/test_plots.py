@@ -14,7 +14,8 @@ import pytest
 
 from tests.report import runs
 from toolkit.records.schema import Conversion
-from toolkit.report import grids, palette
+from toolkit.report import palette
+from toolkit.report.grids import machines
 from toolkit.report.plots import Plot, draw
 from toolkit.report.plots.base import ticks
 from toolkit.report.summary import summarize
@@ -172,9 +173,9 @@ def test_what_a_runtime_made_of_the_model_first_stands_beside_its_cold_start() -
     run, samples = runs.made(runs.TWO)
     made = Conversion(seconds=1.5, size=35_200, kept=True)
     records = [msgspec.structs.replace(run.records[0], conversion=made), *run.records[1:]]
-    grid = grids.cold(summarize(msgspec.structs.replace(run, records=records), samples).subjects)
+    grid = machines.cold(summarize(msgspec.structs.replace(run, records=records), samples).subjects)
 
     assert grid.head[1] == "converted once"
     assert grid.rows[0][1].replace("\u2009", " ") == "1.50 s → 35.2 KB"
     assert grid.rows[1][1] == "–"
-    assert "converted once" not in grids.cold(summarize(run, samples).subjects).head
+    assert "converted once" not in machines.cold(summarize(run, samples).subjects).head

@@ -8,7 +8,7 @@ from toolkit.answers import terms
 from toolkit.answers.card import CardRow
 from toolkit.records.schema import Run
 from toolkit.report.facts import model_line
-from toolkit.report.grids import NONE, Grid
+from toolkit.report.grids.grid import NONE, Grid
 from toolkit.report.summary import summarize
 from toolkit.report.terminal import GAP, LABEL, paragraph, styled, warning
 from toolkit.report.view import Subject, View

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from toolkit.report.comparison import Gate, Pairing, Side
-from toolkit.report.grids import NONE, Grid
+from toolkit.report.grids.grid import NONE, Grid
 from toolkit.report.markdown import drawn, text
 from toolkit.report.terminal import LABEL, paragraph, styled
 from toolkit.report.words import printable, timed, wrapped

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from toolkit.report.grids import LEVELS, carried
+from toolkit.report.grids.latencies import LEVELS, carried
 from toolkit.report.view import Row, Table, View
 from toolkit.report.words import Spread
 

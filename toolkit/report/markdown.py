@@ -7,9 +7,9 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 
-from toolkit.report import grids
 from toolkit.report.facts import method
-from toolkit.report.grids import Grid
+from toolkit.report.grids import answers, latencies, machines
+from toolkit.report.grids.grid import Grid
 from toolkit.report.scaling import Scaling, scalings
 from toolkit.report.view import Table, View
 from toolkit.report.words import printable
@@ -33,15 +33,15 @@ def render(view: View, plots: Sequence[tuple[str, str, str]] = ()) -> str:
         *(
             block
             for one in scalings(view.run, view.tables)
-            for block in section(scaling_title(one), grids.scaling(one))
+            for block in section(scaling_title(one), latencies.scaling(one))
         ),
         *pictures(plots),
-        *section("What ran", grids.facts(view.subjects)),
-        *section("Answers", grids.answers(view.subjects)),
-        *section("ReLU card", grids.card(view.subjects)),
-        bullets(grids.card_notes(view.subjects)),
-        *section("Cold start and memory", grids.cold(view.subjects)),
-        *section("Warnings", grids.notes(view)),
+        *section("What ran", answers.facts(view.subjects)),
+        *section("Answers", answers.answers(view.subjects)),
+        *section("ReLU card", answers.card(view.subjects)),
+        bullets(answers.card_notes(view.subjects)),
+        *section("Cold start and memory", machines.cold(view.subjects)),
+        *section("Warnings", machines.notes(view)),
         "## How this was measured",
         text(" ".join(method(view.run))),
         fenced(command(view.run.command)),
@@ -110,6 +110,6 @@ def drawn(grid: Grid) -> str:
 def case_blocks(view: View, table: Table) -> Iterator[str]:
     """The tables of one case, and what must be said of them."""
     yield f"## {text(table.case.name)}"
-    yield drawn(grids.ranked(table))
-    yield drawn(grids.others(table))
-    yield bullets([*grids.remarks(table), *grids.missing(table, view.samples)])
+    yield drawn(latencies.ranked(table))
+    yield drawn(latencies.others(table))
+    yield bullets([*latencies.remarks(table), *latencies.missing(table, view.samples)])

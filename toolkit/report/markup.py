@@ -6,7 +6,7 @@ import html
 import json
 from collections.abc import Iterable
 
-from toolkit.report.grids import Grid
+from toolkit.report.grids.grid import Grid
 
 VOID = {"br", "col", "hr", "img", "input", "link", "meta"}
 

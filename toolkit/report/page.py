@@ -9,9 +9,9 @@ import shlex
 from collections.abc import Sequence
 from functools import cache
 
-from toolkit.report import grids
 from toolkit.report.download import download
 from toolkit.report.facts import method
+from toolkit.report.grids import answers, latencies, machines
 from toolkit.report.markup import Child, Markup, data, script, style, table_markup, tag
 from toolkit.report.plots import Plot, draw
 from toolkit.report.plots.base import Entry
@@ -213,7 +213,7 @@ def copies(view: View) -> Child:
 def missing(view: View) -> Child:
     """What has no percentile, and why: each sentence once."""
     lines = dict.fromkeys(
-        line for table in view.tables for line in grids.missing(table, view.samples)
+        line for table in view.tables for line in latencies.missing(table, view.samples)
     )
     return [tag("p", line, class_="note") for line in lines]
 
@@ -230,7 +230,7 @@ def oracle(view: View) -> Child:
 
 def card(view: View) -> Child:
     """The ReLU card."""
-    grid = grids.card(view.subjects)
+    grid = answers.card(view.subjects)
     if not grid.rows:
         return None
     return [
@@ -241,13 +241,13 @@ def card(view: View) -> Child:
             "verdict. Deviating cells are marked.",
         ),
         tag("div", table_markup(grid), class_="wide card"),
-        [tag("p", note, class_="note") for note in grids.card_notes(view.subjects)],
+        [tag("p", note, class_="note") for note in answers.card_notes(view.subjects)],
     ]
 
 
 def how(view: View) -> Child:
     """The method, the command, the warnings, the versions, the record."""
-    warnings = grids.notes(view)
+    warnings = machines.notes(view)
     return [
         tag("p", " ".join(method(view.run)), " METHODOLOGY.md of toolkit has the whole of it."),
         tag("pre", tag("code", printable(shlex.join(view.run.command)))),
@@ -255,6 +255,6 @@ def how(view: View) -> Child:
         if warnings.rows
         else None,
         tag("h3", "What ran"),
-        tag("div", table_markup(grids.facts(view.subjects)), class_="wide"),
+        tag("div", table_markup(answers.facts(view.subjects)), class_="wide"),
         tag("p", f"toolkit {view.run.toolkit} · ", download(view.run), class_="record"),
     ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from toolkit.report import grids, palette
+from toolkit.report import palette
+from toolkit.report.grids import latencies, machines
+from toolkit.report.grids.grid import NONE
 from toolkit.report.markup import Markup, tag
 from toolkit.report.view import Row, Standing, Table, View
 from toolkit.report.words import timed
@@ -26,9 +28,11 @@ HEADS = {
 
 def case_section(view: View, table: Table) -> Markup:
     """The table of one case, what must be said of it, and what its columns mean."""
-    levels = [name for name in LEVELS if any(grids.carried(row.speed, name) for row in table.rows)]
+    levels = [
+        name for name in LEVELS if any(latencies.carried(row.speed, name) for row in table.rows)
+    ]
     columns = {
-        name: grids.against(table) if name == "against" else name
+        name: latencies.against(table) if name == "against" else name
         for name in ("target", "p50", "against", "answers", *levels, "cold start", "memory")
     }
     meanings = [(tag("dt", title), tag("dd", HEADS[name])) for name, title in columns.items()]
@@ -39,7 +43,7 @@ def case_section(view: View, table: Table) -> Markup:
         "section",
         tag("h2", heading(view, table)),
         tag("div", drawn, class_="wide"),
-        [tag("p", said, class_="note") for said in grids.remarks(table)],
+        [tag("p", said, class_="note") for said in latencies.remarks(table)],
         tag("details", tag("summary", "What the columns say"), tag("dl", meanings, class_="heads")),
         class_="case",
     )
@@ -92,7 +96,7 @@ def row_markup(row: Row, levels: Sequence[str], shade: str, leads: bool) -> Mark
         scope="row",
         data_value=one.name,
     )
-    middle, around = timed(speed.p50) if speed else (grids.NONE, "")
+    middle, around = timed(speed.p50) if speed else (NONE, "")
     start = sum(part.middle for part in one.cold.parts().values() if part)
     use = one.use.resident
     reason = row.standing is not Standing.RANKED
@@ -111,11 +115,11 @@ def row_markup(row: Row, levels: Sequence[str], shade: str, leads: bool) -> Mark
             tag("small", "; ".join(row.cures)) if row.cures else None,
         ),
         tag("td", answer(row), data_label="answers", data_value=row.answers),
-        *(cell(level, percentile(row, level), grids.carried(speed, level)) for level in levels),
-        cell("cold start", duration(start) if start else grids.NONE, start or None),
+        *(cell(level, percentile(row, level), latencies.carried(speed, level)) for level in levels),
+        cell("cold start", duration(start) if start else NONE, start or None),
         cell(
             "memory",
-            grids.signed_size(use.middle) if use else grids.NONE,
+            machines.signed_size(use.middle) if use else NONE,
             use.middle if use else None,
         ),
     ]
@@ -135,8 +139,8 @@ def cell(label: str, text: str, value: float | None, more: Markup | None = None)
 
 
 def percentile(row: Row, level: str) -> str:
-    found = grids.carried(row.speed, level)
-    return duration(found) if found is not None else grids.NONE
+    found = latencies.carried(row.speed, level)
+    return duration(found) if found is not None else NONE
 
 
 def answer(row: Row) -> Markup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from toolkit.records.schema import Caution
-from toolkit.report.grids import remarks
+from toolkit.report.grids.latencies import remarks
 from toolkit.report.view import Note, Row, Standing, Table, View
 from toolkit.report.words import seconds, timed, width, wrapped
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from toolkit.answers.verdict import OutputVerdict
-from toolkit.report import grids, palette
+from toolkit.report import palette
+from toolkit.report.grids import answers
 from toolkit.report.plots.base import (
     Chart,
     Datum,
@@ -84,7 +85,7 @@ def draw(view: View) -> Plot | None:
                 *names(alt.Chart(alt.InlineData(heads)).encode(y=lines()), "label"),
             )
         ),
-        grid=grids.answers(judged),
+        grid=answers.answers(judged),
     )
 
 

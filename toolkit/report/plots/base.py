@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.report import palette
-from toolkit.report.grids import Grid
+from toolkit.report.grids.grid import Grid
 from toolkit.report.view import Subject, Table, View
 
 Spec = dict[str, Any]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from toolkit.report import grids, palette
+from toolkit.report import palette
+from toolkit.report.grids import machines
 from toolkit.report.plots import stacked
 from toolkit.report.plots.base import Plot, in_order
 from toolkit.report.plots.stacked import Bar, Part
@@ -25,7 +26,7 @@ def draw(view: View) -> Plot | None:
         title="From a fresh process to the first answer",
         reading=READING,
         spec=stacked.draw([*map(bar, shown)], palette.STAGES, "medians over process starts"),
-        grid=grids.cold(shown),
+        grid=machines.cold(shown),
     )
 
 

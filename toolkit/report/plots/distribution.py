@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from toolkit.report import grids
+from toolkit.report.grids import latencies
 from toolkit.report.plots.base import (
     Datum,
     Plot,
@@ -38,8 +38,8 @@ def draw(view: View, table: Table) -> Plot | None:
         return None
     scale, unit = time_unit(min(row.speed.p50.middle for row in rows if row.speed))
     data = [datum for row in rows for datum in curve(row, scale)]
-    latencies = [float(one["l"]) for one in data]
-    low, high = min(latencies) / 1.05, max(latencies) * 1.05
+    seconds = [float(one["l"]) for one in data]
+    low, high = min(seconds) / 1.05, max(seconds) * 1.05
     last = max(float(one["n"]) for one in data)
     x = alt.X(
         "n:Q",
@@ -78,7 +78,7 @@ def draw(view: View, table: Table) -> Plot | None:
             ),
             height=270,
         ),
-        grid=grids.distribution(table),
+        grid=latencies.distribution(table),
         legend=legend(in_order(view), shown),
     )
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from toolkit.records.schema import Generation
-from toolkit.report import grids
-from toolkit.report.grids import Grid
+from toolkit.report.grids import machines
+from toolkit.report.grids.grid import Grid
 from toolkit.report.plots.base import (
     Datum,
     Plot,
@@ -191,5 +191,5 @@ def load(view: View) -> Plot | None:
             "machine that are not part of the run."
         ),
         spec=spec(alt.layer(drawn), height=90),
-        grid=grids.machine(view),
+        grid=machines.machine(view),
     )

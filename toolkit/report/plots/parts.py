@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from toolkit.report import grids, palette
+from toolkit.report import palette
+from toolkit.report.grids import latencies
 from toolkit.report.plots import stacked
 from toolkit.report.plots.base import Plot, at_case, slug
 from toolkit.report.plots.stacked import Bar, Part
@@ -26,7 +27,7 @@ def draw(view: View, table: Table) -> Plot | None:
         title=f"Where the time of a call goes{at_case(table, view)}",
         reading=READING,
         spec=stacked.draw([bar(*one) for one in shown], palette.PARTS, "medians"),
-        grid=grids.parts(table),
+        grid=latencies.parts(table),
     )
 
 

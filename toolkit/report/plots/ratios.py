@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolkit.measure.stats import MARGIN
-from toolkit.report import grids
+from toolkit.report.grids import latencies
 from toolkit.report.plots.base import (
     Chart,
     Datum,
@@ -66,7 +66,7 @@ def draw(view: View, table: Table) -> Plot | None:
                 *names(base, "label"),
             )
         ),
-        grid=grids.ranked(table),
+        grid=latencies.ranked(table),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from toolkit.report import grids
+from toolkit.report.grids import latencies
 from toolkit.report.plots.base import (
     Datum,
     Plot,
@@ -67,7 +67,7 @@ def draw(view: View, scaling: Scaling) -> Plot:
         title=f"{TITLES[scaling.over]}{at}",
         reading=READINGS[scaling.over],
         spec=spec(alt.layer(*layers), height=230),
-        grid=grids.scaling(scaling),
+        grid=latencies.scaling(scaling),
         legend=tuple(
             (known[name], shade, dash) for name, shade, dash in legend(in_order(view), subjects)
         ),

@@ -1,0 +1,1 @@
+"""Tables of words without a form yet: Markdown and the page both show them."""
