@@ -191,6 +191,29 @@ def test_the_tables_of_the_methodology_are_those_of_the_committed_results() -> N
     assert publish.filled(document) == document
 
 
+def cells(line: str) -> list[str]:
+    return [" ".join(cell.split()) for cell in line.strip().strip("|").split("|")]
+
+
+def tables(text: str) -> list[list[dict[str, str]]]:
+    """The Markdown tables of a text, each row by its heads."""
+    found = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    rows = [[cells(line) for line in table.splitlines()] for table in found]
+    return [[dict(zip(head, row, strict=True)) for row in body] for head, _, *body in rows]
+
+
+TABLE = re.compile(r"<!-- table: (\S+) -->\n((?:\|.*\n)+)")
+
+
+@pytest.mark.parametrize(("place", "shown"), TABLE.findall(README), ids=lambda text: text[:40])
+def test_a_table_of_the_readme_stands_in_the_report_that_it_names(place: str, shown: str) -> None:
+    report = (ROOT / place / "report.md").read_text()
+    (rows,) = tables(shown)
+
+    assert any([{head: row[head] for head in rows[0]} for row in table] == rows
+               for table in tables(report) if rows[0].keys() <= table[0].keys())  # fmt: skip
+
+
 def parent(file: Path) -> str:
     return file.parent.name
 

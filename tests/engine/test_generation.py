@@ -230,7 +230,7 @@ def test_only_a_worker_that_was_held_still_makes_calls_before_its_block(
 
     one = result.part.targets[0].cases[0]
     blocks = [i for i, (_, calls, out) in enumerate(asked) if out and calls == one.calls]
-    woken = [i for i in blocks if asked[i - 1] == (asked[i][0], one.calls // 2, 0)]
+    woken = [i for i in blocks if asked[i - 1] == (asked[i][0], one.calls // 4, 0)]
     assert len(blocks) == 2 * len(one.series.medians)
     assert len(woken) == before * len(blocks)
 

@@ -56,9 +56,9 @@ def test_the_first_twentieth_of_a_block_is_discarded_and_at_least_one_call() -> 
     assert [one.discard for one in lengths] == [50, 1, 1, 1, 0]
 
 
-def test_a_worker_that_was_held_still_makes_half_a_block_first() -> None:
+def test_a_worker_that_was_held_still_makes_a_quarter_of_a_block_first() -> None:
     lengths = [schedule.length(call) for call in (4e-6, 900e-6, 5e-3, 0.2)]
-    assert [schedule.waking(one) for one in lengths] == [500, 10, 2, 0]
+    assert [schedule.waking(one) for one in lengths] == [250, 5, 1, 0]
 
 
 def test_the_calibration_lasts_twenty_milliseconds() -> None:

@@ -17,9 +17,9 @@ S5  A run that may stop early looks at fixed generations only, with alpha 0.04, 
     together stay under 5 % (simulated: 3.1 to 5.1 %). With one look, at the end, alpha is 0.05.
 S6  All targets of a generation are alive together. Where they are too many or too large for that,
     each generation has a part of them and the baseline, so that every ratio is still paired.
-S7  A worker that was held still, because others computed on its cores, makes half a block before
-    the one that counts: all its threads wake at once, and of a library with many (CUDA's) they
-    wait for each other for about 2 ms.
+S7  A worker that was held still, because others computed on its cores, makes a quarter of a block
+    before the one that counts: all its threads wake at once, and those of CUDA waited for each
+    other for up to a millisecond of each block (tried on an H200).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def length(call: Seconds) -> Length:
 
 def waking(length: Length) -> int:
     """Calls before a block of this length whose worker was held still (S7)."""
-    return length.calls // 2
+    return length.calls // 4
 
 
 def calibration_calls(call: Seconds) -> int:
