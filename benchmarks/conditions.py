@@ -68,16 +68,16 @@ CONDITIONS = {
     "two, one thread": Condition(twice("onnxruntime:cpu,io=bound"), 20, 6),
     "two of 2 threads": Condition(
         ("onnxruntime:cpu,threads=2", "onnxruntime:cpu,spinning=off,threads=2"),
-        60, 6, batch=8, convnet=True,
+        60, 10, batch=8, convnet=True,
     ),
     "eight alive": Condition(
         tuple(f"planted:cpu,io=bound,slower=0.{'0' * many}%" for many in range(1, 9)), 40, 6
     ),
-    "slow calls": Condition(twice("onnxruntime:cpu"), 60, 6, batch=64, convnet=True),
+    "slow calls": Condition(twice("onnxruntime:cpu"), 60, 10, batch=64, convnet=True),
     "slow to import": Condition(twice("torch:cpu"), 60, 6),
-    "compiles while it starts": Condition(twice("torch:cpu,mode=compile"), 120, 6),
-    "in a browser": Condition(twice("onnxruntime-web:wasm"), 180, 6),
-    "on a GPU": Condition(twice("onnxruntime:cuda,io=bound"), 40, 6, gpu=True),
+    "compiles while it starts": Condition(twice("torch:cpu,mode=compile"), 120, 5),
+    "in a browser": Condition(twice("onnxruntime-web:wasm"), 180, 4),
+    "on a GPU": Condition(twice("onnxruntime:cuda,io=bound"), 40, 4, gpu=True),
 }  # fmt: skip
 
 

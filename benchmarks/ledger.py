@@ -75,10 +75,11 @@ def _whole(lines: list[str]) -> Iterator[Line]:
 def stamp() -> dict[str, Any]:
     """When and where: the first fields of every line."""
     here = machine.describe()
+    parts = (here.cpu, f"{here.cores} cores", *(gpu.name for gpu in here.gpus))
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
-        "machine": f"{here.cpu}, {here.cores} cores",
+        "machine": ", ".join(parts),
         "load": os.getloadavg()[0],
     }
 

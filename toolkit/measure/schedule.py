@@ -40,7 +40,8 @@ ENOUGH = 20
 WARM: Seconds = 20e-3
 """What they may take."""
 LONG: Seconds = 0.1
-"""From here on the first call counts: what is cold in it (0.17 ms, tried) does not show."""
+"""From here on the first call counts: what is cold in it, 4 % of 4 ms (benchmarks/blocks.py), does
+not show."""
 CALIBRATION: Seconds = 20e-3
 MOST_CALLS = 5000
 LOOKS = (10, 14, 20, 28, 40, 56, 80)

@@ -58,7 +58,7 @@ def _mode() -> TorchDispatchMode:
 
         @classmethod
         def _should_skip_dynamo(cls) -> bool:
-            # Where it should, torch imports its compiler with the first operation: 1.5 s.
+            # Where it should, torch imports its compiler with the first operation.
             return "torch._dynamo" in sys.modules
 
         def raised(self, value: Any) -> Any:

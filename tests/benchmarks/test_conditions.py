@@ -1,0 +1,74 @@
+"""A target against itself where it is harder: what the lines of such runs are made into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import conditions
+from toolkit.records import machine
+from toolkit.records.schema import Gpu
+
+
+def line(kind: str, *effects: float, different: bool = False) -> dict[str, Any]:
+    """A run of one pair with twenty rounds a process start."""
+    held = {str(count): [list(effects)] if count <= 20 else [] for count in conditions.ROUNDS}
+    return {
+        "kind": kind,
+        "p50_ns": [1000.0, 1002.0],
+        "effects": held,
+        "different": [different],
+        "half_widths": [0.006],
+        "slower_at_first": [None, 0.02 if different else None],
+    }
+
+
+def test_a_condition_is_told_by_all_process_starts_of_its_runs() -> None:
+    lines = [
+        line("slow calls", -0.01, 0.0, 0.01),
+        line("slow calls", -0.03, 0.0, 0.02, 0.01, different=True),
+    ]
+    found = conditions.row("slow calls", lines)
+    assert (found.runs, found.starts) == (2, 3.5)
+    assert (found.different.count, found.different.of) == (1, 2)
+    assert (found.warming.count, found.warming.of) == (1, 4)
+    assert found.largest == pytest.approx(0.03)
+    assert found.spread == dict.fromkeys(("5", "10", "20"), pytest.approx(0.01633, abs=1e-4))
+    assert found.call == pytest.approx(1.001e-6)
+
+
+def test_the_table_has_the_conditions_in_their_order_and_no_refused_run() -> None:
+    lines = [
+        line("slow calls", -0.01, 0.0, 0.01),
+        line("two, one thread", -0.01, 0.0, 0.01),
+        {"kind": "in a browser", "refused": "too short"},
+    ]
+    shown = conditions.markdown(lines).splitlines()
+    assert [text.split(" | ")[0] for text in shown[2:]] == ["| two, one thread", "| slow calls"]
+    assert " – |" in shown[2], "50 rounds were not measured"
+
+
+@pytest.mark.parametrize("gpus", [[], [Gpu(name="H200", memory=1, driver="580")]], ids=len)
+def test_a_condition_on_a_gpu_is_left_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, gpus: list[Gpu]
+) -> None:
+    monkeypatch.setattr(machine, "graphics", lambda: gpus)
+    assert ("on a GPU" in conditions.possible()) == bool(gpus)
+    assert "slow calls" in conditions.possible()
+
+
+def test_a_run_of_two_made_up_targets_is_a_line_of_their_effects(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    short = conditions.Condition(("fake,us=10", "fake,us=10,threads=1"), 25, 1)
+    monkeypatch.setitem(conditions.CONDITIONS, "made up", short)
+    found = conditions.run("made up", 3)
+    assert (found["kind"], found["seed"]) == ("made up", 3)
+    assert found["p50_ns"] == [10_000.0, 10_000.0]
+    starts = len(found["effects"]["20"][0])
+    assert starts >= 10
+    assert found["effects"]["20"] == [[0.0] * starts]
+    assert found["different"] == [False]
+    assert found["effects"]["50"] == []
