@@ -20,6 +20,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import onnxruntime
 from scipy.stats import shapiro
 
 from benchmarks import ledger
@@ -34,6 +35,7 @@ from toolkit.measure.stats import Outcome
 from toolkit.pipelines.bench import Order, bench
 from toolkit.records import machine
 from toolkit.records.schema import Run, Series
+from toolkit.runtimes.onnxruntime import CUDA
 from toolkit.runtimes.target import parse
 from toolkit.sources import source
 from toolkit.units import THIN, duration
@@ -81,9 +83,12 @@ CONDITIONS = {
 }  # fmt: skip
 
 
-def possible() -> dict[str, Condition]:
-    """Those that this machine has what they need for."""
-    return {name: one for name, one in CONDITIONS.items() if not one.gpu or machine.graphics()}
+def possible(lines: Sequence[Line]) -> dict[str, Condition]:
+    """Those that can be measured here: a table is of one machine, but for its rows on a GPU."""
+    others = {line["machine"] for line in lines if not CONDITIONS[line["kind"]].gpu}
+    same = others <= {ledger.stamp()["machine"]}
+    gpu = bool(machine.graphics()) and CUDA in onnxruntime.get_available_providers()
+    return {name: one for name, one in CONDITIONS.items() if (gpu if one.gpu else same)}
 
 
 def run(name: str, seed: int) -> Line:
@@ -184,8 +189,9 @@ def row(name: str, lines: Sequence[Line]) -> Row:
     most = next(found for found in reversed(last.values()) if found)
     said = [any(line["different"]) for line in lines]
     slower = [one is not None for line in lines for one in line["slower_at_first"]]
+    gpus = {line["machine"].rpartition(", ")[2] for line in lines if CONDITIONS[name].gpu}
     return Row(
-        condition=name,
+        condition=", ".join((name, *sorted(gpus))),
         runs=len(lines),
         call=float(np.median([ns for line in lines for ns in line["p50_ns"]])) / 1e9,
         starts=float(np.median([len(line["effects"]["5"][0]) for line in lines])),
@@ -230,7 +236,7 @@ def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     """Measures what is still missing, then prints the table and writes it."""
     book = Ledger(path) if path else ledger.of("conditions")
     sys.path.append(str(PLUGIN))
-    jobs = {name: Job(one.wanted, one.time) for name, one in possible().items()}
+    jobs = {name: Job(one.wanted, one.time) for name, one in possible(book.lines()).items()}
     for line in () if only_table else ledger.go_on(book, jobs, run, limit):
         said = line.get("refused") or f"{sum(line['different'])} of {len(line['different'])}"
         click.echo(f"{line['at']}  {line['kind']:24} {said}", err=True)

@@ -205,6 +205,10 @@ def tables(text: str) -> list[list[dict[str, str]]]:
 TABLE = re.compile(r"<!-- table: (\S+) -->\n((?:\|.*\n)+)")
 
 
+def test_every_table_that_names_a_report_is_held_to_it() -> None:
+    assert len(TABLE.findall(README)) == README.count("<!-- table:") > 0
+
+
 @pytest.mark.parametrize(("place", "shown"), TABLE.findall(README), ids=lambda text: text[:40])
 def test_a_table_of_the_readme_stands_in_the_report_that_it_names(place: str, shown: str) -> None:
     report = (ROOT / place / "report.md").read_text()

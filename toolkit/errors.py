@@ -7,6 +7,8 @@
     ├── EnvironmentFault      a Python environment or a library in it
     ├── TargetError           one target could not be loaded or run; the other targets go on
     │   ├── ShapeRefused      it cannot take a feed of this shape, though the model can
+    │   ├── ProviderFailed    the provider that was asked for is not there or did not start
+    │   ├── LibraryError      the library itself raised
     │   └── WorkerDied        its process crashed, hung or talked nonsense
     └── RunError              a run folder: unfinished, of another machine, of another model
 
@@ -56,6 +58,15 @@ class TargetError(ToolkitError):
 
 class ShapeRefused(TargetError):
     """A runtime cannot take a feed of this shape, though the model can."""
+
+
+class ProviderFailed(TargetError):
+    """The provider that was asked for is not there, or did not start: why, the library says on its
+    log alone."""
+
+
+class LibraryError(TargetError):
+    """The library itself raised: the words are its own."""
 
 
 class WorkerDied(TargetError):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 
-from benchmarks import conditions
+from benchmarks import conditions, ledger
 from toolkit.records import machine
 from toolkit.records.schema import Gpu
+from toolkit.runtimes.onnxruntime import CUDA
 
 
 def line(kind: str, *effects: float, different: bool = False) -> dict[str, Any]:
@@ -55,16 +57,30 @@ def test_a_condition_on_a_gpu_is_left_where_there_is_none(
     monkeypatch: pytest.MonkeyPatch, gpus: list[Gpu]
 ) -> None:
     monkeypatch.setattr(machine, "graphics", lambda: gpus)
-    assert ("on a GPU" in conditions.possible()) == bool(gpus)
-    assert "slow calls" in conditions.possible()
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA])
+    assert ("on a GPU" in conditions.possible([])) == bool(gpus)
+    assert "slow calls" in conditions.possible([])
+
+
+def test_what_another_machine_has_begun_is_not_gone_on_with_here() -> None:
+    elsewhere = {**line("slow calls", 0.0), "machine": "another, 64 cores"}
+    here = {**line("slow calls", 0.0), **ledger.stamp()}
+    assert conditions.possible([elsewhere]) == {}
+    assert "slow calls" in conditions.possible([here])
+
+
+def test_a_row_on_a_gpu_says_on_which() -> None:
+    lines = [{**line("on a GPU", -0.01, 0.0, 0.01), "machine": "Xeon, 16 cores, NVIDIA H200"}]
+    assert conditions.row("on a GPU", lines).condition == "on a GPU, NVIDIA H200"
 
 
 def test_a_run_of_two_made_up_targets_is_a_line_of_their_effects(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    short = conditions.Condition(("fake,us=10", "fake,us=10,threads=1"), 25, 1)
+    short = conditions.Condition(("fake,us=10", "fake,us=10,threads=1"), 20, 1)
     monkeypatch.setitem(conditions.CONDITIONS, "made up", short)
     found = conditions.run("made up", 3)
+    assert "refused" not in found
     assert (found["kind"], found["seed"]) == ("made up", 3)
     assert found["p50_ns"] == [10_000.0, 10_000.0]
     starts = len(found["effects"]["20"][0])

@@ -21,6 +21,7 @@ ADVICE = "[W:onnxruntime:Default] Failed to create CUDAExecutionProvider. Requir
 @pytest.fixture(autouse=True)
 def in_the_environment(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(planted.folder.parent)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     planted.write({"pip/__init__.py": "", "numpy/__init__.py": "__version__ = '2.4.6'"})
 
 
@@ -103,6 +104,18 @@ def test_the_code_of_a_cuda_error_is_put_into_words(
     monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent))
     words = [f"CUDA failure {code}: something ; GPU=-1 ; hostname=h ; expr=cudaSetDevice(0);"]
     assert cuda_cause(gpu_build, words, CARD).what == what
+
+
+def test_a_gpu_that_is_hidden_is_a_cause_of_its_own(
+    gpu_build: Path, compiled: Compile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = compiled(gpu_build.parent / "libcuda.so.1", DRIVER.format(code=0, cuda=13000, gpus=1))
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    words = ["CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ; hostname=h ;"]
+    cause = cuda_cause(gpu_build, words, CARD)
+    assert cause.what == "No CUDA device is seen: CUDA_VISIBLE_DEVICES is '7' here."
+    assert cause.cures == ("unset CUDA_VISIBLE_DEVICES    shows all that there are", DOCTOR)
 
 
 def test_without_last_words_the_doctor_looks_itself(

@@ -11,7 +11,7 @@ import pytest
 from tests import command, small
 from toolkit import bench
 from toolkit.errors import InputError
-from toolkit.measure import schedule
+from toolkit.measure import schedule, stats
 from toolkit.measure.schedule import Pace
 from toolkit.pipelines.bench import Finished, Order
 from toolkit.records import store
@@ -230,3 +230,22 @@ def test_the_fastest_is_no_winner_over_one_that_was_never_beside_it(
         "fake cpu, spread=0.003, us=500",
     }
     assert "no difference is shown" in answer.text
+
+
+def test_as_many_process_starts_are_made_as_tell_all_right_targets_from_the_baseline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four pairs: the fifth target besides the baseline is not right, the sixth fails. What they
+    need is set here, so that a run of few targets shows it."""
+    monkeypatch.setattr(schedule, "starts_needed", lambda pairs, alpha: 12 if pairs == 4 else 6)
+    monkeypatch.setattr(stats, "starts_needed", lambda pairs, alpha: 99 if pairs == 4 else 6)
+    right = [f"fake,us={count}000" for count in range(1, 6)]
+    asked = order(
+        *right, "fake,compute=bfloat16", "fake,fault=kill,at=sample", pace=schedule.pace(0.01, 600)
+    )
+
+    run = bench(small.layer(tmp_path / "layer.onnx"), asked, reports=tmp_path).run
+
+    assert len(run.generations) == 14  # The first look at which there are twelve.
+    few = next(one for one in run.warnings if one.kind is Caution.TOO_MANY_PAIRS)
+    assert few.detail == "14 of the 99 that 4 pairs need"

@@ -214,9 +214,17 @@ def test_more_threads_have_all_their_cores_and_every_worker_goes_on_after_its_re
     assert len(result.part.generation.cores) == min(2, len(os.sched_getaffinity(0)))
 
 
-@pytest.mark.parametrize(("threads", "before"), [(1, 0), (2, 1)])
+@pytest.mark.parametrize(
+    ("targets", "before"),
+    [
+        (("fake,us=10", "fake,us=20"), 0),
+        (("fake,us=10,threads=2", "fake,us=20,threads=2"), 1),
+        (("fake,us=10,threads=2",), 0),
+    ],
+    ids=["one thread", "two threads", "alone"],
+)
 def test_only_a_worker_that_was_held_still_makes_calls_before_its_block(
-    circuit: MakeCircuit, monkeypatch: pytest.MonkeyPatch, threads: int, before: int
+    circuit: MakeCircuit, monkeypatch: pytest.MonkeyPatch, targets: tuple[str, ...], before: int
 ) -> None:
     asked, sample = [], Worker.sample
 
@@ -225,13 +233,12 @@ def test_only_a_worker_that_was_held_still_makes_calls_before_its_block(
         return sample(worker, name, calls, discard)
 
     monkeypatch.setattr(Worker, "sample", spy)
-    made = circuit(f"fake,us=10,threads={threads}", f"fake,us=20,threads={threads}")
-    result = short(made)
+    result = short(circuit(*targets))
 
     one = result.part.targets[0].cases[0]
     blocks = [i for i, (_, calls, out) in enumerate(asked) if out and calls == one.calls]
     woken = [i for i in blocks if asked[i - 1] == (asked[i][0], one.calls // 4, 0)]
-    assert len(blocks) == 2 * len(one.series.medians)
+    assert len(blocks) == len(targets) * len(one.series.medians)
     assert len(woken) == before * len(blocks)
 
 

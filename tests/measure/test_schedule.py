@@ -57,8 +57,8 @@ def test_the_first_twentieth_of_a_block_is_discarded_and_at_least_one_call() -> 
 
 
 def test_a_worker_that_was_held_still_makes_a_quarter_of_a_block_first() -> None:
-    lengths = [schedule.length(call) for call in (4e-6, 900e-6, 5e-3, 0.2)]
-    assert [schedule.waking(one) for one in lengths] == [250, 5, 1, 0]
+    lengths = [schedule.length(call) for call in (4e-6, 900e-6, 5e-3, 0.05, 0.2)]
+    assert [schedule.waking(one) for one in lengths] == [250, 5, 1, 1, 0]
 
 
 def test_the_calibration_lasts_twenty_milliseconds() -> None:
@@ -253,12 +253,24 @@ def test_the_time_that_nobody_asked_for_does_not_end_a_run_before_ten() -> None:
     assert schedule.decide(schedule.pace(quick=True), after(1, LOOSE[1], elapsed=late)) is not None
 
 
+def test_what_is_left_of_a_run_that_took_longer_than_foretold_is_what_ten_still_take() -> None:
+    stretched = schedule.foresee(schedule.pace(), First(20.0, 25.0, {"torch:cpu": 12.0}))
+    assert schedule.time_left(stretched, after(7, LOOSE[7], elapsed=1000.0)) == 3 * 0.5
+    assert schedule.time_left(stretched, after(10, LOOSE[10], elapsed=1000.0)) == 0
+    assert schedule.time_left(schedule.pace(time=60.0), after(7, elapsed=1000.0)) == 0
+
+
+def test_no_look_is_foreseen_at_which_so_many_pairs_cannot_be_told_apart() -> None:
+    progress = Progress(8, [TIGHT[8]] * 24, 5.0, 0.5, pairs=24)
+    assert schedule.time_left(schedule.pace(0.01), progress) == (14 - 8) * 0.5
+
+
 def test_many_pairs_need_more_process_starts_than_ten() -> None:
     """The smallest p of ten is 2 / 2¹⁰, which 24 pairs together do not stand at 0.04."""
     first = First(generation=2.0, so_far=2.0, starts={"torch:cpu": 1.2}, pairs=24)
     with pytest.raises(InputError) as refused:
         schedule.foresee(schedule.pace(time=20.0, precision=0.01), first)
-    assert "too short for 11 process starts" in refused.value.what
+    assert "for 11 process starts of each target, which 24 pairs need: they" in refused.value.what
     precise = Progress(10, [TIGHT[10]] * 24, 5.0, 0.5, pairs=24)
     assert schedule.decide(schedule.pace(0.01), precise) is None
     assert schedule.decide(schedule.pace(0.01), replace(precise, pairs=2)) is not None

@@ -9,6 +9,7 @@ import pytest
 from tests.report import runs
 from toolkit.measure.stats import Comparison, Interval, Outcome
 from toolkit.report import facts, ratios, words
+from toolkit.report.view import Ratio
 from toolkit.report.words import Spread, figure, listed, printable, timed, width, wrapped
 from toolkit.units import THIN
 
@@ -102,3 +103,14 @@ def test_what_the_clock_and_the_binding_take_is_said_of_short_calls(
 
     assert len(said) == sentences
     assert ("50\u2009ns" in " ".join(said)) == (sentences == 6)
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_a_ratio_through_the_baseline_is_not_decided_where_one_of_the_two_is_not(few: bool) -> None:
+    first = Ratio(10.0, 9.9, 10.1, 7, "", different=not few, undecidable=few)
+    other = Ratio(2.0, 1.9, 2.1, 7, "", different=True)
+
+    through = ratios.through_the_baseline(first, other)
+
+    assert through is not None
+    assert (through.different, through.undecidable) == (not few, few)

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from tests import needs, small
 from tests.workers.conftest import Start, start
-from toolkit.errors import EnvironmentFault, TargetError
+from toolkit.errors import EnvironmentFault, ProviderFailed, TargetError
 from toolkit.runtimes import base, listing
 from toolkit.runtimes.base import Program
 from toolkit.sources.source import Source
@@ -206,6 +206,32 @@ def test_cuda_on_a_build_without_it_is_an_error_and_never_the_cpu(
     assert caught.value.what == (
         f"the onnxruntime installed here ({hello.version}) is built without cuda"
     )
+
+
+@pytest.mark.parametrize(
+    ("provider", "options", "said"),
+    [
+        ("cuda", {"device": "first"}, "device=first is not the number of a GPU, such as 0"),
+        ("cuda", {"graph": "on"}, "a CUDA graph replays what lies in fixed buffers: add io=bound"),
+        ("cpu", {"graph": "on", "io": "bound"}, "graph=on is for cuda alone"),
+        ("cpu", {"device": "first"}, "device=first is for cuda alone"),
+        ("cpu", {"tf32": "on"}, "tf32=on is for cuda alone"),
+    ],
+    ids=["no number", "graph of numpy", "graph on the cpu", "device of the cpu", "tf32 on the cpu"],
+)
+def test_an_option_that_would_do_nothing_is_refused_before_the_provider_is_asked_for(
+    start: Start, program: Program, provider: str, options: dict[str, str], said: str
+) -> None:
+    worker = start("onnxruntime", provider, **options)
+    worker.post_hello()
+    worker.hello()
+    worker.post_load(program)
+
+    with pytest.raises(TargetError) as caught:
+        worker.load()
+
+    assert caught.value.what == said
+    assert not isinstance(caught.value, ProviderFailed)
 
 
 def test_a_bound_buffer_that_no_call_wrote_is_seen(start: Start, program: Program) -> None:

@@ -39,7 +39,7 @@ def cuda_cause(python: Path, last_words: Sequence[str], seen: Hardware | None = 
         return _driver_cause(facts, shown)
     if missing:
         return _missing(facts, shown, missing)
-    return _by_code(text) or _by_findings(facts, shown, last_words)
+    return _by_code(text, shown) or _by_findings(facts, shown, last_words)
 
 
 def _cpu_build(facts: Facts, seen: Hardware) -> Cause:
@@ -72,13 +72,13 @@ def _driver_cause(facts: Facts, seen: Hardware) -> Cause:
     return Cause(_sentence(found.what), (*found.cures, DOCTOR))
 
 
-def _by_code(text: str) -> Cause | None:
+def _by_code(text: str, seen: Hardware) -> Cause | None:
     match = re.search(r"CUDA (?:failure|error) (\d+)", text, re.IGNORECASE)
     if match is None or int(match[1]) not in CODES:
         return None
     if int(match[1]) == cuda.NO_DEVICE:
-        what, cure = cuda.no_device()
-        return Cause(_sentence(what), (cure, DOCTOR))
+        what, *cures = cuda.no_device(seen)
+        return Cause(_sentence(what), (*cures, DOCTOR))
     return Cause(_sentence(CODES[int(match[1])]), ("nvidia-smi    says more", DOCTOR))
 
 

@@ -74,6 +74,9 @@ def _torch(facts: Facts, seen: Hardware) -> list[Finding]:
     if not seen.gpus or not answer.get("cuda") or answer["cuda_works"]:
         return []
     what = f"torch {answer['version']} is built for CUDA {answer['cuda']} and sees no GPU"
+    if VISIBLE in os.environ:
+        hidden, *cures = no_device(seen)
+        return [fault(TOPIC, f"{what}: {hidden}", *cures)]
     why = facts.run("-c 'import torch; torch.cuda.init()'    says why")
     return [fault(TOPIC, what, why)]
 
@@ -111,19 +114,21 @@ def driver(facts: Facts, seen: Hardware) -> Finding | None:
         cpu = facts.replace([owner.name for owner in facts.owners], "onnxruntime")
         return note(TOPIC, what, IN_CONTAINER, f"{cpu}    the CPU build, where there is none")
     if answer["code"] == NO_DEVICE or (answer["code"] == 0 and answer["gpus"] == 0):
-        return fault(TOPIC, *no_device())
+        return fault(TOPIC, *no_device(seen))
     if answer["code"] != 0:
         why = CODES.get(answer["code"], f"cuInit gives {answer['code']}")
         return fault(TOPIC, f"NVIDIA's driver does not start: {why}", "nvidia-smi    says more")
     return _too_old(facts)
 
 
-def no_device() -> tuple[str, str]:
+def no_device(seen: Hardware) -> tuple[str, ...]:
     """What is said where the driver works and shows no GPU, and what to do."""
     what, hidden = CODES[NO_DEVICE], os.environ.get(VISIBLE)
+    elsewhere = () if seen.gpus else (IN_CONTAINER,)
     if hidden is None:
-        return what, "nvidia-smi -L    lists what the driver has"
-    return f"{what}: {VISIBLE} is {hidden!r} here", f"unset {VISIBLE}    shows all that there are"
+        return what, "nvidia-smi -L    lists what the driver has", *elsewhere
+    unset = f"unset {VISIBLE}    shows all that there are"
+    return f"{what}: {VISIBLE} is {hidden!r} here", unset, *elsewhere
 
 
 def _no_driver(facts: Facts) -> Finding:

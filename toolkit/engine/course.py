@@ -159,8 +159,8 @@ def _said(
         found.append(Warning(kind=Caution.NO_INTERVAL, detail=detail))
     elif starts < (needed := stats.starts_needed(pairs, pace.alpha)):
         detail = f"{starts} of the {needed} that {pairs} pairs need"
-        found.append(Warning(kind=Caution.NO_INTERVAL, detail=detail))
-    elif pace.precision is not None and widest is not None and widest > pace.precision:
+        found.append(Warning(kind=Caution.TOO_MANY_PAIRS, detail=detail))
+    if pace.precision is not None and widest is not None and widest > pace.precision:
         detail = f"the widest interval is ±{widest:.1%}, ±{pace.precision:.1%} was asked for"
         found.append(Warning(kind=Caution.WIDE, detail=detail))
     return found
@@ -185,7 +185,8 @@ class _Teller:
         self._pace = pace
         self._done = len(parts)
         turn = len(_groups(circuit, run))
-        self._expected = max(schedule.FEWEST * turn, len(parts) + 1)
+        fewest = schedule.fewest(_beside(run, circuit.entrants), pace.alpha)
+        self._expected = max(fewest * turn, len(parts) + 1)
         ended = parts[-1].generation.ended if parts else 0.0
         lap = ended / len(parts) if parts else 0.0
         now = _progress(run, parts, circuit.entrants, ended, lap)

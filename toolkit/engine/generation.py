@@ -109,11 +109,10 @@ def _rounds(
 def _block(lanes: Sequence[Lane], place: int, circuit: Circuit, case: int) -> None:
     """One block of one target; the others stand still where they would take its cores."""
     lane, name = lanes[place], circuit.cases[case].name
-    if circuit.threads == 1:
-        lane.attempt(Lane.block, case, name)
-        return
-    with stopped(_others(lanes, place)):
-        lane.attempt(Lane.wake, case, name)
+    others = _others(lanes, place) if circuit.threads > 1 else []
+    with stopped(others):
+        if others:  # It stood still itself while they were measured.
+            lane.attempt(Lane.wake, case, name)
         lane.attempt(Lane.block, case, name)
 
 

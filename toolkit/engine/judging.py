@@ -23,7 +23,7 @@ from toolkit.engine.conversion import converted
 from toolkit.engine.lane import failure
 from toolkit.engine.question import Question
 from toolkit.engine.runner import program
-from toolkit.errors import ShapeRefused, TargetError, WorkerDied
+from toolkit.errors import LibraryError, ProviderFailed, ShapeRefused, TargetError
 from toolkit.records import schema
 from toolkit.records.schema import Caution, Conversion, Failure, Library, Record, Warning
 from toolkit.runtimes.base import Placement, Program
@@ -185,7 +185,7 @@ def _explained(entrant: Entrant, error: TargetError) -> Failure:
         return told
     if not isinstance(environment, PythonEnvironment):
         return told
-    if error.verb != "load" or isinstance(error, WorkerDied):
+    if error.verb != "load" or not isinstance(error, ProviderFailed | LibraryError):
         return told
     cause = cuda_cause(environment.python, error.last_words)
     return msgspec.structs.replace(told, what=cause.what, cures=list(cause.cures))

@@ -90,7 +90,7 @@ def length(call: Seconds) -> Length:
 
 def waking(length: Length) -> int:
     """Calls before a block of this length whose worker was held still (S7)."""
-    return length.calls // 4
+    return max(1, length.calls // 4) if length.discard else 0
 
 
 def calibration_calls(call: Seconds) -> int:
@@ -257,8 +257,8 @@ def fewest(pairs: int, alpha: float) -> int:
 
 
 def foresee(paced: Pace, first: First) -> Pace:
-    """The pace, once it is known how long the fewest generations take: ten, and more for more than
-    twenty pairs.
+    """The pace, once it is known how long the fewest generations take: ten, and more where the
+    exact test of ten could show none of so many pairs.
 
     Raises InputError where the user's --time is too short for them, unless with --quick. The time
     that nobody asked for is stretched to them.
@@ -271,8 +271,9 @@ def foresee(paced: Pace, first: First) -> Pace:
         return replace(paced, time=needed * 1.1)
     slowest = max(first.starts, key=first.starts.__getitem__)
     longer = math.ceil(needed * 1.1)
+    why = f", which {first.pairs} pairs need" if count > FEWEST else ""
     raise InputError(
-        f"--time {paced.time:g}s is too short for {count} process starts of each target: "
+        f"--time {paced.time:g}s is too short for {count} process starts of each target{why}: "
         f"they take about {duration(needed, 2)}. "
         f"Slowest to start: {slowest} ({duration(first.starts[slowest], 2)}).",
         f"--time {longer}s    measures {count} of them",
@@ -326,10 +327,16 @@ def decide(paced: Pace, progress: Progress) -> Stop | None:
             return Stop(Why.PRECISE, f"every ratio is known to ±{limit} or better")
     if count >= MOST or (paced.time is None and count >= LOOKS[-1]):
         return Stop(Why.LAST_LOOK, f"{count} process starts: more would show nothing new")
-    ceiling = paced.asked or paced.quick or count >= enough
-    if paced.time is not None and ceiling and progress.elapsed + progress.next_one > paced.time:
+    late = _is_ceiling(paced, progress)
+    if paced.time is not None and late and progress.elapsed + progress.next_one > paced.time:
         return Stop(Why.TIME, f"the {duration(paced.time, 2)} are used")
     return None
+
+
+def _is_ceiling(paced: Pace, progress: Progress) -> bool:
+    """Whether the time ends the run by now."""
+    enough = fewest(progress.pairs, paced.alpha)
+    return paced.asked or paced.quick or progress.generations >= enough
 
 
 def widest_interval(effects: Sequence[Sequence[float]], alpha: float) -> float | None:
@@ -345,11 +352,15 @@ def time_left(paced: Pace, progress: Progress) -> Seconds | None:
     The half-width falls with the square root of the generations, so the next look at which it is
     narrow enough is foreseen from what it is now.
     """
+    enough = fewest(progress.pairs, paced.alpha)
     ceiling = None if paced.time is None else max(0.0, paced.time - progress.elapsed)
+    if ceiling is not None and not _is_ceiling(paced, progress):
+        ceiling = max(ceiling, (enough - progress.generations) * progress.next_one)
     widest = widest_interval(progress.effects, paced.alpha)
     if paced.precision is None or widest is None:
         return ceiling
     wanted = progress.generations * (widest / paced.precision) ** 2
-    look = next((n for n in LOOKS if n >= max(wanted, progress.generations + 1)), LOOKS[-1])
+    soonest = max(wanted, progress.generations + 1, enough)
+    look = next((n for n in LOOKS if n >= soonest), LOOKS[-1])
     foreseen = max(0, look - progress.generations) * progress.next_one
     return foreseen if ceiling is None else min(ceiling, foreseen)

@@ -179,6 +179,7 @@ class Caution(StrEnum):
     NOISY = "noisy machine"
     STOPPED_EARLY = "stopped early"
     NO_INTERVAL = "too few process starts"
+    TOO_MANY_PAIRS = "too few process starts for the pairs"
     WIDE = "wider than asked"
     TRY_THREADS = "one thread"
     LATE_WARM_UP = "slower at first"

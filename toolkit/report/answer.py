@@ -67,7 +67,7 @@ def fastest(run: Run, case: int, ranked: Sequence[Row], baseline: str) -> Answer
             beside |= {row.subject.index: indirect} if indirect else {}
     if too_few := few(run, beside):
         return Answer(f"Lowest latency with right answers: {name}.", (f"{takes}. {too_few}",))
-    tied = [row for row in others if undecided(beside.get(row.subject.index))]
+    tied = [row for row in others if not_shown(beside.get(row.subject.index))]
     if not tied:
         return Answer(
             f"Fastest with right answers: {name}.",
@@ -98,7 +98,7 @@ def few(run: Run, beside: Mapping[int, Ratio]) -> str:
     return ""
 
 
-def undecided(ratio: Ratio | None) -> bool:
+def not_shown(ratio: Ratio | None) -> bool:
     """Not shown to differ; a target that never ran beside the first is not compared."""
     return ratio is not None and not ratio.different
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 
 from toolkit.report.grids.latencies import LEVELS, carried
-from toolkit.report.view import Row, Table, View
+from toolkit.report.view import Ratio, Row, Table, View
 from toolkit.report.words import Spread
 
 Cell = str | float | int | None
@@ -51,7 +51,7 @@ def cells(table: Table, row: Row) -> dict[str, Cell]:
         "times_faster": ratio.middle if ratio else None,
         "times_faster_low": ratio.low if ratio else None,
         "times_faster_high": ratio.high if ratio else None,
-        "difference_shown": ("yes" if ratio.different else "no") if ratio else None,
+        "difference_shown": shown(ratio) if ratio else None,
         **{f"{name}_s": carried(speed, name) for name in LEVELS},
         **dict(columns("copies_in", "s", speed.into if speed else None)),
         **dict(columns("copies_out", "s", speed.out if speed else None)),
@@ -69,6 +69,13 @@ def cells(table: Table, row: Row) -> dict[str, Cell]:
         "placement": one.placement,
         "copies_inside": one.copies,
     }
+
+
+def shown(ratio: Ratio) -> str:
+    """Whether the difference from the baseline is shown."""
+    if ratio.undecidable:
+        return "not decided"
+    return "yes" if ratio.different else "no"
 
 
 def columns(name: str, unit: str, spread: Spread | None) -> Iterator[tuple[str, Cell]]:

@@ -22,7 +22,8 @@ HEADS = {
     "p90": "Nine calls in ten took no longer.",
     "p99": "99 calls in 100 took no longer.",
     "cold start": "From a fresh process to the first answer: import, load, first call.",
-    "memory": "What the process holds more than before it loaded the model.",
+    "memory": "What the process holds more than before it loaded the model; a GPU's own memory "
+    "is not counted.",
 }
 
 

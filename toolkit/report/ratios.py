@@ -99,13 +99,15 @@ def through_the_baseline(first: Ratio, other: Ratio) -> Ratio | None:
     if first.low is None or first.high is None or other.low is None or other.high is None:
         return None
     low, high = other.low / first.high, other.high / first.low
+    undecidable = first.undecidable or other.undecidable
     return Ratio(
         middle=other.middle / first.middle,
         low=low,
         high=high,
         starts=min(first.starts, other.starts),
         text=f"{significant(first.middle / other.middle)}× slower, through the baseline",
-        different=high < 1,
+        different=high < 1 and not undecidable,
+        undecidable=undecidable,
     )
 
 
@@ -129,6 +131,8 @@ def words(made: Comparison) -> str:
         faster = made.ratio <= 1
         times = 1 / made.ratio if faster else made.ratio
         return f"{significant(times)}× {direction(faster)}, no interval"
+    if made.outcome is Outcome.UNDECIDABLE:
+        return f"{interval_words(made.interval)} by itself, {made.words}"
     if made.outcome is not Outcome.DIFFERENT:
         return made.words
     small = f", by less than {percent(MARGIN, 1)}" if made.interval.largest <= MARGIN else ""

@@ -78,6 +78,10 @@ ADVICE: dict[Caution, Advice] = {
         "An interval needs at least 6 process starts; with fewer the numbers stand alone.",
         "Give it more time (--time 60s), and leave --quick away.",
     ),
+    Caution.TOO_MANY_PAIRS: Advice(
+        "So few process starts cannot show any of so many pairs to differ, however far apart.",
+        "Give it more time (--time 120s), or measure fewer targets in one run.",
+    ),
     Caution.WIDE: Advice(
         "The time was up before the intervals were as narrow as asked. They hold all the same.",
         "Give it more time (--time 120s), or run it on a quieter machine.",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from toolkit.errors import TargetError
+from toolkit.errors import ProviderFailed, TargetError
 from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, Session, unlikely
 from toolkit.tensors import BITS, Array, Feed
 
@@ -92,6 +92,9 @@ class OnnxRuntime:
     ) -> dict[str, str]:
         """What ONNX Runtime's provider is started with."""
         if provider == "cpu":
+            for key in ("tf32", "graph", "device"):
+                if options[key] != self.options[key].default:
+                    raise TargetError(f"{key}={options[key]} is for cuda alone")
             return {}
         if not options["device"].isdecimal():
             raise TargetError(f"device={options['device']} is not the number of a GPU, such as 0")
@@ -107,16 +110,16 @@ class OnnxRuntime:
         import onnxruntime as ort
 
         asked = next(long for long, name in self.own_names.items() if name == provider)
+        started = (asked, self.provider_options(program, provider, options))
         if asked not in ort.get_available_providers():
-            raise TargetError(
+            raise ProviderFailed(
                 f"the onnxruntime installed here ({ort.__version__}) is built without {provider}"
             )
         if provider == "cuda":
             ort.preload_dlls()  # The CUDA libraries that pip installed lie on no search path.
-        started = (asked, self.provider_options(program, provider, options))
         session = _session(program, started, options)
         if asked not in session.get_providers():
-            raise TargetError(f"{asked} did not start; onnxruntime would have run on the cpu")
+            raise ProviderFailed(f"{asked} did not start; onnxruntime would have run on the cpu")
         placed = _placement(session, provider, self.own_names)
         if placed.elsewhere and not placed.nodes.get(provider):
             raise TargetError(f"no node of this model runs on {asked}")
@@ -214,10 +217,10 @@ class OrtSession:
 
     def _run_options(self, *, graph: int) -> Any:
         """Which CUDA graph a run captures or replays: one for each feed. None without graphs."""
-        import onnxruntime as ort
-
         if self._graphs is None:
             return None
+        import onnxruntime as ort
+
         made = ort.RunOptions()
         made.add_run_config_entry("gpu_graph_id", str(graph))
         return made

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from toolkit import tensors
-from toolkit.errors import ShapeRefused, TargetError, ToolkitError
+from toolkit.errors import TargetError, ToolkitError
 from toolkit.runtimes import base, listing
 from toolkit.sources.source import Source
 from toolkit.tensors import TensorSpec
@@ -89,13 +89,12 @@ class Worker:
         try:
             return self._verbs[request["verb"]](request)
         except ToolkitError as error:
-            refused = {"refused": "shape"} if isinstance(error, ShapeRefused) else {}
-            return {"error": error.what, "cures": list(error.cures), **refused}
+            return {"error": error.what, "cures": list(error.cures), "kind": protocol.kind(error)}
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:  # noqa: BLE001 - foreign code: Rust's panics are BaseException.
             traceback.print_exc()
-            return {"error": one_line(error), "cures": []}
+            return {"error": one_line(error), "cures": [], "kind": "library"}
 
     def hello(self, request: Message) -> Message:
         """Imports the library and says which one it is."""

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from toolkit import tensors
-from toolkit.errors import ShapeRefused, TargetError, WorkerDied
+from toolkit.errors import TargetError, WorkerDied
 from toolkit.runtimes.base import Placement, Program
 from toolkit.tensors import Array, Feed
 from toolkit.units import Bytes, Seconds
@@ -253,7 +253,7 @@ class Worker:
         except protocol.Nonsense as error:
             self._die(f"answered nonsense: {str(error)!r}")
         if "error" in reply:
-            kind = ShapeRefused if reply.get("refused") == "shape" else TargetError
+            kind = protocol.KINDS.get(str(reply.get("kind")), TargetError)
             raise self._failed(kind(str(reply["error"]), *map(str, reply.get("cures", []))))
         return reply
 

@@ -1,7 +1,7 @@
 """The messages between parent and worker: JSON, one line each, on two pipes of their own.
 
 A request is an object with a `verb`; the reply is an object with the verb's results, or with
-`error` (one line), `cures` and, where the shape of a feed is refused, `refused` ("shape"). Tensors
+`error` (one line), `cures` and, where it is one of KINDS, its `kind`. Tensors
 travel as .npy files that a message names. A worker may be written in any language: its last three
 arguments are the numbers of its two pipes (to read, to write) and of the parent process, with which
 it must end.
@@ -34,11 +34,20 @@ import json
 import os
 import select
 import time
+from collections.abc import Mapping
 from typing import Any, NoReturn, TypeAlias
 
+from toolkit.errors import LibraryError, ProviderFailed, ShapeRefused, TargetError, ToolkitError
 from toolkit.units import Seconds
 
 Message: TypeAlias = dict[str, Any]
+
+KINDS: Mapping[str, type[TargetError]] = {
+    "shape": ShapeRefused,
+    "provider": ProviderFailed,
+    "library": LibraryError,
+}
+"""Kinds of error that the parent tells apart."""
 
 LONGEST = 64 * 1024 * 1024
 """Bytes of one line; more is nonsense."""
@@ -54,6 +63,11 @@ class Late(Exception):
 
 class Nonsense(Exception):
     """A line that is not a message."""
+
+
+def kind(error: ToolkitError) -> str | None:
+    """The name of its kind in a message; None for any other."""
+    return next((name for name, kind in KINDS.items() if isinstance(error, kind)), None)
 
 
 def send(pipe: int, message: Message) -> None:
