@@ -58,6 +58,19 @@ def test_the_plan_names_all_before_anything_is_measured(old: Run) -> None:
     assert (plan.seed, plan.threads, plan.rounds, plan.time) == (0, 1, 20, 20.0)
 
 
+@pytest.mark.parametrize(
+    ("targets", "rounds"),
+    [
+        (("fake", "onnxruntime"), 20),
+        (("fake", "fake:cpu,us=1,threads=2"), 50),
+        (("fake", "onnxruntime-web:wasm"), 50),
+    ],
+    ids=["share a core", "more threads", "compiles while it runs"],
+)
+def test_more_rounds_where_they_pay(tmp_path: Path, targets: tuple[str, ...], rounds: int) -> None:
+    assert planned(tmp_path, Wanted(batch=(1,)), *targets).rounds == rounds
+
+
 def test_two_feeds_of_the_same_sizes_have_two_names(tmp_path: Path) -> None:
     for place, name in enumerate(("test_data_set_0", "test_data_set_1")):
         folder = tmp_path / "feeds" / name

@@ -21,6 +21,9 @@ from toolkit.sources import factory
 from toolkit.tensors import Feed, TensorSpec
 from toolkit.units import Bytes
 
+COMPILING = ("wasm", "webgpu")
+"""Providers whose code is compiled, and compiled better, while it runs."""
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -51,7 +54,10 @@ def plan(question: Question, targets: Sequence[Target], baseline: int, terms: Te
         source=None if source is None else source.name,
         source_sha256=None if source is None else factory.digest(source),
         timeout=terms.timeout,
-        rounds=schedule.rounds(pinned=all(target.threads == 1 for target in targets)),
+        rounds=schedule.rounds(
+            pinned=all(target.threads == 1 for target in targets),
+            compiling=any(target.provider in COMPILING for target in targets),
+        ),
         quick=terms.pace.quick,
     )
 

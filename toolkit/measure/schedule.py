@@ -8,7 +8,8 @@ S1  A block lasts about 4 ms, but has 20 calls, or as many as fit into 20 ms; it
     their length: a block of 4 calls beside one of 20, or of 1 beside 2, makes its target a few
     percent slower than it is (benchmarks/blocks.py).
 S2  A generation has 20 rounds where all its workers share a core, else 50: pinned, more rounds buy
-    nothing, only more process starts do.
+    nothing, only more process starts do. Where one compiles while it runs (WebAssembly) it has 50
+    too: its starts scatter less the longer they are looked at, and each takes seconds.
 S3  Single-threaded workers of a generation share one core and the parent sits on another: cores of
     one machine differ in speed for seconds at a time.
 S4  Core, orders and environment size are drawn anew: what cannot be held still must be random
@@ -105,9 +106,9 @@ def _calls(call: Seconds, block: Seconds, fewest: int) -> int:
     return min(MOST_CALLS, max(fewest, math.ceil(round(block / call, 6))))
 
 
-def rounds(*, pinned: bool) -> int:
+def rounds(*, pinned: bool, compiling: bool = False) -> int:
     """Rounds of a generation (S2)."""
-    return 20 if pinned else 50
+    return 20 if pinned and not compiling else 50
 
 
 def order(count: int, source: random.Random) -> list[int]:
