@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 from tests import command, small
 from toolkit import bench
+from toolkit.engine import generation
+from toolkit.engine.circuit import Circuit, Found, Result
 from toolkit.errors import InputError
 from toolkit.measure import schedule, stats
 from toolkit.measure.schedule import Pace
@@ -19,6 +22,7 @@ from toolkit.records.schema import Caution, Run
 from toolkit.report.facts import protocol_line
 from toolkit.report.summary import summarize
 from toolkit.runtimes.target import parse
+from toolkit.units import Seconds
 
 
 def order(*targets: str, pace: Pace) -> Order:
@@ -249,3 +253,27 @@ def test_as_many_process_starts_are_made_as_tell_all_right_targets_from_the_base
     assert len(run.generations) == 14  # The first look at which there are twelve.
     few = next(one for one in run.warnings if one.kind is Caution.TOO_MANY_PAIRS)
     assert few.detail == "14 of the 99 that 4 pairs need"
+
+
+def test_all_targets_of_a_runtime_warm_up_as_long_as_the_one_that_needed_longest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that did not would be the colder one in every process start of the run."""
+    spans: list[Mapping[tuple[int, int], Seconds]] = []
+    run = generation.run
+
+    def spy(circuit: Circuit, count: int, found: Found, watch: Callable[[float], None]) -> Result:
+        spans.append({place: settled.span for place, settled in found.items()})
+        made = run(circuit, count, found, watch)
+        slow = {(0, 0): 0.3, (1, 0): 0.1, (2, 0): 0.7}
+        known = {place: replace(one, span=slow[place]) for place, one in made.found.items()}
+        return replace(made, found=known) if count == 0 else made
+
+    monkeypatch.setattr(generation, "run", spy)
+    asked = order(
+        "fake,us=1000", "fake,us=1500", "onnxruntime", pace=schedule.pace(time=3, quick=True)
+    )
+    bench(small.layer(tmp_path / "layer.onnx"), asked, reports=tmp_path)
+
+    assert spans[0] == {}
+    assert spans[1] == {(0, 0): 0.3, (1, 0): 0.3, (2, 0): 0.7}

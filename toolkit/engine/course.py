@@ -28,7 +28,7 @@ def measure(circuit: Circuit, run: Run, folder: Folder, pace: Pace, watch: Watch
     where the time is too short for an interval (see `schedule.foresee`).
     """
     parts = store.parts(folder.path)
-    found = _found_before(parts)
+    found = _levelled(_found_before(parts), circuit.entrants)
     so_far = parts[-1].generation.ended if parts else 0.0
     began = time.monotonic() - so_far
     circuit = replace(circuit, began=time.perf_counter_ns() - round(so_far * 1e9))
@@ -44,7 +44,7 @@ def measure(circuit: Circuit, run: Run, folder: Folder, pace: Pace, watch: Watch
             result = generation.run(replace(circuit, entrants=group), len(parts), found, tell)
             folder.append(result.part, result.samples)
             parts.append(result.part)
-            found = {**found, **result.found}
+            found = _levelled({**found, **result.found}, circuit.entrants)
             starts |= result.starts
             later += result.later_warm_up - result.warm_up
             circuit = _without_failed(circuit, result.part)
@@ -58,6 +58,20 @@ def measure(circuit: Circuit, run: Run, folder: Folder, pace: Pace, watch: Watch
             pace, _progress(run, parts, circuit.entrants, time.monotonic() - began, took)
         )
     return _said(stop, run, parts, circuit, pace)
+
+
+def _levelled(found: Found, entrants: Sequence[Entrant]) -> Found:
+    """All targets of a runtime warm up as long as the one that needed longest: else the one whose
+    first start happened to be slow would be the warmer one in all others."""
+    kinds = {one.index: (one.job.listed.name, one.job.provider) for one in entrants}
+    spans: dict[object, Seconds] = {}
+    for (target, case), settled in found.items():
+        place = kinds.get(target), case
+        spans[place] = max(spans.get(place, 0.0), settled.span)
+    return {
+        (target, case): replace(settled, span=spans[kinds.get(target), case])
+        for (target, case), settled in found.items()
+    }
 
 
 def _groups(circuit: Circuit, run: Run) -> list[list[Entrant]]:
