@@ -271,7 +271,7 @@ def test_all_targets_of_a_runtime_warm_up_as_long_as_the_one_that_needed_longest
 
     monkeypatch.setattr(generation, "run", spy)
     asked = order(
-        "fake,us=1000", "fake,us=1500", "onnxruntime", pace=schedule.pace(time=3, quick=True)
+        "fake,us=1000", "fake,us=1500", "onnxruntime", pace=schedule.pace(time=12, quick=True)
     )
     bench(small.layer(tmp_path / "layer.onnx"), asked, reports=tmp_path)
 

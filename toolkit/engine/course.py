@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from toolkit.engine import generation
 from toolkit.engine.circuit import Circuit, Entrant, Found, Settled
+from toolkit.engine.planning import COMPILING
 from toolkit.measure import schedule, stats, steady
 from toolkit.measure.schedule import Length, Pace, Progress, Stop, Why
 from toolkit.measure.stats import effect
@@ -62,15 +63,21 @@ def measure(circuit: Circuit, run: Run, folder: Folder, pace: Pace, watch: Watch
 
 def _levelled(found: Found, entrants: Sequence[Entrant]) -> Found:
     """All targets of a runtime warm up as long as the one that needed longest: else the one whose
-    first start happened to be slow would be the warmer one in all others."""
-    kinds = {one.index: (one.job.listed.name, one.job.provider) for one in entrants}
-    spans: dict[object, Seconds] = {}
+    first start happened to be slow would be the warmer one in all others. What is compiled while it
+    runs may do so at any moment: it is looked at as long as in the first start."""
+    jobs = {one.index: one.job for one in entrants}
+    spans: dict[tuple[str, str, int], Seconds] = {}
     for (target, case), settled in found.items():
-        place = kinds.get(target), case
-        spans[place] = max(spans.get(place, 0.0), settled.span)
+        if target in jobs:
+            least = steady.SPAN if jobs[target].provider in COMPILING else 0.0
+            kind = (jobs[target].listed.name, jobs[target].provider, case)
+            spans[kind] = max(spans.get(kind, least), settled.span)
     return {
-        (target, case): replace(settled, span=spans[kinds.get(target), case])
+        (target, case): replace(
+            settled, span=spans[jobs[target].listed.name, jobs[target].provider, case]
+        )
         for (target, case), settled in found.items()
+        if target in jobs  # One that failed starts in no other.
     }
 
 
