@@ -79,6 +79,21 @@ def test_two_that_share_a_core_wait_for_it_and_one_alone_hardly_does() -> None:
     assert threads.waited(before, after) > 0.1
 
 
+def test_threads_that_wait_for_each_other_do_not_wait_for_others() -> None:
+    def thread(tid: int, cpu: float, waited: float) -> Thread:
+        return Thread(tid, 7, "w", 0, frozenset({0}), cpu=cpu, waited=waited, switches=0)
+
+    before = {1: thread(1, 1.0, 5.0), 2: thread(2, 2.0, 6.0)}
+    among_themselves = {1: thread(1, 1.004, 5.003), 2: thread(2, 2.003, 6.004)}
+    for_another = {1: thread(1, 1.004, 5.010), 2: thread(2, 2.003, 6.004)}
+    new = {**among_themselves, 3: thread(3, 0.0, 0.020)}
+
+    assert threads.waited(before, among_themselves) == pytest.approx(0.0)
+    assert threads.waited(before, for_another) == pytest.approx(0.007)
+    assert threads.waited(before, new) == pytest.approx(0.013)
+    assert threads.waited({}, {}) == 0
+
+
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 def test_a_thread_that_left_its_core_is_found() -> None:
     first, second = sorted(os.sched_getaffinity(0))[:2]

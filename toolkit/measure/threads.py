@@ -109,11 +109,18 @@ def left_core(
 
 
 def waited(before: Mapping[int, Thread], after: Mapping[int, Thread]) -> Seconds:
-    """How long the threads were ready to run in between while others had their core."""
-    return sum(
-        thread.waited - (before[tid].waited if tid in before else 0.0)
+    """How long a thread was ready to run in between while somebody else had its core.
+
+    The most that any of these threads waited, less what the others of them computed meanwhile: of a
+    browser, whose processes share one core, most waits are for each other.
+    """
+    used = _cpu(before, after)
+    total = sum(used.values())
+    outside = (
+        thread.waited - (before[tid].waited if tid in before else 0.0) - (total - used[tid])
         for tid, thread in after.items()
     )
+    return max(0.0, *outside, 0.0)
 
 
 def _cpu(before: Mapping[int, Thread], after: Mapping[int, Thread]) -> dict[int, Seconds]:

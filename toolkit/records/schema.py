@@ -221,8 +221,8 @@ class Series(Strict, frozen=True, kw_only=True):
     switches: list[int]
     """Involuntary context switches within the block."""
     waited: list[Seconds] = field(default_factory=list)
-    """Of all threads of the worker, ready to run around the block while others had their core; 0
-    where the kernel does not tell."""
+    """Of a thread of the worker, ready to run around the block while other processes had its core;
+    0 where the kernel does not tell."""
 
 
 class Timing(Strict, frozen=True, kw_only=True):
