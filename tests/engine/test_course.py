@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from tests import command, small
+from tests.engine.conftest import entrant
 from toolkit import bench
-from toolkit.engine import generation
-from toolkit.engine.circuit import Circuit, Found, Result
+from toolkit.engine import course, generation
+from toolkit.engine.circuit import Circuit, Found, Result, Settled
 from toolkit.errors import InputError
-from toolkit.measure import schedule, stats
-from toolkit.measure.schedule import Pace
+from toolkit.measure import schedule, stats, steady
+from toolkit.measure.schedule import Length, Pace
 from toolkit.pipelines.bench import Finished, Order
 from toolkit.records import store
 from toolkit.records.schema import Caution, Run
@@ -266,7 +267,7 @@ def test_all_targets_of_a_runtime_warm_up_as_long_as_the_one_that_needed_longest
         spans.append({place: settled.span for place, settled in found.items()})
         made = run(circuit, count, found, watch)
         slow = {(0, 0): 0.3, (1, 0): 0.1, (2, 0): 0.7}
-        known = {place: replace(one, span=slow[place]) for place, one in made.found.items()}
+        known = {at: replace(one, span=slow[at]) for at, one in sorted(made.found.items())}
         return replace(made, found=known) if count == 0 else made
 
     monkeypatch.setattr(generation, "run", spy)
@@ -277,3 +278,16 @@ def test_all_targets_of_a_runtime_warm_up_as_long_as_the_one_that_needed_longest
 
     assert spans[0] == {}
     assert spans[1] == {(0, 0): 0.3, (1, 0): 0.3, (2, 0): 0.7}
+
+
+def test_what_compiles_while_it_runs_is_looked_at_as_long_in_every_start(tmp_path: Path) -> None:
+    model = small.layer(tmp_path / "layer.onnx")
+    both = [entrant(0, "onnxruntime-web:wasm", model), entrant(1, "fake,us=10", model)]
+    short = Settled(Length(20, 1), steady.LATER_SPAN)
+
+    found = course._levelled({(0, 0): short, (1, 0): short, (2, 0): short}, both)
+
+    assert {at: one.span for at, one in found.items()} == {
+        (0, 0): steady.SPAN,
+        (1, 0): steady.LATER_SPAN,
+    }

@@ -9,6 +9,7 @@ import pytest
 
 from toolkit.errors import InputError
 from toolkit.measure import schedule
+from toolkit.measure.cores import draw_cores
 from toolkit.measure.schedule import First, Pace, Progress, Why
 from toolkit.units import THIN
 
@@ -87,25 +88,25 @@ def test_the_padding_is_drawn_between_nothing_and_a_page() -> None:
 
 def test_one_core_for_all_workers_and_another_for_the_parent() -> None:
     source = random.Random(1)
-    drawn = [schedule.draw_cores([0, 1, 5], 1, source) for _ in range(200)]
+    drawn = [draw_cores([0, 1, 5], 1, source) for _ in range(200)]
     assert {cores.workers for cores in drawn} == {(0,), (1,), (5,)}
     assert all(len(cores.driver) == 1 for cores in drawn)
     assert not any(set(cores.driver) & set(cores.workers) or cores.shared for cores in drawn)
 
 
 def test_the_only_core_is_shared_and_said_so() -> None:
-    cores = schedule.draw_cores([3], 1, random.Random(1))
+    cores = draw_cores([3], 1, random.Random(1))
     assert (cores.workers, cores.driver, cores.shared) == ((3,), (3,), True)
 
 
 def test_workers_of_several_threads_get_as_many_cores() -> None:
-    cores = schedule.draw_cores(range(8), 4, random.Random(1))
+    cores = draw_cores(range(8), 4, random.Random(1))
     assert len(cores.workers) == 4
     assert not set(cores.driver) & set(cores.workers)
 
 
 def test_more_threads_than_cores_get_all_of_them() -> None:
-    cores = schedule.draw_cores([0, 1], 4, random.Random(1))
+    cores = draw_cores([0, 1], 4, random.Random(1))
     assert (cores.workers, cores.shared) == ((0, 1), True)
 
 
@@ -113,16 +114,16 @@ def test_the_parent_stays_off_the_physical_core_of_the_workers() -> None:
     pairs = {core: frozenset({core % 4, core % 4 + 4}) for core in range(8)}
     source = random.Random(1)
     for _ in range(100):
-        cores = schedule.draw_cores(range(8), 1, source, pairs)
+        cores = draw_cores(range(8), 1, source, pairs)
         assert cores.driver[0] % 4 != cores.workers[0] % 4
     for _ in range(100):
-        cores = schedule.draw_cores(range(8), 3, source, pairs)
+        cores = draw_cores(range(8), 3, source, pairs)
         assert len({core % 4 for core in cores.workers}) == 3
 
 
 def test_the_sibling_is_better_than_sharing_a_core() -> None:
     pairs = {core: frozenset({0, 1}) for core in range(2)}
-    cores = schedule.draw_cores([0, 1], 1, random.Random(1), pairs)
+    cores = draw_cores([0, 1], 1, random.Random(1), pairs)
     assert cores.driver != cores.workers
     assert not cores.shared
 

@@ -28,7 +28,7 @@ from toolkit.engine.circuit import Circuit, Found, Result
 from toolkit.engine.cores import Place, pinned, stopped
 from toolkit.engine.lane import Lane
 from toolkit.measure import gpus, noise, schedule
-from toolkit.measure.schedule import Cores
+from toolkit.measure.cores import Cores, draw_cores
 from toolkit.records.schema import Busy, Device, Generation
 from toolkit.records.slices import Slice
 from toolkit.units import number
@@ -54,9 +54,7 @@ def run(
     `watch` is told the share done, between blocks.
     """
     source = schedule.stream(circuit.seed, count)
-    cores = schedule.draw_cores(
-        sorted(os.sched_getaffinity(0)), circuit.threads, source, noise.siblings()
-    )
+    cores = draw_cores(sorted(os.sched_getaffinity(0)), circuit.threads, source, noise.siblings())
     lanes: list[Lane] = []
     try:
         _start(lanes, circuit, source)  # G1
