@@ -17,11 +17,11 @@ import click
 
 from benchmarks import conditions, ledger
 from benchmarks.ledger import Job, Ledger, Line
-from toolkit.engine.lane import Lane
-from toolkit.engine.question import Wanted
+from toolkit.engine.assignment import FeedRequest
+from toolkit.engine.targetrun import TargetRun
 from toolkit.measure import schedule, stats
 from toolkit.measure.schedule import Length
-from toolkit.pipelines.bench import Order, bench
+from toolkit.pipelines.bench import BenchRequest, bench
 from toolkit.report.ratios import effects
 from toolkit.runtimes.target import parse
 from toolkit.sources import source
@@ -50,20 +50,23 @@ PAIRS = {
 def run(name: str, seed: int) -> Line:
     """One run of a pair."""
     pair = PAIRS[name]
-    order = Order(
+    order = BenchRequest(
         targets=[parse(text) for text in conditions.twice("onnxruntime:cpu")],
-        wanted=Wanted(batch=(pair.batch,), seed=seed),
+        wanted=FeedRequest(batch=(pair.batch,), seed=seed),
         pace=schedule.pace(time=TIME, quick=True),
         source=source.parse(conditions.CONVNET_SOURCE),
     )
     lengths = (pair.first, pair.second)
 
-    def forced(lane: Lane, case: object, guess: object) -> Length:
-        return lengths[lane.entrant.index]
+    def forced(target_run: TargetRun, case: object, guess: object) -> Length:
+        return lengths[target_run.target.index]
 
     stamped = {"kind": name, **ledger.stamp(), "seed": seed}
     model = conditions.model(conditions.CONDITIONS["slow calls"])
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(Lane, "_calibrated", forced):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(TargetRun, "_calibrated", forced),
+    ):
         done = bench(model, order, reports=folder).run
     return {**stamped, "effects": [round(one, 7) for one in effects(done, 0, 0, 1)]}
 

@@ -28,12 +28,12 @@ from benchmarks.ledger import Job, Ledger, Line
 from benchmarks.rates import Rate, rate
 from benchmarks.trust import MODEL, PLUGIN
 from toolkit import export
-from toolkit.engine.question import Wanted
+from toolkit.engine.assignment import FeedRequest
 from toolkit.errors import InputError
+from toolkit.machine import describe
 from toolkit.measure import schedule, stats, steady
 from toolkit.measure.stats import Outcome
-from toolkit.pipelines.bench import Order, bench
-from toolkit.records import machine
+from toolkit.pipelines.bench import BenchRequest, bench
 from toolkit.records.schema import Run, Series
 from toolkit.runtimes.onnxruntime import CUDA
 from toolkit.runtimes.target import parse
@@ -87,16 +87,16 @@ def possible(lines: Sequence[Line]) -> dict[str, Condition]:
     """Those that can be measured here: a table is of one machine, but for its rows on a GPU."""
     others = {line["machine"] for line in lines if not CONDITIONS[line["kind"]].gpu}
     same = others <= {ledger.stamp()["machine"]}
-    gpu = bool(machine.graphics()) and CUDA in onnxruntime.get_available_providers()
+    gpu = bool(describe.graphics()) and CUDA in onnxruntime.get_available_providers()
     return {name: one for name, one in CONDITIONS.items() if (gpu if one.gpu else same)}
 
 
 def run(name: str, seed: int) -> Line:
     """One complete run, as `toolkit bench` makes it."""
     condition = CONDITIONS[name]
-    order = Order(
+    order = BenchRequest(
         targets=[parse(text) for text in condition.targets],
-        wanted=Wanted(batch=(condition.batch,), seed=seed),
+        wanted=FeedRequest(batch=(condition.batch,), seed=seed),
         pace=schedule.pace(time=condition.time),
         source=source.parse(CONVNET_SOURCE) if condition.convnet else None,
     )

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import click
 
 from toolkit.cli.values import DURATION
-from toolkit.records import machine
+from toolkit.machine import describe
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -74,7 +74,7 @@ def _whole(lines: list[str]) -> Iterator[Line]:
 
 def stamp() -> dict[str, Any]:
     """When and where: the first fields of every line."""
-    here = machine.describe()
+    here = describe.describe()
     parts = (here.cpu, f"{here.cores} cores", *(gpu.name for gpu in here.gpus))
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

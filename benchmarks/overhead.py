@@ -25,7 +25,7 @@ from benchmarks.ledger import Job, Ledger, Line
 from toolkit.measure import stats
 from toolkit.measure.stats import Interval
 from toolkit.records import store
-from toolkit.records.schema import Record, Run
+from toolkit.records.schema import Run, TargetRecord
 from toolkit.report.ratios import effects
 
 ROOT = Path(__file__).parent.parent
@@ -117,7 +117,7 @@ def command(name: str, seed: int, limit: float) -> list[str]:
     return ["toolkit", "bench", MODEL, *targets, *pace]
 
 
-def starts(record: Record) -> list[float]:
+def starts(record: TargetRecord) -> list[float]:
     """The p50 of each process start, in nanoseconds."""
     return [round(float(np.median(one.medians)), 1) for one in record.timings[0].series]
 

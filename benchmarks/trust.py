@@ -25,12 +25,12 @@ import numpy as np
 from benchmarks import charts, ledger
 from benchmarks.ledger import Job, Ledger, Line
 from benchmarks.rates import Rate, rate
-from toolkit.engine.question import Wanted
+from toolkit.engine.assignment import FeedRequest
 from toolkit.errors import InputError
 from toolkit.measure import schedule, stats
 from toolkit.measure.stats import Interval, Outcome
-from toolkit.pipelines.bench import Order, bench
-from toolkit.records.schema import Record
+from toolkit.pipelines.bench import BenchRequest, bench
+from toolkit.records.schema import TargetRecord
 from toolkit.report.ratios import effects
 from toolkit.runtimes.target import parse
 
@@ -68,9 +68,9 @@ def run(name: str, seed: int) -> Line:
     """One complete run, as `toolkit bench` makes it."""
     kind = KINDS[name]
     both = ["planted:cpu,io=bound", f"planted:cpu,io=bound,slower={kind.slower:.0%}"]
-    order = Order(
+    order = BenchRequest(
         targets=[parse(text) for text in both],
-        wanted=Wanted(seed=seed),
+        wanted=FeedRequest(seed=seed),
         pace=schedule.pace(time=kind.time),
     )
     stamped = {"kind": name, "planted": kind.slower, **ledger.stamp(), "seed": seed}
@@ -110,7 +110,7 @@ def background(spinners: int) -> Iterator[None]:
             one.wait()
 
 
-def median_ns(record: Record) -> float:
+def median_ns(record: TargetRecord) -> float:
     """A target's p50: the median over process starts of their medians."""
     series = record.timings[0].series
     return float(np.median([np.median(one.medians) for one in series]))

@@ -11,8 +11,8 @@ from onnx import helper, numpy_helper
 
 from tests import needs
 from tests.workers.conftest import Start
-from toolkit import onnxfile
 from toolkit.errors import EnvironmentFault
+from toolkit.onnxfiles import modelfile
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.tensors import Array
@@ -78,7 +78,7 @@ def _value(spec: str) -> onnx.ValueInfoProto:
 
 
 def loaded(worker: Worker, file: Path, threads: int = 1) -> Loaded:
-    facts = onnxfile.read(file)
+    facts = modelfile.read(file)
     worker.post_load(Program(file, facts.inputs, facts.outputs, threads=threads))
     return worker.load()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from toolkit.runtimes.listing import Listed
+from toolkit.runtimes.listing import RuntimeEntry
 
 HEAD = """
     from toolkit.runtimes.base import Placement
@@ -13,17 +13,17 @@ HEAD = """
 """
 
 
-def package(folder: Path, body: str, name: str = "elsewhere") -> Listed:
+def package(folder: Path, body: str, name: str = "elsewhere") -> RuntimeEntry:
     """Writes the package `name` with a class Theirs in it; `body` is Python."""
     home = folder / name
     home.mkdir(parents=True)
     (home / "__init__.py").write_text("")
     text = textwrap.dedent(HEAD) + textwrap.dedent(body)
     (home / "runtime.py").write_text(text)
-    return Listed(name, f"{name}.runtime", "Theirs", home)
+    return RuntimeEntry(name, f"{name}.runtime", "Theirs", home)
 
 
-def installed(folder: Path, listed: Listed) -> Path:
+def installed(folder: Path, listed: RuntimeEntry) -> Path:
     """What an installer adds, so that the entry point is found; returns what goes on the path."""
     info = folder / f"{listed.name}-1.0.dist-info"
     info.mkdir()

@@ -11,9 +11,9 @@ import onnxruntime
 import torch
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from toolkit.answers.intermediates import exposed, find
+from toolkit.answers.judge import Judge
 from toolkit.answers.simulate import simulate
-from toolkit.answers.tap import tapped, taps
-from toolkit.answers.yardstick import Yardstick
 from toolkit.tensors import Array, Feed, TensorSpec
 
 
@@ -212,17 +212,17 @@ def _apply(node: NodeProto, x: list[torch.Tensor]) -> torch.Tensor:
     return functions[node.op_type]()
 
 
-def yardstick(model: ModelProto, each: Sequence[Feed]) -> Yardstick:
+def judge(model: ModelProto, each: Sequence[Feed]) -> Judge:
     """PyTorch in float64 as the oracle, simulations on ONNX Runtime, with the model's taps."""
-    found = taps(model)
-    whole = tapped(model, found)
+    found = find(model)
+    whole = exposed(model, found)
     kinds = {
         TensorProto.FLOAT: "float32",
         TensorProto.INT64: "int64",
         TensorProto.FLOAT16: "float16",
     }
     outputs = model.graph.output
-    return Yardstick(
+    return Judge(
         tuple(TensorSpec(o.name, kinds[o.type.tensor_type.elem_type], None) for o in outputs),
         torch_runner(whole, each, torch.float64),
         simulate(whole, each, onnxruntime_runner).made,

@@ -11,9 +11,9 @@ import pytest
 from onnx import helper, numpy_helper
 
 from tests import small
-from toolkit import onnxfile
 from toolkit.answers import dispute, simulate
-from toolkit.engine import yardsticks
+from toolkit.engine import judges
+from toolkit.onnxfiles import modelfile
 from toolkit.oracle import oracles
 from toolkit.tensors import Array
 
@@ -85,8 +85,8 @@ def test_an_oracle_that_reads_an_operator_differently_sets_no_noise_of_its_own(
     oracle = oracles.of_model(onnx.load(elu(tmp_path / "other.onnx", alpha)))
     feeds = [{"x": DRAW.normal(size=(60, 16)).astype(np.float32)}]
 
-    made = yardsticks.make(
-        onnxfile.read(path),
+    made = judges.build(
+        modelfile.read(path),
         onnx.load(path),
         feeds,
         [[*oracle.answer(feed).values()] for feed in feeds],
@@ -99,4 +99,4 @@ def test_an_oracle_that_reads_an_operator_differently_sets_no_noise_of_its_own(
 
     assert bool(made.disputed) is disputed
     assert right is not None
-    assert made.yardstick.judge([right]).right is not disputed
+    assert made.judge.verdict([right]).right is not disputed

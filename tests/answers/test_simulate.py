@@ -124,7 +124,7 @@ def refuses_all(model: ModelProto, each: Sequence[Feed]) -> list[dict[str, Array
     raise RuntimeError("no such operator")
 
 
-def test_without_float32_there_is_no_yardstick() -> None:
+def test_without_float32_there_is_no_judge() -> None:
     with pytest.raises(ToolkitError, match="cannot be run in float32: no such operator"):
         simulate(mlp(), feeds((4, 64), count=1), refuses_all)
 

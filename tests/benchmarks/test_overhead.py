@@ -22,7 +22,7 @@ from tests import command, needs, small
 from toolkit.errors import EnvironmentFault, TargetError
 from toolkit.runtimes.base import Call
 from toolkit.tensors import Array
-from toolkit.workers.child import Worker
+from toolkit.workers.child import WorkerLoop
 
 ROOT = Path(__file__).parents[2]
 PYTHONPATH = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(overhead.PLUGIN)])}
@@ -147,14 +147,14 @@ def test_what_is_judged_is_what_the_last_loop_left() -> None:
     assert [dealt.run() for _ in range(2)] == ["after 1", "after 2"]
 
 
-def of(loop: Callable[[int], tuple[Sequence[int], str]]) -> Worker:
+def of(loop: Callable[[int], tuple[Sequence[int], str]]) -> WorkerLoop:
     """A worker with that loop as the call of the feed 'f'."""
     dealt = Dealt(loop, Driver(""))
 
     def outputs(result: str) -> dict[str, Array]:
         return {"output": np.array(result)}
 
-    worker = Worker()
+    worker = WorkerLoop()
     worker._calls["f"] = Call(dealt.run, outputs, dealt.begin, clock=dealt.clock)
     return worker
 

@@ -86,7 +86,7 @@ def test_a_folder_has_all_that_it_needs(proven: Path) -> None:
     assert all(re.fullmatch(r"[\w-]+==[\d.]+", pin) for pin in pins)
 
 
-def test_a_proof_is_the_verdict_of_the_yardstick(proven: Path) -> None:
+def test_a_proof_is_the_verdict_of_the_judge(proven: Path) -> None:
     proof = record(proven)["proof"]
 
     assert isinstance(proof, dict)

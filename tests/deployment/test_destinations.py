@@ -19,11 +19,11 @@ from onnx import TensorProto, helper
 
 from tests import needs, small
 from tests.deployment import pythons
-from toolkit import onnxfile
 from toolkit.deployment import documents, listing, operators, packing
 from toolkit.deployment.base import Parcel
 from toolkit.errors import InputError
 from toolkit.exporter.testdata import DataSet
+from toolkit.onnxfiles import modelfile
 from toolkit.pipelines.bench import REFERENCE
 from toolkit.pipelines.deploy import deploy
 from toolkit.tensors import Array
@@ -40,7 +40,7 @@ CONVERTED = [name for name in PLAIN if listing.load(name).form]
 
 @pytest.fixture(scope="module")
 def parcel(tmp_path_factory: pytest.TempPathFactory) -> Parcel:
-    file = onnxfile.read(small.layer(tmp_path_factory.mktemp("model") / "layer.onnx"))
+    file = modelfile.read(small.layer(tmp_path_factory.mktemp("model") / "layer.onnx"))
     data = DataSet({"x": np.ones((2, 8), np.float32)}, {"y": np.ones((2, 16), np.float32)})
     return Parcel(file, (data,))
 
@@ -136,7 +136,7 @@ def test_an_input_that_a_client_cannot_read_is_named(tmp_path: Path) -> None:
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), file
     )
 
-    said = operators.refusal(listing.load("cpp"), onnxfile.read(file))
+    said = operators.refusal(listing.load("cpp"), modelfile.read(file))
 
     assert said == "its client does not read or write bfloat16 ('x')"
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests import plugin, small
 from toolkit.deployment import forms
-from toolkit.engine import question, runner
-from toolkit.engine.question import Question, Wanted
+from toolkit.engine import assignment, unoptimised
+from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.errors import EnvironmentFault, TargetError
 from toolkit.workers import environments
 
@@ -26,10 +26,10 @@ CONVERTING = """
 
 
 @contextmanager
-def asked(folder: Path) -> Iterator[Question]:
-    rooms = environments.lay(folder / "question" / "rooms", [])
-    with runner.unoptimised(rooms) as run:
-        yield question.ask(small.layer(folder / "layer.onnx"), Wanted(), folder, run)
+def asked(folder: Path) -> Iterator[Assignment]:
+    worker_code = environments.lay(folder / "question" / "rooms", [])
+    with unoptimised.unoptimised(worker_code) as run:
+        yield assignment.ask(small.layer(folder / "layer.onnx"), FeedRequest(), folder, run)
 
 
 def test_the_folder_that_convert_filled_is_what_goes_along(

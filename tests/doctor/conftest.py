@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.doctor import probe, requirements
-from toolkit.doctor.probe import Facts
+from toolkit.doctor.probe import EnvironmentFacts
 
 SITE = Path(sysconfig.get_path("purelib"))
 CONTENT = "x" * 100
@@ -82,7 +82,7 @@ class Planted:
         for package in packages:
             (self.site / package).symlink_to(SITE / package)
 
-    def facts(self) -> Facts:
+    def facts(self) -> EnvironmentFacts:
         return probe.ask(self.python)
 
 
@@ -94,7 +94,7 @@ def planted(tmp_path: Path) -> Planted:
 
 
 @pytest.fixture(scope="session")
-def own() -> Facts:
+def own() -> EnvironmentFacts:
     """Of the environment that the tests run in."""
     return probe.ask(probe.interpreter(None), [each.name for each in requirements.requirements()])
 

@@ -8,8 +8,8 @@ from tests.doctor.conftest import Compile, Planted
 from toolkit.doctor import cuda
 from toolkit.doctor.cuda import Hardware
 from toolkit.doctor.finding import Finding, Severity
-from toolkit.doctor.probe import Facts
-from toolkit.records.schema import Gpu
+from toolkit.doctor.probe import EnvironmentFacts
+from toolkit.machine.facts import Gpu
 
 NONE = Hardware((), on_bus=False)
 ON_BUS = Hardware((), on_bus=True)
@@ -274,7 +274,9 @@ def test_a_gpu_is_seen_on_the_bus(tmp_path: Path, vendor: str, kind: str, seen: 
     assert cuda.hardware(tmp_path).on_bus is seen
 
 
-def test_nothing_is_cured_by_installing_a_package_of_our_commands_name(own: Facts) -> None:
+def test_nothing_is_cured_by_installing_a_package_of_our_commands_name(
+    own: EnvironmentFacts,
+) -> None:
     cures = [
         cure for seen in (NONE, ON_BUS, CARD) for f in cuda.check(own, seen) for cure in f.cures
     ]

@@ -5,7 +5,7 @@ import pytest
 from tests.doctor.conftest import SITE, Planted
 from toolkit.doctor import libraries
 from toolkit.doctor.finding import Severity
-from toolkit.doctor.probe import Facts
+from toolkit.doctor.probe import EnvironmentFacts
 
 
 @pytest.fixture(autouse=True)
@@ -14,7 +14,7 @@ def in_the_environment(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> Non
     planted.write({"pip/__init__.py": ""})
 
 
-def test_the_libraries_installed_here_import(own: Facts) -> None:
+def test_the_libraries_installed_here_import(own: EnvironmentFacts) -> None:
     numpy, torch = libraries.check(own)
     assert (numpy.topic, numpy.severity) == ("numpy", Severity.OK)
     assert (torch.topic, torch.severity) == ("torch", Severity.OK)

@@ -4,7 +4,8 @@ import pytest
 
 from toolkit.doctor import load
 from toolkit.doctor.finding import Severity
-from toolkit.measure.noise import Activity, Busy
+from toolkit.machine.facts import BusyProcess
+from toolkit.machine.load import Activity
 from toolkit.units import THIN
 
 
@@ -12,8 +13,8 @@ def plain(text: str) -> str:
     return text.replace(THIN, " ")
 
 
-def activity(steal: float = 0.0, others: float = 0.0, *busiest: Busy) -> Activity:
-    return Activity(1.0, steal, {0: steal}, others, busiest, {})
+def activity(steal: float = 0.0, others: float = 0.0, *busiest: BusyProcess) -> Activity:
+    return Activity(1.0, steal, others, busiest, {})
 
 
 def test_a_quiet_machine_is_fine() -> None:
@@ -32,7 +33,10 @@ def test_time_that_the_hypervisor_takes_is_a_note() -> None:
 
 
 def test_busy_processes_are_named() -> None:
-    busiest = (Busy("chromium", 0.9, 0), Busy("make", 0.3, 1))
+    busiest = (
+        BusyProcess(name="chromium", cores=0.9, core=0),
+        BusyProcess(name="make", cores=0.3, core=1),
+    )
     _, others = load.check(activity(0.0, 1.2, *busiest), 2)
     assert others.severity is Severity.NOTE
     assert plain(others.what) == (

@@ -7,7 +7,7 @@ import pytest
 from tests.doctor.conftest import Planted
 from toolkit.doctor import onnxruntime
 from toolkit.doctor.finding import Finding, Severity
-from toolkit.doctor.probe import Facts
+from toolkit.doctor.probe import EnvironmentFacts
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def examined(planted: Planted) -> Finding:
     return finding
 
 
-def test_the_one_installed_here_is_whole(own: Facts) -> None:
+def test_the_one_installed_here_is_whole(own: EnvironmentFacts) -> None:
     (finding,) = onnxruntime.check(own)
     assert finding.severity is Severity.OK
     assert finding.what.startswith("onnxruntime 1.")

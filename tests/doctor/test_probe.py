@@ -10,11 +10,11 @@ import pytest
 
 from tests.doctor.conftest import Planted
 from toolkit.doctor import probe
-from toolkit.doctor.probe import Facts
+from toolkit.doctor.probe import EnvironmentFacts
 from toolkit.errors import EnvironmentFault
 
 
-def test_our_own_environment_is_told_from_another(own: Facts, planted: Planted) -> None:
+def test_our_own_environment_is_told_from_another(own: EnvironmentFacts, planted: Planted) -> None:
     assert own.own
     assert not planted.facts().own
 
@@ -51,7 +51,7 @@ def test_nothing_of_the_environment_is_imported_here() -> None:
 )
 def test_whatever_an_import_does_is_an_answer(planted: Planted, source: str, error: str) -> None:
     planted.write({"torch/__init__.py": source})
-    assert probe.question(planted.python, "imported", "torch") == {"error": error}
+    assert probe.query(planted.python, "imported", "torch") == {"error": error}
 
 
 def test_a_python_that_does_not_run_is_named(tmp_path: Path) -> None:
@@ -96,13 +96,15 @@ def test_an_environment_without_pip_gets_one_first(
     )
 
 
-def test_the_systems_own_python_is_left_alone(own: Facts) -> None:
+def test_the_systems_own_python_is_left_alone(own: EnvironmentFacts) -> None:
     system = replace(own, python=Path("/usr/bin/python3"), managed=True)
     assert system.install("numpy") == (
         "/usr/bin/python3 -m venv .venv && .venv/bin/python -m pip install numpy"
     )
 
 
-def test_an_environment_of_its_own_is_not_the_systems(own: Facts, planted: Planted) -> None:
+def test_an_environment_of_its_own_is_not_the_systems(
+    own: EnvironmentFacts, planted: Planted
+) -> None:
     assert not own.managed
     assert not planted.facts().managed

@@ -5,11 +5,11 @@ import pytest
 from tests.doctor.conftest import Planted
 from toolkit.doctor import requirements
 from toolkit.doctor.finding import Severity
-from toolkit.doctor.probe import Facts
+from toolkit.doctor.probe import EnvironmentFacts
 from toolkit.doctor.requirements import Requirement
 
 
-def test_this_installation_has_all_that_it_asks_for(own: Facts) -> None:
+def test_this_installation_has_all_that_it_asks_for(own: EnvironmentFacts) -> None:
     wanted = requirements.requirements()
     assert {"torch", "onnx", "click"} <= {requirement.name for requirement in wanted}
     (finding,) = requirements.check(own, wanted)
@@ -26,7 +26,7 @@ def test_neither_onnxruntime_nor_the_tests_tools_are_required() -> None:
     ]
 
 
-def test_what_is_missing_or_too_old_is_a_fault_each(own: Facts) -> None:
+def test_what_is_missing_or_too_old_is_a_fault_each(own: EnvironmentFacts) -> None:
     wanted = [
         Requirement("never-heard-of", "1.2"),
         Requirement("click", "99"),

@@ -1,4 +1,4 @@
-"""Circuits of real workers on a small model."""
+"""Run setups of real workers on a small model."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from tests import small
-from toolkit.engine import runner
-from toolkit.engine.circuit import Bound, Circuit, Entrant
+from toolkit.engine import unoptimised
+from toolkit.engine.setup import NamedFeed, ReadyTarget, RunSetup
 from toolkit.runtimes import listing
-from toolkit.runtimes.listing import Listed
+from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.runtimes.target import parse
 from toolkit.tensors import Array
 from toolkit.workers import environments
-from toolkit.workers.jobs import Job, Patience
+from toolkit.workers.jobs import Patience, WorkerSpec
 
-MakeCircuit = Callable[..., Circuit]
+MakeSetup = Callable[..., RunSetup]
 ROUNDS = 4
 
 
-def entrant(index: int, text: str, model: Path, *, listed: Listed | None = None) -> Entrant:
+def ready_target(
+    index: int, text: str, model: Path, *, listed: RuntimeEntry | None = None
+) -> ReadyTarget:
     """A target as it is typed, ready to be started."""
     target = parse(text)
     found = listed or listing.find(target.runtime)
-    job = Job(found, environments.find(None), target.provider or "cpu", target.options)
-    program = runner.program(model, onnx.load(model), target.threads or 1)
-    return Entrant(index, target.label, job, program)
+    job = WorkerSpec(found, environments.find(None), target.provider or "cpu", target.options)
+    program = unoptimised.program(model, onnx.load(model), target.threads or 1)
+    return ReadyTarget(index, target.label, job, program)
 
 
-def bound(rows: int) -> Bound:
+def bound(rows: int) -> NamedFeed:
     """A feed of the layer."""
     array = np.random.default_rng(rows).normal(size=(rows, 8)).astype(np.float32)
-    return Bound(f"batch {rows}", {"x": array}, {"x": "float32"})
+    return NamedFeed(f"batch {rows}", {"x": array}, {"x": "float32"})
 
 
 @pytest.fixture
@@ -46,28 +48,28 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def circuit(tmp_path: Path, model: Path) -> MakeCircuit:
-    """Makes a circuit of targets as they are typed; answers are judged against the evaluator's."""
-    rooms = environments.lay(tmp_path / "rooms", [])
+def setup(tmp_path: Path, model: Path) -> MakeSetup:
+    """Makes the setup of a run from targets as they are typed, judged by the evaluator."""
+    worker_code = environments.lay(tmp_path / "rooms", [])
     evaluator = ReferenceEvaluator(str(model))
 
-    def make(*targets: str, batches: tuple[int, ...] = (1,), **changes: object) -> Circuit:
+    def make(*targets: str, batches: tuple[int, ...] = (1,), **changes: object) -> RunSetup:
         cases = [bound(rows) for rows in batches]
 
-        def judge(target: int, case: int, outputs: Mapping[str, Array]) -> str:
+        def check(target: int, case: int, outputs: Mapping[str, Array]) -> str:
             right = evaluator.run(None, dict(cases[case].arrays))
             same = np.allclose(outputs["y"], right[0], atol=1e-5)  # type: ignore[index]
             return "" if same else "another answer"
 
-        made = Circuit(
-            rooms=rooms,
-            entrants=[entrant(index, text, model) for index, text in enumerate(targets)],
+        made = RunSetup(
+            worker_code=worker_code,
+            targets=[ready_target(index, text, model) for index, text in enumerate(targets)],
             cases=cases,
             other=None,
             rounds=ROUNDS,
             seed=0,
             patience=Patience(verb=20),
-            judge=judge,
+            check=check,
         )
         return replace(made, **changes)  # type: ignore[arg-type]
 

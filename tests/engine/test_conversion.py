@@ -11,7 +11,7 @@ import pytest
 from tests import needs, small
 from toolkit.engine import conversion
 from toolkit.errors import EnvironmentFault
-from toolkit.pipelines.bench import Order
+from toolkit.pipelines.bench import BenchRequest
 from toolkit.pipelines.check import check
 from toolkit.records.schema import Conversion
 from toolkit.runtimes import listing
@@ -20,15 +20,15 @@ from toolkit.runtimes.target import parse
 from toolkit.sources.source import Source
 from toolkit.workers import cache, environments, managed
 from toolkit.workers.environments import PythonEnvironment
-from toolkit.workers.jobs import Hello, Job
+from toolkit.workers.jobs import Hello, WorkerSpec
 
 HELLO = Hello("1.0", None, "3.11.7", 0.0, "float32", ("cpu",), "model", 50.0, True)
 PLAIN = Program(None, (), ())
 
 
-def job(runtime: str, python: Path, name: str) -> Job:
+def job(runtime: str, python: Path, name: str) -> WorkerSpec:
     home = PythonEnvironment(name, python, (3, 11, 7), ())
-    return Job(listing.find(runtime), home, "cpu", {})
+    return WorkerSpec(listing.find(runtime), home, "cpu", {})
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_form_is_kept_where_all_that_it_depends_on_is_in_its_key(
 
 
 def converted(model: Path) -> Conversion:
-    (record,) = check(model, Order([parse("mnn")])).run.records
+    (record,) = check(model, BenchRequest([parse("mnn")])).run.records
     assert record.verdict is not None
     assert record.verdict.right
     assert record.conversion is not None

@@ -12,45 +12,49 @@ import psutil
 import pytest
 
 from tests import command
-from tests.engine.conftest import ROUNDS, MakeCircuit, bound
-from toolkit.engine import generation, lane
-from toolkit.engine.circuit import Circuit, Result, Settled
+from tests.engine.conftest import ROUNDS, MakeSetup, bound
+from toolkit.engine import generation, targetrun
+from toolkit.engine.setup import Calibration, GenerationResult, RunSetup
 from toolkit.errors import TargetError
 from toolkit.measure import steady
 from toolkit.measure.schedule import Length
+from toolkit.records.parts import TargetPart
 from toolkit.records.schema import Failure
-from toolkit.records.slices import TargetSlice
 from toolkit.workers.jobs import Block, Patience
 from toolkit.workers.launch import Worker
 
 Watch = Callable[[float], None]
 
 
-def short(made: Circuit, number: int = 0, watch: Watch = lambda share: None) -> Result:
+def short(made: RunSetup, number: int = 0, watch: Watch = lambda share: None) -> GenerationResult:
     """A generation of short blocks and warm-ups, as those after the first."""
-    places = [(entrant.index, case) for entrant in made.entrants for case in range(len(made.cases))]
-    found = {place: Settled(Length(20, 1), steady.LATER_SPAN) for place in places}
+    places = [
+        (ready_target.index, case)
+        for ready_target in made.targets
+        for case in range(len(made.cases))
+    ]
+    found = {place: Calibration(Length(20, 1), steady.LATER_SPAN) for place in places}
     return generation.run(made, number, found, watch)
 
 
-def piece(result: Result, target: int) -> TargetSlice:
+def piece(result: GenerationResult, target: int) -> TargetPart:
     return next(found for found in result.part.targets if found.target == target)
 
 
-def failure(result: Result, target: int) -> Failure:
+def failure(result: GenerationResult, target: int) -> Failure:
     found = piece(result, target).failure
     assert found is not None
     return found
 
 
-def starts(result: Result, target: int) -> list[float]:
+def starts(result: GenerationResult, target: int) -> list[float]:
     return [start for case in piece(result, target).cases for start in case.series.starts]
 
 
 def test_every_target_has_one_block_a_round_before_the_next_round_begins(
-    circuit: MakeCircuit,
+    setup: MakeSetup,
 ) -> None:
-    result = short(circuit("fake,us=10", "fake,us=20", "fake,us=30"))
+    result = short(setup("fake,us=10", "fake,us=20", "fake,us=30"))
 
     rows = np.array([starts(result, target) for target in range(3)])  # (targets, rounds)
     assert rows.shape == (3, ROUNDS)
@@ -58,9 +62,9 @@ def test_every_target_has_one_block_a_round_before_the_next_round_begins(
 
 
 def test_the_order_within_a_round_is_drawn_anew_and_is_that_of_the_seed(
-    circuit: MakeCircuit,
+    setup: MakeSetup,
 ) -> None:
-    made = circuit("fake,us=10", "fake,us=20", "fake,us=30", rounds=12)
+    made = setup("fake,us=10", "fake,us=20", "fake,us=30", rounds=12)
 
     orders = [order_of(short(made, number)) for number in (0, 0, 1)]
 
@@ -69,19 +73,19 @@ def test_the_order_within_a_round_is_drawn_anew_and_is_that_of_the_seed(
     assert orders[0] != orders[2]
 
 
-def order_of(result: Result) -> list[tuple[int, ...]]:
+def order_of(result: GenerationResult) -> list[tuple[int, ...]]:
     rows = np.array([starts(result, target) for target in range(3)])
     return [tuple(np.argsort(turn)) for turn in rows.T]
 
 
-def test_who_starts_first_is_drawn_anew_and_is_that_of_the_seed(circuit: MakeCircuit) -> None:
+def test_who_starts_first_is_drawn_anew_and_is_that_of_the_seed(setup: MakeSetup) -> None:
     came: list[int] = []
 
     def look(target: int, *given: object) -> str:
         came.append(target)
         return ""
 
-    made = circuit("fake,us=10", "fake,us=20", "fake,us=30", judge=look)
+    made = setup("fake,us=10", "fake,us=20", "fake,us=30", check=look)
 
     orders = []
     for number in (0, 0, 1, 2, 3):
@@ -94,8 +98,8 @@ def test_who_starts_first_is_drawn_anew_and_is_that_of_the_seed(circuit: MakeCir
     assert {*orders[0]} == {0, 1, 2}
 
 
-def test_the_samples_are_the_times_of_the_calls_in_rounds(circuit: MakeCircuit) -> None:
-    result = generation.run(circuit("fake,us=10", "fake,us=25", batches=(1, 8)), 3, {})
+def test_the_samples_are_the_times_of_the_calls_in_rounds(setup: MakeSetup) -> None:
+    result = generation.run(setup("fake,us=10", "fake,us=25", batches=(1, 8)), 3, {})
 
     assert sorted(result.samples) == ["0/0/3", "0/1/3", "1/0/3", "1/1/3"]
     for key, latency in (("0/0/3", 10_000), ("0/1/3", 10_000), ("1/0/3", 25_000)):
@@ -105,10 +109,10 @@ def test_the_samples_are_the_times_of_the_calls_in_rounds(circuit: MakeCircuit) 
     assert [case.series.medians for case in piece(result, 1).cases] == [[25_000.0] * ROUNDS] * 2
 
 
-def test_a_later_generation_takes_the_block_lengths_of_the_first(circuit: MakeCircuit) -> None:
-    made = circuit("fake,us=10")
+def test_a_later_generation_takes_the_block_lengths_of_the_first(setup: MakeSetup) -> None:
+    made = setup("fake,us=10")
     first = generation.run(made, 0, {})
-    found = {key: Settled(Length(7, 1), settled.span) for key, settled in first.found.items()}
+    found = {key: Calibration(Length(7, 1), settled.span) for key, settled in first.found.items()}
 
     later = generation.run(made, 1, found)
 
@@ -127,9 +131,9 @@ def test_a_later_generation_takes_the_block_lengths_of_the_first(circuit: MakeCi
     ],
 )
 def test_a_target_that_fails_while_it_is_timed_costs_no_other_a_block(
-    circuit: MakeCircuit, tmp_path: Path, fault: str, said: str
+    setup: MakeSetup, tmp_path: Path, fault: str, said: str
 ) -> None:
-    made = circuit("fake,us=10", f"fake,{fault},at=sample", "fake,us=30", patience=Patience(verb=1))
+    made = setup("fake,us=10", f"fake,{fault},at=sample", "fake,us=30", patience=Patience(verb=1))
 
     result = short(made)
 
@@ -141,9 +145,9 @@ def test_a_target_that_fails_while_it_is_timed_costs_no_other_a_block(
 
 
 def test_a_target_that_is_killed_between_two_blocks_leaves_and_its_times_do_not_count(
-    circuit: MakeCircuit, tmp_path: Path
+    setup: MakeSetup, tmp_path: Path
 ) -> None:
-    made = circuit("fake,us=10", "fake,us=20")
+    made = setup("fake,us=10", "fake,us=20")
 
     def watch(share: float) -> None:
         if share == 1 / ROUNDS:
@@ -160,23 +164,23 @@ def test_a_target_that_is_killed_between_two_blocks_leaves_and_its_times_do_not_
 
 
 def test_a_timed_call_that_computes_something_else_is_found_and_its_times_do_not_count(
-    circuit: MakeCircuit,
+    setup: MakeSetup,
 ) -> None:
-    result = short(circuit("fake,us=10", "fake,turns=later"))
+    result = short(setup("fake,us=10", "fake,turns=later"))
 
     assert failure(result, 1).what == "its answers changed after the verdict: another answer"
     assert piece(result, 1).cases == []
     assert sorted(result.samples) == ["0/0/0"]
 
 
-def test_an_answer_that_is_wrong_before_the_rounds_costs_no_block(circuit: MakeCircuit) -> None:
+def test_an_answer_that_is_wrong_before_the_rounds_costs_no_block(setup: MakeSetup) -> None:
     asked = []
 
     def judge(target: int, case: int, outputs: object) -> str:
         asked.append((target, case))
         return "not that" if target == 1 else ""
 
-    made = circuit("fake,us=10", "fake,us=20", batches=(1, 8), judge=judge)
+    made = setup("fake,us=10", "fake,us=20", batches=(1, 8), check=judge)
 
     result = short(made)
 
@@ -186,7 +190,7 @@ def test_an_answer_that_is_wrong_before_the_rounds_costs_no_block(circuit: MakeC
 
 
 def test_the_workers_share_one_core_from_their_loads_on_and_the_parent_gets_its_own_back(
-    circuit: MakeCircuit,
+    setup: MakeSetup,
 ) -> None:
     free = os.sched_getaffinity(0)
     seen = []
@@ -196,7 +200,7 @@ def test_the_workers_share_one_core_from_their_loads_on_and_the_parent_gets_its_
         seen.append([process.cpu_affinity() for process in workers])
         return ""
 
-    result = short(circuit("fake,us=10", "fake,us=20", judge=look), 0, lambda share: None)
+    result = short(setup("fake,us=10", "fake,us=20", check=look), 0, lambda share: None)
 
     cores = result.part.generation.cores
     assert len(cores) == 1
@@ -206,9 +210,9 @@ def test_the_workers_share_one_core_from_their_loads_on_and_the_parent_gets_its_
 
 
 def test_more_threads_have_all_their_cores_and_every_worker_goes_on_after_its_rest(
-    circuit: MakeCircuit,
+    setup: MakeSetup,
 ) -> None:
-    result = short(circuit("fake,us=10,threads=2", "fake,us=20,threads=2"))
+    result = short(setup("fake,us=10,threads=2", "fake,us=20,threads=2"))
 
     assert [found.failure for found in result.part.targets] == [None, None]
     assert len(result.part.generation.cores) == min(2, len(os.sched_getaffinity(0)))
@@ -224,7 +228,7 @@ def test_more_threads_have_all_their_cores_and_every_worker_goes_on_after_its_re
     ids=["one thread", "two threads", "alone"],
 )
 def test_only_a_worker_that_was_held_still_makes_calls_before_its_block(
-    circuit: MakeCircuit, monkeypatch: pytest.MonkeyPatch, targets: tuple[str, ...], before: int
+    setup: MakeSetup, monkeypatch: pytest.MonkeyPatch, targets: tuple[str, ...], before: int
 ) -> None:
     asked, sample = [], Worker.sample
 
@@ -233,7 +237,7 @@ def test_only_a_worker_that_was_held_still_makes_calls_before_its_block(
         return sample(worker, name, calls, discard)
 
     monkeypatch.setattr(Worker, "sample", spy)
-    result = short(circuit(*targets))
+    result = short(setup(*targets))
 
     one = result.part.targets[0].cases[0]
     blocks = [i for i, (_, calls, out) in enumerate(asked) if out and calls == one.calls]
@@ -242,7 +246,7 @@ def test_only_a_worker_that_was_held_still_makes_calls_before_its_block(
     assert len(woken) == before * len(blocks)
 
 
-def test_a_worker_of_one_thread_has_one_of_the_cores_of_one_of_two(circuit: MakeCircuit) -> None:
+def test_a_worker_of_one_thread_has_one_of_the_cores_of_one_of_two(setup: MakeSetup) -> None:
     seen = []
 
     def look(*given: object) -> str:
@@ -250,7 +254,7 @@ def test_a_worker_of_one_thread_has_one_of_the_cores_of_one_of_two(circuit: Make
         seen.append([frozenset(process.cpu_affinity() or ()) for process in workers])
         return ""
 
-    made = circuit("fake,us=10", "fake,us=20,threads=2", "fake,us=30", judge=look)
+    made = setup("fake,us=10", "fake,us=20,threads=2", "fake,us=30", check=look)
     cores = frozenset(short(made).part.generation.cores)
 
     first, second, third = seen[0]
@@ -262,11 +266,11 @@ def test_a_worker_of_one_thread_has_one_of_the_cores_of_one_of_two(circuit: Make
 
 
 def test_a_target_that_leaves_no_memory_is_a_row_and_the_others_go_on(
-    circuit: MakeCircuit,
+    setup: MakeSetup,
 ) -> None:
     left = iter([10**9, 10**6, 10**9])
 
-    result = short(circuit("fake,us=10", "fake,us=20", "fake,us=30", memory=lambda: next(left)))
+    result = short(setup("fake,us=10", "fake,us=20", "fake,us=30", memory=lambda: next(left)))
 
     assert (
         failure(result, 1).what
@@ -276,7 +280,7 @@ def test_a_target_that_leaves_no_memory_is_a_row_and_the_others_go_on(
 
 
 def test_an_interrupt_in_the_rounds_leaves_no_process_and_no_pin(
-    circuit: MakeCircuit, tmp_path: Path
+    setup: MakeSetup, tmp_path: Path
 ) -> None:
     free = os.sched_getaffinity(0)
 
@@ -284,14 +288,14 @@ def test_an_interrupt_in_the_rounds_leaves_no_process_and_no_pin(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        short(circuit("fake,us=10", "fake,us=20"), 0, watch)
+        short(setup("fake,us=10", "fake,us=20"), 0, watch)
 
     assert not command.workers(tmp_path)
     assert os.sched_getaffinity(0) == free
 
 
-def test_all_targets_may_fail_at_once(circuit: MakeCircuit, tmp_path: Path) -> None:
-    made = circuit("fake,fault=crash,at=hello", "fake,fault=exit,at=load")
+def test_all_targets_may_fail_at_once(setup: MakeSetup, tmp_path: Path) -> None:
+    made = setup("fake,fault=crash,at=hello", "fake,fault=exit,at=load")
 
     result = short(made)
 
@@ -301,8 +305,8 @@ def test_all_targets_may_fail_at_once(circuit: MakeCircuit, tmp_path: Path) -> N
     assert not command.workers(tmp_path)
 
 
-def test_cold_start_and_memory_of_a_target_stand_beside_its_times(circuit: MakeCircuit) -> None:
-    made: Circuit = circuit("fake,us=10", other=bound(3))
+def test_cold_start_and_memory_of_a_target_stand_beside_its_times(setup: MakeSetup) -> None:
+    made: RunSetup = setup("fake,us=10", other=bound(3))
 
     found = piece(short(made), 0)
 
@@ -329,4 +333,4 @@ def test_the_last_words_of_a_record_name_no_folder_of_this_machine(line: str, sh
     error = TargetError("it failed")
     error.last_words = (line,)
 
-    assert lane.failure(error).last_words == [shown]
+    assert targetrun.failure(error).last_words == [shown]

@@ -13,43 +13,45 @@ import numpy as np
 import pytest
 
 from tests import command, plugin, small
-from tests.engine.conftest import entrant
+from tests.engine.conftest import ready_target
 from toolkit.answers import simulate
 from toolkit.answers.verdict import Limits
-from toolkit.engine import judging, question
-from toolkit.engine.circuit import Entrant
-from toolkit.engine.judging import Judged
-from toolkit.engine.question import Question, Wanted
-from toolkit.records.schema import Caution, Record
+from toolkit.engine import assignment, judging
+from toolkit.engine.assignment import Assignment, FeedRequest
+from toolkit.engine.judging import JudgedTarget
+from toolkit.engine.setup import ReadyTarget
+from toolkit.records.schema import TargetRecord, WarningKind
 from toolkit.runtimes import listing
 from toolkit.runtimes.target import parse
 from toolkit.workers import environments
-from toolkit.workers.jobs import Job, Patience
+from toolkit.workers.jobs import Patience, WorkerSpec
 
-Judge = Callable[..., Record]
+Judge = Callable[..., TargetRecord]
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Question:
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Assignment:
     """The reference model, whose PyTorch source is known."""
     folder = tmp_path_factory.mktemp("asked")
-    return question.ask(small.mlp(folder / "mlp.onnx"), Wanted(), folder, simulate.reference_runner)
+    return assignment.ask(
+        small.mlp(folder / "mlp.onnx"), FeedRequest(), folder, simulate.reference_runner
+    )
 
 
 @pytest.fixture
-def judge(asked: Question, tmp_path: Path) -> Judge:
-    rooms = environments.lay(tmp_path / "rooms", [])
+def judge(asked: Assignment, tmp_path: Path) -> Judge:
+    worker_code = environments.lay(tmp_path / "rooms", [])
 
-    def run(text: str, limits: Limits = Limits()) -> Record:  # noqa: B008 - a constant.
+    def run(text: str, limits: Limits = Limits()) -> TargetRecord:  # noqa: B008 - a constant.
         target = parse(text)
-        job = Job(
+        job = WorkerSpec(
             listing.find(target.runtime),
             environments.find(None),
             target.provider or "cpu",
             target.options,
         )
-        made = Entrant(0, target.label, job, asked.program)
-        return judging.judge(made, asked, rooms, Patience(verb=30), limits).record
+        made = ReadyTarget(0, target.label, job, asked.program)
+        return judging.judge(made, asked, worker_code, Patience(verb=30), limits).record
 
     return run
 
@@ -66,13 +68,16 @@ def test_a_runtime_in_float32_is_right(judge: Judge, text: str) -> None:
 
 
 def test_a_worker_that_was_started_ahead_answers_and_none_outlives_an_interrupt(
-    asked: Question, tmp_path: Path
+    asked: Assignment, tmp_path: Path
 ) -> None:
-    rooms = environments.lay(tmp_path / "rooms", [])
-    jobs = [Job(listing.find("fake"), environments.find(None), "cpu", {}) for _ in range(3)]
-    three = [Entrant(n, f"fake {n}", job, asked.program) for n, job in enumerate(jobs)]
+    worker_code = environments.lay(tmp_path / "rooms", [])
+    jobs = [WorkerSpec(listing.find("fake"), environments.find(None), "cpu", {}) for _ in range(3)]
+    three = [ReadyTarget(n, f"fake {n}", job, asked.program) for n, job in enumerate(jobs)]
 
-    with contextlib.suppress(KeyboardInterrupt), judging.Ahead(rooms, Patience(verb=30)) as ahead:
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        judging.Prestarted(worker_code, Patience(verb=30)) as ahead,
+    ):
         ahead.start(three[:2])
         ahead.start(three[1:])
         running = len(command.workers(tmp_path))
@@ -85,15 +90,15 @@ def test_a_worker_that_was_started_ahead_answers_and_none_outlives_an_interrupt(
 
 
 def test_one_that_does_not_start_ahead_is_a_failure_when_it_is_judged(
-    asked: Question, tmp_path: Path
+    asked: Assignment, tmp_path: Path
 ) -> None:
-    rooms = environments.lay(tmp_path / "rooms", [])
-    job = Job(
+    worker_code = environments.lay(tmp_path / "rooms", [])
+    job = WorkerSpec(
         listing.find("fake"), environments.find(None), "cpu", {"fault": "crash", "at": "hello"}
     )
-    made = Entrant(0, "fake", job, asked.program)
+    made = ReadyTarget(0, "fake", job, asked.program)
 
-    with judging.Ahead(rooms, Patience(verb=30)) as ahead:
+    with judging.Prestarted(worker_code, Patience(verb=30)) as ahead:
         ahead.start([made])
         judged = ahead.judge(made, asked, Limits())
 
@@ -102,27 +107,25 @@ def test_one_that_does_not_start_ahead_is_a_failure_when_it_is_judged(
 
 
 def test_libraries_that_agree_against_the_oracle_dispute_it(
-    asked: Question, tmp_path: Path
+    asked: Assignment, tmp_path: Path
 ) -> None:
     """The oracle is planted, with its own noise: half of what is right."""
-    halved = [
-        {name: 0.5 * array for name, array in each.items()} for each in asked.yardstick.oracle
-    ]
+    halved = [{name: 0.5 * array for name, array in each.items()} for each in asked.judge.oracle]
     plain = [{name: array.astype(np.float32) for name, array in each.items()} for each in halved]
     simulated = [
         replace(form, outputs=plain) if form.precision == "float32" else form
-        for form in asked.yardstick.simulated
+        for form in asked.judge.simulated
     ]
-    planted = replace(asked.yardstick, oracle=halved, simulated=tuple(simulated))
-    wrong = replace(asked, yardstick=planted)
-    rooms = environments.lay(tmp_path / "rooms", [])
+    planted = replace(asked.judge, oracle=halved, simulated=tuple(simulated))
+    wrong = replace(asked, judge=planted)
+    worker_code = environments.lay(tmp_path / "rooms", [])
     texts = ["onnxruntime", "onnxruntime,io=bound", "torch"]
     judged = {
         index: judging.judge(
-            Entrant(
+            ReadyTarget(
                 index,
                 text,
-                Job(
+                WorkerSpec(
                     listing.find(parse(text).runtime),
                     environments.find(None),
                     "cpu",
@@ -131,7 +134,7 @@ def test_libraries_that_agree_against_the_oracle_dispute_it(
                 wrong.program,
             ),
             wrong,
-            rooms,
+            worker_code,
             Patience(verb=30),
             Limits(),
         )
@@ -143,7 +146,7 @@ def test_libraries_that_agree_against_the_oracle_dispute_it(
     assert [one.record.verdict.right for one in judged.values() if one.record.verdict] == [
         False
     ] * 3
-    assert [warning.kind for warning in said] == [Caution.DISPUTED] * 2
+    assert [warning.kind for warning in said] == [WarningKind.DISPUTED] * 2
     assert said[0].detail == (
         "torch in float64: onnxruntime and torch agree with each other, and not with it"
     )
@@ -152,7 +155,7 @@ def test_libraries_that_agree_against_the_oracle_dispute_it(
         assert len(judging.disputes(more, [*texts, library], wrong)) == disputes
 
 
-def confirming(one: Judged, library: str) -> Judged:
+def confirming(one: JudgedTarget, library: str) -> JudgedTarget:
     """A target of another library that is right by the oracle."""
     record = one.record
     assert record.library is not None
@@ -249,21 +252,21 @@ ELSEWHERE = """
     ids=["shape arithmetic", "a convolution", "a gather of data"],
 )
 def test_nodes_elsewhere_are_a_warning_unless_they_compute_shapes(
-    asked: Question, tmp_path: Path, operator: str, warned: list[str]
+    asked: Assignment, tmp_path: Path, operator: str, warned: list[str]
 ) -> None:
     listed = plugin.package(tmp_path / "site", ELSEWHERE % operator)
-    rooms = environments.lay(tmp_path / "rooms", [listed])
+    worker_code = environments.lay(tmp_path / "rooms", [listed])
     assert asked.program.model is not None
-    made = entrant(0, "fake", asked.program.model, listed=listed)
-    made = Entrant(0, "elsewhere", made.job, asked.program)
+    made = ready_target(0, "fake", asked.program.model, listed=listed)
+    made = ReadyTarget(0, "elsewhere", made.job, asked.program)
     # The file has one Shape and one Gather of its result: a second Gather is one of data.
     asked = replace(asked, shape_arithmetic=Counter({"Shape": 1, "Gather": 1}))
 
-    record = judging.judge(made, asked, rooms, Patience(), Limits()).record
+    record = judging.judge(made, asked, worker_code, Patience(), Limits()).record
 
     assert record.failure is None
     assert [warning.detail for warning in record.warnings] == warned
-    assert {warning.kind for warning in record.warnings} <= {Caution.PLACEMENT}
+    assert {warning.kind for warning in record.warnings} <= {WarningKind.PLACEMENT}
     assert record.placement is not None
     assert record.placement.shape_only == (not warned)
 
@@ -291,14 +294,14 @@ NONSENSE = """
     ],
 )
 def test_a_reply_without_sense_is_an_error_of_its_target_alone(
-    asked: Question, tmp_path: Path, step: str, line: bytes, said: str
+    asked: Assignment, tmp_path: Path, step: str, line: bytes, said: str
 ) -> None:
     listed = plugin.package(tmp_path / "site", NONSENSE % (step, line, step))
-    rooms = environments.lay(tmp_path / "rooms", [listed])
+    worker_code = environments.lay(tmp_path / "rooms", [listed])
     assert asked.program.model is not None
-    made = entrant(0, "fake", asked.program.model, listed=listed)
+    made = ready_target(0, "fake", asked.program.model, listed=listed)
 
-    record = judging.judge(made, asked, rooms, Patience(), Limits()).record
+    record = judging.judge(made, asked, worker_code, Patience(), Limits()).record
 
     assert record.failure is not None
     assert record.failure.what.startswith(said)

@@ -12,24 +12,24 @@ from tests import small
 from toolkit import __version__
 from toolkit.answers import simulate
 from toolkit.answers.verdict import Limits
-from toolkit.engine import entrants, planning, question
-from toolkit.engine.planning import Terms
-from toolkit.engine.question import Wanted
+from toolkit.engine import assignment, planning, selection
+from toolkit.engine.assignment import FeedRequest
+from toolkit.engine.planning import PlanOptions
 from toolkit.errors import RunError
+from toolkit.machine import describe
 from toolkit.measure import schedule
-from toolkit.records import machine
-from toolkit.records.schema import VERSION, Library, Plan, Record, Run
+from toolkit.records.schema import VERSION, Library, Plan, Run, TargetRecord
 from toolkit.runtimes.target import parse
 
 
-def planned(folder: Path, wanted: Wanted, *targets: str, threads: int = 1) -> Plan:
+def planned(folder: Path, wanted: FeedRequest, *targets: str, threads: int = 1) -> Plan:
     folder.mkdir(exist_ok=True)
-    asked = question.ask(
+    asked = assignment.ask(
         small.layer(folder / "layer.onnx"), wanted, folder, simulate.reference_runner
     )
-    shown = [entrants.recorded(t) for t in entrants.settled([*map(parse, targets)])]
-    terms = Terms(schedule.pace(time=20.0), Limits(), threads, wanted.seed, 60.0)
-    return planning.plan(asked, shown, 0, terms)
+    shown = [selection.recorded(t) for t in selection.settled([*map(parse, targets)])]
+    options = PlanOptions(schedule.pace(time=20.0), Limits(), threads, wanted.seed, 60.0)
+    return planning.plan(asked, shown, 0, options)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Run:
         state="interrupted",
         started="2026-11-23T10:00:00+00:00",
         command=["toolkit", "bench"],
-        plan=planned(folder, Wanted(batch=(1, 8)), "fake", "onnxruntime"),
-        machine=machine.describe(),
+        plan=planned(folder, FeedRequest(batch=(1, 8)), "fake", "onnxruntime"),
+        machine=describe.describe(),
         records=[],
         generations=[],
     )
@@ -68,7 +68,7 @@ def test_the_plan_names_all_before_anything_is_measured(old: Run) -> None:
     ids=["share a core", "more threads", "compiles while it runs"],
 )
 def test_more_rounds_where_they_pay(tmp_path: Path, targets: tuple[str, ...], rounds: int) -> None:
-    assert planned(tmp_path, Wanted(batch=(1,)), *targets).rounds == rounds
+    assert planned(tmp_path, FeedRequest(batch=(1,)), *targets).rounds == rounds
 
 
 def test_two_feeds_of_the_same_sizes_have_two_names(tmp_path: Path) -> None:
@@ -80,13 +80,13 @@ def test_two_feeds_of_the_same_sizes_have_two_names(tmp_path: Path) -> None:
         array = np.full((2, 8), place + 0.5, np.float32)
         (folder / "input_0.pb").write_bytes(numpy_helper.from_array(array, "x").SerializeToString())
 
-    plan = planned(tmp_path / "m", Wanted(inputs=tmp_path / "feeds"), "fake")
+    plan = planned(tmp_path / "m", FeedRequest(inputs=tmp_path / "feeds"), "fake")
 
     assert [case.name for case in plan.cases] == ["batch 2, feed 1", "batch 2, feed 2"]
 
 
 def test_the_same_plan_on_the_same_machine_can_go_on(old: Run, tmp_path: Path) -> None:
-    again = planned(tmp_path, Wanted(batch=(1, 8)), "fake", "onnxruntime")
+    again = planned(tmp_path, FeedRequest(batch=(1, 8)), "fake", "onnxruntime")
 
     planning.check_same(old, again, old.machine)
 
@@ -95,19 +95,19 @@ def test_the_same_plan_on_the_same_machine_can_go_on(old: Run, tmp_path: Path) -
     ("wanted", "targets", "threads", "said"),
     [
         (
-            Wanted(batch=(1, 8)),
+            FeedRequest(batch=(1, 8)),
             ("fake", "fake,us=1"),
             1,
             "targets was fake:cpu, onnxruntime:cpu, now it is fake:cpu, fake:cpu,us=1",
         ),
-        (Wanted(batch=(1, 9)), ("fake", "onnxruntime"), 1, "feed was batch 1 ("),
-        (Wanted(batch=(1, 8), seed=3), ("fake", "onnxruntime"), 1, "seed was 0, now it is 3"),
-        (Wanted(batch=(1, 8)), ("fake", "onnxruntime"), 2, "threads was 1, now it is 2"),
+        (FeedRequest(batch=(1, 9)), ("fake", "onnxruntime"), 1, "feed was batch 1 ("),
+        (FeedRequest(batch=(1, 8), seed=3), ("fake", "onnxruntime"), 1, "seed was 0, now it is 3"),
+        (FeedRequest(batch=(1, 8)), ("fake", "onnxruntime"), 2, "threads was 1, now it is 2"),
     ],
     ids=["targets", "feeds", "seed", "threads"],
 )
 def test_a_difference_of_the_plan_is_named(
-    old: Run, tmp_path: Path, wanted: Wanted, targets: tuple[str, ...], threads: int, said: str
+    old: Run, tmp_path: Path, wanted: FeedRequest, targets: tuple[str, ...], threads: int, said: str
 ) -> None:
     other = planned(tmp_path, wanted, *targets, threads=threads)
 
@@ -146,7 +146,7 @@ def library(version: str) -> Library:
 
 def test_another_version_of_a_runtime_is_named(old: Run) -> None:
     was, now = (
-        msgspec.structs.replace(old, records=[Record(target=1, library=library(version))])
+        msgspec.structs.replace(old, records=[TargetRecord(target=1, library=library(version))])
         for version in ("1.31.0", "1.32.0")
     )
 

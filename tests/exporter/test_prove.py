@@ -15,16 +15,16 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from torch import nn
 
 from tests.exporter import models
-from toolkit import onnxfile, referencefile
 from toolkit.answers.verdict import OutputVerdict, Verdict
 from toolkit.errors import TargetError
 from toolkit.exporter import convert, prove
-from toolkit.exporter.prove import Answers, Contract, Numbers, Proof, Step
+from toolkit.exporter.prove import Answers, Contract, ExportProof, Numbers, Step
 from toolkit.feeds import drawing
 from toolkit.feeds.drawing import Draws
+from toolkit.onnxfiles import modelfile, referencefile
 from toolkit.oracle import oracles
 from toolkit.oracle.oracles import Expected
-from toolkit.oracle.survey import Sizes, survey
+from toolkit.oracle.sizesweep import Sizes, sweep
 from toolkit.sources import inputs, reference
 from toolkit.tensors import Feed, TensorSpec
 
@@ -65,7 +65,7 @@ def proof(
     contract: Contract = CONTRACT,
     at: Sizes = AT,
     numbers: Numbers | str = NO_RUNTIME,
-) -> Proof:
+) -> ExportProof:
     path = folder / "m.onnx"
     path.write_bytes(model.SerializeToString())
     draws: Draws = (
@@ -77,7 +77,7 @@ def proof(
 
 def exported(
     folder: Path, module: nn.Module, *stated: str, suspected: Sequence[Mapping[str, int]] = ()
-) -> Proof:
+) -> ExportProof:
     """The proof of what torch itself makes of a module."""
     torch.manual_seed(0)
     made = models.converted(module.eval(), *stated)
@@ -89,10 +89,10 @@ def exported(
     names = tuple(str(value.name) for value in made.model.graph.outputs)
     contract = Contract(tuple(each.spec for each in parsed), names)
     at = Sizes(traced, dims, suspected=suspected)
-    return proof(folder, module, onnxfile.load(path), contract, at)
+    return proof(folder, module, modelfile.load(path), contract, at)
 
 
-def step(found: Proof, name: str) -> Step:
+def step(found: ExportProof, name: str) -> Step:
     return next(each for each in found.steps if each.name == name)
 
 
@@ -343,7 +343,7 @@ def test_a_file_that_does_not_run_at_another_size_fails_there(tmp_path: Path) ->
     path.write_bytes(model.SerializeToString())
     draws = drawing.drawer(model, LINE.inputs)
     right = oracles.of_module(Double(), LINE.inputs, draws.draw({"n": 5}).arrays)
-    found = survey(right, draws, Sizes({"n": 5}))
+    found = sweep(right, draws, Sizes({"n": 5}))
     made, compared = prove.structure(path, right, found, prove.CONSTANTS)
     assert (made.outcome, made.figure) == ("fails", float("inf"))
     assert made.what == "in float64 at n 1, 7, 11"

@@ -11,7 +11,7 @@ from torch import nn
 from tests.exporter import models
 from toolkit.errors import ProofError
 from toolkit.exporter import convert, guards, specialised
-from toolkit.exporter.guards import Guard
+from toolkit.exporter.guards import SizeGuard
 from toolkit.exporter.quiet import Chatter
 from toolkit.exporter.specialised import Narrowed
 from toolkit.exporter.tracing import Traced
@@ -123,7 +123,7 @@ def test_sizes_that_the_module_itself_refuses_are_no_fault() -> None:
 def test_a_guard_is_read_and_said_in_the_users_names(
     expression: str, text: str, right: int, wrong: int
 ) -> None:
-    guard = Guard(expression, {"s27": "seq"}, None)
+    guard = SizeGuard(expression, {"s27": "seq"}, None)
 
     assert guard.text == text
     assert guard.holds({"seq": right})
@@ -132,4 +132,4 @@ def test_a_guard_is_read_and_said_in_the_users_names(
 
 @pytest.mark.parametrize("expression", ["__import__('os').system('true')", "s27 >", "f(s27) > 1"])
 def test_a_guard_that_is_no_arithmetic_is_never_executed(expression: str) -> None:
-    assert Guard(expression, {"s27": "seq"}, None).holds({"seq": 1})
+    assert SizeGuard(expression, {"s27": "seq"}, None).holds({"seq": 1})

@@ -9,12 +9,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from toolkit import onnxfile
 from toolkit.errors import InputError
 from toolkit.exporter import testdata
 from toolkit.exporter.testdata import DataSet
 from toolkit.feeds import drawing
-from toolkit.onnxfile import ModelFile
+from toolkit.onnxfiles import modelfile
+from toolkit.onnxfiles.modelfile import ModelFile
 
 SETS = [
     DataSet({"x": np.full((n, 2), n, np.float32)}, {"y": np.zeros((n, 2), np.float32)})
@@ -30,7 +30,7 @@ def model(folder: Path, operator: str = "Relu", name: str = "m.onnx") -> ModelFi
     folder.mkdir(exist_ok=True)
     path = folder / name
     path.write_bytes(made.SerializeToString())
-    return onnxfile.read(path)
+    return modelfile.read(path)
 
 
 def test_it_has_the_form_of_the_model_zoo(tmp_path: Path) -> None:

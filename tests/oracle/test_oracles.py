@@ -17,7 +17,7 @@ from torch import nn
 from toolkit.errors import InputError
 from toolkit.feeds.drawing import Feed
 from toolkit.oracle import oracles
-from toolkit.oracle.oracles import Expected, Oracle, Refused
+from toolkit.oracle.oracles import Expected, Oracle, RefusedFeed
 from toolkit.oracle.portable import Unsupported
 from toolkit.tensors import Array, TensorSpec
 
@@ -188,9 +188,9 @@ class Sevens(nn.Module):
 
 def test_a_size_that_the_module_refuses_is_refused() -> None:
     found = oracles.of_module(Sevens(), SPEC, {"x": X})
-    with pytest.raises(Refused, match=r"^the PyTorch module refuses it: RuntimeError: shape"):
+    with pytest.raises(RefusedFeed, match=r"^the PyTorch module refuses it: RuntimeError: shape"):
         found.answer({"x": X[:3]})
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedFeed):
         oracles.of_module(Sevens(), SPEC, {"x": X[:3]})
 
 

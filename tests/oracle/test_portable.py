@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
-from toolkit import graphs
+from toolkit.onnxfiles import graphs
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.portable import LOW, Unsupported, portable, raised
 

@@ -17,9 +17,9 @@ from tests import command, plugin, small
 from toolkit import bench
 from toolkit.errors import InputError, RunError
 from toolkit.measure import schedule
-from toolkit.pipelines.bench import Finished, Order
+from toolkit.pipelines.bench import BenchRequest, FinishedRun
 from toolkit.records import store
-from toolkit.records.schema import Record, Run
+from toolkit.records.schema import Run, TargetRecord
 from toolkit.runtimes.target import parse
 from toolkit.workers.jobs import Patience
 
@@ -49,15 +49,15 @@ def typed(fault: str, step: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def matrix(model: Path) -> Finished:
+def matrix(model: Path) -> FinishedRun:
     """Every fault at every step in one run, between two targets that are well."""
     texts = ["fake,us=1000", *(typed(*each) for each in MATRIX), "fake,us=1500"]
     texts += ["fake,fault=flood,at=answer", "fake,turns=later"]
-    order = Order([parse(text) for text in texts], pace=QUICK, patience=Patience(2.5, 8.0))
+    order = BenchRequest([parse(text) for text in texts], pace=QUICK, patience=Patience(2.5, 8.0))
     return bench(model, order, reports=model.parent / "reports")
 
 
-def row(finished: Finished, text: str) -> Record:
+def row(finished: FinishedRun, text: str) -> TargetRecord:
     names = [target.name for target in finished.run.plan.targets]
     wanted = bench_name(text)
     return finished.run.records[names.index(wanted)]
@@ -70,7 +70,7 @@ def bench_name(text: str) -> str:
 
 @pytest.mark.parametrize(("fault", "step"), MATRIX)
 def test_a_fault_is_a_row_that_says_what_happened_and_when(
-    matrix: Finished, fault: str, step: str
+    matrix: FinishedRun, fault: str, step: str
 ) -> None:
     record = row(matrix, typed(fault, step))
 
@@ -80,7 +80,7 @@ def test_a_fault_is_a_row_that_says_what_happened_and_when(
     assert not record.timings
 
 
-def test_no_other_row_is_lost(matrix: Finished) -> None:
+def test_no_other_row_is_lost(matrix: FinishedRun) -> None:
     run = matrix.run
 
     assert len(run.records) == len(run.plan.targets) == len(MATRIX) + 4
@@ -90,7 +90,7 @@ def test_no_other_row_is_lost(matrix: Finished) -> None:
         assert record.timings[0].series[0].medians == [latency] * 20
 
 
-def test_megabytes_on_stdout_cost_nothing(matrix: Finished) -> None:
+def test_megabytes_on_stdout_cost_nothing(matrix: FinishedRun) -> None:
     record = row(matrix, "fake,fault=flood,at=answer")
 
     assert record.failure is None
@@ -98,7 +98,7 @@ def test_megabytes_on_stdout_cost_nothing(matrix: Finished) -> None:
 
 
 def test_a_runtime_whose_timed_call_computes_something_else_has_no_latency(
-    matrix: Finished,
+    matrix: FinishedRun,
 ) -> None:
     record = row(matrix, "fake,turns=later")
 
@@ -107,11 +107,11 @@ def test_a_runtime_whose_timed_call_computes_something_else_has_no_latency(
     assert not record.timings
 
 
-def test_every_target_that_was_named_and_failed_is_unmet(matrix: Finished) -> None:
+def test_every_target_that_was_named_and_failed_is_unmet(matrix: FinishedRun) -> None:
     assert len(matrix.unmet) == len(MATRIX) + 1
 
 
-def test_nothing_is_left_running_and_no_scratch_is_left(matrix: Finished) -> None:
+def test_nothing_is_left_running_and_no_scratch_is_left(matrix: FinishedRun) -> None:
     assert matrix.folder is not None
 
     assert not command.workers(matrix.folder)
@@ -300,7 +300,7 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cut")
     model = small.layer(folder / "layer.onnx")
     words = ["toolkit", "bench", str(model), "--target", "fake,us=1000", *command.QUICK]
-    order = Order([parse("fake,us=1000")], pace=schedule.pace(0.01, 600), command=words)
+    order = BenchRequest([parse("fake,us=1000")], pace=schedule.pace(0.01, 600), command=words)
     with pytest.raises(KeyboardInterrupt):
         bench(model, order, reports=folder / "reports", watch=Stop())
     return folder
@@ -312,8 +312,10 @@ def copied(cut: Path, tmp_path: Path) -> Path:
     return only(tmp_path)
 
 
-def again(cut: Path, copied: Path) -> Finished:
-    return bench(cut / "layer.onnx", Order([parse("fake,us=1000")], pace=QUICK), resume=copied)
+def again(cut: Path, copied: Path) -> FinishedRun:
+    return bench(
+        cut / "layer.onnx", BenchRequest([parse("fake,us=1000")], pace=QUICK), resume=copied
+    )
 
 
 DIFFERENT: dict[str, tuple[str, object, str]] = {
@@ -365,7 +367,7 @@ def test_a_run_with_another_version_of_a_runtime_does_not_go_on(cut: Path, copie
 
 
 def test_a_run_that_is_being_measured_is_not_measured_twice(cut: Path, copied: Path) -> None:
-    with store.Folder(copied).held(), pytest.raises(RunError) as caught:
+    with store.RunFolder(copied).held(), pytest.raises(RunError) as caught:
         again(cut, copied)
 
     assert caught.value.what == f"{copied} is being measured by another process"
@@ -395,7 +397,7 @@ class Fill:
 def test_a_disk_that_fills_while_it_is_measured_keeps_what_was_measured(
     cut: Path, copied: Path
 ) -> None:
-    order = Order([parse("fake,us=1000")], pace=schedule.pace(0.01, 600))
+    order = BenchRequest([parse("fake,us=1000")], pace=schedule.pace(0.01, 600))
     try:
         with pytest.raises(InputError, match=r"cannot be written: File too large$"):
             bench(cut / "layer.onnx", order, resume=copied, watch=Fill("measure"))

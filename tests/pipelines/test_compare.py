@@ -15,7 +15,7 @@ from tests import command, small
 from toolkit import bench, compare
 from toolkit.errors import InputError, RunError
 from toolkit.measure import schedule
-from toolkit.pipelines.bench import Finished, Order
+from toolkit.pipelines.bench import BenchRequest, FinishedRun
 from toolkit.report import compared
 from toolkit.report.compared import Gates
 from toolkit.report.comparison import Gate, Pairing, between
@@ -24,8 +24,8 @@ from toolkit.runtimes.target import parse
 PACE = schedule.pace(0.01, 600)
 
 
-def order(*targets: str) -> Order:
-    return Order([parse(text) for text in targets], pace=PACE)
+def order(*targets: str) -> BenchRequest:
+    return BenchRequest([parse(text) for text in targets], pace=PACE)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_a_gate_of_speed_fails_beyond_its_limit_alone(
 
 def test_one_target_with_two_numbers_of_threads_is_compared_with_itself(model: Path) -> None:
     quick = schedule.pace(None, 1, True)
-    one = Order([parse("fake,us=1000")], pace=quick, threads=(1, 2))
+    one = BenchRequest([parse("fake,us=1000")], pace=quick, threads=(1, 2))
 
     done = compare(model, None, one, reports=model.parent)
 
@@ -70,7 +70,7 @@ def test_one_target_with_two_numbers_of_threads_is_compared_with_itself(model: P
 
 def test_what_no_interval_decides_is_skipped_and_fails_under_strict_alone(model: Path) -> None:
     """One process start has no interval."""
-    quick = Order(
+    quick = BenchRequest(
         [*map(parse, ["fake,us=1000", "fake,us=1050"])], pace=schedule.pace(None, 1, True)
     )
     done = compare(model, None, quick, reports=model.parent)
@@ -137,7 +137,7 @@ def test_one_file_on_one_target_is_no_comparison(model: Path) -> None:
 # Two runs
 
 
-def run_of(model: Path, *targets: str) -> Finished:
+def run_of(model: Path, *targets: str) -> FinishedRun:
     return bench(model, order(*targets), reports=model.parent)
 
 

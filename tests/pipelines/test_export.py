@@ -11,9 +11,9 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from toolkit import onnxfile
 from toolkit.errors import InputError
 from toolkit.exporter import convert, testdata
+from toolkit.onnxfiles import modelfile
 from toolkit.pipelines.export import NotProven, Stage, export
 
 NET = """
@@ -257,4 +257,4 @@ def test_weights_too_large_for_the_file_land_beside_it(
     assert exported.proof.holds
     assert files(folder / "out")[:2] == ["m.onnx", "m.onnx.data"]
     assert (folder / "out/m.onnx.data").stat().st_size >= 300 * 4 * 4
-    assert onnxfile.read(folder / "out/m.onnx").sha256 == exported.facts.sha256
+    assert modelfile.read(folder / "out/m.onnx").sha256 == exported.facts.sha256

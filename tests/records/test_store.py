@@ -18,9 +18,9 @@ import pytest
 from tests.report import runs
 from toolkit.errors import InputError, RunError
 from toolkit.records import store, upgrade
-from toolkit.records.schema import VERSION, Generation, Record, Run, Series
-from toolkit.records.slices import CaseSlice, Slice, TargetSlice
-from toolkit.records.store import Folder
+from toolkit.records.parts import CasePart, GenerationPart, TargetPart
+from toolkit.records.schema import VERSION, Generation, Run, Series, TargetRecord
+from toolkit.records.store import RunFolder
 from toolkit.tensors import Array
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -31,32 +31,32 @@ NOW = datetime(2026, 11, 23, 10, 45, 1, tzinfo=UTC)
 def running() -> Run:
     """A run that has just begun: its plan, and nothing measured."""
     run, _ = runs.made(runs.MIXED, runs.Shape())
-    records = [Record(target=record.target, verdict=record.verdict) for record in run.records]
+    records = [TargetRecord(target=record.target, verdict=record.verdict) for record in run.records]
     return msgspec.structs.replace(run, state="running", records=records, generations=[])
 
 
 @pytest.fixture
-def folder(tmp_path: Path, running: Run) -> Folder:
+def folder(tmp_path: Path, running: Run) -> RunFolder:
     made = store.create(tmp_path / "reports", "mlp.onnx", NOW)
     made.begin(running)
     return made
 
 
-def part(number: int, *, loaded: float = 0.25) -> tuple[Slice, dict[str, Array]]:
+def part(number: int, *, loaded: float = 0.25) -> tuple[GenerationPart, dict[str, Array]]:
     """One generation of two targets."""
     series = Series(
         generation=number, starts=[0.5, 0.6], medians=[7.0, 8.0], means=[7.0, 8.0], switches=[0, 0]
     )
-    case = CaseSlice(case=0, calls=3, discarded=1, series=series)
+    case = CasePart(case=0, calls=3, discarded=1, series=series)
     generation = Generation(
         number=number, cores=[0], driver=[1], started=1.0, ended=2.0, steal=0.0, others=0.0
     )
-    targets = [TargetSlice(target=target, cases=[case], loaded=loaded) for target in (0, 1)]
+    targets = [TargetPart(target=target, cases=[case], loaded=loaded) for target in (0, 1)]
     samples = {f"{target}/0/{number}": np.array([[7, 7, 7], [8, 8, 8]]) for target in (0, 1)}
-    return Slice(generation=generation, targets=targets), samples
+    return GenerationPart(generation=generation, targets=targets), samples
 
 
-def fill(folder: Folder, count: int) -> None:
+def fill(folder: RunFolder, count: int) -> None:
     for number in range(count):
         folder.append(*part(number))
 
@@ -77,13 +77,13 @@ def test_a_run_is_named_by_the_time_and_the_model_and_no_two_are_the_same(tmp_pa
 
 
 def test_the_whole_plan_stands_there_before_anything_is_measured(
-    folder: Folder, running: Run
+    folder: RunFolder, running: Run
 ) -> None:
     assert store.read(folder.path) == running
     assert (folder.path.parent / "latest").resolve() == folder.path.resolve()
 
 
-def test_what_was_measured_is_read_while_the_run_goes_on(folder: Folder) -> None:
+def test_what_was_measured_is_read_while_the_run_goes_on(folder: RunFolder) -> None:
     fill(folder, 2)
 
     run = store.read(folder.path)
@@ -95,7 +95,7 @@ def test_what_was_measured_is_read_while_the_run_goes_on(folder: Folder) -> None
 
 
 def test_at_the_end_all_is_in_the_record_and_the_pieces_are_gone(
-    folder: Folder, running: Run
+    folder: RunFolder, running: Run
 ) -> None:
     fill(folder, 3)
     before = store.read_samples(folder.path)
@@ -135,14 +135,14 @@ def renames(monkeypatch: pytest.MonkeyPatch, fail_at: int) -> list[int]:
     return seen
 
 
-def measure(folder: Folder, running: Run) -> None:
+def measure(folder: RunFolder, running: Run) -> None:
     fill(folder, 2)
     folder.finish(msgspec.structs.replace(running, state="done"))
 
 
 @pytest.mark.parametrize("fail_at", range(1, 5))
 def test_a_kill_before_any_rename_loses_the_generation_in_flight_at_most(
-    folder: Folder, running: Run, monkeypatch: pytest.MonkeyPatch, fail_at: int
+    folder: RunFolder, running: Run, monkeypatch: pytest.MonkeyPatch, fail_at: int
 ) -> None:
     """Renames: generation 0, generation 1, samples.npz, run.json."""
     renames(monkeypatch, fail_at)
@@ -161,7 +161,7 @@ def test_a_kill_before_any_rename_loses_the_generation_in_flight_at_most(
 
 
 def test_a_generation_counts_once_when_the_kill_came_before_its_file_was_removed(
-    folder: Folder, running: Run, monkeypatch: pytest.MonkeyPatch
+    folder: RunFolder, running: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(folder, 2)
     kept = {path: path.read_bytes() for path in folder.path.glob("generations/*")}
@@ -179,8 +179,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from tests.records.test_store import part
-from toolkit.records.store import Folder
-folder = Folder(Path(sys.argv[1]))
+from toolkit.records.store import RunFolder
+folder = RunFolder(Path(sys.argv[1]))
 for number in range(100_000):
     folder.append(*part(number))
     print(number, flush=True)
@@ -188,7 +188,7 @@ for number in range(100_000):
 
 
 def test_a_process_that_is_killed_while_it_writes_leaves_whole_generations(
-    folder: Folder,
+    folder: RunFolder,
 ) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", FILLS, str(folder.path)], stdout=subprocess.PIPE, text=True
@@ -235,7 +235,7 @@ def test_a_file_system_without_links_has_no_latest_and_all_else(
     assert store.newest(tmp_path) == made.path
 
 
-def test_two_processes_do_not_write_one_run(folder: Folder) -> None:
+def test_two_processes_do_not_write_one_run(folder: RunFolder) -> None:
     with folder.held(), pytest.raises(RunError) as caught, folder.held():
         pass
 
@@ -247,7 +247,7 @@ def test_two_processes_do_not_write_one_run(folder: Folder) -> None:
 # What is not believed
 
 
-def test_a_number_that_is_not_finite_is_never_written(folder: Folder, running: Run) -> None:
+def test_a_number_that_is_not_finite_is_never_written(folder: RunFolder, running: Run) -> None:
     with pytest.raises(ValueError, match="a number in it is not finite"):
         store.encode(msgspec.structs.replace(running, seconds=float("nan")))
     with pytest.raises(ValueError, match="a number in it is not finite"):
@@ -256,7 +256,7 @@ def test_a_number_that_is_not_finite_is_never_written(folder: Folder, running: R
     assert store.read(folder.path) == running
 
 
-def test_a_record_is_strict_json(folder: Folder, running: Run) -> None:
+def test_a_record_is_strict_json(folder: RunFolder, running: Run) -> None:
     generation = msgspec.structs.replace(part(0)[0].generation, steal="nan")
     run = msgspec.structs.replace(running, generations=[generation])
 
@@ -286,7 +286,7 @@ RECORDS = {
 
 
 @pytest.mark.parametrize(("data", "said"), RECORDS.values(), ids=RECORDS)
-def test_what_is_no_record_is_one_clear_line(folder: Folder, data: bytes, said: str) -> None:
+def test_what_is_no_record_is_one_clear_line(folder: RunFolder, data: bytes, said: str) -> None:
     (folder.path / "run.json").write_bytes(data)
 
     with pytest.raises(RunError) as caught:
@@ -296,7 +296,9 @@ def test_what_is_no_record_is_one_clear_line(folder: Folder, data: bytes, said: 
     assert "\n" not in caught.value.what
 
 
-def test_an_unknown_field_or_a_null_for_a_number_is_refused(folder: Folder, running: Run) -> None:
+def test_an_unknown_field_or_a_null_for_a_number_is_refused(
+    folder: RunFolder, running: Run
+) -> None:
     good = json.loads(store.encode(running))
     for change in ({"more": 1}, {"seconds": None}):
         (folder.path / "run.json").write_text(json.dumps({**good, **change}))
@@ -329,7 +331,7 @@ def worded(data: bytes) -> bytes:
 @pytest.mark.parametrize("damage", [cut, flipped, emptied, worded])
 @pytest.mark.parametrize("name", ["generations/0000.npz", "samples.npz"])
 def test_a_damaged_archive_is_one_clear_line(
-    folder: Folder, running: Run, name: str, damage: Callable[[bytes], bytes]
+    folder: RunFolder, running: Run, name: str, damage: Callable[[bytes], bytes]
 ) -> None:
     fill(folder, 1)
     kept = (folder.path / "generations" / "0000.npz").read_bytes()
@@ -346,7 +348,7 @@ def test_a_damaged_archive_is_one_clear_line(
     assert "\n" not in caught.value.what
 
 
-def test_an_archive_of_something_else_is_one_clear_line(folder: Folder) -> None:
+def test_an_archive_of_something_else_is_one_clear_line(folder: RunFolder) -> None:
     (folder.path / "generations").mkdir()
     file = folder.path / "generations" / "0000.npz"
     for arrays, said in (
@@ -371,7 +373,7 @@ class Evil:
 
 @pytest.mark.parametrize("name", ["samples.npz", "generations/0000.npz"])
 def test_a_pickle_in_an_archive_is_refused_and_not_opened(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch, name: str
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(folder.path)
     (folder.path / "generations").mkdir()
@@ -413,7 +415,7 @@ def test_where_no_run_is_it_is_said_with_what_makes_one(tmp_path: Path) -> None:
         assert caught.value.cures[0].startswith("toolkit bench    ")
 
 
-def test_a_finished_run_does_not_go_on(folder: Folder, running: Run) -> None:
+def test_a_finished_run_does_not_go_on(folder: RunFolder, running: Run) -> None:
     folder.begin(msgspec.structs.replace(running, state="done"))
 
     for path in (folder.path, folder.path / "run.json"):
@@ -422,7 +424,7 @@ def test_a_finished_run_does_not_go_on(folder: Folder, running: Run) -> None:
         assert caught.value.what == f"{folder.path} is finished: there is nothing to go on with"
 
 
-def test_scratch_space_is_made_anew_whatever_lay_there(folder: Folder) -> None:
+def test_scratch_space_is_made_anew_whatever_lay_there(folder: RunFolder) -> None:
     planted = folder.work / "rooms" / "toolkit" / "workers" / "child"
     planted.mkdir(parents=True)
     (planted / "__init__.py").write_text("raise SystemExit('the wrong one')")

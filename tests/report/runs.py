@@ -7,30 +7,30 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from toolkit.answers.card import CardRow
 from toolkit.answers.formats import Precision
+from toolkit.answers.specialvalues import SpecialValue
 from toolkit.answers.verdict import Limits, Name, OutputVerdict, Verdict
+from toolkit.machine.facts import Machine
 from toolkit.records.schema import (
     VERSION,
     Case,
-    Caution,
     ColdStart,
     Failure,
     Generation,
     Library,
-    Machine,
     Memory,
     Model,
-    Placement,
     Plan,
-    Record,
+    PlannedTarget,
+    RecordedPlacement,
     Run,
     Series,
     State,
-    Target,
+    TargetRecord,
     Tensor,
     Timing,
     Warning,
+    WarningKind,
 )
 from toolkit.tensors import Array
 from toolkit.units import Number, number
@@ -65,9 +65,9 @@ class Row:
     start: float = 0.2
     """Seconds of its import."""
     tail: float = 0.05
-    placement: Placement | None = None
+    placement: RecordedPlacement | None = None
     warnings: tuple[Warning, ...] = ()
-    card: tuple[CardRow, ...] = ()
+    card: tuple[SpecialValue, ...] = ()
 
     @property
     def library(self) -> str:
@@ -150,15 +150,15 @@ def blocks(start: int, case: int, block: Array, random: np.random.Generator) -> 
 
 def record(
     index: int, row: Row, timings: list[Timing], shape: Shape, random: np.random.Generator
-) -> Record:
+) -> TargetRecord:
     """What one target did."""
     if row.failure is not None:
-        return Record(target=index, failure=row.failure, warnings=list(row.warnings))
+        return TargetRecord(target=index, failure=row.failure, warnings=list(row.warnings))
 
     def around(value: float) -> list[float]:
         return [float(v) for v in value * np.exp(random.normal(0, 0.05, shape.starts))]
 
-    return Record(
+    return TargetRecord(
         target=index,
         library=Library(
             runtime=row.library,
@@ -167,7 +167,7 @@ def record(
             python="3.11.2",
         ),
         placement=row.placement
-        or Placement(nodes={row.provider: 4}, elsewhere={}, copies=0, asked=row.provider),
+        or RecordedPlacement(nodes={row.provider: 4}, elsewhere={}, copies=0, asked=row.provider),
         verdict=verdict(row) if row.judged else None,
         card=list(row.card),
         timings=timings,
@@ -218,7 +218,7 @@ def verdict(row: Row) -> Verdict:
 def plan(rows: Sequence[Row], shape: Shape) -> Plan:
     """What the run set out to do."""
     targets = [
-        Target(
+        PlannedTarget(
             name=f"{row.library}:{row.provider},row={index}",
             label=row.label,
             runtime=row.library,
@@ -297,16 +297,16 @@ MACHINE = Machine(
 )
 
 CARD = (
-    CardRow("NaN", "nan", "nan", "nan", "nan", False),
-    CardRow("−Inf", "-inf", 0.0, 0.0, 0.0, False),
-    CardRow("+Inf", "inf", "inf", "inf", "inf", False),
-    CardRow("−0.0", -0.0, 0.0, 0.0, 0.0, False),
-    CardRow("smallest subnormal", 1.4e-45, 1.4e-45, 1.4e-45, 1.4e-45, False),
+    SpecialValue("NaN", "nan", "nan", "nan", "nan", False),
+    SpecialValue("−Inf", "-inf", 0.0, 0.0, 0.0, False),
+    SpecialValue("+Inf", "inf", "inf", "inf", "inf", False),
+    SpecialValue("−0.0", -0.0, 0.0, 0.0, 0.0, False),
+    SpecialValue("smallest subnormal", 1.4e-45, 1.4e-45, 1.4e-45, 1.4e-45, False),
 )
 BENT_CARD = (
-    CardRow("NaN", "nan", "nan", 0.0, 0.0, True),
+    SpecialValue("NaN", "nan", "nan", 0.0, 0.0, True),
     *CARD[1:4],
-    CardRow("smallest subnormal", 1.4e-45, 1.4e-45, 0.0, 0.0, True, "flushed to zero"),
+    SpecialValue("smallest subnormal", 1.4e-45, 1.4e-45, 0.0, 0.0, True, "flushed to zero"),
 )
 MISSING_CUDA = Failure(
     verb="load",
@@ -341,8 +341,8 @@ MIXED = (
     Row("onnxruntime cuda", 1e-5, provider="cuda", failure=MISSING_CUDA),
     Row("torch cpu", 24.1e-6, start=1.9, copies="none: the tensors stay where they are"),
 )
-TIMER = Warning(kind=Caution.TIMER_SHARE, detail="50 ns of 3.9 µs, 1.3 %")
-EARLY = Warning(kind=Caution.STOPPED_EARLY, detail="after 14 of at most 80 process starts")
+TIMER = Warning(kind=WarningKind.TIMER_SHARE, detail="50 ns of 3.9 µs, 1.3 %")
+EARLY = Warning(kind=WarningKind.STOPPED_EARLY, detail="after 14 of at most 80 process starts")
 RUNTIMES = (
     "onnxruntime", "torch", "openvino", "iree", "tvm", "tract", "ncnn", "mnn", "opencv", "litert",
     "executorch", "candle", "burn", "tinygrad", "jax", "mlx", "reference",

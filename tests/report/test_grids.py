@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tests.report import runs
-from toolkit.records.schema import Busy, Device
+from toolkit.machine.facts import BusyProcess, GpuState
 from toolkit.report.grids import machines
 from toolkit.report.summary import summarize
 from toolkit.units import THIN
@@ -13,14 +13,14 @@ from toolkit.units import THIN
 
 def test_the_machine_is_told_with_who_was_busy_and_the_state_of_its_gpu() -> None:
     run, _ = runs.made(runs.TWO, runs.Shape(starts=2))
-    cool = Device(name="H100", clock=1980.0, temperature=54.4, throttled=[])
-    hot = Device(name="H100", clock=1410.0, temperature=88.0, throttled=["its temperature"])
+    cool = GpuState(name="H100", clock=1980.0, temperature=54.4, throttled=[])
+    hot = GpuState(name="H100", clock=1410.0, temperature=88.0, throttled=["its temperature"])
     first, second = run.generations
     run = msgspec.structs.replace(
         run,
         generations=[
             msgspec.structs.replace(
-                first, busy=[Busy(name="cc1\x1bplus", cores=0.4, core=1)], devices=[cool]
+                first, busy=[BusyProcess(name="cc1\x1bplus", cores=0.4, core=1)], devices=[cool]
             ),
             msgspec.structs.replace(second, devices=[hot]),
         ],

@@ -9,7 +9,7 @@ import pytest
 
 from tests.report import runs
 from tests.report.runs import Row, Shape, made
-from toolkit.records.schema import Placement, Run
+from toolkit.records.schema import RecordedPlacement, Run
 from toolkit.report.summary import summarize
 from toolkit.report.view import Standing, Table, View
 
@@ -216,7 +216,7 @@ def test_an_unfinished_run_says_so(state: str, says: str) -> None:
 
 
 def test_a_row_that_ran_partly_elsewhere_is_named_by_what_ran() -> None:
-    placement = Placement(
+    placement = RecordedPlacement(
         nodes={"cuda": 142, "cpu": 6},
         elsewhere={"cpu": ["Conv", "Gather", "Conv"]},
         copies=4,
@@ -230,7 +230,7 @@ def test_a_row_that_ran_partly_elsewhere_is_named_by_what_ran() -> None:
 
 
 def test_a_row_whose_shape_arithmetic_ran_elsewhere_keeps_its_name() -> None:
-    placement = Placement(
+    placement = RecordedPlacement(
         nodes={"cuda": 142, "cpu": 6}, elsewhere={"cpu": ["Shape"]}, copies=None, asked="cuda"
     )
     split = replace(runs.TWO[0], label="onnxruntime cuda", placement=placement)

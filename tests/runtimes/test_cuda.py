@@ -14,8 +14,8 @@ import toolkit
 from tests import command, small
 from tests.workers.conftest import Start, start
 from toolkit.errors import LibraryError, ProviderFailed, TargetError
-from toolkit.records import machine
-from toolkit.records.schema import Record
+from toolkit.machine import describe
+from toolkit.records.schema import TargetRecord
 from toolkit.runtimes.base import Program
 from toolkit.tensors import TensorSpec
 from toolkit.workers.launch import Worker
@@ -23,7 +23,7 @@ from toolkit.workers.launch import Worker
 __all__ = ["start"]
 
 pytestmark = pytest.mark.skipif(
-    not machine.graphics(), reason="no NVIDIA GPU is seen; nothing here can run"
+    not describe.graphics(), reason="no NVIDIA GPU is seen; nothing here can run"
 )
 
 DRAW = np.random.default_rng(5)
@@ -182,11 +182,11 @@ def test_what_cuda_cannot_do_is_an_error_and_never_a_run_elsewhere(
     assert said in caught.value.what
 
 
-def checked(model: Path, *targets: str) -> list[Record]:
+def checked(model: Path, *targets: str) -> list[TargetRecord]:
     return toolkit.check(model, targets).run.records
 
 
-def classes(records: list[Record]) -> list[str]:
+def classes(records: list[TargetRecord]) -> list[str]:
     return [record.verdict.text if record.verdict else str(record.failure) for record in records]
 
 
@@ -216,7 +216,7 @@ def test_a_run_on_both_providers_has_the_gpu_and_its_state(tmp_path: Path) -> No
     done = bench(tmp_path, "--provider", "cpu,cuda", "--quick", "--time", "20s", "--json")
 
     run = json.loads(done.out)
-    seen = machine.graphics()[0].name
+    seen = describe.graphics()[0].name
     assert done.code == 0, done.err
     assert [record["placement"]["nodes"] for record in run["records"]] == [
         {"cpu": 4},

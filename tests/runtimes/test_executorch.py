@@ -11,7 +11,7 @@ import pytest
 from tests import needs
 from tests.workers.conftest import Start, program, start
 from toolkit.errors import EnvironmentFault, ShapeRefused, TargetError
-from toolkit.measure import threads
+from toolkit.machine import threads
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.sources.source import Source

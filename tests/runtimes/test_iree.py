@@ -13,9 +13,9 @@ from onnx import TensorProto, helper
 from tests import needs, small
 from tests.workers.conftest import Start, program, start
 from toolkit.errors import EnvironmentFault, ShapeRefused, TargetError
-from toolkit.pipelines.bench import Order
+from toolkit.pipelines.bench import BenchRequest
 from toolkit.pipelines.check import check
-from toolkit.records.schema import Caution
+from toolkit.records.schema import WarningKind
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import parse
@@ -194,11 +194,11 @@ def test_fixed_shapes_refuse_all_others(start: Start, program: Program) -> None:
 
 
 def test_a_check_says_at_which_shapes_fixed_shapes_were_judged(tmp_path: Path) -> None:
-    run = check(small.mlp(tmp_path / "mlp.onnx"), Order([parse("iree,shapes=fixed")])).run
+    run = check(small.mlp(tmp_path / "mlp.onnx"), BenchRequest([parse("iree,shapes=fixed")])).run
 
     assert run.records[0].verdict is not None
     assert run.records[0].verdict.right
-    assert Caution.FEWER_SHAPES in [warning.kind for warning in run.records[0].warnings]
+    assert WarningKind.FEWER_SHAPES in [warning.kind for warning in run.records[0].warnings]
 
 
 @pytest.mark.parametrize(("threads", "workers"), [(1, 0), (2, 2)])

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tests import needs, small
 from tests.workers.conftest import Start, start
 from toolkit.errors import EnvironmentFault, ShapeRefused, TargetError
-from toolkit.pipelines.bench import Order
+from toolkit.pipelines.bench import BenchRequest
 from toolkit.pipelines.check import check
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
@@ -72,7 +72,7 @@ def net(
 def test_it_is_float32_by_both_ways_in(tmp_path: Path) -> None:
     model = small.mlp(tmp_path / "mlp.onnx")
 
-    run = check(model, Order([parse("mnn"), parse("mnn,io=bound")])).run
+    run = check(model, BenchRequest([parse("mnn"), parse("mnn,io=bound")])).run
 
     found = [(r.verdict.text, r.verdict.right) for r in run.records if r.verdict is not None]
     assert found == [("float32", True), ("float32", True)]

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from tests import needs, small
 from tests.workers.conftest import Start, start
 from toolkit.errors import EnvironmentFault, ShapeRefused, TargetError
-from toolkit.pipelines.bench import Order
+from toolkit.pipelines.bench import BenchRequest
 from toolkit.pipelines.check import check
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
@@ -46,7 +46,7 @@ def loaded(worker: Worker, program: Program, feed: Feed) -> Worker:
 
 
 def verdicts(model: Path, *options: str) -> list[tuple[str, bool]]:
-    run = check(model, Order([parse(f"ncnn,{option}") for option in options])).run
+    run = check(model, BenchRequest([parse(f"ncnn,{option}") for option in options])).run
     return [(r.verdict.text, r.verdict.right) for r in run.records if r.verdict is not None]
 
 

@@ -13,8 +13,8 @@ import pytest
 from tests import needs, small
 from tests.workers.conftest import Start, program, start
 from toolkit.errors import EnvironmentFault, TargetError
-from toolkit.measure import threads
-from toolkit.pipelines.bench import Order
+from toolkit.machine import threads
+from toolkit.pipelines.bench import BenchRequest
 from toolkit.pipelines.check import check
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
@@ -61,7 +61,7 @@ def test_it_computes_in_what_it_declares(tmp_path: Path, options: str, verdict: 
     if options.endswith("bfloat16") and "avx512_bf16" not in Path("/proc/cpuinfo").read_text():
         pytest.skip("this processor has no bfloat16")
 
-    run = check(small.mlp(tmp_path / "mlp.onnx"), Order([parse(NAME + options)])).run
+    run = check(small.mlp(tmp_path / "mlp.onnx"), BenchRequest([parse(NAME + options)])).run
 
     found = run.records[0].verdict
     assert found is not None

@@ -165,12 +165,12 @@ from pathlib import Path
 from tests import small
 from toolkit.runtimes import listing
 from toolkit.workers import environments, managed
-from toolkit.workers.jobs import Job, Patience
+from toolkit.workers.jobs import Patience, WorkerSpec
 from toolkit.workers.launch import Worker
 folder = Path(sys.argv[1])
 rooms = environments.lay(folder / "rooms", [])
 listed = listing.find("onnxruntime-web")
-job = Job(listed, managed.home(listed, "wasm"), "wasm", {})
+job = WorkerSpec(listed, managed.home(listed, "wasm"), "wasm", {})
 with Worker(job, rooms, patience=Patience()) as worker:
     worker.post_hello(); worker.hello()
     worker.post_load(small.mlp_program(small.mlp(folder / "mlp.onnx"))); worker.load()

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from tests import needs, small
 from tests.workers.conftest import Start, start
 from toolkit.errors import EnvironmentFault, ShapeRefused, TargetError
-from toolkit.pipelines.bench import Order
+from toolkit.pipelines.bench import BenchRequest
 from toolkit.pipelines.check import check
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
@@ -57,7 +57,7 @@ def loaded(worker: Worker, program: Program) -> Worker:
 
 
 def test_it_is_float32(tmp_path: Path) -> None:
-    run = check(small.mlp(tmp_path / "mlp.onnx"), Order([parse("opencv")])).run
+    run = check(small.mlp(tmp_path / "mlp.onnx"), BenchRequest([parse("opencv")])).run
 
     found = [(r.verdict.text, r.verdict.right) for r in run.records if r.verdict is not None]
     assert found == [("float32", True)]

@@ -11,7 +11,7 @@ import pytest
 from tests import needs, small
 from tests.workers.conftest import Start, start
 from toolkit.errors import EnvironmentFault
-from toolkit.pipelines.bench import Order
+from toolkit.pipelines.bench import BenchRequest
 from toolkit.pipelines.check import check
 from toolkit.runtimes import listing
 from toolkit.runtimes.target import parse
@@ -29,7 +29,7 @@ def installed() -> None:
 
 
 def verdicts(model: Path, *targets: str) -> list[tuple[str, bool]]:
-    run = check(model, Order([parse(text) for text in targets])).run
+    run = check(model, BenchRequest([parse(text) for text in targets])).run
     return [(r.verdict.text, r.verdict.right) for r in run.records if r.verdict is not None]
 
 

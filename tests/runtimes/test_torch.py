@@ -15,8 +15,8 @@ from tests.workers.conftest import Start, program, start
 from toolkit import bench
 from toolkit.errors import ShapeRefused, TargetError
 from toolkit.measure import schedule
-from toolkit.pipelines.bench import Order
-from toolkit.records.schema import Record
+from toolkit.pipelines.bench import BenchRequest
+from toolkit.records.schema import TargetRecord
 from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import parse
 from toolkit.sources.source import Source
@@ -157,12 +157,12 @@ def test_a_module_that_writes_into_its_input_what_alters_no_answer_is_timed(
 
 def measured(
     folder: Path, name: str, nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto]
-) -> Record:
+) -> TargetRecord:
     """torch's row of a bench of a module and the file that was made from it."""
     shape: list[int | str] = ["batch", "seq", 4]
     file = small.save(folder / "net.onnx", nodes, {"x": shape}, {"y": shape}, weights)
     pace = schedule.pace(time=1.0, quick=True)
-    order = Order([parse("torch")], source=net(folder, name).source, pace=pace)
+    order = BenchRequest([parse("torch")], source=net(folder, name).source, pace=pace)
     return bench(file, order, reports=folder / "reports").run.records[0]
 
 

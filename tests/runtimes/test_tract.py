@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from tests import needs, small
 from tests.workers.conftest import Start, start
 from toolkit.errors import EnvironmentFault, ShapeRefused, TargetError, WorkerDied
-from toolkit.pipelines.bench import Order
+from toolkit.pipelines.bench import BenchRequest
 from toolkit.pipelines.check import check
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
@@ -46,7 +46,7 @@ def rows(count: int, *shape: int, name: str = "x") -> Feed:
 def test_it_is_float32_by_both_ways_in(tmp_path: Path) -> None:
     model = small.mlp(tmp_path / "mlp.onnx")
 
-    run = check(model, Order([parse("tract"), parse("tract,io=bound")])).run
+    run = check(model, BenchRequest([parse("tract"), parse("tract,io=bound")])).run
 
     found = [(r.verdict.text, r.verdict.right) for r in run.records if r.verdict is not None]
     assert found == [("float32", True), ("float32", True)]

@@ -12,7 +12,7 @@ from tests import small
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.workers import environments, managed
-from toolkit.workers.jobs import Job, Patience
+from toolkit.workers.jobs import Patience, WorkerSpec
 from toolkit.workers.launch import Worker
 
 Start = Callable[..., Worker]
@@ -26,7 +26,7 @@ def program(tmp_path: Path) -> Program:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a worker of a runtime with options; all are stopped at the end."""
-    rooms = environments.lay(tmp_path / "rooms", [])
+    worker_code = environments.lay(tmp_path / "rooms", [])
     with ExitStack() as stack:
 
         def make(
@@ -38,7 +38,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             **options: str,
         ) -> Worker:
             listed = listing.find(runtime)
-            job = Job(listed, managed.home(listed, provider, env=env), provider, options)
-            return stack.enter_context(Worker(job, rooms, patience=patience or Patience()))
+            job = WorkerSpec(listed, managed.home(listed, provider, env=env), provider, options)
+            return stack.enter_context(Worker(job, worker_code, patience=patience or Patience()))
 
         yield make

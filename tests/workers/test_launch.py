@@ -121,11 +121,11 @@ def test_a_kill_of_the_parent_in_the_middle_of_a_block_leaves_no_process(tmp_pat
         from tests import small
         from toolkit.runtimes import listing
         from toolkit.workers import environments
-        from toolkit.workers.jobs import Job, Patience
+        from toolkit.workers.jobs import Patience, WorkerSpec
         from toolkit.workers.launch import Worker
         folder = Path({str(tmp_path)!r})
         rooms = environments.lay(folder / "rooms", [])
-        job = Job(listing.find("onnxruntime"), environments.find(None), "cpu", {{}})
+        job = WorkerSpec(listing.find("onnxruntime"), environments.find(None), "cpu", {{}})
         worker = Worker(job, rooms, patience=Patience())
         worker.post_hello(); worker.hello()
         worker.post_load(small.mlp_program(small.mlp(folder / "mlp.onnx"))); worker.load()

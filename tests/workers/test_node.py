@@ -155,12 +155,12 @@ def test_a_kill_of_the_parent_in_the_middle_of_a_block_leaves_no_process(
         from tests import small
         from toolkit.runtimes import listing
         from toolkit.workers import environments, managed
-        from toolkit.workers.jobs import Job, Patience
+        from toolkit.workers.jobs import Patience, WorkerSpec
         from toolkit.workers.launch import Worker
         folder = Path({str(tmp_path)!r})
         rooms = environments.lay(folder / "rooms", [])
         listed = listing.find({way[0]!r})
-        job = Job(listed, managed.home(listed, {way[1]!r}), {way[1]!r}, {options(way)!r})
+        job = WorkerSpec(listed, managed.home(listed, {way[1]!r}), {way[1]!r}, {options(way)!r})
         worker = Worker(job, rooms, patience=Patience())
         worker.post_hello(); worker.hello()
         worker.post_load(small.mlp_program(small.mlp(folder / "mlp.onnx"))); worker.load()

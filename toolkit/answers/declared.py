@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 
 from toolkit.answers.formats import RANK, Precision
-from toolkit.graphs import attribute, graphs
+from toolkit.onnxfiles.graphs import attribute, graphs
 
 TYPES: dict[int, Precision] = {
     TensorProto.FLOAT16: "float16",

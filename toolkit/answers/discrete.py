@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from toolkit.answers import indices
+from toolkit.answers.acceptance import (
+    Acceptance,
+    JudgedOutput,
+    fault_of,
+    misfit,
+    names_of,
+    top1_fault,
+)
 from toolkit.answers.formats import RANK
 from toolkit.answers.indices import Choice, Logits
 from toolkit.answers.rule import Finding
-from toolkit.answers.terms import Judged, Terms, fault_of, misfit, names_of, top1_fault
 from toolkit.answers.verdict import OutputVerdict, unmeasured
 from toolkit.tensors import Array, TensorSpec
 
@@ -23,11 +30,11 @@ class DiscreteOutput:
     choice: Choice | None = None
     logits: tuple[Logits, ...] = ()
 
-    def judge(self, arrays: Sequence[Array | None], terms: Terms) -> Judged:
+    def judge(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput:
         """Exact, but for indices among near ties."""
-        reason = misfit(self.spec, arrays, self.oracle, terms)
+        reason = misfit(self.spec, arrays, self.oracle, acceptance)
         if reason:
-            return Judged(unmeasured(self.spec.name, reason), f"wrong: {reason}")
+            return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
         finding, flips = self._find([a for a in arrays if a is not None])
         verdict = replace(
             unmeasured(self.spec.name, finding.evidence),
@@ -36,22 +43,22 @@ class DiscreteOutput:
             top1_changes=int(flips.sum()) if self.choice else None,
             rows=flips.size if self.choice else None,
         )
-        fault = fault_of(finding, terms, None)
-        if self.choice and terms.limits.top1 is not None:
-            fault = top1_fault(verdict, terms.limits.top1)
-        return Judged(verdict, fault)
+        fault = fault_of(finding, acceptance, None)
+        if self.choice and acceptance.limits.top1 is not None:
+            fault = top1_fault(verdict, acceptance.limits.top1)
+        return JudgedOutput(verdict, fault)
 
     def beyond(
         self,
         arrays: Sequence[Array | None],
         first: OutputVerdict,
-        terms: Terms,
+        acceptance: Acceptance,
         feeds: Sequence[int],
     ) -> str:
         """Why the answers to these feeds are worse than the first verdict; empty: they are not."""
         oracle = tuple(self.oracle[i] for i in feeds)
         logits = tuple(self.logits[i] for i in feeds) if self.logits else ()
-        judged = replace(self, oracle=oracle, logits=logits).judge(arrays, terms)
+        judged = replace(self, oracle=oracle, logits=logits).judge(arrays, acceptance)
         finest, was = (_finest(v) for v in (judged.verdict, first))
         return "" if finest <= was else judged.verdict.evidence
 

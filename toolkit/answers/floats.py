@@ -7,6 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from toolkit.answers.acceptance import (
+    Acceptance,
+    JudgedOutput,
+    fault_of,
+    misfit,
+    names_of,
+    top1_fault,
+    type_of,
+)
 from toolkit.answers.direction import Floats
 from toolkit.answers.formats import ORDER, numbers
 from toolkit.answers.pool import Pool, flat
@@ -20,7 +29,6 @@ from toolkit.answers.rule import (
     elements,
     times,
 )
-from toolkit.answers.terms import Judged, Terms, fault_of, misfit, names_of, top1_fault, type_of
 from toolkit.answers.verdict import OutputVerdict, unmeasured
 from toolkit.tensors import Array, TensorSpec
 from toolkit.units import number
@@ -40,31 +48,31 @@ class FloatOutput:
     spec: TensorSpec
     pool: Pool
 
-    def judge(self, arrays: Sequence[Array | None], terms: Terms) -> Judged:
+    def judge(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput:
         """The whole rule, and then the user's limits."""
-        reason = misfit(self.spec, arrays, self.pool.oracle, terms)
+        reason = misfit(self.spec, arrays, self.pool.oracle, acceptance)
         if reason:
-            return Judged(unmeasured(self.spec.name, reason), f"wrong: {reason}")
-        shaped = self._shaped(arrays, terms)
+            return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
+        shaped = self._shaped(arrays, acceptance)
         values = flat(shaped)
         finding = self._find(values)
         verdict = self._measured(values, finding)
         verdict = _with_classes(verdict, shaped, self.pool.oracle)
-        return Judged(verdict, self._fault(verdict, finding, values, terms))
+        return JudgedOutput(verdict, self._fault(verdict, finding, values, acceptance))
 
     def beyond(
         self,
         arrays: Sequence[Array | None],
         first: OutputVerdict,
-        terms: Terms,
+        acceptance: Acceptance,
         feeds: Sequence[int],
     ) -> str:
         """Why the answers to these feeds are worse than the first verdict; empty: they are not."""
         pool = self.pool.part(feeds)
-        reason = misfit(self.spec, arrays, pool.oracle, terms)
+        reason = misfit(self.spec, arrays, pool.oracle, acceptance)
         if reason or "wrong" in first.names:
             return reason  # what was wrong at first is held to no more than its form
-        values = flat(self._shaped(arrays, terms))
+        values = flat(self._shaped(arrays, acceptance))
         if pool.off_limits(values).size:
             return "NaN or Inf where the oracle's is not"
         if pool.scale is None or self.pool.scale is None:
@@ -77,8 +85,8 @@ class FloatOutput:
         finding = self._find(values)
         return f"{' or '.join(names_of(finding))} ({finding.evidence})"
 
-    def _shaped(self, arrays: Sequence[Array | None], terms: Terms) -> list[Floats]:
-        return [numbers(a, type_of(self.spec, a, terms)) for a in arrays if a is not None]
+    def _shaped(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> list[Floats]:
+        return [numbers(a, type_of(self.spec, a, acceptance)) for a in arrays if a is not None]
 
     def _find(self, values: Floats) -> Finding:
         off = self.pool.off_limits(values)
@@ -123,14 +131,16 @@ class FloatOutput:
     def _size(self, values: Floats, scale: Scale) -> float:
         return scale.rms(self.pool.table(values) - scale.oracle)
 
-    def _fault(self, verdict: OutputVerdict, finding: Finding, values: Floats, terms: Terms) -> str:
-        limits = terms.limits
+    def _fault(
+        self, verdict: OutputVerdict, finding: Finding, values: Floats, acceptance: Acceptance
+    ) -> str:
+        limits = acceptance.limits
         faults = []
         if limits.accept or not limits.measured():
             unnamed = isinstance(finding, Fault) and finding.name != "wrong"
             scale = self.pool.scale if unnamed else None
             coarser = scale.coarser(self._size(values, scale)) if scale else None
-            faults.append(fault_of(finding, terms, coarser))
+            faults.append(fault_of(finding, acceptance, coarser))
         if limits.atol is not None or limits.rtol is not None:
             atol, rtol = limits.atol or 0.0, limits.rtol or 0.0
             faults.append(_tolerance_fault(values, self.pool.wanted, atol, rtol))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from toolkit.graphs import attribute, copied, uses
+from toolkit.onnxfiles.graphs import attribute, copied, uses
 from toolkit.tensors import Array
 
 FOLDABLE = ("Conv", "ConvTranspose", "Gemm")

@@ -15,7 +15,7 @@ import onnx.inliner
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from toolkit.answers import formats
-from toolkit.graphs import attribute, copied, graphs, replace_nodes, uses
+from toolkit.onnxfiles.graphs import attribute, copied, graphs, replace_nodes, uses
 from toolkit.tensors import Array
 
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}

@@ -7,7 +7,7 @@
 4  The largest scaled error over the median one is above 30 times that of the simulations: wrong in
    a few elements.
 5  float32 may be named together with others: these feeds cannot tell.
-6  A mark decides (marks.py).
+6  A mark decides (valuegrids.py).
 7  Under 50 elements in which bfloat16 would show: less than float32, without a name.
 8  The direction of the error decides (direction.py); else all that may be named are.
 
@@ -28,7 +28,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from toolkit.answers import direction, marks
+from toolkit.answers import direction, valuegrids
 from toolkit.answers.direction import Floats
 from toolkit.answers.formats import ORDER, Precision
 from toolkit.tensors import Array
@@ -161,11 +161,11 @@ class Scale:
         """Steps 3 to 8 for finite answers of the oracle's shape."""
         error = answers - self.oracle
         size = self.rms(error)
-        mark = marks.mark(answers, self.oracle)
-        bands = {c: self.band(c, few_values=mark == "int8") for c in self.classes}
+        grid = valuegrids.grid_of(answers, self.oracle)
+        bands = {c: self.band(c, few_values=grid == "int8") for c in self.classes}
         names = [c for c, (low, high) in bands.items() if low <= size <= high]
         local = self.few_at_fault(error, names or [self._nearest(size)])
-        if local.size and mark != "int8":
+        if local.size and grid != "int8":
             return self._wrong_in_few(local)  # 4
         if size > max(high for _, high in bands.values()):
             return Fault("wrong", f"{self._times(size)}, beyond every format")  # 3
@@ -173,8 +173,8 @@ class Scale:
             return Fault("between", self._neighbours(size, bands))  # 3
         if "float32" in names:
             return self._float32(size, names)  # 5
-        if mark in names:
-            return Named((mark,), _mark_words(mark))  # 6
+        if grid in names:
+            return Named((grid,), _grid_words(grid))  # 6
         if self._visible() < VISIBLE:
             words = f"{self._times(size)}, but few elements would show a lower format"
             return Fault("less than float32", words)  # 7
@@ -286,5 +286,5 @@ def joined(names: Sequence[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def _mark_words(mark: Precision) -> str:
-    return "at most 256 different values" if mark == "int8" else f"all values lie on {mark}'s grid"
+def _grid_words(grid: Precision) -> str:
+    return "at most 256 different values" if grid == "int8" else f"all values lie on {grid}'s grid"

@@ -17,9 +17,9 @@ from onnx import ModelProto, TensorProto
 from toolkit.answers import formats, rewrite
 from toolkit.answers.folding import folded
 from toolkit.answers.formats import Precision
-from toolkit.answers.yardstick import Simulated
+from toolkit.answers.judge import Simulation
 from toolkit.errors import ToolkitError
-from toolkit.graphs import copied, float32_tensors, opset, subgraphs
+from toolkit.onnxfiles.graphs import copied, float32_tensors, opset, subgraphs
 from toolkit.tensors import Array, Feed
 
 Runner: TypeAlias = Callable[[ModelProto, Sequence[Feed]], list[dict[str, Array]]]
@@ -52,7 +52,7 @@ class Form:
 class Simulations:
     """All that could be simulated, float32 first, and what could not, in words."""
 
-    made: tuple[Simulated, ...]
+    made: tuple[Simulation, ...]
     left_out: tuple[str, ...] = ()
 
 
@@ -78,7 +78,7 @@ def simulate(model: ModelProto, feeds: Sequence[Feed], runner: Runner) -> Simula
             left_out.append(f"{form.title()}: {reason}")
             continue
         outputs = tuple({n: _as_stored(a, types.get(n)) for n, a in o.items()} for o in raw)
-        made.append(Simulated(form.precision, form.name, outputs))
+        made.append(Simulation(form.precision, form.name, outputs))
     return Simulations(tuple(made), tuple(left_out))
 
 

@@ -1,6 +1,6 @@
 """The verdict: what a target's outputs are worth against the oracle.
 
-How it is reached: rule.py for one float output, indices.py for integers, yardstick.py for a target.
+How it is reached: rule.py for one float output, indices.py for integers, judge.py for a target.
 """
 
 from __future__ import annotations

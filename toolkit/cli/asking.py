@@ -12,8 +12,8 @@ from toolkit.cli.values import BOUND, DURATION, PERCENT, PRECISION
 
 if TYPE_CHECKING:
     from toolkit.answers.verdict import Limits
-    from toolkit.engine.question import Wanted
-    from toolkit.pipelines.bench import Finished, Order
+    from toolkit.engine.assignment import FeedRequest
+    from toolkit.pipelines.bench import BenchRequest, FinishedRun
     from toolkit.runtimes.target import Target
     from toolkit.sources.source import Source
 
@@ -129,15 +129,15 @@ def targets_of(provider: str | None, targets: tuple[str, ...]) -> list[Target]:
     return [*([] if provider is None else of_providers(provider)), *map(parse, targets)]
 
 
-def wanted_of(given: dict[str, Any]) -> Wanted:
+def wanted_of(given: dict[str, Any]) -> FeedRequest:
     """What the model is fed."""
-    from toolkit.engine.question import Wanted
+    from toolkit.engine.assignment import FeedRequest
     from toolkit.feeds import sizes
 
     if given["inputs"] is not None and (given["dims"] or given["batch"] or given["shapes"]):
         raise click.UsageError("--inputs has its own sizes: leave --dim, --batch and --shape away")
 
-    return Wanted(
+    return FeedRequest(
         dims=sizes.parse_dims(given["dims"]),
         batch=sizes.parse_batch(given["batch"]) if given["batch"] else (),
         shapes=sizes.parse_shapes(given["shapes"]),
@@ -164,14 +164,14 @@ def limits_of(given: dict[str, Any]) -> Limits:
     return Limits(given["accept"], given["atol"], given["rtol"], given["top1"])
 
 
-def order_of(given: dict[str, Any], typed: list[str]) -> Order:
+def order_of(given: dict[str, Any], typed: list[str]) -> BenchRequest:
     """All that is asked for, besides the model."""
     from toolkit.measure import schedule
-    from toolkit.pipelines.bench import Order
+    from toolkit.pipelines.bench import BenchRequest
     from toolkit.workers.jobs import Patience
 
     timeout = given["timeout"]
-    return Order(
+    return BenchRequest(
         targets=targets_of(given["provider"], given["targets"]),
         everything=given.get("everything", False),
         baseline=given.get("baseline"),
@@ -185,7 +185,7 @@ def order_of(given: dict[str, Any], typed: list[str]) -> Order:
     )
 
 
-def refuse(finished: Finished, done: str) -> None:
+def refuse(finished: FinishedRun, done: str) -> None:
     """Raises TargetError where not one target could be run: there is nothing to show."""
     from toolkit.errors import TargetError
 
@@ -204,7 +204,7 @@ def refuse(finished: Finished, done: str) -> None:
     raise TargetError(what, *dict.fromkeys(cure for _, failure in told for cure in failure.cures))
 
 
-def demand(finished: Finished, done: str) -> None:
+def demand(finished: FinishedRun, done: str) -> None:
     """Exits with 1 where a target that the user named has no right answers."""
     if finished.unmet:
         named = sum(target.asked for target in finished.run.plan.targets)

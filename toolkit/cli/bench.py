@@ -14,7 +14,7 @@ from toolkit.cli.screen import progress
 from toolkit.cli.values import DURATION, PERCENT
 
 if TYPE_CHECKING:
-    from toolkit.pipelines.bench import Finished, Order
+    from toolkit.pipelines.bench import BenchRequest, FinishedRun
 
 
 EXAMPLES = """\b
@@ -86,19 +86,19 @@ def command(resume: str | None, **given: Any) -> None:
     show(finished, as_json=given["as_json"])
 
 
-def install_missing(order: Order) -> None:
+def install_missing(order: BenchRequest) -> None:
     """Makes the environments that the named targets lack; with --all those of every runtime."""
-    from toolkit.engine import entrants
+    from toolkit.engine import selection
     from toolkit.pipelines import installing
 
-    missing = entrants.missing(order.targets)
+    missing = selection.missing(order.targets)
     if order.everything:
         missing += [recipe for recipe in installing.for_the_cpu() if recipe not in missing]
     with progress("install") as draw:
         installing.install(missing, lambda made, there: None, draw)
 
 
-def show(finished: Finished, *, as_json: bool = False) -> None:
+def show(finished: FinishedRun, *, as_json: bool = False) -> None:
     """Prints the run; exits with 1 where a target that the user named has no right number."""
     from toolkit.records import store
     from toolkit.report import terminal

@@ -14,7 +14,7 @@ from toolkit.cli.screen import line, progress
 from toolkit.cli.values import DURATION, PERCENT
 
 if TYPE_CHECKING:
-    from toolkit.pipelines.compare import Compared
+    from toolkit.pipelines.compare import ComparedModels
     from toolkit.report.compared import Gates
 
 EXAMPLES = """\b
@@ -72,7 +72,7 @@ def command(old: Path, new: Path | None, **given: Any) -> None:
     _show(done, Gates(given["slower"], given["worse"], given["strict"]), given)
 
 
-def _show(done: Compared, gates: Gates, given: dict[str, Any]) -> None:
+def _show(done: ComparedModels, gates: Gates, given: dict[str, Any]) -> None:
     """Prints the table and the gates; exits with 1 where one fails."""
     from toolkit.records import store
     from toolkit.report import compared

@@ -49,18 +49,18 @@ def command(
     from toolkit.pipelines import bench as benching
     from toolkit.pipelines.check import check
     from toolkit.pipelines.train import WEIGHTS
-    from toolkit.report import brief
+    from toolkit.report import checked as check_report
 
     train.show("digits", WEIGHTS, force=force)
     exported = export.show(None, None, as_json=False, chatter=Chatter(), force=force)
-    order = benching.Order(
+    order = benching.BenchRequest(
         targets=asking.targets_of(provider, ()),
         pace=schedule.pace(precision, time, quick),
         command=_as_bench(exported.path, provider, time, precision, quick, reports),
     )
     with screen.progress("check") as draw:
         checked = check(exported.path, watch=lambda step, share, text: draw(share, text))
-    for number, line in enumerate(brief.check(checked.run)):
+    for number, line in enumerate(check_report.sentences(checked.run)):
         screen.line("" if number else "check", line)
     with screen.progress("bench") as draw:
         finished = benching.bench(

@@ -9,7 +9,7 @@ import click
 from toolkit.cli.screen import LABEL, line, progress
 
 if TYPE_CHECKING:
-    from toolkit.engine.probing import Found
+    from toolkit.engine.probing import ProbeResult
     from toolkit.workers.managed import Installed
 
 VERSION = 1
@@ -96,7 +96,7 @@ def clear() -> None:
 HEAD = ("runtime", "where", "version", "runs on", "precision", "licence", "on disk")
 
 
-def _print_table(found: list[Found]) -> None:
+def _print_table(found: list[ProbeResult]) -> None:
     from toolkit.report.words import width
 
     rows = [HEAD, *(_row(one) for one in found)]
@@ -113,7 +113,7 @@ def _print_table(found: list[Found]) -> None:
         click.echo(f"\n{'':<{LABEL}}toolkit runtimes install {' '.join(absent)}")
 
 
-def _row(one: Found) -> tuple[str, ...]:
+def _row(one: ProbeResult) -> tuple[str, ...]:
     from toolkit.units import size
 
     place = one.place
@@ -128,7 +128,7 @@ def _row(one: Found) -> tuple[str, ...]:
     )
 
 
-def _print_json(found: list[Found]) -> None:
+def _print_json(found: list[ProbeResult]) -> None:
     import json
     from dataclasses import asdict
 

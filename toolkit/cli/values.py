@@ -40,7 +40,7 @@ class Percent(click.ParamType[float]):
         return float(form[1]) / 100
 
 
-class Bound(click.ParamType[float]):
+class ErrorLimit(click.ParamType[float]):
     """'1e-5' → 1e-5: a largest error, which is no less than zero and finite."""
 
     name = "number"
@@ -57,7 +57,7 @@ class Bound(click.ParamType[float]):
         return bound
 
 
-BOUND = Bound()
+BOUND = ErrorLimit()
 DURATION = Duration()
 PERCENT = Percent()
 PRECISION = click.Choice(["float32", "tf32", "float16", "bfloat16", "int8"])

@@ -23,7 +23,7 @@ from typing import ClassVar, Protocol, TypeAlias
 
 from toolkit.answers.formats import Precision
 from toolkit.exporter.testdata import DataSet
-from toolkit.onnxfile import ModelFile
+from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.tensors import Array
 
 Outputs: TypeAlias = list[dict[str, Array]]

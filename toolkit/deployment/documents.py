@@ -11,7 +11,7 @@ from toolkit import __version__, units
 from toolkit.deployment.base import MODEL, ONNX, Destination, Parcel
 
 if TYPE_CHECKING:
-    from toolkit.deployment.proving import Proof
+    from toolkit.deployment.proving import FolderProof
 
 README = "README.md"
 LICENCES = "LICENCES.md"
@@ -43,7 +43,9 @@ is installed, and nothing reports to anybody.
 """
 
 
-def write(destination: Destination, parcel: Parcel, proof: Proof, folder: Path, part: str) -> None:
+def write(
+    destination: Destination, parcel: Parcel, proof: FolderProof, folder: Path, part: str
+) -> None:
     """README.md and deploy.json, when the proof is known. `part`: how the client is run."""
     sizes = {
         str(file.relative_to(folder)): file.stat().st_size
@@ -95,7 +97,7 @@ def licences(destination: Destination, parcel: Parcel) -> str:
 
 
 def _readme(
-    destination: Destination, parcel: Parcel, proof: Proof, sizes: dict[str, int], part: str
+    destination: Destination, parcel: Parcel, proof: FolderProof, sizes: dict[str, int], part: str
 ) -> str:
     file = parcel.file
     specs = [("input", spec) for spec in file.inputs] + [("output", spec) for spec in file.outputs]
@@ -155,7 +157,7 @@ def _below(file: str, folder: str) -> bool:
     return folder.endswith("/") and file.startswith(folder)
 
 
-def _proof(destination: Destination, proof: Proof) -> str:
+def _proof(destination: Destination, proof: FolderProof) -> str:
     """Two or three sentences that say what was run, and what came of it."""
     if proof.outcome == "not made":
         return f"**Not proven.** The client was not run: {proof.what}."
@@ -176,7 +178,7 @@ def _proof(destination: Destination, proof: Proof) -> str:
     return f"**{worth}.** {ran}. {evidence}.{_refused(proof)}"
 
 
-def _refused(proof: Proof) -> str:
+def _refused(proof: FolderProof) -> str:
     """The sizes that the client does not take, each with its reason."""
     if not proof.refused:
         return ""
@@ -185,7 +187,7 @@ def _refused(proof: Proof) -> str:
 
 
 def _record(
-    destination: Destination, parcel: Parcel, proof: Proof, sizes: dict[str, int]
+    destination: Destination, parcel: Parcel, proof: FolderProof, sizes: dict[str, int]
 ) -> dict[str, Any]:
     file = parcel.file
     return {
@@ -212,7 +214,7 @@ def _record(
     }
 
 
-def proof_record(proof: Proof) -> dict[str, Any]:
+def proof_record(proof: FolderProof) -> dict[str, Any]:
     """The proof as strict JSON."""
     verdict = proof.verdict
     return {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolkit.engine import conversion, entrants
-from toolkit.engine.question import Question
+from toolkit.engine import conversion, selection
+from toolkit.engine.assignment import Assignment
 from toolkit.errors import EnvironmentFault, TargetError
 from toolkit.records.schema import Failure
 from toolkit.runtimes import listing
@@ -15,27 +15,27 @@ from toolkit.workers.jobs import Patience
 from toolkit.workers.launch import Worker
 
 
-def made(form: str, asked: Question, work: Path) -> Path:
+def made(form: str, asked: Assignment, work: Path) -> Path:
     """The folder that the `convert` of the target `form` filled, from the cache where it is there.
 
     Raises EnvironmentFault where the runtime is not here, TargetError where it cannot convert.
     """
-    (target,) = entrants.settled([parse(form)])
+    (target,) = selection.settled([parse(form)])
     facts = listing.facts(listing.find(target.runtime))
     if facts is not None and facts.starts_from == "source" and asked.program.source is None:
         raise TargetError(
             f"{target.runtime} starts from the PyTorch source, which is not known",
             "--source FILE:FACTORY    names it",
         )
-    entrant = entrants.enter(0, target, asked)
-    if isinstance(entrant, Failure):
-        raise EnvironmentFault(entrant.what, *entrant.cures)
-    rooms = environments.lay(work / "rooms", [listing.find(target.runtime)])
+    ready_target = selection.enter(0, target, asked)
+    if isinstance(ready_target, Failure):
+        raise EnvironmentFault(ready_target.what, *ready_target.cures)
+    worker_code = environments.lay(work / "rooms", [listing.find(target.runtime)])
     first = asked.feeds[asked.cases[0]].arrays
-    with Worker(entrant.job, rooms, patience=Patience()) as worker:
+    with Worker(ready_target.job, worker_code, patience=Patience()) as worker:
         worker.post_hello()
         hello = worker.hello()
-        ready, _ = conversion.converted(worker, hello, entrant.program, first, asked.types)
+        ready, _ = conversion.converted(worker, hello, ready_target.program, first, asked.types)
     if ready.converted is None:
         raise TargetError(f"{target.runtime} makes no form of its own of a model")
     return ready.converted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolkit.deployment.base import Destination
-from toolkit.onnxfile import ModelFile
+from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.tensors import PLAIN
 
 ONNXRUNTIME = frozenset({"ai.onnx.ml", "com.microsoft"})

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from toolkit import onnxfile
 from toolkit.deployment import documents
 from toolkit.deployment.base import MODEL, ONNX, Destination, Parcel
 from toolkit.exporter.testdata import DataSet
+from toolkit.onnxfiles import modelfile
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -50,7 +50,7 @@ def _model(parcel: Parcel, folder: Path) -> None:
     if parcel.converted is not None:
         shutil.copytree(parcel.converted, folder / MODEL)
         return
-    own, *external = onnxfile.files(parcel.file.path)
+    own, *external = modelfile.files(parcel.file.path)
     (folder / MODEL).mkdir()
     shutil.copyfile(own, folder / ONNX)
     for file in external:

@@ -1,5 +1,5 @@
 """The proof of a folder: its client is run from a copy of it, and its outputs are judged as any
-target's: the precision class, by the same yardstick."""
+target's: the precision class, by the same judge."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.answers.formats import RANK
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.deployment import packing
 from toolkit.deployment.base import HOME, Destination, Ground, MakePython, Parcel, Ran
-from toolkit.engine.question import Question
+from toolkit.engine.assignment import Assignment
 from toolkit.errors import EnvironmentFault, TargetError
 from toolkit.exporter.testdata import DataSet
 from toolkit.feeds import drawing
@@ -25,7 +25,7 @@ SETS = 3
 
 
 @dataclass(frozen=True)
-class Proof:
+class FolderProof:
     """What became of a client that was run."""
 
     outcome: Outcome
@@ -53,29 +53,29 @@ def _left(home: Path) -> list[str]:
     return [str(file.relative_to(home)) for file in sorted(home.rglob("*")) if file.is_file()]
 
 
-def data_sets(question: Question) -> tuple[DataSet, ...]:
+def data_sets(assignment: Assignment) -> tuple[DataSet, ...]:
     """What is right for every feed, rounded to the file's types."""
     return tuple(
         DataSet(
             feed.arrays,
             {
                 spec.name: drawing.as_type(right[spec.name], spec.type)
-                for spec in question.file.outputs
+                for spec in assignment.file.outputs
             },
         )
-        for feed, right in zip(question.feeds, question.yardstick.oracle, strict=True)
+        for feed, right in zip(assignment.feeds, assignment.judge.oracle, strict=True)
     )
 
 
-def shipped(question: Question, refused: Container[str] = ()) -> tuple[DataSet, ...]:
+def shipped(assignment: Assignment, refused: Container[str] = ()) -> tuple[DataSet, ...]:
     """The few sets that lie in the folder, each of other sizes, none of those that are refused."""
-    first = question.cases[0]
-    taken = [n for n, feed in enumerate(question.feeds) if feed.name not in refused]
-    others = sorted(taken, key=lambda number: question.feeds[number].size)
-    found = {question.feeds[first].name: first}
+    first = assignment.cases[0]
+    taken = [n for n, feed in enumerate(assignment.feeds) if feed.name not in refused]
+    others = sorted(taken, key=lambda number: assignment.feeds[number].size)
+    found = {assignment.feeds[first].name: first}
     for number in others:
-        found.setdefault(question.feeds[number].name, number)
-    everything = data_sets(question)
+        found.setdefault(assignment.feeds[number].name, number)
+    everything = data_sets(assignment)
     return tuple(everything[number] for number in [*found.values()][:SETS])
 
 
@@ -83,45 +83,47 @@ def prove(
     destination: Destination,
     folder: Path,
     parcel: Parcel,
-    question: Question,
+    assignment: Assignment,
     limits: Limits,
     *,
     scratch: Path,
     python: MakePython,
-) -> Proof:
+) -> FolderProof:
     """Runs the client of a packed folder on all feeds of the question."""
-    names = tuple(dict.fromkeys(feed.name for feed in question.feeds))
-    whole = replace(parcel, sets=data_sets(question))
+    names = tuple(dict.fromkeys(feed.name for feed in assignment.feeds))
+    whole = replace(parcel, sets=data_sets(assignment))
     copy = scratch / "copy"
     shutil.copytree(folder, copy)
     packing.write_sets(whole, copy)
     try:
         ran = destination.run(Ground(copy, scratch, whole, python))
     except EnvironmentFault as error:
-        return Proof("not made", names, what=_said(error, scratch), cures=error.cures)
+        return FolderProof("not made", names, what=_said(error, scratch), cures=error.cures)
     except TargetError as error:
-        return Proof("failed", names, what=_said(error, scratch), cures=error.cures)
+        return FolderProof("failed", names, what=_said(error, scratch), cures=error.cures)
     if left := _left(scratch / HOME):
         what = f"the client left {left[0]} in its user's home: it reports, or keeps something"
-        return Proof("failed", names, versions=ran.versions, where=ran.where, what=what)
-    if timed := [ran.refused[number] for number in question.cases if number in ran.refused]:
+        return FolderProof("failed", names, versions=ran.versions, where=ran.where, what=what)
+    if timed := [ran.refused[number] for number in assignment.cases if number in ran.refused]:
         what = f"the client refuses the size that was asked for: {timed[0]}"
-        return Proof("failed", names, versions=ran.versions, where=ran.where, what=what)
-    return _judged(destination, ran, question, limits)
+        return FolderProof("failed", names, versions=ran.versions, where=ran.where, what=what)
+    return _judged(destination, ran, assignment, limits)
 
 
-def _judged(destination: Destination, ran: Ran, question: Question, limits: Limits) -> Proof:
+def _judged(
+    destination: Destination, ran: Ran, assignment: Assignment, limits: Limits
+) -> FolderProof:
     """By what it gave at the sizes that it takes."""
-    taken = [number for number in range(len(question.feeds)) if number not in ran.refused]
-    declared = max(destination.precision, question.declared, key=lambda name: RANK[name])
+    taken = [number for number in range(len(assignment.feeds)) if number not in ran.refused]
+    declared = max(destination.precision, assignment.declared, key=lambda name: RANK[name])
     answers = [ran.outputs[number] for number in taken]
-    verdict = question.yardstick.of(taken).judge(answers, declared, limits)
-    return Proof(
+    verdict = assignment.judge.of(taken).verdict(answers, declared, limits)
+    return FolderProof(
         "right" if verdict.right else "not right",
-        tuple(dict.fromkeys(question.feeds[number].name for number in taken)),
+        tuple(dict.fromkeys(assignment.feeds[number].name for number in taken)),
         verdict,
         ran.versions,
         ran.where,
         verdict.reason,
-        refused={question.feeds[number].name: why for number, why in ran.refused.items()},
+        refused={assignment.feeds[number].name: why for number, why in ran.refused.items()},
     )

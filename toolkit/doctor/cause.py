@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toolkit.doctor import cuda, probe
 from toolkit.doctor.cuda import BESIDE, CODES, DRIVER, IN_CONTAINER, Hardware
-from toolkit.doctor.probe import Facts
+from toolkit.doctor.probe import EnvironmentFacts
 
 DOCTOR = "toolkit doctor    says what else is missing"
 
@@ -42,7 +42,7 @@ def cuda_cause(python: Path, last_words: Sequence[str], seen: Hardware | None = 
     return _by_code(text, shown) or _by_findings(facts, shown, last_words)
 
 
-def _cpu_build(facts: Facts, seen: Hardware) -> Cause:
+def _cpu_build(facts: EnvironmentFacts, seen: Hardware) -> Cause:
     where = "installed here" if facts.own else f"in {probe.shown(facts.python.parent.parent)}"
     if not facts.owners and facts.onnxruntime is None:
         what = f"There is no onnxruntime {where}."
@@ -53,7 +53,7 @@ def _cpu_build(facts: Facts, seen: Hardware) -> Cause:
     return _unless_there_is_no_gpu(seen, what, *BESIDE)
 
 
-def _missing(facts: Facts, seen: Hardware, library: str) -> Cause:
+def _missing(facts: EnvironmentFacts, seen: Hardware, library: str) -> Cause:
     cure = facts.install(cuda.gpu_package(facts))
     return _unless_there_is_no_gpu(seen, f"{cuda.are_missing([library])}.", cure)
 
@@ -65,7 +65,7 @@ def _unless_there_is_no_gpu(seen: Hardware, what: str, *cures: str) -> Cause:
     return Cause(f"{what} No NVIDIA GPU is seen either.", (*cures, IN_CONTAINER, DOCTOR))
 
 
-def _driver_cause(facts: Facts, seen: Hardware) -> Cause:
+def _driver_cause(facts: EnvironmentFacts, seen: Hardware) -> Cause:
     found = cuda.driver(facts, seen)
     if found is None:
         return Cause(f"NVIDIA's driver is missing ({DRIVER}).", (IN_CONTAINER, DOCTOR))
@@ -82,7 +82,7 @@ def _by_code(text: str, seen: Hardware) -> Cause | None:
     return Cause(_sentence(CODES[int(match[1])]), ("nvidia-smi    says more", DOCTOR))
 
 
-def _by_findings(facts: Facts, seen: Hardware, last_words: Sequence[str]) -> Cause:
+def _by_findings(facts: EnvironmentFacts, seen: Hardware, last_words: Sequence[str]) -> Cause:
     """What the doctor finds; where it finds nothing, what was said last."""
     for finding in cuda.check(facts, seen):
         if finding.cures:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from toolkit.doctor import onnxruntime
 from toolkit.doctor.finding import Finding, Severity, fault, note, ok
-from toolkit.doctor.probe import Facts
-from toolkit.records.machine import graphics
-from toolkit.records.schema import Gpu
+from toolkit.doctor.probe import EnvironmentFacts
+from toolkit.machine.describe import graphics
+from toolkit.machine.facts import Gpu
 from toolkit.units import size
 
 TOPIC = "cuda"
@@ -64,12 +64,12 @@ def _word(file: Path) -> str:
         return ""
 
 
-def check(facts: Facts, seen: Hardware) -> list[Finding]:
+def check(facts: EnvironmentFacts, seen: Hardware) -> list[Finding]:
     """Faults where something is in the way of what is there; the driver before the libraries."""
     return [*_onnxruntime(facts, seen), *_torch(facts, seen)]
 
 
-def _torch(facts: Facts, seen: Hardware) -> list[Finding]:
+def _torch(facts: EnvironmentFacts, seen: Hardware) -> list[Finding]:
     answer = facts.libraries["torch"]
     if not seen.gpus or not answer.get("cuda") or answer["cuda_works"]:
         return []
@@ -81,7 +81,7 @@ def _torch(facts: Facts, seen: Hardware) -> list[Finding]:
     return [fault(TOPIC, what, why)]
 
 
-def _onnxruntime(facts: Facts, seen: Hardware) -> list[Finding]:
+def _onnxruntime(facts: EnvironmentFacts, seen: Hardware) -> list[Finding]:
     if facts.cuda is None or not facts.runs:
         return [_without_build(facts, seen)]
     wrong = driver(facts, seen)
@@ -92,7 +92,7 @@ def _onnxruntime(facts: Facts, seen: Hardware) -> list[Finding]:
     return found or [ok(TOPIC, f"{_cards(facts, seen)}; its {loads} libraries load")]
 
 
-def _without_build(facts: Facts, seen: Hardware) -> Finding:
+def _without_build(facts: EnvironmentFacts, seen: Hardware) -> Finding:
     """No GPU build, or none that runs: what is wrong with that one is told elsewhere."""
     if not seen.gpus and not seen.on_bus:
         return ok(TOPIC, "no NVIDIA GPU is seen")
@@ -104,7 +104,7 @@ def _without_build(facts: Facts, seen: Hardware) -> Finding:
     return note(TOPIC, what, *BESIDE)
 
 
-def driver(facts: Facts, seen: Hardware) -> Finding | None:
+def driver(facts: EnvironmentFacts, seen: Hardware) -> Finding | None:
     """What is wrong with the driver, for a GPU build."""
     answer = facts.driver
     if "error" in answer:
@@ -131,7 +131,7 @@ def no_device(seen: Hardware) -> tuple[str, ...]:
     return f"{what}: {VISIBLE} is {hidden!r} here", unset, *elsewhere
 
 
-def _no_driver(facts: Facts) -> Finding:
+def _no_driver(facts: EnvironmentFacts) -> Finding:
     error = str(facts.driver["error"]).removeprefix("OSError: ")
     return fault(
         TOPIC,
@@ -141,7 +141,7 @@ def _no_driver(facts: Facts) -> Finding:
     )
 
 
-def _too_old(facts: Facts) -> Finding | None:
+def _too_old(facts: EnvironmentFacts) -> Finding | None:
     built = facts.onnxruntime.built.get("cuda_version", "") if facts.onnxruntime else ""
     carries = facts.driver["cuda"]
     # Within one major version every driver runs every library (CUDA's minor version compatibility).
@@ -152,7 +152,7 @@ def _too_old(facts: Facts) -> Finding | None:
     return fault(TOPIC, what, cure)
 
 
-def libraries(facts: Facts) -> Finding | None:
+def libraries(facts: EnvironmentFacts) -> Finding | None:
     """What the provider needs and cannot load, the driver aside."""
     errors = facts.cuda.errors if facts.cuda else {}
     # A library that only lacks the driver is not missing: that is told by itself.
@@ -180,14 +180,14 @@ def lacking(text: str) -> str:
     return match[1] if match else ""
 
 
-def gpu_package(facts: Facts) -> str:
+def gpu_package(facts: EnvironmentFacts) -> str:
     installed = facts.distribution("onnxruntime-gpu")
     if installed is None:
         installed = next((owner for owner in facts.owners if "gpu" in owner.name), None)
     return onnxruntime.whole(installed) if installed else "'onnxruntime-gpu[cuda,cudnn]'"
 
 
-def _cards(facts: Facts, seen: Hardware) -> str:
+def _cards(facts: EnvironmentFacts, seen: Hardware) -> str:
     if not seen.gpus:
         return "an NVIDIA GPU"
     first = seen.gpus[0]

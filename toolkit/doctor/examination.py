@@ -17,8 +17,8 @@ from toolkit.doctor import (
     space,
 )
 from toolkit.doctor.finding import Finding, Severity
-from toolkit.measure import noise
-from toolkit.records import machine
+from toolkit.machine import describe
+from toolkit.machine import load as machine_load
 from toolkit.units import Seconds
 
 WATCH: Seconds = 1.0
@@ -31,7 +31,7 @@ def examine(env: str | None = None) -> list[Finding]:
 
     Raises EnvironmentFault where the environment's Python does not run at all.
     """
-    before, began = noise.snapshot(), time.monotonic()
+    before, began = machine_load.snapshot(), time.monotonic()
     wanted = requirements.requirements() if env is None else []
     facts = probe.ask(probe.interpreter(env), [requirement.name for requirement in wanted])
     found = [
@@ -40,11 +40,13 @@ def examine(env: str | None = None) -> list[Finding]:
         *libraries.check(facts),
         *onnxruntime.check(facts),
         *cuda.check(facts, cuda.hardware()),
-        *cores.check(machine.cores_present(), machine.cores_allowed(), machine.cpu_quota()),
-        *load.governor(machine.governor()),
-        *clock.check(machine.clock_step()),
+        *cores.check(describe.cores_present(), describe.cores_allowed(), describe.cpu_quota()),
+        *load.governor(describe.governor()),
+        *clock.check(describe.clock_step()),
         *space.check(),
     ]
     time.sleep(max(0.0, began + WATCH - time.monotonic()))
-    found += load.check(noise.between(before, noise.snapshot()), len(machine.cores_allowed()))
+    found += load.check(
+        machine_load.between(before, machine_load.snapshot()), len(describe.cores_allowed())
+    )
     return sorted(found, key=lambda finding: ORDER.index(finding.severity))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from toolkit.doctor.finding import Finding, note, ok
+from toolkit.machine.load import Activity
 from toolkit.measure.disturbance import OTHERS, STEAL
-from toolkit.measure.noise import Activity
 from toolkit.units import percent
 
 MEASURING = 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 
 from toolkit.doctor.finding import Finding, fault, note, ok
-from toolkit.doctor.probe import Distribution, Facts
+from toolkit.doctor.probe import Distribution, EnvironmentFacts
 from toolkit.doctor.requirements import numbers
 
 TOPIC = "onnxruntime"
@@ -18,7 +18,7 @@ OLDEST = "1.24"
 SHORT = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}
 
 
-def check(facts: Facts) -> list[Finding]:
+def check(facts: EnvironmentFacts) -> list[Finding]:
     owners = facts.owners
     if len(owners) > 1:
         return [_several(facts)]
@@ -27,7 +27,7 @@ def check(facts: Facts) -> list[Finding]:
     return [_one(facts, owners[0])]
 
 
-def _none(facts: Facts) -> Finding:
+def _none(facts: EnvironmentFacts) -> Finding:
     cures = (
         facts.install("onnxruntime") + "    the CPU build",
         facts.install("'onnxruntime-gpu[cuda,cudnn]'") + "    the GPU build, 2.5 GB; never both",
@@ -38,7 +38,7 @@ def _none(facts: Facts) -> Finding:
     return note(TOPIC, "not installed: the numbers of a file are not proven, and not timed", *cures)
 
 
-def _several(facts: Facts) -> Finding:
+def _several(facts: EnvironmentFacts) -> Finding:
     owners = sorted(facts.owners, key=lambda owner: owner.name)
     names = [owner.name for owner in owners]
     listed = " and ".join(f"{owner.name} {owner.version}" for owner in owners)
@@ -47,13 +47,13 @@ def _several(facts: Facts) -> Finding:
     return fault(TOPIC, what, *cures)
 
 
-def _latest_first(facts: Facts) -> list[Distribution]:
+def _latest_first(facts: EnvironmentFacts) -> list[Distribution]:
     """The owners, the one whose files are there before the others."""
     built = _built(facts)[0]
     return sorted(facts.owners, key=lambda owner: (owner.name != built, owner.name))
 
 
-def _one(facts: Facts, owner: Distribution) -> Finding:
+def _one(facts: EnvironmentFacts, owner: Distribution) -> Finding:
     if not facts.libraries[TOPIC].get("version"):
         return _damaged(facts, owner)
     name, version = _built(facts)
@@ -68,7 +68,7 @@ def _one(facts: Facts, owner: Distribution) -> Finding:
     return ok(TOPIC, f"{owner.name} {owner.version}, built with {built}")
 
 
-def _damaged(facts: Facts, owner: Distribution) -> Finding:
+def _damaged(facts: EnvironmentFacts, owner: Distribution) -> Finding:
     """Its package is listed, and it does not import, or as a name without anything in it."""
     said = f"{owner.name} {owner.version}"
     cure = facts.install(f"--force-reinstall --no-deps {owner.pinned}")
@@ -81,7 +81,7 @@ def _damaged(facts: Facts, owner: Distribution) -> Finding:
     return fault(TOPIC, f"{said} cannot be imported: {error}", cure)
 
 
-def winner(facts: Facts) -> str:
+def winner(facts: EnvironmentFacts) -> str:
     """Whose files lie in the folder: by what they say of themselves, else by their sizes."""
     if facts.onnxruntime is None or facts.onnxruntime.empty:
         return "their files are gone"
@@ -94,7 +94,7 @@ def winner(facts: Facts) -> str:
     return "the files are mixed"
 
 
-def _built(facts: Facts) -> tuple[str, str]:
+def _built(facts: EnvironmentFacts) -> tuple[str, str]:
     """The name and version that the build wrote into the folder; empty: it did not."""
     built = facts.onnxruntime.built if facts.onnxruntime else {}
     return built.get("package_name", ""), built.get("__version__", "")

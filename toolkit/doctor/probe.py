@@ -58,7 +58,7 @@ class Distribution:
 
 
 @dataclass(frozen=True)
-class Folder:
+class PackageFolder:
     """A package's folder, as it lies there."""
 
     path: Path
@@ -81,7 +81,7 @@ class Cuda:
 
 
 @dataclass(frozen=True)
-class Facts:
+class EnvironmentFacts:
     """All that was asked of one environment."""
 
     python: Path
@@ -93,7 +93,7 @@ class Facts:
     managed: bool
     """The system's own: its pip refuses to install (PEP 668)."""
     distributions: tuple[Distribution, ...]
-    onnxruntime: Folder | None
+    onnxruntime: PackageFolder | None
     libraries: Mapping[str, Answer]
     """Of LIBRARIES: what their import said."""
     cuda: Cuda | None
@@ -154,20 +154,20 @@ def interpreter(env: str | None) -> Path:
     )
 
 
-def ask(python: Path, names: Iterable[str] = ()) -> Facts:
+def ask(python: Path, names: Iterable[str] = ()) -> EnvironmentFacts:
     """Everything about the environment of this Python; `names` are packages to look up besides.
 
     Raises EnvironmentFault where the Python itself does not run.
     """
-    first = question(python, "environment", *LIBRARIES, *names)
+    first = query(python, "environment", *LIBRARIES, *names)
     if "error" in first:
         raise EnvironmentFault(f"{shown(python)} does not run: {first['error']}")
     folder = _folder(first["onnxruntime"])
     with ThreadPoolExecutor() as pool:
-        driver = pool.submit(question, python, "driver")
-        imported = pool.map(partial(question, python, "imported"), LIBRARIES)
+        driver = pool.submit(query, python, "driver")
+        imported = pool.map(partial(query, python, "imported"), LIBRARIES)
         answers = dict(zip(LIBRARIES, imported, strict=True))
-    return Facts(
+    return EnvironmentFacts(
         python=python,
         own=python == Path(sys.executable),
         version=(first["version"][0], first["version"][1], first["version"][2]),
@@ -182,7 +182,7 @@ def ask(python: Path, names: Iterable[str] = ()) -> Facts:
     )
 
 
-def question(python: Path, *arguments: str) -> Answer:
+def query(python: Path, *arguments: str) -> Answer:
     """What `inside.py` says to one question; a crash, a hang and nonsense are errors too."""
     source = Path(__file__).with_name("inside.py").read_text()
     environment = {**variables(0), "ORT_DISABLE_TELEMETRY": "1", "PYTHONWARNINGS": "ignore"}
@@ -220,12 +220,12 @@ def _distribution(raw: Mapping[str, Any]) -> Distribution:
     return Distribution(raw["name"], raw["version"], raw["owner"], binaries)
 
 
-def _folder(raw: Mapping[str, Any]) -> Folder | None:
-    return Folder(Path(raw["folder"]), raw["empty"], raw["built"]) if raw["folder"] else None
+def _folder(raw: Mapping[str, Any]) -> PackageFolder | None:
+    return PackageFolder(Path(raw["folder"]), raw["empty"], raw["built"]) if raw["folder"] else None
 
 
 def _cuda(
-    python: Path, folder: Folder | None, later: Sequence[str], nvidia: Sequence[str]
+    python: Path, folder: PackageFolder | None, later: Sequence[str], nvidia: Sequence[str]
 ) -> Cuda | None:
     library = folder and folder.path / "capi" / CUDA_PROVIDER
     if not library or not library.is_file():
@@ -236,7 +236,7 @@ def _cuda(
         return Cuda((library.name,), (), {library.name: f"{library.name}: {error}"})
     besides = tuple(name for name in later if name not in needed)
     places = (str(library.parent), *nvidia)
-    answer = question(python, "libraries", *needed, *besides, "--", *places)
+    answer = query(python, "libraries", *needed, *besides, "--", *places)
     if "error" in answer:
         answer = {library.name: str(answer["error"])}
     return Cuda(tuple(needed), besides, answer)

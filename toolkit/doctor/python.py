@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolkit.doctor.finding import Finding, fault, note, ok
-from toolkit.doctor.probe import Facts
+from toolkit.doctor.probe import EnvironmentFacts
 
 TOPIC = "python"
 OLDEST = (3, 11)
@@ -11,7 +11,7 @@ NEWEST = (3, 13)
 """The newest that is tested."""
 
 
-def check(facts: Facts) -> list[Finding]:
+def check(facts: EnvironmentFacts) -> list[Finding]:
     version = ".".join(map(str, facts.version))
     another = (
         f"python{'.'.join(map(str, NEWEST))} -m venv .venv    makes an environment of that one"

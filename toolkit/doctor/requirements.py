@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from toolkit.doctor.finding import Finding, fault, ok
-from toolkit.doctor.probe import Facts
+from toolkit.doctor.probe import EnvironmentFacts
 
 TOPIC = "packages"
 DISTRIBUTION = "onnx-verdict"
@@ -43,7 +43,7 @@ def requirements(lines: Iterable[str] | None = None) -> list[Requirement]:
     return found
 
 
-def check(facts: Facts, wanted: Iterable[Requirement]) -> list[Finding]:
+def check(facts: EnvironmentFacts, wanted: Iterable[Requirement]) -> list[Finding]:
     if not facts.own:
         return []
     found = [_look(facts, requirement) for requirement in wanted]
@@ -51,7 +51,7 @@ def check(facts: Facts, wanted: Iterable[Requirement]) -> list[Finding]:
     return faults or [ok(TOPIC, f"the {len(found)} that toolkit needs are there")]
 
 
-def _look(facts: Facts, wanted: Requirement) -> Finding | None:
+def _look(facts: EnvironmentFacts, wanted: Requirement) -> Finding | None:
     cure = facts.install(shlex.quote(wanted.text))
     there = facts.distribution(wanted.name)
     if there is None:

@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 
 import toolkit
-from toolkit import __version__, onnxfile
-from toolkit.records import machine
+from toolkit import __version__
+from toolkit.machine import describe
+from toolkit.onnxfiles import modelfile
 from toolkit.records.schema import Conversion
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
@@ -20,7 +21,7 @@ from toolkit.tensors import Feed
 from toolkit.workers import cache as kept
 from toolkit.workers import managed
 from toolkit.workers.environments import OWN, PythonEnvironment
-from toolkit.workers.jobs import Hello, Job
+from toolkit.workers.jobs import Hello, WorkerSpec
 from toolkit.workers.launch import Worker
 
 
@@ -61,7 +62,7 @@ def converted(
     return replace(program, converted=folder / "model"), fact
 
 
-def _is_pinned(job: Job, hello: Hello, program: Program) -> bool:
+def _is_pinned(job: WorkerSpec, hello: Hello, program: Program) -> bool:
     """Whether all that a conversion depends on stands in its key."""
     runtime, home = listing.facts(job.listed), job.environment
     if runtime is None or not isinstance(home, PythonEnvironment):
@@ -77,21 +78,21 @@ def _is_pinned(job: Job, hello: Hello, program: Program) -> bool:
 def _code() -> str:
     """Of all that takes part in a conversion: a file that changed makes them anew."""
     own = Path(toolkit.__file__).parent
-    files = sorted(path for room in ("runtimes", "sources") for path in (own / room).glob("*.py"))
+    files = sorted(path for room in ("runtimes", "sources") for path in (own / room).rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
-def _key(job: Job, hello: Hello, program: Program, feed: Feed) -> str:
+def _key(job: WorkerSpec, hello: Hello, program: Program, feed: Feed) -> str:
     """All that the converted form depends on; code may be compiled for this very processor."""
     source = program.source if hello.starts_from == "source" else None
     parts = {
         "toolkit": __version__,
         "runtime": [job.listed.name, hello.version, hello.python],
         "target": [job.provider, dict(sorted(job.options.items())), program.threads],
-        "model": None if program.model is None else onnxfile.read(program.model).sha256,
+        "model": None if program.model is None else modelfile.read(program.model).sha256,
         "source": None if source is None else [source.factory, factory.digest(source)],
         "feed": {name: [str(a.dtype), list(a.shape)] for name, a in feed.items()},
-        "processor": machine.processor(),
+        "processor": describe.processor(),
         "pins": runtime.requirements if (runtime := listing.facts(job.listed)) else [],
         "code": _code(),
     }

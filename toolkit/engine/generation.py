@@ -24,13 +24,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.engine.circuit import Circuit, Found, Result
-from toolkit.engine.cores import Place, pinned, stopped
-from toolkit.engine.lane import Lane
-from toolkit.measure import gpus, noise, schedule
+from toolkit.engine.setup import Calibrations, GenerationResult, RunSetup
+from toolkit.engine.targetrun import TargetRun
+from toolkit.machine import gpus, load
+from toolkit.machine.facts import GpuState
+from toolkit.machine.pinning import CoreAssignment, pinned, stopped
+from toolkit.measure import schedule
 from toolkit.measure.cores import Cores, draw_cores
-from toolkit.records.schema import Busy, Device, Generation
-from toolkit.records.slices import Slice
+from toolkit.records.parts import GenerationPart
+from toolkit.records.schema import Generation
 from toolkit.units import number
 from toolkit.workers.launch import Worker
 
@@ -41,130 +43,153 @@ class Span:
 
     started: int
     ended: int
-    activity: noise.Activity
-    devices: Sequence[gpus.State]
+    activity: load.Activity
+    devices: Sequence[GpuState]
     """The GPUs that were used, right after the last block."""
 
 
 def run(
-    circuit: Circuit, count: int, found: Found, watch: Callable[[float], None] = lambda _: None
-) -> Result:
+    setup: RunSetup,
+    count: int,
+    found: Calibrations,
+    watch: Callable[[float], None] = lambda _: None,
+) -> GenerationResult:
     """Measures generation number `count`. `found` is empty for the first.
 
     `watch` is told the share done, between blocks.
     """
-    source = schedule.stream(circuit.seed, count)
-    cores = draw_cores(sorted(os.sched_getaffinity(0)), circuit.threads, source, noise.siblings())
-    lanes: list[Lane] = []
+    source = schedule.stream(setup.seed, count)
+    cores = draw_cores(sorted(os.sched_getaffinity(0)), setup.threads, source, load.siblings())
+    target_runs: list[TargetRun] = []
     try:
-        _start(lanes, circuit, source)  # G1
-        with pinned(_places(lanes, cores), cores.driver):  # G2
-            for lane in lanes:
-                lane.attempt(Lane.prepare, circuit)  # G3
-            for lane in lanes:
-                lane.attempt(Lane.warm, circuit, found)  # G4
-            span = _rounds(lanes, circuit, source, watch)  # G5
-            for lane in lanes:
-                lane.attempt(Lane.close, circuit)  # G6
+        _start(target_runs, setup, source)  # G1
+        with pinned(_places(target_runs, cores), cores.driver):  # G2
+            for target_run in target_runs:
+                target_run.attempt(TargetRun.prepare, setup)  # G3
+            for target_run in target_runs:
+                target_run.attempt(TargetRun.warm, setup, found)  # G4
+            span = _rounds(target_runs, setup, source, watch)  # G5
+            for target_run in target_runs:
+                target_run.attempt(TargetRun.close, setup)  # G6
     finally:
-        for lane in lanes:
-            lane.worker.stop()
-    return _result(circuit, lanes, _generation(circuit, count, cores, span))
+        for target_run in target_runs:
+            target_run.worker.stop()
+    return _result(setup, target_runs, _generation(setup, count, cores, span))
 
 
-def _start(lanes: list[Lane], circuit: Circuit, source: random.Random) -> None:
+def _start(target_runs: list[TargetRun], setup: RunSetup, source: random.Random) -> None:
     """Fills `lanes`: whoever is started is stopped, whatever happens. Who comes first is drawn anew
     (schedule S4), and with it who loads and warms up first."""
-    for place in schedule.order(len(circuit.entrants), source):
-        entrant = circuit.entrants[place]
+    for place in schedule.order(len(setup.targets), source):
+        ready_target = setup.targets[place]
         padding = len(schedule.padding(source))
-        worker = Worker(entrant.job, circuit.rooms, patience=circuit.patience, padding=padding)
-        lanes.append(Lane(entrant, worker))
-    for lane in lanes:
-        lane.attempt(lambda lane: lane.worker.post_hello())
-    for lane in lanes:
-        lane.attempt(Lane.hello)
+        worker = Worker(
+            ready_target.job, setup.worker_code, patience=setup.patience, padding=padding
+        )
+        target_runs.append(TargetRun(ready_target, worker))
+    for target_run in target_runs:
+        target_run.attempt(lambda target_run: target_run.worker.post_hello())
+    for target_run in target_runs:
+        target_run.attempt(TargetRun.hello)
 
 
 def _rounds(
-    lanes: Sequence[Lane],
-    circuit: Circuit,
+    target_runs: Sequence[TargetRun],
+    setup: RunSetup,
     source: random.Random,
     watch: Callable[[float], None],
 ) -> Span:
-    before, started = noise.snapshot(), time.perf_counter_ns()
-    for lane in lanes:
-        lane.attempt(Lane.look)
-    for turn in range(circuit.rounds):
-        for case in schedule.order(len(circuit.cases), source):
-            for place in schedule.order(len(lanes), source):
-                _block(lanes, place, circuit, case)
-        watch((turn + 1) / circuit.rounds)
-    ended, devices = time.perf_counter_ns(), gpus.states(_devices(circuit))
-    return Span(started, ended, noise.between(before, noise.snapshot()), devices)
+    before, started = load.snapshot(), time.perf_counter_ns()
+    for target_run in target_runs:
+        target_run.attempt(TargetRun.look)
+    for turn in range(setup.rounds):
+        for case in schedule.order(len(setup.cases), source):
+            for place in schedule.order(len(target_runs), source):
+                _block(target_runs, place, setup, case)
+        watch((turn + 1) / setup.rounds)
+    ended, devices = time.perf_counter_ns(), gpus.states(_devices(setup))
+    return Span(started, ended, load.between(before, load.snapshot()), devices)
 
 
-def _block(lanes: Sequence[Lane], place: int, circuit: Circuit, case: int) -> None:
+def _block(target_runs: Sequence[TargetRun], place: int, setup: RunSetup, case: int) -> None:
     """One block of one target; the others stand still where they would take its cores."""
-    lane, name = lanes[place], circuit.cases[case].name
-    others = _others(lanes, place) if circuit.threads > 1 else []
+    target_run, name = target_runs[place], setup.cases[case].name
+    others = _others(target_runs, place) if setup.threads > 1 else []
     with stopped(others):
         if others:  # It stood still itself while they were measured.
-            lane.attempt(Lane.wake, case, name)
-        lane.attempt(Lane.block, case, name)
+            target_run.attempt(TargetRun.wake, case, name)
+        target_run.attempt(TargetRun.block, case, name)
 
 
-def _others(lanes: Sequence[Lane], place: int) -> list[int]:
+def _others(target_runs: Sequence[TargetRun], place: int) -> list[int]:
     """The processes of the workers that wait while one is timed."""
-    return _processes([lane for index, lane in enumerate(lanes) if index != place])
+    return _processes(
+        [target_run for index, target_run in enumerate(target_runs) if index != place]
+    )
 
 
-def _places(lanes: Sequence[Lane], cores: Cores) -> list[Place]:
+def _places(target_runs: Sequence[TargetRun], cores: Cores) -> list[CoreAssignment]:
     """Every worker gets as many of the cores as it has threads: those with fewer share theirs with
     those that have more."""
-    for lane in lanes:
-        lane.cores = cores.of(lane.entrant.program.threads)
-    return [Place(lane.processes, lane.cores) for lane in lanes if lane.failure is None]
+    for target_run in target_runs:
+        target_run.cores = cores.of(target_run.target.program.threads)
+    return [
+        CoreAssignment(target_run.processes, target_run.cores)
+        for target_run in target_runs
+        if target_run.failure is None
+    ]
 
 
-def _processes(lanes: Sequence[Lane]) -> list[int]:
-    return [pid for lane in lanes if lane.failure is None for pid in lane.processes]
+def _processes(target_runs: Sequence[TargetRun]) -> list[int]:
+    return [
+        pid
+        for target_run in target_runs
+        if target_run.failure is None
+        for pid in target_run.processes
+    ]
 
 
-def _generation(circuit: Circuit, count: int, cores: Cores, span: Span) -> Generation:
+def _generation(setup: RunSetup, count: int, cores: Cores, span: Span) -> Generation:
     return Generation(
         number=count,
         cores=sorted(cores.workers),
         driver=list(cores.driver),
-        started=(span.started - circuit.began) / 1e9,
-        ended=(span.ended - circuit.began) / 1e9,
+        started=(span.started - setup.began) / 1e9,
+        ended=(span.ended - setup.began) / 1e9,
         steal=number(span.activity.steal),
         others=number(span.activity.others),
         frequency=[mhz for core, mhz in span.activity.frequency.items() if core in cores.workers],
-        busy=[Busy(name=b.name, cores=b.cores, core=b.core) for b in span.activity.busiest],
-        devices=[
-            Device(name=g.name, clock=g.clock, temperature=g.temperature, throttled=[*g.throttled])
-            for g in span.devices
-        ],
+        busy=list(span.activity.busiest),
+        devices=list(span.devices),
     )
 
 
-def _devices(circuit: Circuit) -> set[int]:
+def _devices(setup: RunSetup) -> set[int]:
     """The numbers of the GPUs that targets run on."""
-    jobs = [entrant.job for entrant in circuit.entrants if entrant.job.provider == "cuda"]
+    jobs = [
+        ready_target.job for ready_target in setup.targets if ready_target.job.provider == "cuda"
+    ]
     return {int(job.options.get("device", "0")) for job in jobs}
 
 
-def _result(circuit: Circuit, lanes: Sequence[Lane], generation: Generation) -> Result:
+def _result(
+    setup: RunSetup, target_runs: Sequence[TargetRun], generation: Generation
+) -> GenerationResult:
     samples = {
-        f"{lane.entrant.index}/{case}/{generation.number}": np.array([b.ns for b in blocks])
-        for lane in lanes
-        if lane.failure is None
-        for case, blocks in lane.blocks.items()
+        f"{target_run.target.index}/{case}/{generation.number}": np.array([b.ns for b in blocks])
+        for target_run in target_runs
+        if target_run.failure is None
+        for case, blocks in target_run.blocks.items()
     }
-    in_order = sorted(lanes, key=lambda lane: lane.entrant.index)
-    pieces = [lane.piece(generation.number, circuit.began) for lane in in_order]
-    found = {(lane.entrant.index, case): s for lane in lanes for case, s in lane.settled.items()}
-    starts = {lane.entrant.label: lane.ready for lane in lanes}
-    warm_up = sum(lane.warm_up for lane in lanes)
-    return Result(Slice(generation=generation, targets=pieces), samples, found, starts, warm_up)
+    in_order = sorted(target_runs, key=lambda target_run: target_run.target.index)
+    pieces = [target_run.piece(generation.number, setup.began) for target_run in in_order]
+    found = {
+        (target_run.target.index, case): s
+        for target_run in target_runs
+        for case, s in target_run.settled.items()
+    }
+    starts = {target_run.target.label: target_run.ready for target_run in target_runs}
+    warm_up = sum(target_run.warm_up for target_run in target_runs)
+    return GenerationResult(
+        GenerationPart(generation=generation, targets=pieces), samples, found, starts, warm_up
+    )

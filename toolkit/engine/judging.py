@@ -12,20 +12,20 @@ from typing import Self, cast, get_args
 import msgspec
 import onnx
 
-from toolkit.answers import card, dispute
-from toolkit.answers.card import CardRow
+from toolkit.answers import dispute, specialvalues
+from toolkit.answers.acceptance import FLOATS
 from toolkit.answers.formats import RANK, Precision
-from toolkit.answers.terms import FLOATS
+from toolkit.answers.specialvalues import SpecialValue
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.doctor.cause import cuda_cause
-from toolkit.engine.circuit import Entrant
+from toolkit.engine.assignment import Assignment
 from toolkit.engine.conversion import converted
-from toolkit.engine.lane import failure
-from toolkit.engine.question import Question
-from toolkit.engine.runner import program
+from toolkit.engine.setup import ReadyTarget
+from toolkit.engine.targetrun import failure
+from toolkit.engine.unoptimised import program
 from toolkit.errors import LibraryError, ProviderFailed, ShapeRefused, TargetError
 from toolkit.records import schema
-from toolkit.records.schema import Caution, Conversion, Failure, Library, Record, Warning
+from toolkit.records.schema import Conversion, Failure, Library, TargetRecord, Warning, WarningKind
 from toolkit.runtimes.base import Placement, Program
 from toolkit.sources import relu
 from toolkit.tensors import Array, Feed
@@ -36,7 +36,7 @@ from toolkit.workers.launch import Worker
 
 
 @dataclass(frozen=True)
-class Heard:
+class TargetAnswers:
     """What a target said of itself and answered."""
 
     hello: Hello
@@ -51,10 +51,10 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedTarget:
     """A target's record before it is timed."""
 
-    record: Record
+    record: TargetRecord
     program: Program
     """What its later workers load."""
     copies: str = ""
@@ -65,11 +65,11 @@ class Judged:
     """What it gave for all feeds, where it is beyond float32's border: for `disputes`."""
 
 
-class Ahead:
+class Prestarted:
     """Workers that import their library while another target is judged: some take seconds."""
 
-    def __init__(self, rooms: Path, patience: Patience) -> None:
-        self._rooms = rooms
+    def __init__(self, worker_code: Path, patience: Patience) -> None:
+        self._worker_code = worker_code
         self._patience = patience
         self._running: dict[int, Worker] = {}
 
@@ -80,23 +80,27 @@ class Ahead:
         for worker in self._running.values():
             worker.stop()
 
-    def start(self, entrants: Sequence[Entrant | Failure]) -> None:
+    def start(self, ready_targets: Sequence[ReadyTarget | Failure]) -> None:
         """Starts each one's worker, once. One that does not start is told when it is judged."""
-        for entrant in entrants:
-            if isinstance(entrant, Failure) or entrant.index in self._running:
+        for ready_target in ready_targets:
+            if isinstance(ready_target, Failure) or ready_target.index in self._running:
                 continue
             with contextlib.suppress(TargetError):
-                self._running[entrant.index] = started(entrant, self._rooms, self._patience)
+                self._running[ready_target.index] = started(
+                    ready_target, self._worker_code, self._patience
+                )
 
-    def judge(self, entrant: Entrant, question: Question, limits: Limits) -> Judged:
+    def judge(
+        self, ready_target: ReadyTarget, assignment: Assignment, limits: Limits
+    ) -> JudgedTarget:
         """Judges one with the worker that was started, if one was, and stops it."""
-        worker = self._running.pop(entrant.index, None)
-        return judge(entrant, question, self._rooms, self._patience, limits, worker)
+        worker = self._running.pop(ready_target.index, None)
+        return judge(ready_target, assignment, self._worker_code, self._patience, limits, worker)
 
 
-def started(entrant: Entrant, rooms: Path, patience: Patience) -> Worker:
+def started(ready_target: ReadyTarget, worker_code: Path, patience: Patience) -> Worker:
     """A worker that imports its library. Raises TargetError where it does not start."""
-    worker = Worker(entrant.job, rooms, patience=patience)
+    worker = Worker(ready_target.job, worker_code, patience=patience)
     try:
         worker.post_hello()
     except BaseException:
@@ -106,52 +110,54 @@ def started(entrant: Entrant, rooms: Path, patience: Patience) -> Worker:
 
 
 def judge(
-    entrant: Entrant,
-    question: Question,
-    rooms: Path,
+    ready_target: ReadyTarget,
+    assignment: Assignment,
+    worker_code: Path,
     patience: Patience,
     limits: Limits,
     worker: Worker | None = None,
-) -> Judged:
+) -> JudgedTarget:
     """A target's library, placement, verdict and ReLU card, or its error; no times.
 
     `worker`: one that was `started` and is stopped here.
     """
     try:
-        with worker or started(entrant, rooms, patience) as worker:
-            heard = _hear(worker, entrant.program, question)
-            variant = entrant.variant
-            declared = _declared(heard.hello, variant.declared if variant else question.declared)
-            yardstick = question.yardstick.of([*heard.answers])
-            verdict = yardstick.judge([*heard.answers.values()], declared, limits)
+        with worker or started(ready_target, worker_code, patience) as worker:
+            replies = _replies(worker, ready_target.program, assignment)
+            variant = ready_target.variant
+            declared = _declared(
+                replies.hello, variant.declared if variant else assignment.declared
+            )
+            judge = assignment.judge.of([*replies.answers])
+            verdict = judge.verdict([*replies.answers.values()], declared, limits)
             if variant is None:
-                verdict = _witnessed(worker, heard, verdict, question)
+                verdict = _with_witness(worker, replies, verdict, assignment)
             resident, _ = worker.usage()
-            rows = _card(worker, heard.hello, rooms.parent)
+            rows = _card(worker, replies.hello, worker_code.parent)
     except TargetError as error:
-        told = Record(target=entrant.index, failure=_explained(entrant, error))
-        return Judged(told, entrant.program)
-    shapes = variant.shape_arithmetic if variant else question.shape_arithmetic
-    placement = _placement(heard.loaded.placement, entrant.job.provider, shapes)
-    record = Record(
-        target=entrant.index,
-        library=_library(entrant, heard.hello),
+        told = TargetRecord(target=ready_target.index, failure=_explained(ready_target, error))
+        return JudgedTarget(told, ready_target.program)
+    shapes = variant.shape_arithmetic if variant else assignment.shape_arithmetic
+    placement = _placement(replies.loaded.placement, ready_target.job.provider, shapes)
+    record = TargetRecord(
+        target=ready_target.index,
+        library=_library(ready_target, replies.hello),
         placement=placement,
-        conversion=heard.conversion,
+        conversion=replies.conversion,
         verdict=verdict,
         card=rows,
-        warnings=[*_warnings(entrant, placement), *_fewer(heard, question)],
+        warnings=[*_warnings(ready_target, placement), *_fewer(replies, assignment)],
     )
-    beyond = not verdict.right and len(heard.answers) == len(question.feeds)
-    answers = [*heard.answers.values()] if beyond else []
-    return Judged(record, heard.program, heard.loaded.copies, resident, answers)
+    beyond = not verdict.right and len(replies.answers) == len(assignment.feeds)
+    answers = [*replies.answers.values()] if beyond else []
+    return JudgedTarget(record, replies.program, replies.loaded.copies, resident, answers)
 
 
 def disputes(
-    judged: Mapping[int, Judged], labels: Sequence[str], question: Question
+    judged: Mapping[int, JudgedTarget], labels: Sequence[str], assignment: Assignment
 ) -> list[Warning]:
     """Whether it is the oracle that is wrong, by witnesses that do not ask it (dispute.py)."""
-    found = [question.disputed] if question.disputed else []
+    found = [assignment.disputed] if assignment.disputed else []
     asked = {
         index: (one.record.library.runtime, one.answers)
         for index, one in judged.items()
@@ -163,25 +169,25 @@ def disputes(
         if one.record.library and one.record.verdict and one.record.verdict.right
     }
     # What made the oracle is no witness for it.
-    own = "torch" if question.program.source is not None else "reference"
-    floats = [spec.name for spec in question.file.outputs if spec.type in FLOATS]
-    noise = {name: question.yardstick.noise(name) for name in floats}
+    own = "torch" if assignment.program.source is not None else "reference"
+    floats = [spec.name for spec in assignment.file.outputs if spec.type in FLOATS]
+    noise = {name: assignment.judge.noise(name) for name in floats}
     if floats and all(noise.values()):
         found += [
             f"{labels[one]} and {labels[other]} agree with each other, and not with it"
             for one, other in dispute.agreeing(floats, noise, asked)
             if not right - {asked[one][0], asked[other][0], own}
         ]
-    origin = question.yardstick.origin
-    return [Warning(kind=Caution.DISPUTED, detail=f"{origin}: {one}") for one in found]
+    origin = assignment.judge.origin
+    return [Warning(kind=WarningKind.DISPUTED, detail=f"{origin}: {one}") for one in found]
 
 
-def _explained(entrant: Entrant, error: TargetError) -> Failure:
+def _explained(ready_target: ReadyTarget, error: TargetError) -> Failure:
     """The error as a record shows it; that of ONNX Runtime's CUDA provider with its real cause,
     which the library itself tells on its log only."""
     told = failure(error)
-    environment = entrant.job.environment
-    if entrant.job.provider != "cuda" or entrant.job.listed.name != "onnxruntime":
+    environment = ready_target.job.environment
+    if ready_target.job.provider != "cuda" or ready_target.job.listed.name != "onnxruntime":
         return told
     if not isinstance(environment, PythonEnvironment):
         return told
@@ -191,22 +197,22 @@ def _explained(entrant: Entrant, error: TargetError) -> Failure:
     return msgspec.structs.replace(told, what=cause.what, cures=list(cause.cures))
 
 
-def _hear(worker: Worker, whole: Program, question: Question) -> Heard:
+def _replies(worker: Worker, whole: Program, assignment: Assignment) -> TargetAnswers:
     hello = worker.hello()
-    first = question.feeds[question.cases[0]].arrays
-    ready, fact = converted(worker, hello, whole, first, question.types)
+    first = assignment.feeds[assignment.cases[0]].arrays
+    ready, fact = converted(worker, hello, whole, first, assignment.types)
     worker.post_load(ready)
     loaded = worker.load()
     answers: dict[int, dict[str, Array]] = {}
     refused = ""
-    for number, feed in enumerate(question.feeds):
+    for number, feed in enumerate(assignment.feeds):
         try:
-            answers[number] = _answer(worker, str(number), feed.arrays, question.types)
+            answers[number] = _answer(worker, str(number), feed.arrays, assignment.types)
         except ShapeRefused as error:
-            if number in question.cases:
+            if number in assignment.cases:
                 raise
             refused = refused or error.what
-    return Heard(hello, loaded, ready, fact, answers, refused)
+    return TargetAnswers(hello, loaded, ready, fact, answers, refused)
 
 
 def _answer(worker: Worker, name: str, feed: Feed, types: Mapping[str, str]) -> dict[str, Array]:
@@ -221,29 +227,31 @@ def _declared(hello: Hello, file: Precision) -> Precision:
     return max(cast(Precision, hello.precision), file, key=lambda precision: RANK[precision])
 
 
-def _witnessed(worker: Worker, heard: Heard, verdict: Verdict, question: Question) -> Verdict:
+def _with_witness(
+    worker: Worker, replies: TargetAnswers, verdict: Verdict, assignment: Assignment
+) -> Verdict:
     """What the tapped file shows besides; a target that cannot run it is not the worse for it."""
-    if question.tapped is None or heard.hello.starts_from != "model":
+    if assignment.exposed is None or replies.hello.starts_from != "model":
         return verdict
-    feeds = {number: question.feeds[number].arrays for number in heard.answers}
-    first = question.feeds[question.cases[0]].arrays
-    tapped = replace(question.tapped, threads=heard.program.threads)
+    feeds = {number: assignment.feeds[number].arrays for number in replies.answers}
+    first = assignment.feeds[assignment.cases[0]].arrays
+    exposed = replace(assignment.exposed, threads=replies.program.threads)
     try:
-        ready, _ = converted(worker, heard.hello, tapped, first, question.types)
+        ready, _ = converted(worker, replies.hello, exposed, first, assignment.types)
         worker.post_load(ready)
         worker.load()
-        answers = [_answer(worker, str(n), feed, question.types) for n, feed in feeds.items()]
+        answers = [_answer(worker, str(n), feed, assignment.types) for n, feed in feeds.items()]
     except TargetError:
         return verdict
-    return question.yardstick.of([*feeds]).witnessed(verdict, answers)
+    return assignment.judge.of([*feeds]).with_witness(verdict, answers)
 
 
-def _card(worker: Worker, hello: Hello, work: Path) -> list[CardRow]:
+def _card(worker: Worker, hello: Hello, work: Path) -> list[SpecialValue]:
     outcomes = {
         form: _relu(worker, hello, _relu_program(form, model, hello.starts_from, work))
-        for form, model in card.models().items()
+        for form, model in specialvalues.models().items()
     }
-    return card.read(outcomes["alone"], outcomes["fused"])
+    return specialvalues.read(outcomes["alone"], outcomes["fused"])
 
 
 def _relu_program(form: str, model: onnx.ModelProto, starts_from: str, work: Path) -> Program:
@@ -254,8 +262,8 @@ def _relu_program(form: str, model: onnx.ModelProto, starts_from: str, work: Pat
     return Program(plain.model, plain.inputs, plain.outputs, source)
 
 
-def _relu(worker: Worker, hello: Hello, whole: Program) -> card.Outcome:
-    feeds = card.feeds()
+def _relu(worker: Worker, hello: Hello, whole: Program) -> specialvalues.Outcome:
+    feeds = specialvalues.feeds()
     try:
         ready, _ = converted(worker, hello, whole, feeds[0], {})
         worker.post_load(ready)
@@ -265,22 +273,22 @@ def _relu(worker: Worker, hello: Hello, whole: Program) -> card.Outcome:
         return error.what
 
 
-def _library(entrant: Entrant, hello: Hello) -> Library:
-    environment = entrant.job.environment
+def _library(ready_target: ReadyTarget, hello: Hello) -> Library:
+    environment = ready_target.job.environment
     return Library(
-        runtime=entrant.job.listed.name,
+        runtime=ready_target.job.listed.name,
         version=hello.version,
         file="toolkit" if hello.file is None else environment.relative(hello.file),
         python=hello.python,
     )
 
 
-def _placement(placed: Placement, asked: str, shapes: Counter[str]) -> schema.Placement:
+def _placement(placed: Placement, asked: str, shapes: Counter[str]) -> schema.RecordedPlacement:
     """`shapes`: operators that compute shapes only. What ran elsewhere is no more than those, or
     the row is no row of its provider."""
     others = {name: list(operators) for name, operators in placed.elsewhere.items()}
     away = Counter(operator for operators in others.values() for operator in operators)
-    return schema.Placement(
+    return schema.RecordedPlacement(
         nodes=dict(placed.nodes),
         elsewhere=others,
         copies=placed.copies,
@@ -289,19 +297,21 @@ def _placement(placed: Placement, asked: str, shapes: Counter[str]) -> schema.Pl
     )
 
 
-def _warnings(entrant: Entrant, placement: schema.Placement) -> list[Warning]:
+def _warnings(ready_target: ReadyTarget, placement: schema.RecordedPlacement) -> list[Warning]:
     if placement.shape_only:
         return []
     counts = ", ".join(f"{name} {count}" for name, count in placement.nodes.items())
     operators = sorted({op for operators in placement.elsewhere.values() for op in operators})
-    detail = f"{entrant.label}: {counts} nodes; not on {placement.asked}: {', '.join(operators)}"
-    return [Warning(kind=Caution.PLACEMENT, detail=detail)]
+    detail = (
+        f"{ready_target.label}: {counts} nodes; not on {placement.asked}: {', '.join(operators)}"
+    )
+    return [Warning(kind=WarningKind.PLACEMENT, detail=detail)]
 
 
-def _fewer(heard: Heard, question: Question) -> list[Warning]:
+def _fewer(replies: TargetAnswers, assignment: Assignment) -> list[Warning]:
     """At which shapes the target was judged, where it was not at all of them."""
-    if not heard.refused:
+    if not replies.refused:
         return []
-    names = dict.fromkeys(question.feeds[number].name for number in heard.answers)
-    detail = f"judged at {', '.join(names)} only: {heard.refused}"
-    return [Warning(kind=Caution.FEWER_SHAPES, detail=detail)]
+    names = dict.fromkeys(assignment.feeds[number].name for number in replies.answers)
+    detail = f"judged at {', '.join(names)} only: {replies.refused}"
+    return [Warning(kind=WarningKind.FEWER_SHAPES, detail=detail)]

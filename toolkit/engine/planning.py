@@ -11,12 +11,13 @@ import numpy as np
 
 from toolkit import __version__, tensors
 from toolkit.answers.verdict import Limits
-from toolkit.engine.question import Question
+from toolkit.engine.assignment import Assignment
 from toolkit.errors import RunError
+from toolkit.machine.facts import Machine
 from toolkit.measure import schedule
 from toolkit.measure.schedule import Pace
-from toolkit.onnxfile import ModelFile
-from toolkit.records.schema import Case, Machine, Model, Plan, Run, Target, Tensor
+from toolkit.onnxfiles.modelfile import ModelFile
+from toolkit.records.schema import Case, Model, Plan, PlannedTarget, Run, Tensor
 from toolkit.sources import factory
 from toolkit.tensors import Feed, TensorSpec
 from toolkit.units import Bytes
@@ -26,7 +27,7 @@ COMPILING = ("wasm", "webgpu")
 
 
 @dataclass(frozen=True)
-class Terms:
+class PlanOptions:
     """What the user decides besides targets and feeds."""
 
     pace: Pace
@@ -36,29 +37,31 @@ class Terms:
     timeout: float
 
 
-def plan(question: Question, targets: Sequence[Target], baseline: int, terms: Terms) -> Plan:
+def plan(
+    assignment: Assignment, targets: Sequence[PlannedTarget], baseline: int, options: PlanOptions
+) -> Plan:
     """The plan, whole before anything is measured."""
-    source = question.program.source
+    source = assignment.program.source
     return Plan(
-        model=model(question.file),
+        model=model(assignment.file),
         targets=list(targets),
         baseline=baseline,
-        cases=cases(question),
-        seed=terms.seed,
-        threads=terms.threads,
-        precision=terms.pace.precision,
-        time=terms.pace.time,
-        looks=list(terms.pace.looks),
-        alpha=terms.pace.alpha,
-        limits=terms.limits,
+        cases=cases(assignment),
+        seed=options.seed,
+        threads=options.threads,
+        precision=options.pace.precision,
+        time=options.pace.time,
+        looks=list(options.pace.looks),
+        alpha=options.pace.alpha,
+        limits=options.limits,
         source=None if source is None else source.name,
         source_sha256=None if source is None else factory.digest(source),
-        timeout=terms.timeout,
+        timeout=options.timeout,
         rounds=schedule.rounds(
             pinned=all(target.threads == 1 for target in targets),
             compiling=any(target.provider in COMPILING for target in targets),
         ),
-        quick=terms.pace.quick,
+        quick=options.pace.quick,
     )
 
 
@@ -79,12 +82,12 @@ def model(file: ModelFile) -> Model:
     )
 
 
-def cases(question: Question) -> list[Case]:
+def cases(assignment: Assignment) -> list[Case]:
     """The feeds that are timed; two of the same sizes are told apart by their number."""
-    names = [question.feeds[place].name for place in question.cases]
+    names = [assignment.feeds[place].name for place in assignment.cases]
     found = []
-    for place, name in zip(question.cases, names, strict=True):
-        feed = question.feeds[place]
+    for place, name in zip(assignment.cases, names, strict=True):
+        feed = assignment.feeds[place]
         single = names.count(name) == 1
         found.append(
             Case(
@@ -93,7 +96,7 @@ def cases(question: Question) -> list[Case]:
                 shapes=feed.shapes,
                 origin=feed.origin,
                 bytes_in=feed.size,
-                bytes_out=_bytes_out(question, place),
+                bytes_out=_bytes_out(assignment, place),
                 sha256=_digest(feed.arrays),
             )
         )
@@ -108,11 +111,11 @@ def _digest(arrays: Feed) -> str:
     return digest.hexdigest()
 
 
-def _bytes_out(question: Question, place: int) -> Bytes:
-    right = question.yardstick.oracle[place]
+def _bytes_out(assignment: Assignment, place: int) -> Bytes:
+    right = assignment.judge.oracle[place]
     return sum(
         int(np.size(right[spec.name])) * tensors.dtype_of(spec.type).itemsize
-        for spec in question.file.outputs
+        for spec in assignment.file.outputs
     )
 
 

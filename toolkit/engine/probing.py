@@ -10,18 +10,18 @@ from pathlib import Path
 
 import onnx
 
-from toolkit.answers import card
+from toolkit.answers import specialvalues
 from toolkit.engine.conversion import converted
-from toolkit.engine.runner import program
+from toolkit.engine.unoptimised import program
 from toolkit.errors import ToolkitError
 from toolkit.runtimes import listing
-from toolkit.runtimes.base import Facts, Program
-from toolkit.runtimes.listing import Listed
+from toolkit.runtimes.base import Program, RuntimeFacts
+from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.sources import relu
 from toolkit.units import Bytes
 from toolkit.workers import environments, managed
 from toolkit.workers.environments import OWN, Environment
-from toolkit.workers.jobs import Hello, Job, Patience
+from toolkit.workers.jobs import Hello, Patience, WorkerSpec
 from toolkit.workers.launch import Worker
 
 HIDDEN = ("fake",)
@@ -29,7 +29,7 @@ HIDDEN = ("fake",)
 
 
 @dataclass(frozen=True)
-class Place:
+class Installation:
     """A runtime in one environment, or in none."""
 
     runtime: str
@@ -43,10 +43,10 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Found:
+class ProbeResult:
     """What a runtime showed."""
 
-    place: Place
+    place: Installation
     version: str = ""
     precision: str = ""
     works: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Found:
     """Why the library itself does not answer."""
 
 
-def places() -> list[Place]:
+def places() -> list[Installation]:
     """Every runtime, wherever it is: toolkit's own environment first, then those that it made."""
     found = []
     for name in listing.names():
@@ -67,24 +67,24 @@ def places() -> list[Place]:
     return found
 
 
-def _places(listed: Listed) -> Iterator[Place]:
+def _places(listed: RuntimeEntry) -> Iterator[Installation]:
     runtime = listing.facts(listed)
     if runtime is None:
-        yield Place(listed.name, OWN)
+        yield Installation(listed.name, OWN)
         return
     somewhere = False
     if not runtime.requirements or managed.installed_here(runtime, runtime.providers[0]):
         somewhere = True
-        yield Place(runtime.name, OWN, licence=runtime.licence, size=_size_here(runtime))
+        yield Installation(runtime.name, OWN, licence=runtime.licence, size=_size_here(runtime))
     for one in managed.installed():
         if one.runtime == runtime.name:
             somewhere = True
-            yield Place(runtime.name, one.folder.name, one.name, runtime.licence, one.size)
+            yield Installation(runtime.name, one.folder.name, one.name, runtime.licence, one.size)
     if not somewhere:
-        yield Place(runtime.name, "", runtime.name, runtime.licence)
+        yield Installation(runtime.name, "", runtime.name, runtime.licence)
 
 
-def _size_here(runtime: type[Facts]) -> Bytes | None:
+def _size_here(runtime: type[RuntimeFacts]) -> Bytes | None:
     """Of the library's package in toolkit's own environment."""
     for name in runtime.distributions:
         try:
@@ -96,42 +96,44 @@ def _size_here(runtime: type[Facts]) -> Bytes | None:
     return None
 
 
-def probe(wanted: Sequence[Place], rooms: Path, watch: Callable[[float, str], None]) -> list[Found]:
+def probe(
+    wanted: Sequence[Installation], worker_code: Path, watch: Callable[[float, str], None]
+) -> list[ProbeResult]:
     """Runs a model of one Relu on every provider of every place; imports go side by side."""
     here = [place for place in wanted if place.environment]
     done = []
     with ExitStack() as stack:
-        started = [(place, _started(place, rooms, stack)) for place in here]
+        started = [(place, _started(place, worker_code, stack)) for place in here]
         for number, (place, worker) in enumerate(started):
             watch(number / len(started), place.runtime)
-            done.append(_probed(place, worker, rooms.parent))
-    return [*done, *(Found(place) for place in wanted if not place.environment)]
+            done.append(_probed(place, worker, worker_code.parent))
+    return [*done, *(ProbeResult(place) for place in wanted if not place.environment)]
 
 
-def _started(place: Place, rooms: Path, stack: ExitStack) -> Worker | str:
+def _started(place: Installation, worker_code: Path, stack: ExitStack) -> Worker | str:
     try:
-        job = Job(listing.find(place.runtime), _environment(place), "", {})
-        worker = stack.enter_context(Worker(job, rooms, patience=Patience()))
+        job = WorkerSpec(listing.find(place.runtime), _environment(place), "", {})
+        worker = stack.enter_context(Worker(job, worker_code, patience=Patience()))
         worker.post_hello()
     except ToolkitError as error:
         return error.what
     return worker
 
 
-def _environment(place: Place) -> Environment:
+def _environment(place: Installation) -> Environment:
     if place.environment == OWN:
         return environments.find(None)
     folder = managed.folder() / place.environment
     return environments.of(listing.find(place.runtime), str(folder))
 
 
-def _probed(place: Place, worker: Worker | str, work: Path) -> Found:
+def _probed(place: Installation, worker: Worker | str, work: Path) -> ProbeResult:
     if isinstance(worker, str):
-        return Found(place, fault=worker)
+        return ProbeResult(place, fault=worker)
     try:
         hello = worker.hello()
     except ToolkitError as error:
-        return Found(place, fault=error.what)
+        return ProbeResult(place, fault=error.what)
     works, refused = [], []
     for provider in hello.providers:
         reason = _tried(worker, hello, provider, work)
@@ -140,12 +142,12 @@ def _probed(place: Place, worker: Worker | str, work: Path) -> Found:
         else:
             works.append(provider)
     worker.stop()
-    return Found(place, hello.version, hello.precision, tuple(works), tuple(refused))
+    return ProbeResult(place, hello.version, hello.precision, tuple(works), tuple(refused))
 
 
 def _tried(worker: Worker, hello: Hello, provider: str, work: Path) -> str:
     """Empty where the provider ran the model and its answer is right; else why not."""
-    feed = {card.INPUT: card.ORDINARY}
+    feed = {specialvalues.INPUT: specialvalues.ORDINARY}
     try:
         ready, _ = converted(worker, hello, _relu(hello, work), feed, {})
         worker.post_load(ready, provider)
@@ -154,13 +156,13 @@ def _tried(worker: Worker, hello: Hello, provider: str, work: Path) -> str:
         outputs, _ = worker.answer("relu")
     except ToolkitError as error:
         return error.what
-    right = (outputs[card.OUTPUT] == card.ORDINARY.clip(0)).all()
+    right = (outputs[specialvalues.OUTPUT] == specialvalues.ORDINARY.clip(0)).all()
     return "" if right else "its Relu is not max(0, x) for ordinary values"
 
 
 def _relu(hello: Hello, work: Path) -> Program:
     file = work / "relu.onnx"
-    model = card.models()["alone"]
+    model = specialvalues.models()["alone"]
     onnx.save_model(model, str(file))
     plain = program(file, model)
     source = relu.FORMS["alone"] if hello.starts_from == "source" else None

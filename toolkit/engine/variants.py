@@ -9,12 +9,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from toolkit import graphs, onnxfile
 from toolkit.answers.declared import of_file
 from toolkit.answers.formats import Precision
-from toolkit.engine.question import Question
+from toolkit.engine.assignment import Assignment
 from toolkit.errors import InputError
-from toolkit.onnxfile import ModelFile
+from toolkit.onnxfiles import graphs, modelfile
+from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.runtimes.base import Program
 from toolkit.tensors import TensorSpec
 
@@ -30,14 +30,14 @@ class Variant:
     shape_arithmetic: Counter[str]
 
 
-def of(path: str, question: Question) -> Variant:
+def of(path: str, assignment: Assignment) -> Variant:
     """The file as a variant of the question's model. Raises InputError for another interface."""
-    file = onnxfile.read(Path(path))
-    _demand_same("input", question.file.inputs, file.inputs, file.name)
-    _demand_same("output", question.file.outputs, file.outputs, file.name)
-    model = onnxfile.load(Path(path))
+    file = modelfile.read(Path(path))
+    _demand_same("input", assignment.file.inputs, file.inputs, file.name)
+    _demand_same("output", assignment.file.outputs, file.outputs, file.name)
+    model = modelfile.load(Path(path))
     whole = replace(
-        question.program,
+        assignment.program,
         model=Path(path).resolve(),
         inputs=file.inputs,
         outputs=file.outputs,

@@ -63,7 +63,7 @@ CALL: dict[str, Callable[..., Any]] = {
 
 
 @dataclass(frozen=True)
-class Guard:
+class SizeGuard:
     """One condition on the sizes, that was true at the traced ones."""
 
     expression: str
@@ -98,7 +98,7 @@ class Guard:
 
 def find(
     module: nn.Module, inputs: Sequence[Stated], traced: Traced, chatter: Chatter
-) -> tuple[Guard, ...]:
+) -> tuple[SizeGuard, ...]:
     """The guards on stated dimensions, in the order in which they were met."""
     import torch
 
@@ -121,7 +121,7 @@ def find(
 
 def _guard(
     failure: Any, report: Any, arguments: calls.Arguments, inputs: Sequence[Stated]
-) -> Guard | None:
+) -> SizeGuard | None:
     data = failure.data
     if "symbol_to_sources" not in data or "expr" not in data:
         return None
@@ -132,7 +132,7 @@ def _guard(
             symbols[str(symbol)] = name
     if not symbols:
         return None
-    return Guard(str(data["expr"]), symbols, _line(data.get("user_stack", ()), report))
+    return SizeGuard(str(data["expr"]), symbols, _line(data.get("user_stack", ()), report))
 
 
 def _dimension(places: str, arguments: calls.Arguments, inputs: Sequence[Stated]) -> str | None:

@@ -20,16 +20,16 @@ from typing import Literal, TypeAlias
 import numpy as np
 import onnx
 
-from toolkit import onnxfile, referencefile
 from toolkit.answers.verdict import Verdict
 from toolkit.errors import ToolkitError
 from toolkit.feeds import sizes
 from toolkit.feeds.drawing import Draws
 from toolkit.feeds.sizes import Dims
+from toolkit.onnxfiles import modelfile, referencefile
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.oracles import Expected, Oracle, enough
 from toolkit.oracle.portable import Unsupported
-from toolkit.oracle.survey import Sizes, Survey, survey
+from toolkit.oracle.sizesweep import Sizes, SizeSweep, sweep
 from toolkit.tensors import Array, Feed, TensorSpec
 
 Outcome: TypeAlias = Literal["holds", "fails", "not shown"]
@@ -72,7 +72,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedSizes:
     """The file's graph and the module at one set of sizes."""
 
     dims: Dims
@@ -87,11 +87,11 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Proof:
+class ExportProof:
     """All steps, and what was seen on the way."""
 
     steps: tuple[Step, ...]
-    compared: tuple[Compared, ...] = ()
+    compared: tuple[ComparedSizes, ...] = ()
     expected: tuple[Expected, ...] = ()
     """Feeds with their float64 outputs, to judge by and to write as test data."""
     limit: float = CONSTANTS
@@ -102,7 +102,7 @@ class Proof:
         """No step fails. What is not shown is said, and fails nothing."""
         return all(step.outcome != "fails" for step in self.steps)
 
-    def wrong(self) -> tuple[Compared, ...]:
+    def wrong(self) -> tuple[ComparedSizes, ...]:
         """Where the file is not the module's function though the module runs."""
         return tuple(each for each in self.compared if each.wrong(self.limit))
 
@@ -129,7 +129,7 @@ def prove(
     at: Sizes,
     *,
     numbers: Numbers | str,
-) -> Proof:
+) -> ExportProof:
     """The proof of a file. `numbers` is how to run it, or why it cannot be run here.
 
     Steps that a failed one makes meaningless are not taken. Raises only what `draws` raises.
@@ -137,20 +137,20 @@ def prove(
     limit = EXACT if contract.reference else CONSTANTS
     first = form(path, contract)
     if first.outcome == "fails":
-        return Proof((first,), limit=limit)
-    found = survey(oracle, draws, at)
+        return ExportProof((first,), limit=limit)
+    found = sweep(oracle, draws, at)
     second, compared = structure(path, oracle, found, limit)
     if second.outcome == "fails":
-        return Proof((first, second), tuple(compared), tuple(found.expected), limit)
+        return ExportProof((first, second), tuple(compared), tuple(found.expected), limit)
     third, expected = _numbers(oracle, draws, found.expected, numbers)
-    return Proof((first, second, third), tuple(compared), tuple(expected), limit)
+    return ExportProof((first, second, third), tuple(compared), tuple(expected), limit)
 
 
 def form(path: Path, contract: Contract) -> Step:
     """The file as it stands on disk: readable, checked in full, and as the contract says."""
     what = "checker, contract, names" if contract.reference else "checker, inputs, dimensions"
     try:
-        facts = onnxfile.read(path)
+        facts = modelfile.read(path)
         onnx.checker.check_model(str(path), full_check=True)
         differences = _differences(facts, contract)
     except ToolkitError as error:
@@ -164,8 +164,8 @@ def form(path: Path, contract: Contract) -> Step:
 
 
 def structure(
-    path: Path, oracle: Oracle, found: Survey, limit: float
-) -> tuple[Step, list[Compared]]:
+    path: Path, oracle: Oracle, found: SizeSweep, limit: float
+) -> tuple[Step, list[ComparedSizes]]:
     """The graph in float64 against the module, at all sizes that the module takes."""
     notes = (*_left_out(found), *_too_few(found))
     try:
@@ -186,27 +186,27 @@ def structure(
     return step, compared
 
 
-def _evaluator(path: Path, oracle: Oracle, found: Survey) -> Evaluator:
+def _evaluator(path: Path, oracle: Oracle, found: SizeSweep) -> Evaluator:
     """The graph in float64. Raises Unsupported where there is nothing to compare: no oracle in
     float64, or the evaluator cannot do the graph even at the first sizes, the traced ones."""
     if not oracle.exact:
         raise Unsupported(oracle.name)
-    evaluator = Evaluator(onnxfile.load(path))
+    evaluator = Evaluator(modelfile.load(path))
     for each in found.expected[:1]:
         evaluator.run(each.feed.arrays)
     return evaluator
 
 
-def _at(evaluator: Evaluator, expected: Expected) -> Compared:
+def _at(evaluator: Evaluator, expected: Expected) -> ComparedSizes:
     try:
         got = evaluator.run(expected.feed.arrays)
     except Unsupported as error:  # it ran at the traced sizes, so it is the graph that fails
         reason = f"the file does not run: {error.what}"
-        return Compared(expected.feed.dims, math.inf, reason)
-    return Compared(expected.feed.dims, *difference(got, expected.outputs))
+        return ComparedSizes(expected.feed.dims, math.inf, reason)
+    return ComparedSizes(expected.feed.dims, *difference(got, expected.outputs))
 
 
-def _left_out(found: Survey) -> list[str]:
+def _left_out(found: SizeSweep) -> list[str]:
     """A line for each dimension, with the first reason."""
     lines: dict[str, tuple[list[str], str]] = {}
     for left in found.left_out:
@@ -221,7 +221,7 @@ def _left_out(found: Survey) -> list[str]:
     ]
 
 
-def _too_few(found: Survey) -> list[str]:
+def _too_few(found: SizeSweep) -> list[str]:
     lines = []
     for name in found.too_few():
         traced = found.at.traced[name]
@@ -233,7 +233,7 @@ def _too_few(found: Survey) -> list[str]:
     return lines
 
 
-def _wrong_line(compared: Compared) -> str:
+def _wrong_line(compared: ComparedSizes) -> str:
     what = compared.reason or f"error {compared.error:.2g} of the largest value"
     return f"wrong at {sizes.said(compared.dims)}: {what}"
 
@@ -279,7 +279,7 @@ def _error(got: Array, right: Array) -> float:
     return float(np.abs(got[finite] - right[finite]).max()) / (largest or 1.0)
 
 
-def _differences(facts: onnxfile.ModelFile, contract: Contract) -> list[str]:
+def _differences(facts: modelfile.ModelFile, contract: Contract) -> list[str]:
     if contract.reference:
         return list(referencefile.differences(facts.path))
     found = [

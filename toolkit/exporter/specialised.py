@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.errors import ProofError
 from toolkit.exporter import tracing
 from toolkit.exporter.convert import Converted
-from toolkit.exporter.guards import Guard
+from toolkit.exporter.guards import SizeGuard
 from toolkit.exporter.tracing import Traced
 from toolkit.sources.inputs import Dimension, Stated, dimensions
 from toolkit.sources.lines import Line
@@ -47,7 +47,7 @@ def fixed(
     inputs: Sequence[Stated],
     traced: Traced,
     made: Converted,
-    guards: Sequence[Guard],
+    guards: Sequence[SizeGuard],
 ) -> Iterator[Narrowed]:
     """What the file itself shows: a dimension that became a number, or another's name."""
     dims = dimensions(inputs)
@@ -78,7 +78,7 @@ def possible(
     inputs: Sequence[Stated],
     traced: Traced,
     made: Converted,
-    guards: Sequence[Guard],
+    guards: Sequence[SizeGuard],
 ) -> tuple[Narrowed, ...]:
     """What torch took for granted, each with a size that the module accepts and that breaks it.
 
@@ -120,7 +120,7 @@ def error(
     )
 
 
-def _where(about: Sequence[Guard], guards: Sequence[Guard]) -> Line | None:
+def _where(about: Sequence[SizeGuard], guards: Sequence[SizeGuard]) -> Line | None:
     """The line of the guards on a dimension. torch keeps one guard a line: where it kept none on
     this dimension and all others come from one line, it is that one."""
     own = {guard.line for guard in about if guard.line}
@@ -144,7 +144,7 @@ def _dims_of_file(
 
 
 def _conditions(
-    name: str, dim: Dimension, traced: Traced, made: Converted, guards: Sequence[Guard]
+    name: str, dim: Dimension, traced: Traced, made: Converted, guards: Sequence[SizeGuard]
 ) -> Iterator[tuple[str, tuple[int, int | None] | None, Line | None, Iterator[int]]]:
     """Text, range, line, and sizes that break it, of each condition on one dimension."""
     about = [guard for guard in guards if name in guard.dims]
@@ -187,13 +187,13 @@ def _symbols(name: str, made: Converted) -> Iterator[tuple[Any, Any]]:
                     yield symbol, span
 
 
-def _held(guard: Guard, traced: Traced, name: str, least: int, most: int | None) -> bool:
+def _held(guard: SizeGuard, traced: Traced, name: str, least: int, most: int | None) -> bool:
     """Whether a guard is true just outside of the range: then it did not make the range."""
     outside = [size for size in (least - 1, None if most is None else most + 1) if size]
     return all(guard.holds({**traced.sizes, name: size}) for size in outside)
 
 
-def _bound(guard: Guard, name: str, dim: Dimension, least: int, most: int | None) -> bool:
+def _bound(guard: SizeGuard, name: str, dim: Dimension, least: int, most: int | None) -> bool:
     """Whether a guard says no more than the range does."""
     sizes = range(least, min(most or FARTHEST, FARTHEST) + 1)
     return all(guard.holds({name: size}) for size in sizes if size in dim)
@@ -205,7 +205,7 @@ def _outside(dim: Dimension, least: int, most: int | None) -> Iterator[int]:
     yield from dict.fromkeys((*below, *above))
 
 
-def _breaking(guard: Guard, name: str, dim: Dimension, traced: Traced) -> Iterator[int]:
+def _breaking(guard: SizeGuard, name: str, dim: Dimension, traced: Traced) -> Iterator[int]:
     """Sizes at which a guard is false, those next to the traced one first."""
     at = traced.sizes[name]
     near = sorted(range(1, max(FARTHEST, 2 * at)), key=lambda size: (abs(size - at), size))

@@ -17,7 +17,7 @@ from onnx import TensorProto
 
 from toolkit.errors import InputError
 from toolkit.feeds import stored
-from toolkit.onnxfile import ModelFile
+from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.tensors import Array, Feed, TensorSpec
 
 OWNER = "onnx model, sha256 "

@@ -21,11 +21,12 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto
 
-from toolkit import onnxfile, tensors
+from toolkit import tensors
 from toolkit.errors import InputError, unknown
 from toolkit.feeds import sizes, stored
 from toolkit.feeds.sizes import Dims
-from toolkit.graphs import skeleton
+from toolkit.onnxfiles import modelfile
+from toolkit.onnxfiles.graphs import skeleton
 from toolkit.tensors import BITS, PLAIN, Array, TensorSpec
 from toolkit.units import Bytes
 
@@ -165,7 +166,7 @@ def table_lengths(model: ModelProto) -> dict[str, int]:
     """Input → the length of the shortest table that its values index, as far as the graph tells:
     through casts and reshapes, along the axis of every Gather that they reach."""
     shapes = _shapes(model)
-    sources = {value.name: value.name for value in onnxfile.fed_inputs(model.graph)}
+    sources = {value.name: value.name for value in modelfile.fed_inputs(model.graph)}
     lengths: dict[str, int] = {}
     for node in model.graph.node:
         if node.op_type in CARRIERS and node.input and node.input[0] in sources:

@@ -16,8 +16,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from toolkit import onnxfile, tensors
+from toolkit import tensors
 from toolkit.errors import InputError
+from toolkit.onnxfiles import modelfile
 from toolkit.tensors import BITS, Array
 
 DATA_SET = re.compile(r"test_data_set_(\d+)")
@@ -85,7 +86,7 @@ def read_tensor(file: Path) -> TensorProto:
 def array_of(tensor: TensorProto) -> Array:
     """A tensor in the form in which its type travels: bfloat16 and smaller as their bits."""
     array = onnx.numpy_helper.to_array(tensor)
-    kind = onnxfile.type_name(tensor.data_type)
+    kind = modelfile.type_name(tensor.data_type)
     if kind == "string":
         return array.astype(np.str_)
     return array.view(BITS[kind]) if kind in BITS else array

@@ -10,7 +10,7 @@ import onnx
 from onnx import ModelProto
 from onnx.reference import ReferenceEvaluator
 
-from toolkit import graphs, onnxfile
+from toolkit.onnxfiles import graphs, modelfile
 from toolkit.oracle.operators import OWN
 from toolkit.oracle.portable import Unsupported, portable, raised
 from toolkit.tensors import BITS, Array, Feed
@@ -66,7 +66,7 @@ class Evaluator:
 
     def _value(self, name: str, array: Array) -> Array:
         element = self._inputs[name]
-        values = from_bits(array, onnxfile.type_name(element))
+        values = from_bits(array, modelfile.type_name(element))
         return values.astype(np.float64) if self.exact and _rounded(values) else values
 
 

@@ -33,7 +33,7 @@ MOST_MORE = 64
 """Feeds that are added to reach it: a model of one output element a feed stays below it."""
 
 
-class Refused(ToolkitError):
+class RefusedFeed(ToolkitError):
     """The model itself does not take a feed: no fault of the file, and no oracle for that size."""
 
 
@@ -120,7 +120,7 @@ class ModuleOracle:
         except ToolkitError:
             raise
         except Exception as error:  # whatever a user's forward raises
-            raise Refused(f"the PyTorch module refuses it: {_line(error)}") from error
+            raise RefusedFeed(f"the PyTorch module refuses it: {_line(error)}") from error
 
     def _call(
         self, module: torch.nn.Module, feed: tensors.Feed, *, raise_floats: bool

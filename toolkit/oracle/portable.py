@@ -12,9 +12,9 @@ import onnx
 import onnx.inliner
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto
 
-from toolkit import graphs
 from toolkit.errors import ToolkitError
-from toolkit.onnxfile import STANDARD
+from toolkit.onnxfiles import graphs
+from toolkit.onnxfiles.modelfile import STANDARD
 
 OPSET = 17
 IR_VERSION = 8

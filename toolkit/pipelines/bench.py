@@ -10,31 +10,33 @@ from pathlib import Path
 
 import msgspec
 
-from toolkit import __version__, onnxfile, referencefile
+from toolkit import __version__
 from toolkit.answers.verdict import Limits
-from toolkit.engine import course, entrants, judging, planning, runner
-from toolkit.engine import question as questions
-from toolkit.engine.cautions import with_cautions
-from toolkit.engine.circuit import Bound, Circuit, Entrant
-from toolkit.engine.judging import Judged
-from toolkit.engine.question import Question, Wanted
+from toolkit.engine import assignment as assignments
+from toolkit.engine import judging, planning, runloop, selection, unoptimised
+from toolkit.engine.assignment import Assignment, FeedRequest
+from toolkit.engine.judging import JudgedTarget
+from toolkit.engine.setup import NamedFeed, ReadyTarget, RunSetup
+from toolkit.engine.warnings import with_warnings
 from toolkit.errors import InputError
+from toolkit.machine import describe
+from toolkit.machine.facts import Machine
 from toolkit.measure import schedule
 from toolkit.measure.schedule import Pace
+from toolkit.onnxfiles import modelfile, referencefile
 from toolkit.pipelines import reporting
-from toolkit.records import machine, store
+from toolkit.records import store
 from toolkit.records.schema import (
     VERSION,
-    Caution,
     Failure,
-    Machine,
     Plan,
-    Record,
     Run,
     State,
+    TargetRecord,
     Warning,
+    WarningKind,
 )
-from toolkit.records.store import Folder
+from toolkit.records.store import RunFolder
 from toolkit.runtimes import listing
 from toolkit.runtimes.target import Target, parse
 from toolkit.sources.source import Source
@@ -50,7 +52,7 @@ Watch = Callable[[str, float | None, str], None]
 
 
 @dataclass(frozen=True)
-class Order:
+class BenchRequest:
     """What a user asks to be measured, besides the model."""
 
     targets: Sequence[Target] = ()
@@ -58,7 +60,7 @@ class Order:
     everything: bool = False
     """Every runtime that is installed, besides."""
     baseline: str | None = None
-    wanted: Wanted = field(default_factory=Wanted)
+    wanted: FeedRequest = field(default_factory=FeedRequest)
     source: Source | None = None
     pace: Pace = field(default_factory=schedule.pace)
     limits: Limits = field(default_factory=Limits)
@@ -69,15 +71,15 @@ class Order:
     """As it was typed, for the record."""
 
     @property
-    def terms(self) -> planning.Terms:
+    def options(self) -> planning.PlanOptions:
         """What of it stands in the plan."""
-        return planning.Terms(
+        return planning.PlanOptions(
             self.pace, self.limits, self.threads[0], self.wanted.seed, self.patience.verb
         )
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedRun:
     """A run and where it lies."""
 
     folder: Path | None
@@ -101,12 +103,12 @@ class Finished:
 
 def bench(
     model: str | Path = REFERENCE,
-    order: Order | Sequence[str] = (),
+    order: BenchRequest | Sequence[str] = (),
     *,
     reports: str | Path = "reports",
     resume: Path | None = None,
     watch: Watch = lambda step, share, text: None,
-) -> Finished:
+) -> FinishedRun:
     """Measures a model on targets; every number stands beside a verdict of the same session.
 
     `order` is an Order, or the targets as they are typed: `bench("m.onnx", ["onnxruntime:cpu"])`.
@@ -114,14 +116,14 @@ def bench(
     fails is a row with its error. Raises ToolkitError where nothing can be measured; a run that was
     interrupted keeps what was measured.
     """
-    if not isinstance(order, Order):
-        order = Order([parse(text) for text in order])
+    if not isinstance(order, BenchRequest):
+        order = BenchRequest([parse(text) for text in order])
     began = time.monotonic()
-    path, here = Path(model), machine.describe()
-    file = onnxfile.read(path)
+    path, here = Path(model), describe.describe()
+    file = modelfile.read(path)
     known = order.source is not None or referencefile.matches(path)
-    targets = entrants.crossed(
-        entrants.chosen(order.targets, here, source=known, everything=order.everything),
+    targets = selection.crossed(
+        selection.chosen(order.targets, here, source=known, everything=order.everything),
         order.threads,
     )
     if any(target.runtime == "reference" for target in targets):
@@ -132,46 +134,48 @@ def bench(
     folder = store.reopen(resume) if resume else store.create(Path(reports), file.name, _now())
     with folder.held():
         try:
-            rooms = environments.lay(
+            worker_code = environments.lay(
                 folder.fresh() / "rooms", [listing.find(t.runtime) for t in targets]
             )
             watch("ask", None, "finding out what is right")
-            asked = _ask(path, order, folder, rooms)
+            asked = _ask(path, order, folder, worker_code)
             plan = _plan(asked, targets, order)
             run = _begun(folder, plan, here, order, resume)
         except BaseException:
             folder.clear() if resume else folder.discard()
             raise
         try:
-            run, able = judge_all(run, asked, targets, rooms, order, watch)
+            run, able = judge_all(run, asked, targets, worker_code, order, watch)
             folder.begin(run)
-            circuit = _circuit(rooms, able, asked, run, order)
-            said = course.measure(
-                circuit, run, folder, order.pace, lambda share, text: watch("measure", share, text)
+            setup = _setup(worker_code, able, asked, run, order)
+            said = runloop.measure(
+                setup, run, folder, order.pace, lambda share, text: watch("measure", share, text)
             )
         except BaseException as error:
             _interrupted(folder, run, error, time.monotonic() - began)
             raise
-        said += [Warning(kind=Caution.NOT_LOOKED_AT, detail=note) for note in asked.notes]
-        whole = folder.finish(_done(run, said, time.monotonic() - began), with_cautions)
+        said += [Warning(kind=WarningKind.NOT_LOOKED_AT, detail=note) for note in asked.notes]
+        whole = folder.finish(_done(run, said, time.monotonic() - began), with_warnings)
         reporting.write(folder.path, whole)
-    return Finished(folder.path, whole, asked.notes)
+    return FinishedRun(folder.path, whole, asked.notes)
 
 
-def _ask(path: Path, order: Order, folder: Folder, rooms: Path) -> Question:
-    with runner.unoptimised(rooms) as run:
-        return questions.ask(
+def _ask(path: Path, order: BenchRequest, folder: RunFolder, worker_code: Path) -> Assignment:
+    with unoptimised.unoptimised(worker_code) as run:
+        return assignments.ask(
             path, order.wanted, folder.work, run, given=order.source, threads=order.threads[0]
         )
 
 
-def _plan(asked: Question, targets: Sequence[Target], order: Order) -> Plan:
-    shown = [entrants.recorded(target, order.threads[0]) for target in targets]
-    base = entrants.baseline(shown, order.baseline, range(len(shown)))
-    return planning.plan(asked, shown, base, order.terms)
+def _plan(asked: Assignment, targets: Sequence[Target], order: BenchRequest) -> Plan:
+    shown = [selection.recorded(target, order.threads[0]) for target in targets]
+    base = selection.baseline(shown, order.baseline, range(len(shown)))
+    return planning.plan(asked, shown, base, order.options)
 
 
-def _begun(folder: Folder, plan: Plan, here: Machine, order: Order, resume: Path | None) -> Run:
+def _begun(
+    folder: RunFolder, plan: Plan, here: Machine, order: BenchRequest, resume: Path | None
+) -> Run:
     """run.json with the whole plan, or the one that is there and can go on."""
     if resume is not None:
         old = store.head(folder.path)
@@ -194,32 +198,37 @@ def _begun(folder: Folder, plan: Plan, here: Machine, order: Order, resume: Path
 
 
 def judge_all(
-    run: Run, asked: Question, targets: Sequence[Target], rooms: Path, order: Order, watch: Watch
-) -> tuple[Run, list[Entrant]]:
+    run: Run,
+    asked: Assignment,
+    targets: Sequence[Target],
+    worker_code: Path,
+    order: BenchRequest,
+    watch: Watch,
+) -> tuple[Run, list[ReadyTarget]]:
     """The run with every target's verdict or error, and the targets that go on to be timed."""
     records, shown, able = [], list(run.plan.targets), []
-    found: dict[int, Judged] = {}
-    entered = [entrants.enter(index, target, asked) for index, target in enumerate(targets)]
-    with judging.Ahead(rooms, order.patience) as ahead:
+    found: dict[int, JudgedTarget] = {}
+    entered = [selection.enter(index, target, asked) for index, target in enumerate(targets)]
+    with judging.Prestarted(worker_code, order.patience) as ahead:
         for index, target in enumerate(targets):
             watch("judge", index / len(targets), target.label)
             ahead.start(entered[index : index + 2])
-            entrant = entered[index]
-            if isinstance(entrant, Failure):
-                records.append(Record(target=index, failure=entrant))
+            ready_target = entered[index]
+            if isinstance(ready_target, Failure):
+                records.append(TargetRecord(target=index, failure=ready_target))
                 continue
-            judged = ahead.judge(entrant, asked, order.limits)
+            judged = ahead.judge(ready_target, asked, order.limits)
             records.append(judged.record)
             found[index] = judged
             shown[index] = msgspec.structs.replace(
                 shown[index],
                 copies_inside=judged.copies,
-                environment=entrants.home_name(target, entrant),
+                environment=selection.home_name(target, ready_target),
             )
             if _is_timed(judged.record):
-                able.append(replace(entrant, program=judged.program, resident=judged.resident))
+                able.append(replace(ready_target, program=judged.program, resident=judged.resident))
     right = [record.target for record in records if _met(record)]
-    base = entrants.baseline(shown, order.baseline, right or range(len(shown)))
+    base = selection.baseline(shown, order.baseline, right or range(len(shown)))
     plan = msgspec.structs.replace(run.plan, targets=shown, baseline=base)
     said = judging.disputes(found, [target.label for target in targets], asked)
     fresh = msgspec.structs.replace(run, records=records, plan=plan, warnings=said)
@@ -227,13 +236,13 @@ def judge_all(
     return fresh, able
 
 
-def _is_timed(record: Record) -> bool:
+def _is_timed(record: TargetRecord) -> bool:
     """A wrong answer has no latency worth knowing; one that is only coarse has."""
     verdict = record.verdict
     return record.failure is None and verdict is not None and (verdict.right or not verdict.wrong)
 
 
-def _met(record: Record | None) -> bool:
+def _met(record: TargetRecord | None) -> bool:
     return (
         record is not None
         and record.failure is None
@@ -242,33 +251,33 @@ def _met(record: Record | None) -> bool:
     )
 
 
-def _circuit(
-    rooms: Path, able: Sequence[Entrant], asked: Question, run: Run, order: Order
-) -> Circuit:
+def _setup(
+    worker_code: Path, able: Sequence[ReadyTarget], asked: Assignment, run: Run, order: BenchRequest
+) -> RunSetup:
     names = [case.name for case in run.plan.cases]
     bound = [
-        Bound(name, asked.feeds[place].arrays, asked.types)
+        NamedFeed(name, asked.feeds[place].arrays, asked.types)
         for name, place in zip(names, asked.cases, strict=True)
     ]
     shapes = [asked.feeds[place].shapes for place in asked.cases]
     other = next((feed for feed in asked.feeds if feed.shapes not in shapes), None)
     verdicts = {record.target: record.verdict for record in run.records}
 
-    def judge(target: int, case: int, outputs: Mapping[str, Array]) -> str:
+    def check(target: int, case: int, outputs: Mapping[str, Array]) -> str:
         first = verdicts[target]
         if first is None:
             return "it was never judged"
-        return asked.yardstick.border([outputs], first, [asked.cases[case]]).reason
+        return asked.judge.border([outputs], first, [asked.cases[case]]).reason
 
-    return Circuit(
-        rooms=rooms,
-        entrants=able,
+    return RunSetup(
+        worker_code=worker_code,
+        targets=able,
         cases=bound,
-        other=None if other is None else Bound("another shape", other.arrays, asked.types),
+        other=None if other is None else NamedFeed("another shape", other.arrays, asked.types),
         rounds=run.plan.rounds,
         seed=run.plan.seed,
         patience=order.patience,
-        judge=judge,
+        check=check,
     )
 
 
@@ -282,7 +291,7 @@ def _done(run: Run, said: Sequence[Warning], took: Seconds) -> Run:
     return msgspec.structs.replace(run, state="done", warnings=warnings, seconds=seconds)
 
 
-def _interrupted(folder: Folder, run: Run, error: BaseException, took: Seconds) -> None:
+def _interrupted(folder: RunFolder, run: Run, error: BaseException, took: Seconds) -> None:
     """What was measured stays, and can go on; the scratch space goes."""
     folder.clear()  # First: a full disk has room for run.json then.
     state: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"

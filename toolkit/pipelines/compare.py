@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from toolkit.engine import entrants
+from toolkit.engine import selection
 from toolkit.errors import InputError
-from toolkit.pipelines.bench import Finished, Order, Watch, bench
+from toolkit.pipelines.bench import BenchRequest, FinishedRun, Watch, bench
 from toolkit.records import store
 from toolkit.report import comparison
 from toolkit.report.comparison import Pairing
@@ -16,23 +16,23 @@ from toolkit.runtimes.target import Target, parse
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedModels:
     """What came of a comparison."""
 
     title: str
     pairings: Sequence[Pairing]
-    finished: Finished | None = None
+    finished: FinishedRun | None = None
     """The run that was made for it; None where two runs were there."""
 
 
 def compare(
     old: str | Path,
     new: str | Path | None = None,
-    order: Order | Sequence[str] = (),
+    order: BenchRequest | Sequence[str] = (),
     *,
     reports: str | Path = "reports",
     watch: Watch = lambda step, share, text: None,
-) -> Compared:
+) -> ComparedModels:
     """Compares two model files on every target, side by side in one run; or one file on two
     targets; or two runs, given their folders.
 
@@ -42,9 +42,9 @@ def compare(
     was, now = Path(old), None if new is None else Path(new)
     if now is not None and _is_run(was) and _is_run(now):
         title = f"{now.name} against {was.name}"
-        return Compared(title, comparison.between(store.read(was), store.read(now)))
-    if not isinstance(order, Order):
-        order = Order([parse(text) for text in order])
+        return ComparedModels(title, comparison.between(store.read(was), store.read(now)))
+    if not isinstance(order, BenchRequest):
+        order = BenchRequest([parse(text) for text in order])
     targets, pairs = _pairs(order, now)
     baseline = order.baseline or targets[0].name
     whole = replace(
@@ -52,17 +52,17 @@ def compare(
     )
     finished = bench(was, whole, reports=reports, watch=watch)
     title = f"{now.name} against {was.name}" if now else f"{was.name}: {targets[1].label}"
-    return Compared(title, comparison.side_by_side(finished.run, pairs), finished)
+    return ComparedModels(title, comparison.side_by_side(finished.run, pairs), finished)
 
 
 def _is_run(path: Path) -> bool:
     return path.is_dir() or path.name == store.RUN
 
 
-def _pairs(order: Order, new: Path | None) -> tuple[list[Target], list[tuple[int, int]]]:
+def _pairs(order: BenchRequest, new: Path | None) -> tuple[list[Target], list[tuple[int, int]]]:
     """The targets of the run, and which of them are old and new."""
-    named = entrants.settled(order.targets or [Target("onnxruntime", "cpu")])
-    wanted = entrants.crossed(named, order.threads)
+    named = selection.settled(order.targets or [Target("onnxruntime", "cpu")])
+    wanted = selection.crossed(named, order.threads)
     if new is None:
         if len(wanted) < 2:
             raise InputError(

@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from toolkit import onnxfile, referencefile
 from toolkit.answers.verdict import Limits
 from toolkit.deployment import documents, forms, listing, operators, packing, proving, venvs
 from toolkit.deployment.base import Destination, MakePython, Parcel
-from toolkit.deployment.proving import Proof
-from toolkit.engine import question as questions
-from toolkit.engine import runner
-from toolkit.engine.question import Question, Wanted
+from toolkit.deployment.proving import FolderProof
+from toolkit.engine import assignment as assignments
+from toolkit.engine import unoptimised
+from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.errors import EnvironmentFault, InputError, TargetError
 from toolkit.exporter import landing
-from toolkit.onnxfile import ModelFile
+from toolkit.onnxfiles import modelfile, referencefile
+from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.pipelines.bench import REFERENCE
 from toolkit.sources.source import Source
 from toolkit.units import Bytes
@@ -32,7 +32,7 @@ FAILED = "-failed"
 class Demands:
     """What is asked of every folder, besides its model and its destination."""
 
-    wanted: Wanted = field(default_factory=Wanted)
+    wanted: FeedRequest = field(default_factory=FeedRequest)
     source: Source | None = None
     limits: Limits = field(default_factory=Limits)
     python: MakePython = venvs.fresh
@@ -48,7 +48,7 @@ class Deployed:
     """None: it cannot take the model, or nothing could be packed."""
     size: Bytes
     """Of all files in the folder."""
-    proof: Proof
+    proof: FolderProof
 
     @property
     def proven(self) -> bool:
@@ -89,7 +89,7 @@ def each(
     demands = demands or Demands()
     destinations = [listing.load(name) for name in dict.fromkeys(to)]
     path = Path(model)
-    file = onnxfile.read(path)
+    file = modelfile.read(path)
     place = Path("deployed") / path.stem if out is None else Path(out)
     for destination in destinations:
         _refuse_foreign(place / destination.name)
@@ -103,16 +103,16 @@ def each(
                 yield _deployed(destination, asked, place, demands, watch)
 
 
-def _ask(path: Path, demands: Demands, stack: contextlib.ExitStack, watch: Watch) -> Question:
+def _ask(path: Path, demands: Demands, stack: contextlib.ExitStack, watch: Watch) -> Assignment:
     watch("", "finding out what is right")
     work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="toolkit-")))
-    rooms = environments.lay(work / "rooms", [])
-    with runner.unoptimised(rooms) as run:
-        return questions.ask(path, demands.wanted, work, run, given=demands.source)
+    worker_code = environments.lay(work / "rooms", [])
+    with unoptimised.unoptimised(worker_code) as run:
+        return assignments.ask(path, demands.wanted, work, run, given=demands.source)
 
 
 def _deployed(
-    destination: Destination, asked: Question, place: Path, demands: Demands, watch: Watch
+    destination: Destination, asked: Assignment, place: Path, demands: Demands, watch: Watch
 ) -> Deployed:
     final = place / destination.name
     with (
@@ -144,7 +144,7 @@ def _deployed(
         return _landed(destination, made, final, proof)
 
 
-def _parcel(destination: Destination, asked: Question, scratch: Path) -> Parcel:
+def _parcel(destination: Destination, asked: Assignment, scratch: Path) -> Parcel:
     return Parcel(
         asked.file,
         proving.shipped(asked),
@@ -153,7 +153,7 @@ def _parcel(destination: Destination, asked: Question, scratch: Path) -> Parcel:
     )
 
 
-def _landed(destination: Destination, made: Path, final: Path, proof: Proof) -> Deployed:
+def _landed(destination: Destination, made: Path, final: Path, proof: FolderProof) -> Deployed:
     """Under its name only if it is proven; what an earlier attempt left beside goes."""
     others = [final.with_name(final.name + end) for end in (UNPROVEN, FAILED)]
     if proof.outcome == "right":
@@ -170,11 +170,11 @@ def _landed(destination: Destination, made: Path, final: Path, proof: Proof) -> 
 
 def _refused(destination: Destination, file: ModelFile) -> Deployed:
     what = operators.refusal(destination, file)
-    return Deployed(destination.name, None, 0, Proof("failed", (), what=what))
+    return Deployed(destination.name, None, 0, FolderProof("failed", (), what=what))
 
 
-def _unpacked(error: EnvironmentFault | TargetError) -> Proof:
-    return Proof("not made", (), what=error.what, cures=error.cures)
+def _unpacked(error: EnvironmentFault | TargetError) -> FolderProof:
+    return FolderProof("not made", (), what=error.what, cures=error.cures)
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from toolkit import __version__, onnxfile
-from toolkit.engine import numbers
+from toolkit import __version__
+from toolkit.engine import filenumbers
 from toolkit.errors import InputError, ProofError
 from toolkit.exporter import convert, guards, landing, prove, specialised, testdata, tracing
-from toolkit.exporter.prove import Contract, Proof
+from toolkit.exporter.prove import Contract, ExportProof
 from toolkit.exporter.quiet import Chatter
 from toolkit.exporter.resampled import Resampled
 from toolkit.exporter.specialised import Narrowed
@@ -20,10 +20,11 @@ from toolkit.exporter.tracing import Traced
 from toolkit.feeds import drawing
 from toolkit.feeds.drawing import Draws
 from toolkit.feeds.sizes import Dims
-from toolkit.onnxfile import ModelFile
+from toolkit.onnxfiles import modelfile
+from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.oracle import oracles
-from toolkit.oracle.oracles import Oracle, Refused
-from toolkit.oracle.survey import Sizes
+from toolkit.oracle.oracles import Oracle, RefusedFeed
+from toolkit.oracle.sizesweep import Sizes
 from toolkit.pipelines import train
 from toolkit.sources import calls, factory, inputs, reference, source, weights
 from toolkit.sources.inputs import Stated, dimensions
@@ -49,7 +50,7 @@ class Exported:
     source: Source
     facts: ModelFile
     traced: Dims
-    proof: Proof
+    proof: ExportProof
     test_data: tuple[Path, ...] = ()
 
 
@@ -62,7 +63,7 @@ class NotProven(ProofError):
 
 
 @dataclass(frozen=True)
-class Wish:
+class ExportRequest:
     """A module, with all that is known before it is exported."""
 
     source: Source
@@ -114,7 +115,7 @@ def export(
 
 def _wish(
     of: Source | str | None, input: Sequence[str], weights: Path | str | None, watch: Watch
-) -> Wish:
+) -> ExportRequest:
     own = None if weights is None else Path(weights)
     if of is None:
         if input:
@@ -133,7 +134,7 @@ def _wish(
     stated = stated or inputs.of_examples(values)
     if not stated:
         raise _unstated(module)
-    return Wish(found, module, stated, tracing.find(module, stated, values), bool(values))
+    return ExportRequest(found, module, stated, tracing.find(module, stated, values), bool(values))
 
 
 def _reference_weights(given: Path | None) -> Path:
@@ -156,7 +157,7 @@ def _unstated(module: nn.Module) -> InputError:
     )
 
 
-def _final(wish: Wish, out: Path | str | None) -> Path:
+def _final(wish: ExportRequest, out: Path | str | None) -> Path:
     """Where the file goes: the reference model's place, or the source's name in this folder."""
     if out is not None:
         return Path(out)
@@ -166,7 +167,9 @@ def _final(wish: Wish, out: Path | str | None) -> Path:
     return Path(f"{head.removesuffix('.py').rpartition('.')[2]}.onnx")
 
 
-def _narrowed(wish: Wish, made: convert.Converted, chatter: Chatter) -> tuple[Narrowed, ...]:
+def _narrowed(
+    wish: ExportRequest, made: convert.Converted, chatter: Chatter
+) -> tuple[Narrowed, ...]:
     """What torch took for granted about sizes. Raises ProofError for what the file itself shows."""
     if not dimensions(wish.inputs):
         return ()
@@ -177,7 +180,7 @@ def _narrowed(wish: Wish, made: convert.Converted, chatter: Chatter) -> tuple[Na
     return specialised.possible(wish.module, wish.inputs, wish.traced, made, assumed)
 
 
-def _metadata(wish: Wish) -> dict[str, str]:
+def _metadata(wish: ExportRequest) -> dict[str, str]:
     import torch
 
     return {
@@ -188,9 +191,9 @@ def _metadata(wish: Wish) -> dict[str, str]:
     }
 
 
-def _proven(file: Path, wish: Wish, suspects: Sequence[Narrowed]) -> Exported:
+def _proven(file: Path, wish: ExportRequest, suspects: Sequence[Narrowed]) -> Exported:
     """The file with its proof. Raises NotProven, by the dimension at fault where one is."""
-    facts = onnxfile.read(file)
+    facts = modelfile.read(file)
     draws = _draws(file, wish)
     oracle = _oracle(wish, draws)
     at = Sizes(
@@ -205,7 +208,7 @@ def _proven(file: Path, wish: Wish, suspects: Sequence[Narrowed]) -> Exported:
         tuple(convert.distinct(wish.traced.outputs, tuple(wish.traced.tensors))),
         wish.reference,
     )
-    with numbers.of_file(file, oracle) as judged:
+    with filenumbers.of_file(file, oracle) as judged:
         proof = prove.prove(file, contract, oracle, draws, at, numbers=judged)
     exported = Exported(file, wish.source, facts, wish.traced.sizes, proof)
     if not proof.holds:
@@ -213,33 +216,33 @@ def _proven(file: Path, wish: Wish, suspects: Sequence[Narrowed]) -> Exported:
     return exported
 
 
-def _draws(file: Path, wish: Wish) -> Draws:
+def _draws(file: Path, wish: ExportRequest) -> Draws:
     """Real digits for the reference model, the user's own values, else what fits the graph."""
     specs = [stated.spec for stated in wish.inputs]
     if wish.reference:
         return drawing.Digits(reference.INPUT)
     if wish.own_values:
         return Resampled(specs, tracing.arrays(wish.traced.tensors), wish.traced.sizes)
-    return drawing.drawer(onnxfile.load(file), specs)
+    return drawing.drawer(modelfile.load(file), specs)
 
 
-def _oracle(wish: Wish, draws: Draws) -> Oracle:
+def _oracle(wish: ExportRequest, draws: Draws) -> Oracle:
     specs = [stated.spec for stated in wish.inputs]
     try:
         return oracles.of_module(wish.module, specs, draws.draw(wish.traced.sizes).arrays)
-    except Refused as error:
+    except RefusedFeed as error:
         raise InputError(
             f"drawn inputs are not what this module takes: {error.what}",
             "a function example_inputs() beside the factory gives real ones",
         ) from error
 
 
-def _at(suspect: Narrowed, wish: Wish) -> Dims:
+def _at(suspect: Narrowed, wish: ExportRequest) -> Dims:
     size = wish.traced.sizes[suspect.name] if suspect.size is None else suspect.size
     return {**wish.traced.sizes, suspect.name: size}
 
 
-def _fault(exported: Exported, wish: Wish, suspects: Sequence[Narrowed]) -> ProofError:
+def _fault(exported: Exported, wish: ExportRequest, suspects: Sequence[Narrowed]) -> ProofError:
     """What failed, in words: a dimension that was narrowed, or the first step that fails."""
     wrong = [tried.dims for tried in exported.proof.wrong()]
     for suspect in suspects:
@@ -256,7 +259,7 @@ def _fault(exported: Exported, wish: Wish, suspects: Sequence[Narrowed]) -> Proo
 def _landed(files: Sequence[Path], final: Path, exported: Exported, *, force: bool) -> Exported:
     """Gives everything its final place; from here on there are renames only."""
     facts = exported.facts
-    owners = [onnxfile.read(final).sha256] if final.is_file() else []
+    owners = [modelfile.read(final).sha256] if final.is_file() else []
     sets = [_data_set(facts, each) for each in exported.proof.expected[:DATA_SETS]]
     made = testdata.write(facts, sets)
     old = testdata.replaceable(final.parent, [facts.sha256, *owners], force=force)

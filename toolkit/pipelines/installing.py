@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from toolkit.engine import probing
-from toolkit.engine.probing import Found
+from toolkit.engine.probing import ProbeResult
 from toolkit.runtimes import listing
 from toolkit.workers import environments, managed
 from toolkit.workers.managed import Installed, Recipe
@@ -19,14 +19,14 @@ GPU = ("cuda", "tensorrt")
 """Providers that no processor has."""
 
 
-def look(watch: Watch = lambda share, text: None) -> list[Found]:
+def look(watch: Watch = lambda share, text: None) -> list[ProbeResult]:
     """Every runtime, where it is and which providers run a model here."""
     managed.sweep()
     with tempfile.TemporaryDirectory(prefix="toolkit-") as work:
-        rooms = environments.lay(
+        worker_code = environments.lay(
             Path(work) / "rooms", [listing.find(name) for name in listing.names()]
         )
-        return probing.probe(probing.places(), rooms, watch)
+        return probing.probe(probing.places(), worker_code, watch)
 
 
 def for_the_cpu() -> list[Recipe]:

@@ -12,19 +12,17 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import field
 
-from toolkit.answers.card import CardRow
+from toolkit.answers.specialvalues import SpecialValue
 from toolkit.answers.verdict import Limits, Verdict
+from toolkit.machine.facts import BusyProcess, GpuState, Machine
+from toolkit.strict import Strict
 from toolkit.units import Bytes, Number, Seconds
 
 VERSION = 3
 
 State = Literal["running", "done", "interrupted", "failed"]
-
-
-class Strict(Struct, frozen=True, forbid_unknown_fields=True):
-    """What every part of the record is: immutable and strict."""
 
 
 class Tensor(Strict, frozen=True, kw_only=True):
@@ -69,7 +67,7 @@ class Case(Strict, frozen=True, kw_only=True):
     """Of the arrays, in the order of the inputs: a run that goes on is fed the same."""
 
 
-class Target(Strict, frozen=True, kw_only=True):
+class PlannedTarget(Strict, frozen=True, kw_only=True):
     """What was asked for. `name` is canonical and unique in a run."""
 
     name: str
@@ -93,7 +91,7 @@ class Plan(Strict, frozen=True, kw_only=True):
     """What the run sets out to do; complete before anything is measured."""
 
     model: Model
-    targets: list[Target]
+    targets: list[PlannedTarget]
     baseline: int
     """Index into `targets`."""
     cases: list[Case]
@@ -116,33 +114,6 @@ class Plan(Strict, frozen=True, kw_only=True):
     quick: bool = False
 
 
-class Gpu(Strict, frozen=True, kw_only=True):
-    name: str
-    memory: Bytes
-    driver: str
-
-
-class Machine(Strict, frozen=True, kw_only=True):
-    """Where it ran. `identity` is what --resume compares."""
-
-    identity: str
-    cpu: str
-    cores: int
-    """Present."""
-    allowed: list[int]
-    """Cores that this process may use."""
-    memory: Bytes
-    system: str
-    """'Linux 6.1 x86_64, Debian 12'."""
-    python: str
-    governor: str | None
-    virtual: str | None
-    """The hypervisor, where one is seen."""
-    timer: Seconds
-    """The smallest step of the clock that was seen."""
-    gpus: list[Gpu]
-
-
 class Library(Strict, frozen=True, kw_only=True):
     """The runtime that really ran."""
 
@@ -153,7 +124,7 @@ class Library(Strict, frozen=True, kw_only=True):
     python: str
 
 
-class Placement(Strict, frozen=True, kw_only=True):
+class RecordedPlacement(Strict, frozen=True, kw_only=True):
     nodes: dict[str, int]
     elsewhere: dict[str, list[str]]
     copies: int | None
@@ -163,7 +134,7 @@ class Placement(Strict, frozen=True, kw_only=True):
     """What ran elsewhere is shape arithmetic only: the row keeps its provider's name."""
 
 
-class Caution(StrEnum):
+class WarningKind(StrEnum):
     """Kinds of warning. report/ says what to do about each."""
 
     NEVER_STEADY = "never steady"
@@ -193,7 +164,7 @@ class Caution(StrEnum):
 class Warning(Strict, frozen=True, kw_only=True):
     """`detail` holds the figures, in words, for one line."""
 
-    kind: Caution
+    kind: WarningKind
     detail: str
 
 
@@ -277,43 +248,21 @@ class Conversion(Strict, frozen=True, kw_only=True):
     """It was in the cache, made by an earlier run."""
 
 
-class Record(Strict, frozen=True, kw_only=True):
+class TargetRecord(Strict, frozen=True, kw_only=True):
     """What one target did in one run."""
 
     target: int
     """Index into the plan's targets."""
     library: Library | None = None
-    placement: Placement | None = None
+    placement: RecordedPlacement | None = None
     conversion: Conversion | None = None
     verdict: Verdict | None = None
-    card: list[CardRow] = field(default_factory=list)
+    card: list[SpecialValue] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
     cold: ColdStart = field(default_factory=ColdStart)
     memory: Memory = field(default_factory=Memory)
     warnings: list[Warning] = field(default_factory=list)
     failure: Failure | None = None
-
-
-class Busy(Strict, frozen=True, kw_only=True):
-    """A process that is not ours and took more than 5 % of a core."""
-
-    name: str
-    cores: float
-    """CPU time by wall time."""
-    core: int
-    """Where it ran last."""
-
-
-class Device(Strict, frozen=True, kw_only=True):
-    """A GPU that a target ran on, right after the last block."""
-
-    name: str
-    clock: float
-    """MHz of its multiprocessors."""
-    temperature: float
-    """Degrees Celsius."""
-    throttled: list[str]
-    """Why its clock was held down, in NVIDIA's words; empty: it was not."""
 
 
 class Generation(Strict, frozen=True, kw_only=True):
@@ -333,9 +282,9 @@ class Generation(Strict, frozen=True, kw_only=True):
     """CPU time of processes that are not ours, in cores."""
     frequency: list[float] = field(default_factory=list)
     """MHz of the workers' cores at the end, where readable."""
-    busy: list[Busy] = field(default_factory=list)
+    busy: list[BusyProcess] = field(default_factory=list)
     """The busiest first."""
-    devices: list[Device] = field(default_factory=list)
+    devices: list[GpuState] = field(default_factory=list)
     """Where a target ran on a GPU."""
     counted: bool = True
     """False: its outputs were not right, so its times do not count."""
@@ -352,7 +301,7 @@ class Run(Strict, frozen=True, kw_only=True):
     command: list[str]
     plan: Plan
     machine: Machine
-    records: list[Record]
+    records: list[TargetRecord]
     generations: list[Generation]
     warnings: list[Warning] = field(default_factory=list)
     seconds: Seconds = 0.0

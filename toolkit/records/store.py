@@ -31,8 +31,8 @@ import numpy as np
 
 from toolkit.errors import InputError, RunError
 from toolkit.records import schema
+from toolkit.records.parts import GenerationPart, assemble
 from toolkit.records.schema import Run
-from toolkit.records.slices import Slice, assemble
 from toolkit.records.upgrade import upgraded
 from toolkit.tensors import Array
 
@@ -44,7 +44,7 @@ LATEST = "latest"
 
 
 @dataclass(frozen=True)
-class Folder:
+class RunFolder:
     """A run's folder that is being written."""
 
     path: Path
@@ -93,7 +93,7 @@ class Folder:
         """Removes a folder in which nothing was measured."""
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def append(self, part: Slice, samples: Mapping[str, Array]) -> None:
+    def append(self, part: GenerationPart, samples: Mapping[str, Array]) -> None:
         """Keeps one generation. `samples`: see `schema.Timing` for the keys and shapes."""
         folder = self.path / GENERATIONS
         folder.mkdir(exist_ok=True)
@@ -120,7 +120,7 @@ class Folder:
         shutil.rmtree(self.path / WORK, ignore_errors=True)
 
 
-def create(root: Path, model: str, now: datetime) -> Folder:
+def create(root: Path, model: str, now: datetime) -> RunFolder:
     """A new folder for a run under `root`, named by the time and the model.
 
     Raises InputError where it cannot be written.
@@ -135,15 +135,15 @@ def create(root: Path, model: str, now: datetime) -> Folder:
         raise InputError(
             f"no report can be written to {root}: {error.strerror}", "-o FOLDER    names another"
         ) from error
-    return Folder(path)
+    return RunFolder(path)
 
 
-def reopen(path: Path) -> Folder:
+def reopen(path: Path) -> RunFolder:
     """The folder of a run that goes on, given it or its run.json.
 
     Raises RunError for what is no run, and for one that is whole.
     """
-    folder = Folder(path if path.is_dir() else path.parent)
+    folder = RunFolder(path if path.is_dir() else path.parent)
     if head(path).state == "done":
         raise RunError(
             f"{folder.path} is finished: there is nothing to go on with",
@@ -188,7 +188,7 @@ def encode(run: Run) -> bytes:
     return _checked(run, msgspec.json.format(msgspec.json.encode(run), indent=1)) + b"\n"
 
 
-def _checked(record: Run | Slice, data: bytes) -> bytes:
+def _checked(record: Run | GenerationPart, data: bytes) -> bytes:
     try:
         same = msgspec.json.decode(data, type=type(record)) == record
     except msgspec.ValidationError:
@@ -246,12 +246,12 @@ def _decode(file: Path, data: bytes) -> Run:
         raise RunError(f"{file} is a broken record of version {version}") from error
 
 
-def parts(folder: Path) -> list[Slice]:
+def parts(folder: Path) -> list[GenerationPart]:
     """The generations that are not yet in run.json, in order."""
     found = []
     for file in sorted((folder / GENERATIONS).glob("*.npz")):
         try:
-            found.append(msgspec.json.decode(_arrays(file)["slice"].tobytes(), type=Slice))
+            found.append(msgspec.json.decode(_arrays(file)["slice"].tobytes(), type=GenerationPart))
         except (KeyError, msgspec.DecodeError) as error:
             raise RunError(f"{file} is a broken record of a generation: {error}") from error
     return found

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from toolkit.answers import terms
-from toolkit.answers.card import CardRow
+from toolkit.answers import acceptance
+from toolkit.answers.specialvalues import SpecialValue
 from toolkit.records.schema import Run
 from toolkit.report.facts import model_line
 from toolkit.report.grids.grid import NONE, Grid
 from toolkit.report.summary import summarize
 from toolkit.report.terminal import GAP, LABEL, paragraph, styled, warning
-from toolkit.report.view import Subject, View
+from toolkit.report.view import ShownTarget, View
 from toolkit.report.words import factor, figure, listed, printable, width, wrapped
 
 
@@ -37,6 +37,28 @@ def render(run: Run, notes: Sequence[str], *, columns: int = 80, colour: bool = 
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
+def sentences(run: Run) -> list[str]:
+    """Sums a check up in a few lines: 'float32 on onnxruntime cpu and torch cpu'."""
+    view = summarize(run)
+    verdicts: dict[str, list[str]] = {}
+    for one in view.subjects:
+        failure = one.record.failure if one.record else None
+        text = one.verdict.text if one.verdict else f"not judged ({failure and failure.what})"
+        verdicts.setdefault(text, []).append(one.name)
+    lines = [f"{printable(text)} on {listed(names)}" for text, names in verdicts.items()]
+    deviating = [
+        f"{one.name} for {listed([row.value for row in one.record.card if row.deviates])}"
+        for one in view.subjects
+        if one.record and any(row.deviates for row in one.record.card)
+    ]
+    asked = sum(1 for one in view.subjects if one.record and one.record.card)
+    if deviating:
+        lines.append(f"Relu is not max(0, x) on {listed(deviating)}: toolkit check shows the card")
+    elif asked:
+        lines.append("Relu is max(0, x) for NaN, ±Inf, ±0 and subnormals on all of them")
+    return lines
+
+
 def _judged_by(view: View) -> str:
     found = [one.verdict for one in view.subjects if one.verdict]
     if not found:
@@ -45,14 +67,14 @@ def _judged_by(view: View) -> str:
     return f"judged against {found[0].oracle}: {found[0].feeds} feeds, {elements:,} output elements"
 
 
-def _verdicts(subjects: Sequence[Subject]) -> Grid:
+def _verdicts(subjects: Sequence[ShownTarget]) -> Grid:
     rows = []
     for one in subjects:
         outputs = one.verdict.outputs if one.verdict else ()
         several = len(outputs) > 1
         for output in outputs:
             name = f"{one.name}: {output.output}" if several else one.name
-            said = terms.text(output)
+            said = acceptance.text(output)
             figures = (
                 (NONE, NONE)
                 if said == "exact" or output.factor == "nan"
@@ -66,7 +88,7 @@ def _verdicts(subjects: Sequence[Subject]) -> Grid:
     return Grid(head, shown, frozenset({2, 3}))
 
 
-def _reasons(subjects: Sequence[Subject]) -> Iterator[str]:
+def _reasons(subjects: Sequence[ShownTarget]) -> Iterator[str]:
     """Why a target is not right, or not judged, and what to do."""
     for one in subjects:
         failure = one.record.failure if one.record else None
@@ -79,7 +101,7 @@ def _reasons(subjects: Sequence[Subject]) -> Iterator[str]:
             yield f"{one.name}: {printable(one.verdict.reason)}{told}"
 
 
-def _cards(subjects: Sequence[Subject], columns: int) -> Iterator[Grid]:
+def _cards(subjects: Sequence[ShownTarget], columns: int) -> Iterator[Grid]:
     """The ReLU card with values only: 'alone / between layers' where the two differ, and a star
     where the answer is not max(0, x). As many tables as the width needs; where it needs several,
     the targets that deviate alone."""
@@ -95,7 +117,7 @@ def _cards(subjects: Sequence[Subject], columns: int) -> Iterator[Grid]:
         shown = shown[count:]
 
 
-def _card(shown: Sequence[Subject]) -> Grid:
+def _card(shown: Sequence[ShownTarget]) -> Grid:
     cards = [one.record.card for one in shown if one.record]
     rows = [
         (printable(row.value), *(_cell(held[place]) for held in cards))
@@ -110,13 +132,13 @@ def _wide(grid: Grid) -> int:
     return sum(max(map(width, column)) + GAP for column in columns) - GAP
 
 
-def _cell(row: CardRow) -> str:
+def _cell(row: SpecialValue) -> str:
     alone, fused = ("refused" if v is None else figure(v) for v in (row.alone, row.fused))
     both = alone if alone == fused else f"{alone} / {fused}"
     return f"{both} *" if row.deviates else both
 
 
-def _as_it_should(subjects: Sequence[Subject]) -> Iterator[str]:
+def _as_it_should(subjects: Sequence[ShownTarget]) -> Iterator[str]:
     """The targets whose Relu deviates nowhere: they may have no column."""
     cards = [(one.name, one.record.card) for one in subjects if one.record and one.record.card]
     names = [name for name, card in cards if not any(row.deviates for row in card)]
@@ -124,7 +146,7 @@ def _as_it_should(subjects: Sequence[Subject]) -> Iterator[str]:
         yield f"Relu is max(0, x) for all of these on {listed(names)}."
 
 
-def _card_notes(subjects: Sequence[Subject]) -> Iterator[str]:
+def _card_notes(subjects: Sequence[ShownTarget]) -> Iterator[str]:
     """What is remarkable in the card, each thing once with the targets that do it."""
     said: dict[tuple[str, str], list[str]] = {}
     for one in subjects:

@@ -18,7 +18,7 @@ from toolkit.answers.verdict import Verdict
 from toolkit.errors import RunError
 from toolkit.measure import stats
 from toolkit.measure.stats import Interval
-from toolkit.records.schema import Record, Run
+from toolkit.records.schema import Run, TargetRecord
 from toolkit.report.ratios import effects, interval_words
 from toolkit.report.summary import summarize
 from toolkit.report.view import Row, Standing, Table
@@ -177,7 +177,7 @@ def _told(baseline: tuple[str, str | None, str, str]) -> str:
     return f"{name} {version or 'without right answers'} on {model}, threads {threads}"
 
 
-def _right(record: Record) -> bool:
+def _right(record: TargetRecord) -> bool:
     return record.failure is None and record.verdict is not None and record.verdict.right
 
 

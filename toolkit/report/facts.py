@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from toolkit.records.schema import Machine, Model, Record, Run
+from toolkit.machine.facts import Machine
+from toolkit.records.schema import Model, Run, TargetRecord
 from toolkit.report.speed import counted_starts
 from toolkit.report.words import counted, listed, printable, seconds
 from toolkit.units import THIN, duration, percent, size
@@ -94,7 +95,7 @@ def state_line(run: Run) -> str:
     }[run.state]
 
 
-def placement_text(record: Record | None) -> tuple[str, str]:
+def placement_text(record: TargetRecord | None) -> tuple[str, str]:
     """Where the nodes ran; and what its name gets added where it may not keep it as it is."""
     placement = record.placement if record else None
     if placement is None or not placement.nodes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
-from toolkit.report.view import Subject
+from toolkit.report.view import ShownTarget
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 SKY, YELLOW, GREY = "#56B4E9", "#C9B800", "#808080"
@@ -47,12 +47,12 @@ def colour(runtime: str) -> str:
     return KNOWN.get(runtime) or FREE[zlib.crc32(runtime.encode()) % len(FREE)]
 
 
-def colours(subjects: Sequence[Subject]) -> dict[str, str]:
+def colours(subjects: Sequence[ShownTarget]) -> dict[str, str]:
     """Name → colour."""
     return {one.name: colour(one.target.runtime) for one in subjects}
 
 
-def dashes(subjects: Sequence[Subject]) -> dict[str, tuple[int, ...]]:
+def dashes(subjects: Sequence[ShownTarget]) -> dict[str, tuple[int, ...]]:
     """Name → dash: solid for the first of a colour, then another for each."""
     seen: dict[str, int] = {}
     found: dict[str, tuple[int, ...]] = {}

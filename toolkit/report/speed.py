@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from toolkit.measure.stats import Missing, percentile, samples_needed
-from toolkit.records.schema import Case, Record, Run, Series, Timing
+from toolkit.records.schema import Case, Run, Series, TargetRecord, Timing
 from toolkit.report.view import Quantiles, Samples, Speed, Trace, spread
 from toolkit.tensors import Array
 
@@ -27,12 +27,12 @@ def counted_starts(run: Run) -> list[int]:
     return [generation.number for generation in run.generations if generation.counted]
 
 
-def timing(record: Record, case: int) -> Timing | None:
+def timing(record: TargetRecord, case: int) -> Timing | None:
     """What was measured of a target at one case, or None."""
     return next((one for one in record.timings if one.case == case), None)
 
 
-def speed(run: Run, record: Record, case: int, samples: Samples | None) -> Speed | None:
+def speed(run: Run, record: TargetRecord, case: int, samples: Samples | None) -> Speed | None:
     """None where no process start counts."""
     found = timing(record, case)
     known = set(counted_starts(run))

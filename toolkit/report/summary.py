@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from toolkit.records.schema import Record, Run, Target
+from toolkit.records.schema import PlannedTarget, Run, TargetRecord
 from toolkit.report.answer import answers, fastest, without_rank
 from toolkit.report.facts import (
     machine_line,
@@ -22,8 +22,8 @@ from toolkit.report.view import (
     Note,
     Row,
     Samples,
+    ShownTarget,
     Standing,
-    Subject,
     Table,
     Use,
     View,
@@ -67,18 +67,20 @@ def summarize(run: Run, samples: Samples | None = None) -> View:
     )
 
 
-def names(targets: Sequence[Target]) -> list[str]:
+def names(targets: Sequence[PlannedTarget]) -> list[str]:
     """Labels, or canonical names where two targets have one label."""
     labels = [target.label for target in targets]
     return [printable(one.label if labels.count(one.label) == 1 else one.name) for one in targets]
 
 
-def subject(index: int, name: str, target: Target, record: Record | None) -> Subject:
+def subject(
+    index: int, name: str, target: PlannedTarget, record: TargetRecord | None
+) -> ShownTarget:
     """What is known of a target at every case."""
     placement, moved = placement_text(record)
     library = record.library if record else None
     told = None if record is None or record.failure is not None else record
-    return Subject(
+    return ShownTarget(
         index=index,
         name=f"{name} ({moved})" if moved else name,
         target=target,
@@ -92,7 +94,7 @@ def subject(index: int, name: str, target: Target, record: Record | None) -> Sub
     )
 
 
-def cold(record: Record | None) -> Cold:
+def cold(record: TargetRecord | None) -> Cold:
     """The four times of a cold start, over the process starts."""
     if record is None:
         return Cold(None, None, None, None, None)
@@ -106,7 +108,7 @@ def cold(record: Record | None) -> Cold:
     )
 
 
-def use(record: Record | None) -> Use:
+def use(record: TargetRecord | None) -> Use:
     """Memory above idle: a difference within one process, never of two medians."""
     if record is None:
         return Use(None, None)
@@ -118,7 +120,7 @@ def use(record: Record | None) -> Use:
     return Use(resident, peak)
 
 
-def table(run: Run, case: int, subjects: Sequence[Subject], samples: Samples | None) -> Table:
+def table(run: Run, case: int, subjects: Sequence[ShownTarget], samples: Samples | None) -> Table:
     """All targets at one case: the right by speed, then the others as they were planned."""
     rows = [judged(run, case, one, samples) for one in subjects]
     right = [row for row in rows if row.standing is Standing.RANKED]
@@ -139,7 +141,7 @@ def table(run: Run, case: int, subjects: Sequence[Subject], samples: Samples | N
     )
 
 
-def judged(run: Run, case: int, one: Subject, samples: Samples | None) -> Row:
+def judged(run: Run, case: int, one: ShownTarget, samples: Samples | None) -> Row:
     """One row with its standing; rules V1 to V3 are kept here and nowhere else."""
     verdict, failure = one.verdict, one.record.failure if one.record else None
     row = Row(
@@ -170,12 +172,12 @@ def judged(run: Run, case: int, one: Subject, samples: Samples | None) -> Row:
     return replace(row, standing=Standing.RANKED, speed=found)
 
 
-def wrong(one: Subject) -> bool:
+def wrong(one: ShownTarget) -> bool:
     """Its answers are wrong, not only coarse: no latency is worth showing (rule V2)."""
     return one.verdict is not None and one.verdict.wrong
 
 
-def without_times(run: Run, record: Record, case: int) -> str:
+def without_times(run: Run, record: TargetRecord, case: int) -> str:
     """Why a target that did not fail has no times at a case."""
     if not any(one.case == case for one in record.timings):
         return NOT_REACHED if run.state != "done" else NO_TIMES
@@ -220,7 +222,7 @@ def apart(ranked: Sequence[Row], base: Row | None) -> Iterator[str]:
                 yield row.subject.name
 
 
-def notes(run: Run, subjects: Sequence[Subject]) -> Iterator[Note]:
+def notes(run: Run, subjects: Sequence[ShownTarget]) -> Iterator[Note]:
     """The warnings of the run, then those of each target."""
     for warning in run.warnings:
         yield Note(warning.kind, "", printable(warning.detail), ADVICE[warning.kind])
@@ -229,7 +231,7 @@ def notes(run: Run, subjects: Sequence[Subject]) -> Iterator[Note]:
             yield Note(warning.kind, one.name, printable(warning.detail), ADVICE[warning.kind])
 
 
-def copies(subjects: Sequence[Subject]) -> Iterator[str]:
+def copies(subjects: Sequence[ShownTarget]) -> Iterator[str]:
     """Which copies the numbers hold: each text once, with the targets that it is true of."""
     texts = dict.fromkeys(one.copies for one in subjects if one.copies)
     for text in texts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from toolkit.records.schema import Caution
+from toolkit.records.schema import WarningKind
 from toolkit.report.grids.latencies import remarks
 from toolkit.report.view import Note, Row, Standing, Table, View
 from toolkit.report.words import seconds, timed, width, wrapped
@@ -16,7 +16,7 @@ NAME = 30
 """The most that a target's name may take before it is wrapped."""
 NARROWEST = 64
 """A terminal that has fewer columns is taken to have these."""
-NEWS = {Caution.STOPPED_EARLY}
+NEWS = {WarningKind.STOPPED_EARLY}
 """What is no warning to one who watched: the heading has the process starts."""
 STYLES = {"strong": "\x1b[1m", "quiet": "\x1b[2m", "wrong": "\x1b[31m"}
 

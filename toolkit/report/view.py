@@ -17,7 +17,7 @@ from enum import StrEnum
 import numpy as np
 
 from toolkit.answers.verdict import Verdict
-from toolkit.records.schema import Case, Caution, Record, Run, Target
+from toolkit.records.schema import Case, PlannedTarget, Run, TargetRecord, WarningKind
 from toolkit.report.warnings import Advice
 from toolkit.report.words import Spread
 from toolkit.tensors import Array
@@ -140,14 +140,14 @@ class Use:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ShownTarget:
     """One target, and what is known of it at every case."""
 
     index: int
     name: str
     """The label, with where it ran in it where that is not what was asked for."""
-    target: Target
-    record: Record | None
+    target: PlannedTarget
+    record: TargetRecord | None
     library: str
     """'onnxruntime 1.32.0'; empty where it never answered."""
     verdict: Verdict | None
@@ -161,7 +161,7 @@ class Subject:
 class Row:
     """One line of a table: one target at one case."""
 
-    subject: Subject
+    subject: ShownTarget
     standing: Standing
     rank: int | None
     speed: Speed | None
@@ -230,7 +230,7 @@ class Table:
 class Note:
     """A warning, with what to do about it."""
 
-    kind: Caution
+    kind: WarningKind
     where: str
     """The target; empty where it concerns the whole run."""
     detail: str
@@ -258,7 +258,7 @@ class View:
     without_rank: tuple[str, ...]
     """What is not right, and what was not measured."""
     tables: tuple[Table, ...]
-    subjects: tuple[Subject, ...]
+    subjects: tuple[ShownTarget, ...]
     notes: tuple[Note, ...]
     copies: tuple[str, ...]
     samples: bool

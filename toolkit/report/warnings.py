@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolkit.records.schema import Caution
+from toolkit.records.schema import WarningKind
 
 
 @dataclass(frozen=True)
@@ -15,94 +15,94 @@ class Advice:
     do: str
 
 
-ADVICE: dict[Caution, Advice] = {
-    Caution.NOT_LOOKED_AT: Advice(
+ADVICE: dict[WarningKind, Advice] = {
+    WarningKind.NOT_LOOKED_AT: Advice(
         "Some of the model, or some of its sizes, was not judged.",
         "Read the verdicts with that in mind: toolkit check says more.",
     ),
-    Caution.MADE_UP: Advice(
+    WarningKind.MADE_UP: Advice(
         "The fake runtime runs nothing: its times are what its options say.",
         "Leave it out of a comparison that somebody is to believe.",
     ),
-    Caution.NEVER_STEADY: Advice(
+    WarningKind.NEVER_STEADY: Advice(
         "The latency had not settled when the measurement began.",
         "Give the run more time (--time 120s), or look for a model that compiles while it runs.",
     ),
-    Caution.MORE_THREADS: Advice(
+    WarningKind.MORE_THREADS: Advice(
         "More threads worked than were asked for, so this row used more of the machine.",
         "Set the thread switch of the runtime as an option of the target, or use --threads all.",
     ),
-    Caution.FEWER_THREADS: Advice(
+    WarningKind.FEWER_THREADS: Advice(
         "Fewer threads worked than were asked for: the model gives them too little to do, or the "
         "runtime has no more.",
         "Read the row as one of so few threads; a larger batch may use them all.",
     ),
-    Caution.LITTLE_MEMORY: Advice(
+    WarningKind.LITTLE_MEMORY: Advice(
         "The targets that are alive together hold most of this machine's memory.",
         "Measure fewer targets in one run, or use a machine with more memory.",
     ),
-    Caution.LEFT_CORE: Advice(
+    WarningKind.LEFT_CORE: Advice(
         "A thread left the core that it was pinned to; such blocks do not count.",
         "Turn off the pinning of the runtime itself, and run again.",
     ),
-    Caution.ONE_CORE: Advice(
+    WarningKind.ONE_CORE: Advice(
         "No core is left for the parent: it wakes up on one of the workers' between two blocks.",
         "Give one thread less (--threads), or allow a core more: a larger CPU limit of the "
         "container, or a wider taskset.",
     ),
-    Caution.MIXED_VERSIONS: Advice(
+    WarningKind.MIXED_VERSIONS: Advice(
         "The rows come from different versions of one runtime, so their ratio mixes versions.",
         "Install one version that serves all providers, or read the ratio as one of versions too.",
     ),
-    Caution.TIMER_SHARE: Advice(
+    WarningKind.TIMER_SHARE: Advice(
         "The clock itself is a visible part of this latency; it is not subtracted.",
         "Time a larger batch (--batch 64), or read the latency as an upper bound.",
     ),
-    Caution.BINDING_SHARE: Advice(
+    WarningKind.BINDING_SHARE: Advice(
         "The targets go through different Python bindings, a visible part of so short a call.",
         "Time a larger batch (--batch 64), or call the runtimes from C to compare them alone.",
     ),
-    Caution.PLACEMENT: Advice(
+    WarningKind.PLACEMENT: Advice(
         "Some nodes did not run on the provider that was asked for.",
         "Look at the operators named: another opset or a change of the model may move them.",
     ),
-    Caution.NOISY: Advice(
+    WarningKind.NOISY: Advice(
         "Other work ran on this machine meanwhile; the intervals are wider for it.",
         "Run again when the machine is quiet: toolkit doctor says what is busy.",
     ),
-    Caution.STOPPED_EARLY: Advice(
+    WarningKind.STOPPED_EARLY: Advice(
         "The run ended when every interval was as narrow as asked, before its time was up.",
         "Ask for more to find smaller differences: --precision 0.5%.",
     ),
-    Caution.NO_INTERVAL: Advice(
+    WarningKind.NO_INTERVAL: Advice(
         "An interval needs at least 6 process starts; with fewer the numbers stand alone.",
         "Give it more time (--time 60s), and leave --quick away.",
     ),
-    Caution.TOO_MANY_PAIRS: Advice(
+    WarningKind.TOO_MANY_PAIRS: Advice(
         "So few process starts cannot show any of so many pairs to differ, however far apart.",
         "Give it more time (--time 120s), or measure fewer targets in one run.",
     ),
-    Caution.WIDE: Advice(
+    WarningKind.WIDE: Advice(
         "The time was up before the intervals were as narrow as asked. They hold all the same.",
         "Give it more time (--time 120s), or run it on a quieter machine.",
     ),
-    Caution.TRY_THREADS: Advice(
+    WarningKind.TRY_THREADS: Advice(
         "A call takes milliseconds on one thread: more threads may change who is fastest.",
         "Compare both in one run: --threads 1,all.",
     ),
-    Caution.LATE_WARM_UP: Advice(
+    WarningKind.LATE_WARM_UP: Advice(
         "The first third of a process start was slower than the last: it still warmed up.",
         "Give the run more time (--time 120s); read the cold start beside the latency.",
     ),
-    Caution.UNJUDGED: Advice(
+    WarningKind.UNJUDGED: Advice(
         "In a process start the outputs of the timed calls were not right; its times do not count.",
         "Run toolkit check with this target, and report it to the runtime's authors.",
     ),
-    Caution.FEWER_SHAPES: Advice(
+    WarningKind.FEWER_SHAPES: Advice(
         "The runtime takes fewer shapes than the model, so fewer of its answers were judged.",
         "Use it at the shapes that are named, and at no others.",
     ),
-    Caution.DISPUTED: Advice(
+    WarningKind.DISPUTED: Advice(
         "Runtimes that have no code in common agree with each other against the oracle.",
         "Give the PyTorch source (--source), and look at the operators of the model.",
     ),

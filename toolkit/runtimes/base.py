@@ -117,7 +117,7 @@ class Session(Protocol):
     def close(self) -> None: ...
 
 
-class Facts(Protocol):
+class RuntimeFacts(Protocol):
     """What is known of a runtime before it is started: all that toolkit has of one whose worker is
     not written in Python."""
 
@@ -148,7 +148,7 @@ class Facts(Protocol):
         """What it declares to compute in with these options (R3): 'float32' …"""
 
 
-class Runtime(Facts, Protocol):
+class Runtime(RuntimeFacts, Protocol):
     """A library that runs a model."""
 
     def version(self) -> str:
@@ -200,7 +200,7 @@ def known_source(program: Program, runtime: str) -> Source:
     return program.source
 
 
-def settings(runtime: type[Facts], given: Mapping[str, str]) -> dict[str, str]:
+def settings(runtime: type[RuntimeFacts], given: Mapping[str, str]) -> dict[str, str]:
     """All options of a runtime with the user's values over the defaults.
 
     Raises TargetError for an unknown option or value.
@@ -214,7 +214,7 @@ def settings(runtime: type[Facts], given: Mapping[str, str]) -> dict[str, str]:
     return {key: given.get(key, option.default) for key, option in runtime.options.items()}
 
 
-def check_provider(runtime: type[Facts], asked: str) -> None:
+def check_provider(runtime: type[RuntimeFacts], asked: str) -> None:
     """Rule R2, for every runtime alike: one that has a single provider looks at no name.
 
     Raises TargetError for a provider that the runtime does not have.

@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import TargetError
-from toolkit.runtimes import fixedshapes
 from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, check_types
-from toolkit.runtimes.fixedshapes import Shapes
+from toolkit.runtimes.support import fixedshapes
+from toolkit.runtimes.support.fixedshapes import Shapes
 from toolkit.tensors import Array, Feed, dtype_of
 
 ENTRY = "model"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from toolkit.errors import InputError, unknown
-from toolkit.runtimes.base import Facts, Runtime
+from toolkit.runtimes.base import Runtime, RuntimeFacts
 
 BUILT_IN = (
     "executorch",
@@ -37,7 +37,7 @@ GROUP = "toolkit.runtimes"
 
 
 @dataclass(frozen=True)
-class Listed:
+class RuntimeEntry:
     """Where the class of a runtime stands."""
 
     name: str
@@ -57,22 +57,24 @@ def names() -> list[str]:
     return sorted({*BUILT_IN, *(point.name for point in _points())})
 
 
-def find(name: str) -> Listed:
+def find(name: str) -> RuntimeEntry:
     """Where the runtime stands; imports nothing. Raises InputError for an unknown name."""
     if name in BUILT_IN:
-        return Listed(name, f"toolkit.runtimes.{name.replace('-', '_')}", "RUNTIME")
+        return RuntimeEntry(name, f"toolkit.runtimes.{name.replace('-', '_')}", "RUNTIME")
     for point in _points():
         if point.name == name:
-            return Listed(name, point.module, point.attr, _package(point.module))
+            return RuntimeEntry(name, point.module, point.attr, _package(point.module))
     raise InputError(unknown("runtime", name, names()))
 
 
-def facts(listed: Listed) -> type[Facts] | None:
+def facts(listed: RuntimeEntry) -> type[RuntimeFacts] | None:
     """The class of a built-in runtime, which imports no library; None for a plug-in, whose code
     runs in a child only."""
     if listed.package is not None:
         return None
-    return cast(type[Facts], getattr(importlib.import_module(listed.module), listed.attribute))
+    return cast(
+        type[RuntimeFacts], getattr(importlib.import_module(listed.module), listed.attribute)
+    )
 
 
 def load(module: str, attribute: str) -> Runtime:

@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
-from toolkit.runtimes import fixedshapes, tflite
 from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, unlikely
-from toolkit.runtimes.fixedshapes import Shapes
+from toolkit.runtimes.support import fixedshapes, tflite
+from toolkit.runtimes.support.fixedshapes import Shapes
 from toolkit.tensors import Array, Feed, TensorSpec, dtype_of
 
 NARROWED = {"int64": "int32"}
@@ -113,7 +113,7 @@ class LiteRtSession:
             self._shaped[sizes] = Shaped(self._make(), self._program, arrays)
         shaped = self._shaped[sizes]
         if self._bound:
-            bound = Bound(shaped, arrays)
+            bound = BoundFeed(shaped, arrays)
             return Call(bound.run, lambda _: self._named(bound.left()), bound.forget, Moves())
         moves = Moves(partial(shaped.fill, arrays), shaped.outputs)
         return Call(partial(shaped.whole, arrays), self._named, moves=moves)
@@ -148,7 +148,7 @@ class Shaped:
         self._inputs = _inputs(interpreter, program)
         self._outputs = _outputs(interpreter, program)
         self.invoke = interpreter.invoke
-        self.holder: Bound | None = None
+        self.holder: BoundFeed | None = None
         """Whose inputs the tensors hold."""
         try:
             for place, array in zip(self._inputs, arrays, strict=True):
@@ -181,7 +181,7 @@ class Shaped:
             view[...] = unlikely(view.dtype)
 
 
-class Bound:
+class BoundFeed:
     """A feed that lies in the tensors of an interpreter, which feeds of the same shapes share.
 
     Whoever runs next takes them over; what the one before left there is copied to it first.

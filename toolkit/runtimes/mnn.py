@@ -19,8 +19,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
-from toolkit.runtimes import fitting, plainform
 from toolkit.runtimes.base import Call, Moves, Option, Placement, Program
+from toolkit.runtimes.support import fitting, plainform
 from toolkit.tensors import Array, Feed
 
 CONVERT = "import sys, _tools; _tools.mnnconvert(sys.argv[1:])"

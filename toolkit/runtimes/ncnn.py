@@ -20,8 +20,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
-from toolkit.runtimes import fitting, plainform
 from toolkit.runtimes.base import Call, Moves, Option, Placement, Program
+from toolkit.runtimes.support import fitting, plainform
 from toolkit.tensors import Array, Feed
 
 FED: Mapping[str, tuple[str, type[np.generic]]] = {
@@ -171,7 +171,7 @@ class NcnnSession:
         try:
             mats = into()
             found = call(mats)
-        except Refused as error:
+        except NcnnError as error:
             shapes = ", ".join(f"{s.name} {feed[s.name].shape}" for s in self._program.inputs)
             raise ShapeRefused(f"{error} at the shape {shapes}") from error
         out = partial(_arrays, found, axes)
@@ -200,7 +200,7 @@ class NcnnSession:
         del self._net
 
 
-class Refused(Exception):
+class NcnnError(Exception):
     """A call of ncnn gave a code other than 0."""
 
     def __init__(self, code: int) -> None:
@@ -213,12 +213,12 @@ def _extract(
     extractor = net.create_extractor()
     for name, mat in zip(given, mats, strict=True):
         if code := extractor.input(name, mat):
-            raise Refused(code)
+            raise NcnnError(code)
     found = []
     for name in wanted:
         code, mat = extractor.extract(name)
         if code:
-            raise Refused(code)
+            raise NcnnError(code)
         found.append(mat)
     return found
 

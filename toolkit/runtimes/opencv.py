@@ -18,8 +18,8 @@ from typing import IO, Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
-from toolkit.runtimes import fitting
 from toolkit.runtimes.base import Call, Option, Placement, Program
+from toolkit.runtimes.support import fitting
 from toolkit.tensors import Array, Feed
 
 CLASSIC = "__NetInputLayer__"

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
-from toolkit.runtimes import inductor
 from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, known_source
-from toolkit.runtimes.inductor import Form
+from toolkit.runtimes.support import inductor
+from toolkit.runtimes.support.inductor import CallableForm
 from toolkit.sources import calls, exchange, exported, factory
 from toolkit.tensors import Array, Feed
 
@@ -125,7 +125,7 @@ class TorchSession:
     """One module on one device."""
 
     def __init__(
-        self, form: Form, provider: str, program: Program, options: Mapping[str, str]
+        self, form: CallableForm, provider: str, program: Program, options: Mapping[str, str]
     ) -> None:
         self._form = form
         self._provider = provider
@@ -184,7 +184,7 @@ class TorchSession:
         return next(spec.type for spec in self._program.outputs if spec.name == name)
 
 
-def _form(program: Program, provider: str, options: Mapping[str, str]) -> Form:
+def _form(program: Program, provider: str, options: Mapping[str, str]) -> CallableForm:
     if options["mode"] == "eager":
         return inductor.eager(_module(program, provider, options))
     assert program.converted is not None  # Rule R8.

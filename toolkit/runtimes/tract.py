@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
-from toolkit.runtimes import fitting
 from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, check_types
+from toolkit.runtimes.support import fitting
 from toolkit.tensors import Array, Feed
 
 LACKS = re.compile(r"Unimplemented\((\w+)\)")

@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
-from toolkit.runtimes import fitting, fixedshapes, plainform
 from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, check_types
+from toolkit.runtimes.support import fitting, fixedshapes, plainform
 from toolkit.tensors import Array, Feed
 
 ENTRY = "main"

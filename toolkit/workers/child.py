@@ -39,7 +39,7 @@ def main(read: int, write: int, parent: int) -> None:
     # What the runtime's library prints is no message: the pipes are not handed down.
     os.set_inheritable(read, False)
     os.set_inheritable(write, False)
-    reader, worker = protocol.Reader(read), Worker()
+    reader, worker = protocol.Reader(read), WorkerLoop()
     while True:
         try:
             request = reader.receive()
@@ -62,7 +62,7 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
-class Worker:
+class WorkerLoop:
     """The verbs of the protocol."""
 
     def __init__(self) -> None:

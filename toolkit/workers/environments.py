@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from toolkit.errors import EnvironmentFault
-from toolkit.runtimes.listing import Listed
+from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.workers import cache, node
 
 OWN = "own"
@@ -63,7 +63,7 @@ class Environment(Protocol):
     def name(self) -> str:
         """As a record shows it."""
 
-    def command(self, rooms: Path, listed: Listed) -> list[str]:
+    def command(self, worker_code: Path, listed: RuntimeEntry) -> list[str]:
         """The command line of a worker, but for the numbers of its pipes and of its parent."""
 
     def owns(self, file: Path) -> bool:
@@ -83,9 +83,9 @@ class PythonEnvironment:
     path: tuple[Path, ...]
     """The sys.path that this Python has by itself."""
 
-    def command(self, rooms: Path, listed: Listed) -> list[str]:
+    def command(self, worker_code: Path, listed: RuntimeEntry) -> list[str]:
         packages = [] if listed.package is None else [listed.package.name]
-        boot = BOOT.replace("PLUGINS", repr(packages)).replace("ROOMS", repr(str(rooms)))
+        boot = BOOT.replace("PLUGINS", repr(packages)).replace("ROOMS", repr(str(worker_code)))
         return [str(self.python), "-P", "-c", boot]
 
     def owns(self, file: Path) -> bool:
@@ -99,7 +99,7 @@ class PythonEnvironment:
         return str(real.relative_to(max(found, key=lambda p: len(p.parts)))) if found else real.name
 
 
-def of(listed: Listed, folder: str, name: str | None = None) -> Environment:
+def of(listed: RuntimeEntry, folder: str, name: str | None = None) -> Environment:
     """The environment of a runtime in this folder; without a name it is called by the folder.
 
     Raises EnvironmentFault where it cannot carry a worker.
@@ -173,7 +173,7 @@ def variables(padding: int) -> dict[str, str]:
     return {**kept, "TOOLKIT_PADDING": "x" * padding}
 
 
-def lay(folder: Path, plugins: list[Listed]) -> Path:
+def lay(folder: Path, plugins: list[RuntimeEntry]) -> Path:
     """Copies the child's rooms and the plug-ins' packages into `folder`; returns it.
 
     Raises EnvironmentFault where that cannot be written.
@@ -187,7 +187,7 @@ def lay(folder: Path, plugins: list[Listed]) -> Path:
     return folder
 
 
-def _copy(folder: Path, plugins: list[Listed]) -> None:
+def _copy(folder: Path, plugins: list[RuntimeEntry]) -> None:
     own = Path(__file__).resolve().parent.parent
     target = folder / "toolkit"
     skip = shutil.ignore_patterns("__pycache__")

@@ -16,7 +16,7 @@ from pathlib import Path
 _WAIT = 'read -r _; kill -s KILL -- "-$0" 2>/dev/null'
 
 
-class Guard:
+class ProcessGuard:
     """Watches over one process group, until it is released."""
 
     def __init__(self, group: int) -> None:
@@ -57,7 +57,7 @@ def run(
         errors="replace",
         start_new_session=True,
     ) as process:
-        guard = Guard(process.pid)
+        guard = ProcessGuard(process.pid)
         try:
             out, err = process.communicate()
         finally:

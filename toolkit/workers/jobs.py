@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.runtimes.base import Placement, Program
-from toolkit.runtimes.listing import Listed
+from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.tensors import TensorSpec
 from toolkit.units import Seconds
 from toolkit.workers.environments import Environment
@@ -27,10 +27,10 @@ class Patience:
 
 
 @dataclass(frozen=True)
-class Job:
+class WorkerSpec:
     """What a worker is started for."""
 
-    listed: Listed
+    listed: RuntimeEntry
     environment: Environment
     provider: str
     options: Mapping[str, str]

@@ -23,8 +23,8 @@ from toolkit.runtimes.base import Placement, Program
 from toolkit.tensors import Array, Feed
 from toolkit.units import Bytes, Seconds
 from toolkit.workers import environments, protocol
-from toolkit.workers.guard import Guard
-from toolkit.workers.jobs import Block, Hello, Job, Loaded, Patience, message
+from toolkit.workers.guard import ProcessGuard
+from toolkit.workers.jobs import Block, Hello, Loaded, Patience, WorkerSpec, message
 from toolkit.workers.protocol import Message
 
 LAST_WORDS = 5
@@ -34,12 +34,14 @@ LAST_WORDS = 5
 class Worker:
     """A process that holds one session of one target. Use it as a context manager."""
 
-    def __init__(self, job: Job, rooms: Path, *, patience: Patience, padding: int = 0) -> None:
+    def __init__(
+        self, job: WorkerSpec, worker_code: Path, *, patience: Patience, padding: int = 0
+    ) -> None:
         self.job = job
         self._patience = patience
-        self.work = rooms.parent
+        self.work = worker_code.parent
         """The scratch space of its run."""
-        self._folder = rooms.parent / f"worker-{random.getrandbits(48):012x}"
+        self._folder = worker_code.parent / f"worker-{random.getrandbits(48):012x}"
         self._folder.mkdir()
         self._log = self._folder / "log"
         self._files = 0
@@ -51,7 +53,7 @@ class Worker:
         try:
             with open(self._log, "wb") as log:
                 self._process = subprocess.Popen(
-                    [*job.environment.command(rooms, job.listed), *ends],
+                    [*job.environment.command(worker_code, job.listed), *ends],
                     env=environments.variables(padding),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -66,7 +68,7 @@ class Worker:
         finally:
             os.close(theirs_read)
             os.close(theirs_write)
-        self._guard = Guard(self._process.pid)
+        self._guard = ProcessGuard(self._process.pid)
         self._write = ours_write
         self._read = ours_read
         self._reader = protocol.Reader(ours_read)

@@ -24,8 +24,8 @@ from typing import Any
 
 from toolkit.errors import EnvironmentFault, InputError, unknown
 from toolkit.runtimes import listing
-from toolkit.runtimes.base import Facts
-from toolkit.runtimes.listing import Listed
+from toolkit.runtimes.base import RuntimeFacts
+from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.units import Bytes
 from toolkit.workers import cache, environments, guard, node
 from toolkit.workers.environments import Environment
@@ -182,7 +182,9 @@ def sweep() -> None:
                     shutil.rmtree(place, ignore_errors=True)
 
 
-def home(listed: Listed, provider: str, version: str = "", env: str | None = None) -> Environment:
+def home(
+    listed: RuntimeEntry, provider: str, version: str = "", env: str | None = None
+) -> Environment:
     """The environment in which a target runs: the user's, toolkit's own where the library is
     installed there, else one that was made.
 
@@ -214,12 +216,12 @@ def home(listed: Listed, provider: str, version: str = "", env: str | None = Non
     raise EnvironmentFault(f"{what} is not installed", cure)
 
 
-def is_installed(runtime: type[Facts], provider: str, version: str = "") -> bool:
+def is_installed(runtime: type[RuntimeFacts], provider: str, version: str = "") -> bool:
     """Whether a target of this runtime has an environment; one that needs none always has."""
     return not runtime.requirements or _found(runtime, provider, version) is not None
 
 
-def recipe_for(runtime: type[Facts], provider: str) -> Recipe:
+def recipe_for(runtime: type[RuntimeFacts], provider: str) -> Recipe:
     """What brings a runtime to a provider."""
     return recipes()[_recipe_name(runtime, provider)]
 
@@ -230,7 +232,7 @@ class _Place:
     """None: toolkit's own environment."""
 
 
-def _found(runtime: type[Facts], provider: str, version: str) -> _Place | None:
+def _found(runtime: type[RuntimeFacts], provider: str, version: str) -> _Place | None:
     here = installed_here(runtime, provider)
     if here is not None and version in ("", here):
         return _Place(None)
@@ -239,7 +241,7 @@ def _found(runtime: type[Facts], provider: str, version: str) -> _Place | None:
     return _Place(able[0].folder) if able else None
 
 
-def installed_here(runtime: type[Facts], provider: str) -> str | None:
+def installed_here(runtime: type[RuntimeFacts], provider: str) -> str | None:
     """The version of the runtime in toolkit's own environment; None where it is not there."""
     special = [_pin(pin)["package"] for pin in runtime.provider_requirements.get(provider, ())[:1]]
     for distribution in special or runtime.distributions:
@@ -248,7 +250,7 @@ def installed_here(runtime: type[Facts], provider: str) -> str | None:
     return None
 
 
-def _recipe_name(runtime: type[Facts], provider: str) -> str:
+def _recipe_name(runtime: type[RuntimeFacts], provider: str) -> str:
     special = runtime.provider_requirements.get(provider)
     return _pin(special[0])["package"] if special else runtime.name
 

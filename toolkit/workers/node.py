@@ -14,8 +14,8 @@ from pathlib import Path
 
 from toolkit.errors import EnvironmentFault
 from toolkit.runtimes import listing
-from toolkit.runtimes.base import Facts
-from toolkit.runtimes.listing import Listed
+from toolkit.runtimes.base import RuntimeFacts
+from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.workers import cache, guard
 
 LOCKS = Path(__file__).resolve().parent / "javascript" / "locks"
@@ -36,11 +36,11 @@ class NodeEnvironment:
     setpriv: Path
     folder: Path
 
-    def command(self, rooms: Path, listed: Listed) -> list[str]:
+    def command(self, worker_code: Path, listed: RuntimeEntry) -> list[str]:
         """Node has no switch that lets it die with its parent: setpriv of util-linux sets that."""
         runtime = listing.facts(listed)
         assert runtime is not None  # Plug-ins are written in Python.
-        worker = rooms / "toolkit" / "workers" / "javascript" / "worker.mjs"
+        worker = worker_code / "toolkit" / "workers" / "javascript" / "worker.mjs"
         facts = json.dumps(_told(runtime))
         dying = [str(self.setpriv), "--pdeathsig", "KILL", "--"]
         # What a call leaves behind is collected by the thread that called (R4).
@@ -59,7 +59,7 @@ class NodeEnvironment:
         return (self.folder / "node_modules").resolve()
 
 
-def _told(runtime: type[Facts]) -> Mapping[str, object]:
+def _told(runtime: type[RuntimeFacts]) -> Mapping[str, object]:
     """What the worker must know of its runtime."""
     return {
         "name": runtime.name,

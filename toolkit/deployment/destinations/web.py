@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toolkit import onnxfile
 from toolkit.answers.formats import Precision
 from toolkit.deployment import chromium, npm, operators, packing, served
 from toolkit.deployment.base import Ground, Licence, Outputs, Parcel, Ran
 from toolkit.errors import TargetError
+from toolkit.onnxfiles import modelfile
 from toolkit.tensors import Array, dtype_of
 from toolkit.workers import cache
 
@@ -100,7 +100,7 @@ def _held() -> dict[str, Path]:
 
 def _describe(folder: Path, parcel: Parcel) -> None:
     """page.json: what the page cannot find out by itself, since servers list no folders."""
-    own, *external = onnxfile.files(parcel.file.path)
+    own, *external = modelfile.files(parcel.file.path)
     facts = {
         "name": own.stem,
         "external": [str(file.relative_to(own.parent)) for file in external],

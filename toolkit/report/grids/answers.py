@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from toolkit.answers.card import CardRow
+from toolkit.answers.specialvalues import SpecialValue
 from toolkit.report.grids.grid import NONE, Grid
-from toolkit.report.view import Subject
+from toolkit.report.view import ShownTarget
 from toolkit.report.words import factor, figure, listed, printable
 from toolkit.units import Number
 
 
-def facts(subjects: Sequence[Subject]) -> Grid:
+def facts(subjects: Sequence[ShownTarget]) -> Grid:
     """What ran, where its nodes were placed, and which copies its numbers hold."""
     rows = [
         (one.name, one.target.name, one.library or NONE, one.placement or NONE, one.copies or NONE)
@@ -21,7 +21,7 @@ def facts(subjects: Sequence[Subject]) -> Grid:
     return Grid(("target", "as typed", "library", "placement", "copies inside"), tuple(shown))
 
 
-def answers(subjects: Sequence[Subject]) -> Grid:
+def answers(subjects: Sequence[ShownTarget]) -> Grid:
     """Every output of every judged target, with its error and the evidence."""
     rows = [
         (
@@ -47,7 +47,7 @@ def worst(index: Sequence[int], got: Number, expected: Number) -> str:
     return f"[{place}]: {figure(got, 6)} for {figure(expected, 6)}"
 
 
-def card(subjects: Sequence[Subject]) -> Grid:
+def card(subjects: Sequence[ShownTarget]) -> Grid:
     """What each runtime's Relu gives for the values that tell runtimes apart."""
     shown = [one for one in subjects if one.record and one.record.card]
     if not shown:
@@ -68,7 +68,7 @@ def card(subjects: Sequence[Subject]) -> Grid:
     return Grid(head, tuple(rows), frozenset(range(1, len(head))), frozenset(marked))
 
 
-def given(row: CardRow | None) -> str:
+def given(row: SpecialValue | None) -> str:
     """What it gave, alone and between two layers; one value where both are the same."""
     if row is None:
         return NONE
@@ -78,7 +78,7 @@ def given(row: CardRow | None) -> str:
     return alone if alone == fused else f"{alone}; fused {fused}"
 
 
-def card_notes(subjects: Sequence[Subject]) -> list[str]:
+def card_notes(subjects: Sequence[ShownTarget]) -> list[str]:
     """What the cells of the card cannot say, each thing once."""
     said: dict[tuple[str, str], list[str]] = {}
     for one in subjects:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from toolkit.records.schema import Generation
 from toolkit.report.grids.grid import NONE, Grid
-from toolkit.report.view import Subject, View
+from toolkit.report.view import ShownTarget, View
 from toolkit.report.words import Spread, figure, listed, printable, timed
 from toolkit.units import THIN, duration, percent, size
 
 
-def cold(subjects: Sequence[Subject]) -> Grid:
+def cold(subjects: Sequence[ShownTarget]) -> Grid:
     """Cold start and memory, median and range over the process starts; and what a runtime made of
     the model before that, once, where one did."""
     shown = [one for one in subjects if any(one.cold.parts().values()) or one.use.resident]
@@ -43,7 +43,7 @@ def cold(subjects: Sequence[Subject]) -> Grid:
     return Grid(head, tuple(rows), frozenset(range(1, len(head))))
 
 
-def conversion(one: Subject) -> str:
+def conversion(one: ShownTarget) -> str:
     """'1.52 s → 35.2 KB'."""
     made = one.record.conversion if one.record else None
     return NONE if made is None else f"{duration(made.seconds)} → {size(made.size)}"

@@ -19,7 +19,7 @@ from toolkit.report.plots.base import (
     spec,
     ticks,
 )
-from toolkit.report.view import Subject, View
+from toolkit.report.view import ShownTarget, View
 from toolkit.report.words import factor, printable
 
 BORDER = 10.0
@@ -93,7 +93,7 @@ def finite(output: OutputVerdict) -> bool:
     return not isinstance(output.factor, str) and math.isfinite(output.factor)
 
 
-def joined(judged: Sequence[Subject]) -> Bands:
+def joined(judged: Sequence[ShownTarget]) -> Bands:
     """Each format's band, over all outputs of the model."""
     found: Bands = {}
     for one in judged:
@@ -111,7 +111,7 @@ def edges(marks: Sequence[Datum], bands: Bands) -> tuple[float, float]:
     return max(least, 1e-3), 3 * max([BORDER, *errors, *(high for _, high in bands.values())])
 
 
-def mark(one: Subject, output: OutputVerdict, place: int) -> Datum:
+def mark(one: ShownTarget, output: OutputVerdict, place: int) -> Datum:
     """One output of one target."""
     named = printable(" or ".join(output.names))
     return {
@@ -129,7 +129,7 @@ def mark(one: Subject, output: OutputVerdict, place: int) -> Datum:
     }
 
 
-def said(one: Subject) -> str:
+def said(one: ShownTarget) -> str:
     return printable(one.verdict.text) if one.verdict else ""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit.report import palette
 from toolkit.report.grids.grid import Grid
-from toolkit.report.view import Subject, Table, View
+from toolkit.report.view import ShownTarget, Table, View
 
 Spec = dict[str, Any]
 Chart = Any
@@ -49,7 +49,7 @@ def at_case(table: Table, view: View) -> str:
     return f" at {table.case.name}" if len(view.tables) > 1 else ""
 
 
-def in_order(view: View) -> list[Subject]:
+def in_order(view: View) -> list[ShownTarget]:
     """The targets as the first table has them."""
     return [row.subject for row in view.tables[0].rows] if view.tables else list(view.subjects)
 
@@ -74,7 +74,7 @@ def names(base: Chart, right: str = "") -> list[Chart]:
     return made
 
 
-def shades(subjects: Sequence[Subject]) -> Any:
+def shades(subjects: Sequence[ShownTarget]) -> Any:
     """A runtime's colour."""
     import altair as alt
 
@@ -84,7 +84,7 @@ def shades(subjects: Sequence[Subject]) -> Any:
     )
 
 
-def dashes(subjects: Sequence[Subject]) -> Any:
+def dashes(subjects: Sequence[ShownTarget]) -> Any:
     """What tells lines of one colour apart."""
     import altair as alt
 
@@ -99,7 +99,7 @@ def dashes(subjects: Sequence[Subject]) -> Any:
 
 
 def legend(
-    among: Sequence[Subject], shown: Sequence[Subject], *, dashed: bool = True
+    among: Sequence[ShownTarget], shown: Sequence[ShownTarget], *, dashed: bool = True
 ) -> tuple[Entry, ...]:
     """What a legend says of the targets shown; without dashes, one entry a colour.
 
@@ -115,7 +115,7 @@ def legend(
     )
 
 
-def named(data: Sequence[Datum], subjects: Sequence[Subject]) -> Chart:
+def named(data: Sequence[Datum], subjects: Sequence[ShownTarget]) -> Chart:
     """A chart of many points, each with its target's index `k`; the names stand there once."""
     import altair as alt
 

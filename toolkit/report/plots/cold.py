@@ -7,7 +7,7 @@ from toolkit.report.grids import machines
 from toolkit.report.plots import stacked
 from toolkit.report.plots.base import Plot, in_order
 from toolkit.report.plots.stacked import Bar, Part
-from toolkit.report.view import Subject, View
+from toolkit.report.view import ShownTarget, View
 from toolkit.report.words import timed
 
 READING = (
@@ -30,7 +30,7 @@ def draw(view: View) -> Plot | None:
     )
 
 
-def bar(one: Subject) -> Bar:
+def bar(one: ShownTarget) -> Bar:
     """From the start of the process to the last of its parts."""
     parts = [(stage, part, timed(part)) for stage, part in one.cold.parts().items() if part]
     return Bar(

@@ -1,0 +1,78 @@
+"""What stands behind an output, and a copy that shows it."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from tests.answers.networks import (
+    SHAPES,
+    Builder,
+    classifier,
+    feeds,
+    labeller,
+    mlp,
+    onnxruntime_runner,
+)
+from toolkit.answers.indices import Choice
+from toolkit.answers.intermediates import exposed, find
+
+
+def test_the_logits_before_a_sigmoid_or_a_softmax_are_tapped() -> None:
+    for model in (mlp(), classifier()):
+        last = model.graph.node[-1]
+
+        assert find(model).saturated == {model.graph.output[0].name: last.input[0]}
+
+
+def test_the_input_of_an_argmax_is_tapped() -> None:
+    model = labeller()
+    last = model.graph.node[-1]
+
+    assert find(model).choices == {last.output[0]: Choice("ArgMax", last.input[0], 1)}
+
+
+def test_operators_that_only_move_values_are_looked_through() -> None:
+    b = Builder(0)
+    logits = b.gemm("x", 64, 10)
+    chosen = b.node("ArgMax", logits, axis=-1)
+    moved = b.node("Cast", b.node("Flatten", chosen), to=TensorProto.INT32)
+
+    found = find(b.model(["batch", 64], (moved, TensorProto.INT32)))
+
+    assert found.choices == {moved: Choice("ArgMax", logits, -1)}
+
+
+def test_both_outputs_of_topk_are_told_apart() -> None:
+    b = Builder(0)
+    logits, k = b.gemm("x", 64, 10), b.constant(np.array([3]))
+    b.nodes.append(onnx.helper.make_node("TopK", [logits, k], ["best", "where"], sorted=0))
+
+    found = find(b.model(["n", 64], ("best", TensorProto.FLOAT), ("where", TensorProto.INT64)))
+
+    assert found.choices == {"where": Choice("TopK", logits, -1, ordered=False)}
+    assert found.saturated == {}
+
+
+def test_an_argmax_of_the_input_itself_needs_no_tap() -> None:
+    b = Builder(0)
+
+    found = find(b.model(["batch", 64], (b.node("ArgMax", "x", axis=1), TensorProto.INT64)))
+
+    assert found.tensors() == ()
+
+
+def test_a_tapped_copy_is_valid_and_gives_the_same_and_the_tap() -> None:
+    model, each = classifier(), feeds(SHAPES["classifier"], count=1)
+    before = model.SerializeToString()
+    copy = exposed(model, find(model))
+
+    onnx.checker.check_model(copy)
+    (plain,), (seen,) = onnxruntime_runner(model, each), onnxruntime_runner(copy, each)
+
+    (name,), (tap,) = plain, find(model).tensors()
+    assert list(seen) == [name, tap]
+    np.testing.assert_array_equal(seen[name], plain[name])
+    assert seen[tap].min() < 0
+    assert model.SerializeToString() == before

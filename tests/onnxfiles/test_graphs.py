@@ -1,0 +1,36 @@
+"""Which nodes compute shapes only is told by what they take, not by their operator."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from toolkit.onnxfiles import graphs
+
+
+def test_only_nodes_that_descend_from_shape_and_constants_are_shape_arithmetic() -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("Gather", ["s", "zero"], ["rows"]),
+        helper.make_node("Concat", ["rows", "minus"], ["target"], axis=0),
+        helper.make_node("Reshape", ["x", "target"], ["flat"]),
+        helper.make_node("Gather", ["flat", "zero"], ["picked"]),
+        helper.make_node("Mul", ["picked", "picked"], ["y"]),
+    ]
+    weights = [
+        numpy_helper.from_array(np.array([value], np.int64), name)
+        for name, value in (("zero", 0), ("minus", -1))
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        weights,
+    )
+
+    found = graphs.shape_arithmetic(helper.make_model(graph))
+
+    assert found == Counter({"Shape": 1, "Gather": 1, "Concat": 1})

@@ -1,0 +1,305 @@
+"""Facts of an .onnx file, and every way in which a file can be wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from toolkit.errors import InputError
+from toolkit.onnxfiles import modelfile
+from toolkit.tensors import TensorSpec
+
+TEXT = """
+<ir_version: 10, opset_import: ["" : 20, "com.example" : 1], producer_name: "hand"
+ , producer_version: "1.0", metadata_props: ["who": "me"]>
+g (float[batch, 4] x, int64[batch, "n + 1"] ids, float w) => (float[batch, 3] y)
+<float[4, 3] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, int64[1] shape = {3}>
+{
+    h = MatMul (x, w)
+    y = Relu (h)
+}
+"""
+
+
+def model() -> ModelProto:
+    text = TEXT.replace('"n + 1"', "n").replace(', "com.example" : 1', "")
+    return onnx.parser.parse_model(text.replace(", float w)", ")"))
+
+
+def put(tmp_path: Path, made: ModelProto, name: str = "m.onnx") -> Path:
+    path = tmp_path / name
+    path.write_bytes(made.SerializeToString())
+    return path
+
+
+def external(tmp_path: Path, location: str = "w.bin", **entries: str) -> Path:
+    """A model whose weights, 48 bytes, should lie in `location`."""
+    made = model()
+    tensor = made.graph.initializer[0]
+    raw = numpy_helper.to_array(tensor).tobytes()
+    tensor.ClearField("float_data")
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": location, **entries}.items():
+        tensor.external_data.add(key=key, value=value)
+    (tmp_path / "w.bin").write_bytes(raw)
+    return put(tmp_path, made)
+
+
+def test_the_facts_of_a_file(tmp_path: Path) -> None:
+    path = put(tmp_path, model())
+    facts = modelfile.read(path)
+    assert facts.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert facts.size == path.stat().st_size
+    assert (facts.name, facts.opset, facts.ir_version) == ("m.onnx", 20, 10)
+    assert (facts.producer, facts.metadata) == ("hand 1.0", {"who": "me"})
+    assert facts.operators == {"MatMul": 1, "Relu": 1}
+    assert facts.inputs == (
+        TensorSpec("x", "float32", ("batch", 4)),
+        TensorSpec("ids", "int64", ("batch", "n")),
+    )
+    assert facts.outputs == (TensorSpec("y", "float32", ("batch", 3)),)
+    assert facts.dynamic() == ("batch", "n")
+
+
+def test_indices_and_shapes_are_no_parameters(tmp_path: Path) -> None:
+    assert modelfile.read(put(tmp_path, model())).parameters == 12
+
+
+def test_an_initializer_that_is_an_input_too_is_not_fed(tmp_path: Path) -> None:
+    made = model()
+    made.ir_version = 3
+    for tensor in made.graph.initializer:
+        made.graph.input.append(
+            helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        )
+    assert [spec.name for spec in modelfile.read(put(tmp_path, made)).inputs] == ["x", "ids"]
+
+
+def test_operators_of_subgraphs_and_other_domains_are_counted(tmp_path: Path) -> None:
+    made = onnx.parser.parse_model(
+        """
+        <ir_version: 10, opset_import: ["" : 20, "com.example" : 1]>
+        g (bool c, float[2] x) => (float[2] y)
+        {
+            z = com.example.Odd (x)
+            y = If (c) <
+                then_branch = a () => (float[2] p) { p = Relu (z) },
+                else_branch = b () => (float[2] q) { q = Neg (z) }
+            >
+        }
+        """
+    )
+    facts = modelfile.read(put(tmp_path, made))
+    assert facts.operators == {"If": 1, "Neg": 1, "Relu": 1, "com.example.Odd": 1}
+
+
+def test_external_data_counts_in_hash_and_size_and_loads(tmp_path: Path) -> None:
+    path = external(tmp_path)
+    facts = modelfile.read(path)
+    both = path.read_bytes() + (tmp_path / "w.bin").read_bytes()
+    assert facts.sha256 == hashlib.sha256(both).hexdigest()
+    assert facts.size == len(both)
+    weights = numpy_helper.to_array(modelfile.load(path).graph.initializer[0])
+    assert np.array_equal(weights, np.arange(1, 13, dtype=np.float32).reshape(4, 3))
+
+
+def test_unknown_rank_and_dimensions_without_a_name(tmp_path: Path) -> None:
+    made = model()
+    made.graph.input[0].type.tensor_type.ClearField("shape")
+    made.graph.input[1].type.tensor_type.shape.dim[0].Clear()
+    made.graph.input[1].type.tensor_type.shape.dim[1].dim_value = -1
+    inputs = modelfile.read(put(tmp_path, made)).inputs
+    assert [spec.shape for spec in inputs] == [None, (None, None)]
+
+
+BROKEN: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "is empty"),
+    "text": (b"hello\nworld\n", "is a text file, not an .onnx file"),
+    "picture": (b"\x89PNG\r\n\x1a\n" + bytes(99), "is a PNG picture"),
+    "torch": (b"PK\x03\x04" + bytes(99), "is a zip archive; PyTorch's .pt and .pt2 files are such"),
+    "lfs": (
+        b"version https://git-lfs.github.com/spec/v1\n",
+        "is a Git LFS pointer, not the file itself",
+    ),
+    "noise": (bytes(range(200, 256)) * 9, "is not an .onnx file"),
+    "zeros": (bytes(500), "is not an .onnx file"),
+    "half": (
+        model().SerializeToString()[:-40],
+        "is damaged: it begins as an .onnx file and breaks off",
+    ),
+    "head": (
+        model().SerializeToString()[:2],
+        "is damaged: it begins as an .onnx file and breaks off",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_what_is_no_whole_file_is_told_in_one_line(tmp_path: Path, kind: str) -> None:
+    content, what = BROKEN[kind]
+    path = tmp_path / "m.onnx"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as raised:
+        modelfile.read(path)
+    assert raised.value.what == f"{path} {what}"
+
+
+def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
+    made = model()
+    del made.metadata_props[:]  # Last in a file, and nothing tells that they are missing.
+    whole = made.SerializeToString()
+    path = tmp_path / "m.onnx"
+    for length in range(1, len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError):
+            modelfile.read(path)
+
+
+def test_a_file_with_bytes_changed_at_random_is_refused_in_one_line_or_read(
+    tmp_path: Path,
+) -> None:
+    path, seeded = external(tmp_path), random.Random(0)
+    whole = path.read_bytes()
+    told = []
+    for _ in range(600):
+        content = bytearray(whole)
+        for _ in range(seeded.randint(1, 3)):
+            content[seeded.randrange(len(content))] = seeded.randrange(256)
+        path.write_bytes(content)
+        try:
+            modelfile.read(path)
+            modelfile.load(path)
+        except InputError as error:
+            told.append(error.what)
+    assert 400 < len(told) < 600
+    assert not [what for what in told if "\n" in what]
+
+
+def test_no_such_file_and_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^no such file: .*/missing\.onnx$"):
+        modelfile.read(tmp_path / "missing.onnx")
+    with pytest.raises(InputError, match=r" is a folder, not an \.onnx file$"):
+        modelfile.read(tmp_path)
+
+
+def change_opset(made: ModelProto) -> None:
+    made.opset_import[0].version = 999
+
+
+def change_ir(made: ModelProto) -> None:
+    made.ir_version = 99
+
+
+def drop_opset(made: ModelProto) -> None:
+    del made.opset_import[:]
+
+
+def make_sequence(made: ModelProto) -> None:
+    made.graph.input[0].type.sequence_type.elem_type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def make_map(made: ModelProto) -> None:
+    made.graph.input[0].type.map_type.key_type = TensorProto.INT64
+    made.graph.input[0].type.map_type.value_type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def make_optional(made: ModelProto) -> None:
+    made.graph.input[0].type.optional_type.elem_type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def shorten(made: ModelProto) -> None:
+    tensor = made.graph.initializer[0]
+    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor), "w"))
+    tensor.raw_data = tensor.raw_data[:-8]
+
+
+def negative(made: ModelProto) -> None:
+    made.graph.initializer[0].dims[0] = -4
+
+
+def unknown_type(made: ModelProto) -> None:
+    made.graph.input[0].type.tensor_type.elem_type = 77
+
+
+def unknown_weights(made: ModelProto) -> None:
+    made.graph.initializer[0].data_type = 77
+
+
+def dangle(made: ModelProto) -> None:
+    made.graph.node[0].input[0] = "nobody"
+
+
+REFUSED: dict[Callable[[ModelProto], None], str] = {
+    change_opset: r"has opset 999; the installed onnx .* knows up to \d+$",
+    change_ir: r"has IR version 99; the installed onnx .* knows up to \d+$",
+    drop_opset: r"is damaged: it states no opset$",
+    make_sequence: r"the input 'x' is a sequence; only tensors can be fed and compared$",
+    make_map: r"the input 'x' is a map; only tensors can be fed and compared$",
+    make_optional: r"the input 'x' is an optional; only tensors can be fed and compared$",
+    shorten: r"the tensor 'w' of shape \[4, 3\] needs 48 bytes and has 40$",
+    negative: r"the tensor 'w' has a negative size$",
+    unknown_type: r"'x' is of the type 77, which the installed onnx .* does not know$",
+    unknown_weights: r"'w' is of the type 77, which the installed onnx .* does not know$",
+    dangle: r"is refused by the ONNX checker: .*nobody",
+}
+
+
+@pytest.mark.parametrize("fault", REFUSED, ids=lambda fault: fault.__name__)
+def test_a_file_that_cannot_be_used_is_refused(
+    tmp_path: Path, fault: Callable[[ModelProto], None]
+) -> None:
+    made = model()
+    fault(made)
+    with pytest.raises(InputError, match=REFUSED[fault]) as raised:
+        modelfile.read(put(tmp_path, made))
+    assert "\n" not in raised.value.what
+
+
+@pytest.mark.parametrize("location", ["/etc/passwd", "../w.bin", "sub/../../w.bin", ""])
+def test_external_data_outside_the_folder_is_not_opened(tmp_path: Path, location: str) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "w.bin").write_bytes(bytes(48))
+    with pytest.raises(InputError, match=r"is outside its folder; such a file is not opened$"):
+        modelfile.read(external(folder, location))
+
+
+def test_a_link_that_leads_outside_is_not_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    path = external(folder)
+    os.replace(folder / "w.bin", tmp_path / "w.bin")
+    (folder / "w.bin").symlink_to(tmp_path / "w.bin")
+    with pytest.raises(InputError, match=r"'w.bin', which is outside its folder"):
+        modelfile.load(path)
+
+
+def test_missing_external_data_names_the_file_and_where_it_goes(tmp_path: Path) -> None:
+    path = external(tmp_path)
+    (tmp_path / "w.bin").unlink()
+    with pytest.raises(InputError) as raised:
+        modelfile.read(path)
+    assert raised.value.what == f"{path} has its weights in w.bin, which is not there"
+    assert raised.value.cures == (f"put w.bin into {tmp_path}/",)
+
+
+@pytest.mark.parametrize("entries", [{"offset": "8"}, {"length": "4"}, {"offset": "-4"}], ids=str)
+def test_external_data_that_is_too_short_is_refused(
+    tmp_path: Path, entries: dict[str, str]
+) -> None:
+    with pytest.raises(InputError, match=r"w.bin is too short for the tensor 'w'"):
+        modelfile.read(external(tmp_path, **entries))
+
+
+def test_an_offset_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the place of 'w' in w.bin is no number"):
+        modelfile.read(external(tmp_path, offset="many"))

@@ -1,0 +1,116 @@
+"""What a target is held to, and whether a finding is right enough for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from toolkit.answers.formats import RANK, Precision
+from toolkit.answers.rule import Fault, Finding, joined
+from toolkit.answers.verdict import Limits, Name, OutputVerdict
+from toolkit.tensors import Array, TensorSpec
+
+FLOATS = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """What one target is held to."""
+
+    declared: Precision
+    limits: Limits
+    types: Mapping[str, str]
+    """ONNX types of answers whose numpy type does not tell."""
+
+    def limit(self) -> Precision:
+        """The coarsest class that is right."""
+        accept = self.limits.accept or self.declared
+        return max(self.declared, accept, key=lambda c: RANK[c])
+
+    def claim(self) -> str:
+        """What was promised, as the beginning of a sentence."""
+        limit = self.limit()
+        return f"declares {limit}" if limit == self.declared else f"accepts {limit}"
+
+
+@dataclass(frozen=True)
+class JudgedOutput:
+    """What is recorded of one output, and why it is not right (empty: it is)."""
+
+    verdict: OutputVerdict
+    fault: str
+
+
+def misfit(
+    spec: TensorSpec,
+    arrays: Sequence[Array | None],
+    oracle: Sequence[Array],
+    acceptance: Acceptance,
+) -> str:
+    """Why the arrays of one output cannot be compared: one is missing, its type, its shape.
+
+    A float output may have the type that the target declares. Empty: they can be.
+    """
+    allowed = {spec.type, acceptance.declared} if spec.type in FLOATS else {spec.type}
+    for feed, (array, wanted) in enumerate(zip(arrays, oracle, strict=True)):
+        if array is None:
+            return f"it is missing for feed {feed}"
+        if type_of(spec, array, acceptance) not in allowed:
+            return f"its type is {type_of(spec, array, acceptance)}, the file says {spec.type}"
+        if array.shape != wanted.shape:
+            return f"its shape for feed {feed} is {array.shape}, the oracle's is {wanted.shape}"
+    return ""
+
+
+def type_of(spec: TensorSpec, array: Array, acceptance: Acceptance) -> str:
+    """The ONNX type of an answer."""
+    if spec.name in acceptance.types:
+        return acceptance.types[spec.name]
+    if array.dtype == np.uint16 and spec.type == "bfloat16":
+        return "bfloat16"
+    return "string" if array.dtype.kind in "UO" else array.dtype.name
+
+
+def names_of(finding: Finding) -> tuple[Name, ...]:
+    """The names of a finding as a verdict holds them."""
+    return (cast(Name, finding.name),) if isinstance(finding, Fault) else finding.names
+
+
+def text(verdict: OutputVerdict) -> str:
+    """The verdict on an output in a few words: 'exact' for integers that agree, which show no
+    precision."""
+    if len(verdict.names) > 1 and "float32" in verdict.names:
+        return "exact" if verdict.factor == "nan" else "these feeds cannot tell"
+    return joined(verdict.names)
+
+
+def fault_of(finding: Finding, acceptance: Acceptance, coarsest: Precision | None) -> str:
+    """Why the class of a finding is not right; empty: it is.
+
+    Where a finding has several names the finest counts: it has not been shown to be coarser.
+    `coarsest` is the finest class that is not more precise than an unnamed finding (between, less
+    than float32); None: there is no such class.
+    """
+    if isinstance(finding, Fault):
+        if coarsest is not None and RANK[coarsest] <= RANK[acceptance.limit()]:
+            return ""
+        said = "" if finding.name == "wrong" else f"{acceptance.claim()}, is "
+        return f"{said}{finding.name}: {finding.evidence}"
+    if min(RANK[c] for c in finding.names) <= RANK[acceptance.limit()]:
+        return ""
+    verb = "computes" if finding.proven else "is as imprecise as"
+    return f"{acceptance.claim()}, {verb} {joined(finding.names)}"
+
+
+def top1_fault(verdict: OutputVerdict, asked: float) -> str:
+    """Why the top class does not agree often enough; empty: it does."""
+    if verdict.top1_changes is None or not verdict.rows:
+        return "it has no classes whose order could agree"
+    agrees = 1 - verdict.top1_changes / verdict.rows
+    if agrees >= asked:
+        return ""
+    rows = f"{verdict.rows - verdict.top1_changes:,} of {verdict.rows:,} rows"
+    return f"the top class agrees in {rows}, {asked:.4%} is asked for"

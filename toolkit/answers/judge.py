@@ -1,0 +1,205 @@
+"""A model's oracle and simulations, and what a target's answers are worth against them.
+
+a  Each output has its own verdict (rule.py, indices.py); the target has the worst.
+b  Right is what may be as precise as declared: where the feeds cannot tell float32 from less, it
+   has not been shown to be less. What lies between two classes is as precise as the coarser one.
+c  The user's own limits come first: another class, a tolerance, or how often the top class agrees.
+d  In later generations only the border is checked: float32's, or what the first verdict showed.
+e  A tap is a second witness: it may change what runs, so it is told and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+
+from toolkit.answers.acceptance import FLOATS, Acceptance, JudgedOutput, text
+from toolkit.answers.discrete import DiscreteOutput
+from toolkit.answers.floats import FloatOutput
+from toolkit.answers.formats import ORDER, Precision, numbers
+from toolkit.answers.indices import Choice, Logits
+from toolkit.answers.pool import Pool, SimulatedOutput
+from toolkit.answers.verdict import Border, Limits, Verdict, unmeasured
+from toolkit.tensors import Array, TensorSpec
+
+Answers: TypeAlias = Sequence[Mapping[str, Array]]
+"""Named outputs, a dict for each feed. bfloat16 may come as its bits, in uint16."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """The outputs of one simulation, a dict for each feed."""
+
+    precision: Precision
+    form: str
+    outputs: Answers
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What the answers of every target to the same feeds are held against; made once a model."""
+
+    outputs: tuple[TensorSpec, ...]
+    """The file's outputs, without taps."""
+    oracle: Answers
+    """In float64, with the taps."""
+    simulated: tuple[Simulation, ...]
+    """With the taps."""
+    origin: str
+    """What the oracle is, in words."""
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+    """Outputs that hold indices."""
+    saturated: Mapping[str, str] = field(default_factory=dict)
+    """Output → the tensor before its last saturating activation."""
+
+    def of(self, feeds: Sequence[int]) -> Judge:
+        """The judge of some of its feeds, by their numbers."""
+        return replace(
+            self,
+            oracle=[self.oracle[i] for i in feeds],
+            simulated=tuple(
+                replace(s, outputs=[s.outputs[i] for i in feeds]) for s in self.simulated
+            ),
+        )
+
+    def noise(self, output: str) -> float:
+        """RMS error of a plain float32 evaluation of a float output; 0 where there is none."""
+        part = self._parts[output]
+        scale = part.pool.scale if isinstance(part, FloatOutput) else None
+        return 0.0 if scale is None else scale.noise
+
+    def verdict(
+        self,
+        answers: Answers,
+        declared: Precision = "float32",
+        limits: Limits | None = None,
+        *,
+        types: Mapping[str, str] | None = None,
+    ) -> Verdict:
+        """The whole rule on a target's answers to all feeds.
+
+        `types` holds the ONNX types of answers whose numpy type does not tell. A float output may
+        have the type that the target declares instead of the file's.
+        """
+        acceptance = Acceptance(declared, limits or Limits(), types or {})
+        judged = [
+            output.judge([a.get(name) for a in answers], acceptance)
+            for name, output in self._parts.items()
+        ]
+        judged += [_surplus(name) for name in self._unknown(answers)]
+        worst = max(judged, key=_badness)  # a
+        where = f"{worst.verdict.output}: " if worst.fault and len(judged) > 1 else ""
+        return Verdict(
+            text=text(worst.verdict),
+            right=not worst.fault,
+            reason=f"{where}{worst.fault}",
+            declared=declared,
+            outputs=tuple(j.verdict for j in judged),
+            feeds=len(self.oracle),
+            oracle=self.origin,
+        )
+
+    def border(
+        self,
+        answers: Answers,
+        first: Verdict,
+        feeds: Sequence[int] | None = None,
+        *,
+        types: Mapping[str, str] | None = None,
+    ) -> Border:
+        """Is this still what the first verdict was on? (d)
+
+        `feeds` are the numbers of the feeds that were answered, where not all were.
+        """
+        acceptance = Acceptance(first.declared, Limits(), types or {})
+        verdicts = {v.output: v for v in first.outputs}
+        asked = range(len(self.oracle)) if feeds is None else feeds
+        for name, whole in self._parts.items():
+            arrays = [a.get(name) for a in answers]
+            reason = whole.beyond(arrays, verdicts[name], acceptance, asked)
+            if reason:
+                return Border(False, f"{name}: {reason}" if len(self._parts) > 1 else reason)
+        return Border(True)
+
+    def with_witness(self, verdict: Verdict, answers: Answers) -> Verdict:
+        """The verdict with what the tapped file's answers show of the taps. (e)"""
+        found = [replace(o, witness=self._witness(o.output, answers)) for o in verdict.outputs]
+        return replace(verdict, outputs=tuple(found))
+
+    @cached_property
+    def _parts(self) -> Mapping[str, FloatOutput | DiscreteOutput]:
+        return {spec.name: self._part(spec) for spec in self.outputs}
+
+    def _part(self, spec: TensorSpec) -> FloatOutput | DiscreteOutput:
+        choice = self.choices.get(spec.name)
+        if choice is None and spec.type in FLOATS:
+            return FloatOutput(spec, self._pool(spec))
+        oracle = tuple(o[spec.name] for o in self.oracle)
+        return DiscreteOutput(spec, oracle, choice, self._logits(choice) if choice else ())
+
+    def _pool(self, spec: TensorSpec) -> Pool:
+        oracle = tuple(numbers(o[spec.name], "float64") for o in self.oracle)
+        simulated = (
+            SimulatedOutput(
+                s.precision,
+                s.form,
+                tuple(numbers(o[spec.name], "float32").astype(np.float32) for o in s.outputs),
+            )
+            for s in self.simulated
+        )
+        return Pool(oracle, tuple(simulated))
+
+    def _logits(self, choice: Choice) -> tuple[Logits, ...]:
+        """Of each feed; none where the oracle was not asked for them."""
+        if any(choice.tensor not in o for o in self.oracle):
+            return ()
+        return tuple(
+            Logits(
+                numbers(wanted[choice.tensor], "float64"),
+                {
+                    c: [s.outputs[i][choice.tensor] for s in self.simulated if s.precision == c]
+                    for c in ORDER
+                },
+            )
+            for i, wanted in enumerate(self.oracle)
+        )
+
+    def _unknown(self, answers: Answers) -> list[str]:
+        intermediates = {*self.saturated.values(), *(c.tensor for c in self.choices.values())}
+        known = {o.name for o in self.outputs} | intermediates
+        return sorted({name for a in answers for name in a} - known)
+
+    def _witness(self, output: str, answers: Answers) -> str:
+        choice = self.choices.get(output)
+        tensor = choice.tensor if choice else self.saturated.get(output)
+        everywhere = all(tensor in a for a in (*self.oracle, *answers))
+        if tensor is None or not everywhere:
+            return ""
+        # A tap that comes as uint16 can only be bfloat16's bits; other floats say their own type.
+        spec = TensorSpec(tensor, "bfloat16", None)
+        return FloatOutput(spec, self._pool(spec)).witness([a[tensor] for a in answers])
+
+
+def _surplus(name: str) -> JudgedOutput:
+    reason = "the file has no such output"
+    return JudgedOutput(unmeasured(name, reason), f"wrong: {reason}")
+
+
+SEVERITY = ("wrong", "int8", "bfloat16", "float16", "tf32", "less than float32", "between")
+"""Worst first, by the finest name of an output."""
+
+
+def _badness(judged: JudgedOutput) -> tuple[bool, int, bool]:
+    """What is not right first, then by the finest name, then where the feeds cannot tell.
+
+    Integers that agree show no precision, and so never stand for a target that has floats.
+    """
+    verdict = judged.verdict
+    finest = verdict.names[0]
+    severity = len(SEVERITY) - SEVERITY.index(finest) if finest in SEVERITY else 0
+    silent = verdict.names == ORDER and verdict.factor == "nan"
+    return bool(judged.fault), severity, len(verdict.names) > 1 and not silent

@@ -1,0 +1,226 @@
+"""Which targets a run has: those that the user named, or those that make sense here."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from toolkit.engine import planning, variants
+from toolkit.engine.assignment import Assignment
+from toolkit.engine.setup import ReadyTarget
+from toolkit.errors import InputError, ToolkitError
+from toolkit.machine import describe as machines
+from toolkit.machine.facts import Machine
+from toolkit.onnxfiles import modelfile
+from toolkit.records import schema
+from toolkit.records.schema import Failure
+from toolkit.runtimes import listing
+from toolkit.runtimes.target import Target, parse
+from toolkit.workers import managed
+from toolkit.workers.environments import OWN
+from toolkit.workers.jobs import WorkerSpec
+from toolkit.workers.managed import Recipe
+
+NO_RUNTIME = (
+    "no onnxruntime is installed here, and no target was named",
+    "python -m pip install onnxruntime        for the CPU",
+    "python -m pip install onnxruntime-gpu    for NVIDIA GPUs; one of the two, never both",
+)
+
+
+def crossed(targets: Sequence[Target], threads: Sequence[int]) -> list[Target]:
+    """Every target at every number of threads, but one that names its own, and one that computes
+    on a GPU.
+
+    Raises InputError for more threads than cores, and where two targets become one.
+    """
+    made = [one for target in targets for one in _at(target, threads)]
+    cores = len(os.sched_getaffinity(0))
+    if large := [target for target in made if (target.threads or 1) > cores]:
+        raise InputError(f"{large[0].name}: there are {cores} cores that are allowed here")
+    return settled(made)
+
+
+def _at(target: Target, threads: Sequence[int]) -> list[Target]:
+    if len(threads) == 1 or target.threads or target.provider in GPUS:
+        return [target]
+    return [replace(target, threads=count) for count in threads]
+
+
+def chosen(
+    named: Sequence[Target], machine: Machine, *, source: bool, everything: bool
+) -> list[Target]:
+    """The targets of a run: those that were named, with `everything` all that is installed, and
+    where neither is given what makes sense here. Raises InputError where there are none."""
+    if not everything:
+        return settled(named or default(machine, source=source))
+    settled_names = {target.name for target in settled(named)}
+    more = [
+        t for t in settled(all_installed(machine, source=source)) if t.name not in settled_names
+    ]
+    if not named and not more:
+        raise InputError(*NO_RUNTIME)
+    return [*settled(named), *more]
+
+
+def default(machine: Machine, *, source: bool) -> list[Target]:
+    """ONNX Runtime's providers that this machine has, and PyTorch where its source is known.
+
+    Raises InputError where there is nothing to run.
+    """
+    providers = ["cpu", *(["cuda"] if machine.gpus else [])]
+    found = []
+    if importlib.util.find_spec("onnxruntime") is not None:
+        for provider in providers:
+            found += [Target("onnxruntime", provider), Target("onnxruntime", provider, BOUND)]
+    if source:
+        found += [Target("torch", provider) for provider in providers]
+    if not found:
+        raise InputError(*NO_RUNTIME)
+    return [replace(target, asked=False) for target in found]
+
+
+BOUND = {"io": "bound"}
+GPUS = ("cuda", "webgpu")
+"""Providers that threads make no faster."""
+
+
+def all_installed(machine: Machine, *, source: bool) -> list[Target]:
+    """Every runtime that is installed, on the providers that may work here; torch, and what else
+    starts from the PyTorch source, where that is known. None of them was named by the user."""
+    found = []
+    for name in listing.BUILT_IN:
+        listed = listing.find(name)
+        runtime = listing.facts(listed)
+        if runtime is None or (runtime.starts_from == "source" and not source):
+            continue
+        providers = [p for p in runtime.providers if _may_work(p, machine)]
+        found += [
+            Target(name, provider, options, asked=False)
+            for provider in providers
+            if managed.is_installed(runtime, provider)
+            for options in runtime.variants
+        ]
+    return found
+
+
+def _may_work(provider: str, here: Machine) -> bool:
+    """Whether this machine has what a provider computes on; a processor it always has."""
+    if provider == "cuda":
+        return bool(here.gpus)
+    return provider != "webgpu" or bool(here.gpus) or machines.draws()
+
+
+def missing(targets: Sequence[Target]) -> list[Recipe]:
+    """What `--install` makes for these targets before anything is measured, each once."""
+    found = []
+    for target in targets:
+        runtime = listing.facts(listing.find(target.runtime))
+        if runtime is None or not runtime.requirements or target.environment is not None:
+            continue
+        provider = target.provider or runtime.providers[0]
+        if not managed.is_installed(runtime, provider, target.version):
+            recipe = managed.recipe_for(runtime, provider)
+            found.append(recipe.at(target.version) if target.version else recipe)
+    return [*dict.fromkeys(found)]
+
+
+def settled(targets: Sequence[Target]) -> list[Target]:
+    """The targets with their provider written out. Raises InputError where one is named twice."""
+    found = [replace(target, provider=target.provider or _first(target)) for target in targets]
+    names = [target.name for target in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(
+            f"the target {twice[0]} is named twice",
+            "an option that tells them apart makes two of them, such as io=bound",
+        )
+    return found
+
+
+def _first(target: Target) -> str:
+    """The provider that a runtime takes where none is named."""
+    runtime = listing.facts(listing.find(target.runtime))
+    return runtime.providers[0] if runtime else "cpu"
+
+
+def recorded(target: Target, threads: int = 1) -> schema.PlannedTarget:
+    """A target as the plan shows it: the name of its environment, without the folder around it.
+
+    `threads`: those of a target that names no number.
+    """
+    environment = target.environment
+    return schema.PlannedTarget(
+        name=target.name,
+        label=target.label,
+        runtime=target.runtime,
+        provider=target.provider,
+        options=dict(target.options),
+        environment=OWN if environment is None else _last(environment),
+        asked=target.asked,
+        model=None if target.model is None else planning.model(modelfile.read(Path(target.model))),
+        threads=target.threads or threads,
+    )
+
+
+def enter(index: int, target: Target, assignment: Assignment) -> ReadyTarget | Failure:
+    """The target ready to be started, or why its environment or its file cannot be used."""
+    try:
+        variant = None if target.model is None else variants.of(target.model, assignment)
+        listed = listing.find(target.runtime)
+        home = managed.home(listed, target.provider, target.version, target.environment)
+    except ToolkitError as error:
+        return Failure(verb="start", what=error.what, cures=list(error.cures))
+    job = WorkerSpec(listed, home, target.provider, target.options)
+    program = variant.program if variant else assignment.program_of(target.runtime)
+    program = replace(program, threads=target.threads or program.threads)
+    return ReadyTarget(index, target.label, job, program, variant)
+
+
+def home_name(target: Target, ready_target: ReadyTarget) -> str:
+    """The environment that was found for a target, as the plan shows it."""
+    return (
+        ready_target.job.environment.name
+        if target.environment is None
+        else _last(target.environment)
+    )
+
+
+def _last(folder: str) -> str:
+    """A folder's name without what it lies in."""
+    return folder.rstrip("/").rsplit("/", 1)[-1]
+
+
+def baseline(
+    targets: Sequence[schema.PlannedTarget], asked: str | None, able: Sequence[int]
+) -> int:
+    """The index of what the others are compared with: what the user named, else PyTorch, else the
+    first, among those that are `able`. Raises InputError for a name that no target has."""
+    names = [target.name for target in targets]
+    if asked is not None:
+        words = {asked, _canonical(asked)}
+        wanted = [i for i, t in enumerate(targets) if words & _known_as(t)]
+        if not wanted:
+            raise InputError(
+                f"--baseline {asked}: no target of this run; there are: {', '.join(names)}"
+            )
+        return wanted[0]
+    torch = [i for i in able if targets[i].runtime == "torch"]
+    return next(iter([*torch, *able]), 0)
+
+
+def _known_as(target: schema.PlannedTarget) -> set[str]:
+    """By what a user may name it; with several numbers of threads the first has the plain name."""
+    plain = re.sub(r",threads=\d+$", "", target.name)
+    return {target.name, target.label, target.runtime, plain}
+
+
+def _canonical(text: str) -> str:
+    """A target's name from how it may be typed: 'onnxruntime,io=bound'. Other texts stay."""
+    try:
+        return settled([parse(text)])[0].name
+    except InputError:
+        return text

@@ -1,0 +1,85 @@
+"""Runs small variations of a model in float32 without any optimisation: for the simulations."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+from onnx import ModelProto
+
+from toolkit.answers import simulate
+from toolkit.answers.simulate import Runner
+from toolkit.onnxfiles import modelfile
+from toolkit.runtimes import listing
+from toolkit.runtimes.base import Program
+from toolkit.tensors import Array, Feed, TensorSpec
+from toolkit.workers import environments
+from toolkit.workers.jobs import Patience, WorkerSpec
+from toolkit.workers.launch import Worker
+
+INLINE = 1_500_000_000
+"""Bytes of weights beyond which a file cannot hold them itself: protobuf ends at 2 GB."""
+
+
+@contextmanager
+def unoptimised(worker_code: Path, env: str | None = None) -> Iterator[Runner]:
+    """ONNX Runtime with all optimisations off, in a worker of the environment; where that has none,
+    the ONNX reference evaluator in this process."""
+    if env is None and importlib.util.find_spec("onnxruntime") is None:
+        yield simulate.reference_runner
+        return
+    options = {"optimize": "none"}
+    job = WorkerSpec(listing.find("onnxruntime"), environments.find(env), "cpu", options)
+    with Worker(job, worker_code, patience=Patience()) as worker:
+        worker.post_hello()
+        worker.hello()
+        yield _Loaded(worker, worker_code.parent)
+
+
+class _Loaded:
+    """Loads each file into the one worker, in place of the last."""
+
+    def __init__(self, worker: Worker, folder: Path) -> None:
+        self._worker = worker
+        self._file = folder / "simulated.onnx"
+
+    def __call__(self, model: ModelProto, feeds: Sequence[Feed]) -> list[dict[str, Array]]:
+        save(model, self._file)
+        self._worker.post_load(program(self._file, model))
+        self._worker.load()
+        return [self._answer(str(i), feed) for i, feed in enumerate(feeds)]
+
+    def _answer(self, name: str, feed: Feed) -> dict[str, Array]:
+        self._worker.bind(name, feed, {})
+        return self._worker.answer(name)[0]
+
+
+def save(model: ModelProto, file: Path) -> None:
+    """Writes a model; weights that are too large for the file itself go beside it."""
+    beside = file.with_suffix(".data")
+    beside.unlink(missing_ok=True)
+    large = model.ByteSize() > INLINE
+    onnx.save_model(model, str(file), save_as_external_data=large, location=beside.name)
+
+
+def program(file: Path, model: ModelProto, threads: int = 1) -> Program:
+    """What a worker is given to load a model that was made here."""
+    return Program(
+        file,
+        tuple(_spec(value) for value in modelfile.fed_inputs(model.graph)),
+        tuple(_spec(value) for value in model.graph.output),
+        threads=threads,
+    )
+
+
+def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
+    tensor = value.type.tensor_type
+    shape = tuple(
+        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None
+        for dim in tensor.shape.dim
+    )
+    known = shape if tensor.HasField("shape") else None
+    return TensorSpec(value.name, modelfile.type_name(tensor.elem_type), known)

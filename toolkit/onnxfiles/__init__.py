@@ -1,0 +1,1 @@
+"""ONNX files on disk, read as untrusted input: facts, tensors, graphs, the reference contract."""

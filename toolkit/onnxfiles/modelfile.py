@@ -1,0 +1,263 @@
+"""Facts of an .onnx file, read as untrusted input: nothing is believed, nothing outside its folder
+is opened, and what is wrong with it is one line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import Message  # type: ignore[import-untyped]
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+
+from toolkit.errors import InputError
+from toolkit.onnxfiles import graphs, storedtensors
+from toolkit.tensors import Dim, TensorSpec
+from toolkit.units import Bytes
+
+STANDARD = ("", "ai.onnx")
+"""The two spellings of ONNX's own domain."""
+
+NOT_WEIGHTS = {TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING}
+"""Types of shapes, indices and masks: initializers of these are not counted as parameters."""
+
+NO_SHAPE = "Field 'shape' of 'type' is required but missing."
+"""The checker's words for an input of unknown rank, which runtimes take."""
+
+FORMATS = {
+    b"version https://git-lfs": "is a Git LFS pointer, not the file itself",
+    b"PK\x03\x04": "is a zip archive; PyTorch's .pt and .pt2 files are such",
+    b"\x89PNG": "is a PNG picture",
+    b"\x89HDF": "is an HDF5 file",
+    b"\x80\x02": "is a pickle",
+    b"\x80\x04": "is a pickle",
+    b"\x1f\x8b": "is compressed by gzip",
+}
+"""How files begin that are often given in place of an .onnx."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What is known of an .onnx file without running it."""
+
+    path: Path
+    sha256: str
+    """Over the file and then its external data files in the order of their names."""
+    size: Bytes
+    """Of the file and its external data."""
+    opset: int
+    ir_version: int
+    producer: str
+    metadata: Mapping[str, str]
+    operators: Mapping[str, int]
+    """Operator (with its domain where that is not ONNX's own) → how often, subgraphs included."""
+    inputs: tuple[TensorSpec, ...]
+    """Without those that are initializers too: a default value is not fed."""
+    outputs: tuple[TensorSpec, ...]
+    parameters: int
+    """Elements of all initializers that are not integers of 32 or 64 bits."""
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def dynamic(self) -> tuple[str, ...]:
+        """The names of the inputs' dynamic dimensions, in order, each once."""
+        return tuple(dict.fromkeys(name for spec in self.inputs for name in spec.dynamic()))
+
+
+def read(path: Path) -> ModelFile:
+    """The facts. Raises InputError for everything that is not a whole, known .onnx file."""
+    model = parse(path)
+    whole = [path, *storedtensors.external_files(path, model)]
+    return ModelFile(
+        path=path,
+        sha256=_sha256(whole),
+        size=sum(file.stat().st_size for file in whole),
+        opset=graphs.opset(model),
+        ir_version=model.ir_version,
+        producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
+        metadata={entry.key: entry.value for entry in model.metadata_props},
+        operators=operators(model),
+        inputs=tuple(_spec(path, value, "input") for value in fed_inputs(model.graph)),
+        outputs=tuple(_spec(path, value, "output") for value in model.graph.output),
+        parameters=_parameters(model.graph),
+    )
+
+
+def files(path: Path) -> list[Path]:
+    """The file and those of its external data. Raises InputError as `read`."""
+    return [path, *storedtensors.external_files(path, parse(path))]
+
+
+def load(path: Path) -> ModelProto:
+    """The model with its external data inside. Raises InputError as `read`."""
+    model = parse(path)
+    if storedtensors.external_files(path, model):
+        from onnx.external_data_helper import load_external_data_for_model
+
+        load_external_data_for_model(model, str(path.parent))
+    return model
+
+
+def parse(path: Path) -> ModelProto:
+    """The model without its external data, each fault of the file told in one line."""
+    content = _content(path)
+    model = ModelProto()
+    try:
+        model.ParseFromString(content)
+    except Exception as error:  # protobuf's error class differs between its implementations
+        raise InputError(f"{path} {_not_onnx(content)}") from error
+    if not model.ir_version or not (model.graph.node or model.graph.output):
+        raise InputError(f"{path} {_not_onnx(content)}")
+    if not _all_text(model):
+        raise InputError(f"{path} is damaged: a name in it is no text")
+    _refuse_newer(path, model)
+    storedtensors.refuse_short(path, model)
+    storedtensors.external_files(path, model)
+    _check(path, model)
+    return model
+
+
+def _check(path: Path, model: ModelProto) -> None:
+    try:
+        onnx.checker.check_model(str(path))
+    except onnx.checker.ValidationError as error:
+        line = str(error).strip().splitlines()[0]
+        if line == NO_SHAPE and _of_unknown_rank(model.graph):
+            return
+        raise InputError(f"{path} is refused by the ONNX checker: {line}") from error
+
+
+def _of_unknown_rank(graph: GraphProto) -> bool:
+    tensors = (v.type.tensor_type for v in (*graph.input, *graph.output))
+    return any(tensor.elem_type and not tensor.HasField("shape") for tensor in tensors)
+
+
+def operators(model: ModelProto) -> dict[str, int]:
+    """Operator → how often, the most frequent first."""
+    counts = Counter(_operator(node) for node in graphs.nodes(model.graph))
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def fed_inputs(graph: GraphProto) -> list[onnx.ValueInfoProto]:
+    """The inputs that have no initializer: before IR 4 every initializer was an input as well."""
+    known = {tensor.name for tensor in graph.initializer}
+    known |= {tensor.values.name for tensor in graph.sparse_initializer}
+    return [value for value in graph.input if value.name not in known]
+
+
+def type_name(element: int) -> str:
+    """ONNX's element type as the tool writes it: 'float32', 'int64', 'bfloat16'.
+
+    >>> type_name(TensorProto.FLOAT), type_name(TensorProto.BFLOAT16)
+    ('float32', 'bfloat16')
+    """
+    name = str(TensorProto.DataType.Name(element)).lower()
+    return {"float": "float32", "double": "float64"}.get(name, name)
+
+
+def _content(path: Path) -> bytes:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not an .onnx file")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"no such file: {path}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if not content:
+        raise InputError(f"{path} is empty")
+    return content
+
+
+def _not_onnx(content: bytes) -> str:
+    for start, what in FORMATS.items():
+        if content.startswith(start):
+            return what
+    if b"\0" not in content[:4096] and _is_text(content[:4096]):
+        return "is a text file, not an .onnx file"
+    # The first field of every ONNX model is its IR version: tag 8, then the number.
+    if content[0] == 8 and len(content) > 1 and 0 < content[1] < 128:
+        return "is damaged: it begins as an .onnx file and breaks off"
+    return "is not an .onnx file"
+
+
+def _all_text(message: Message) -> bool:
+    """Whether all strings are UTF-8: the parser hands out others as bytes, without a word."""
+    for field, value in message.ListFields():
+        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        for each in value if field.is_repeated else [value]:
+            if isinstance(each, bytes) or (isinstance(each, Message) and not _all_text(each)):
+                return False
+    return True
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return error.start > len(content) - 4  # a character cut at the end
+    return all(byte >= 32 or byte in b"\t\n\r\f" for byte in content)
+
+
+def _refuse_newer(path: Path, model: ModelProto) -> None:
+    newest = onnx.defs.onnx_opset_version()
+    cure = "pip install --upgrade onnx"
+    if not model.opset_import:
+        raise InputError(f"{path} is damaged: it states no opset")
+    if model.ir_version > onnx.IR_VERSION:
+        raise InputError(
+            f"{path} has IR version {model.ir_version}; the installed onnx {onnx.__version__} knows"
+            f" up to {onnx.IR_VERSION}",
+            cure,
+        )
+    if (opset := graphs.opset(model)) > newest:
+        raise InputError(
+            f"{path} has opset {opset}; the installed onnx {onnx.__version__} knows up to {newest}",
+            cure,
+        )
+
+
+def _spec(path: Path, value: onnx.ValueInfoProto, role: str) -> TensorSpec:
+    kind = value.type.WhichOneof("value") or "no type"
+    if kind != "tensor_type":
+        what = {"sequence_type": "a sequence", "map_type": "a map", "optional_type": "an optional"}
+        raise InputError(
+            f"{path}: the {role} {value.name!r} is {what.get(kind, kind.replace('_', ' '))};"
+            " only tensors can be fed and compared"
+        )
+    tensor = value.type.tensor_type
+    storedtensors.refuse_unknown_type(path, value.name, tensor.elem_type)
+    shape = tuple(_dim(d) for d in tensor.shape.dim) if tensor.HasField("shape") else None
+    return TensorSpec(value.name, type_name(tensor.elem_type), shape)
+
+
+def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
+    if dim.HasField("dim_value"):
+        return dim.dim_value if dim.dim_value >= 0 else None  # -1: an old way to say 'dynamic'
+    return dim.dim_param or None
+
+
+def _operator(node: NodeProto) -> str:
+    return node.op_type if node.domain in STANDARD else f"{node.domain}.{node.op_type}"
+
+
+def _parameters(graph: GraphProto) -> int:
+    tensors = [tensor for each in graphs.graphs(graph) for tensor in each.initializer]
+    return sum(math.prod(t.dims) for t in tensors if t.data_type not in NOT_WEIGHTS)
+
+
+def _sha256(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()

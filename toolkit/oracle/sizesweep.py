@@ -1,0 +1,101 @@
+"""At which sizes a model is judged, and what is right there.
+
+Each dynamic dimension alone at 1, a prime and a larger one, with the others as traced; then all at
+once, of sizes that the model took alone. What the model itself refuses is left out and named, and
+where fewer than two other sizes of a dimension remain, multiples of the traced one are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from toolkit.feeds import sizes
+from toolkit.feeds.drawing import Draws
+from toolkit.feeds.sizes import Dims
+from toolkit.oracle.oracles import Expected, Oracle, RefusedFeed
+from toolkit.oracle.portable import Unsupported
+from toolkit.sources.inputs import Dimension
+
+OTHERS = 2
+"""Sizes of each dimension, beside the traced one, that are wanted."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Where to look."""
+
+    traced: Dims
+    ranges: Mapping[str, Dimension] = field(default_factory=dict)
+    wanted: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Sizes of a dimension in place of those that would be chosen."""
+    suspected: Sequence[Dims] = ()
+    """Further ones, at which an exporter took something for granted."""
+
+    def range(self, name: str) -> Dimension:
+        return self.ranges.get(name, Dimension(name))
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Sizes that the model itself refuses."""
+
+    dims: Dims
+    reason: str
+
+
+class SizeSweep:
+    """Feeds with what is right for them, at sizes that the model takes."""
+
+    def __init__(self, oracle: Oracle, draws: Draws, at: Sizes) -> None:
+        self._oracle = oracle
+        self._draws = draws
+        self.at = at
+        self.expected: list[Expected] = []
+        self.left_out: list[LeftOut] = []
+
+    def look(self, dims: Dims) -> None:
+        """One set of sizes, once."""
+        seen = [each.feed.dims for each in self.expected] + [left.dims for left in self.left_out]
+        if dims in seen:
+            return
+        feed = self._draws.draw(dims)
+        try:
+            self.expected.append(Expected(feed, self._oracle.answer(feed.arrays)))
+        except (RefusedFeed, Unsupported) as error:
+            self.left_out.append(LeftOut(dims, error.what))
+
+    def others(self, name: str) -> list[int]:
+        """Sizes of one dimension that the model takes, the rest as traced; without the traced."""
+        traced = self.at.traced
+        return [
+            dims[name]
+            for dims in (each.feed.dims for each in self.expected)
+            if dims[name] != traced[name] and {**dims, name: traced[name]} == traced
+        ]
+
+    def too_few(self) -> list[str]:
+        """Dimensions of which fewer than two other sizes are left, though they may vary."""
+        return [
+            name
+            for name in self.at.traced
+            if len(self.others(name)) < OTHERS
+            and self.at.range(name).least != self.at.range(name).most
+        ]
+
+
+def sweep(oracle: Oracle, draws: Draws, at: Sizes) -> SizeSweep:
+    """Looks at all sizes. Raises what `draws` raises."""
+    found = SizeSweep(oracle, draws, at)
+    found.look(at.traced)
+    for name, size in at.traced.items():
+        usual = at.wanted.get(name) or sizes.alternatives(size, at.range(name))
+        for other in usual:
+            found.look({**at.traced, name: other})
+        for other in sizes.further(size, at.range(name)):
+            if len(found.others(name)) < OTHERS:
+                found.look({**at.traced, name: other})
+    found.look(sizes.together(at.traced, {name: found.others(name) for name in at.traced}))
+    for dims in at.suspected:
+        found.look(dims)
+    return found

@@ -1,0 +1,1 @@
+"""Pieces that several runtimes share; no file here is a runtime."""
