@@ -67,17 +67,20 @@ def dots(values: Mapping[str, Sequence[float]], path: Path) -> None:
 def ratios(values: Mapping[str, Sequence[float]], path: Path) -> None:
     """Ratios: every process start as a dot, a row for each pair; 1 and 1 ± 1 % are marked."""
     scale = alt.Scale(domain=[0.94, 1.06], clamp=True)
-    marks = [
+    layers_below = [
         alt.Chart(alt.InlineData(values=[{"at": at}]))
         .mark_rule(strokeDash=[4, 3] if at != 1 else [1, 0])
         .encode(x=alt.X("at:Q", scale=scale))
         for at in (0.99, 1.0, 1.01)
     ]
-    _strips(values, "ratio", scale, marks).save(path)
+    _strips(values, "ratio", scale, layers_below).save(path)
 
 
 def _strips(
-    values: Mapping[str, Sequence[float]], title: str, scale: alt.Scale, marks: Sequence[alt.Chart]
+    values: Mapping[str, Sequence[float]],
+    title: str,
+    scale: alt.Scale,
+    layers_below: Sequence[alt.Chart],
 ) -> alt.LayerChart | alt.FacetChart:
     rows = [{"row": name, "value": one} for name, some in values.items() for one in some]
     y = alt.Y("row:N", title=None, sort=list(values), axis=alt.Axis(labelLimit=400))
@@ -88,5 +91,5 @@ def _strips(
     middles = base.mark_tick(thickness=2, size=22, color=WRONG).encode(
         x=alt.X("median(value):Q", scale=scale)
     )
-    layers = alt.layer(*marks, points, middles)
+    layers = alt.layer(*layers_below, points, middles)
     return layers.properties(width=WIDTH, height=36 * max(1, len(values)))

@@ -87,3 +87,24 @@ def unknown(what: str, name: str, choices: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     guess = f" Did you mean {near[0]}?" if near else ""
     return f"no {what} is called {name!r}; there are: {', '.join(known)}.{guess}"
+
+
+LONGEST = 300
+"""Characters of a foreign library's line that are shown: some print whole graphs in one."""
+
+
+def lines(text: object) -> list[str]:
+    """The lines of a text that are not blank, without the spaces around them."""
+    return [line.strip() for line in str(text).splitlines() if line.strip()]
+
+
+def first_line(error: object) -> str:
+    """The first line that an error or a text says; the type's name where it says nothing."""
+    said = lines(error)
+    return said[0][:LONGEST] if said else type(error).__name__
+
+
+def typed_line(error: BaseException) -> str:
+    """An error in one line: its type, then the first line of its text where it has one."""
+    kind, line = type(error).__name__, first_line(error)
+    return kind if line == kind else f"{kind}: {line}"

@@ -1,7 +1,8 @@
-"""The units of the program, and how they are shown.
+"""The units of the program, and how quantities are shown.
 
-Inside the program a time is in seconds (a sample: integer nanoseconds) and a size in bytes, always;
-only `report/` and `cli/` call the functions below.
+Inside the program a time is in seconds (a sample: integer nanoseconds) and a size in bytes, always.
+The functions below turn them into words; they are called where a text for people is made: in
+`report/` and `cli/`, in findings, warnings and errors.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import math
 from typing import Literal, TypeAlias
 
 Seconds: TypeAlias = float
-Nanoseconds: TypeAlias = int
 Bytes: TypeAlias = int
 Number: TypeAlias = float | Literal["nan", "inf", "-inf"]
 """A float as it stands in a record: strict JSON has no word for what is not finite."""

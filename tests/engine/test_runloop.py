@@ -55,7 +55,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Course:
+class Measured:
     """A run that was interrupted in its third generation, as it then was, and its end."""
 
     cut: Run
@@ -73,7 +73,7 @@ class Course:
 
 
 @pytest.fixture(scope="module")
-def precise(tmp_path_factory: pytest.TempPathFactory) -> Course:
+def precise(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     """Two exact targets and one that fails: the ratio is known at the first look."""
     folder = tmp_path_factory.mktemp("precise")
     model = small.layer(folder / "layer.onnx")
@@ -84,11 +84,11 @@ def precise(tmp_path_factory: pytest.TempPathFactory) -> Course:
         bench(model, asked, reports=folder, watch=Stop("process start 3"))
     cut = store.unfinished(folder)
     look = Look(cut)
-    return Course(store.read(cut), look, bench(model, asked, resume=cut, watch=look))
+    return Measured(store.read(cut), look, bench(model, asked, resume=cut, watch=look))
 
 
 def test_a_run_stops_at_the_first_look_where_every_ratio_is_known_well_enough(
-    precise: Course,
+    precise: Measured,
 ) -> None:
     assert [g.number for g in precise.run.generations] == [*range(schedule.FEWEST)]
     found = {warning.kind: warning.detail for warning in precise.run.warnings}
@@ -96,7 +96,7 @@ def test_a_run_stops_at_the_first_look_where_every_ratio_is_known_well_enough(
     assert WarningKind.NO_INTERVAL not in found
 
 
-def test_a_target_that_failed_starts_in_no_later_generation(precise: Course) -> None:
+def test_a_target_that_failed_starts_in_no_later_generation(precise: Measured) -> None:
     records = precise.run.records
 
     assert precise.looked.targets == [[0, 1, 2], *[[0, 1]] * 8]
@@ -106,7 +106,7 @@ def test_a_target_that_failed_starts_in_no_later_generation(precise: Course) -> 
     assert precise.finished.unmet == ["fake cpu, at=sample, fault=kill"]
 
 
-def test_the_length_of_a_block_is_that_of_the_first_generation(precise: Course) -> None:
+def test_the_length_of_a_block_is_that_of_the_first_generation(precise: Measured) -> None:
     samples = store.read_samples(precise.folder)
 
     timings = [record.timings[0] for record in precise.run.records[:2]]
@@ -115,7 +115,7 @@ def test_the_length_of_a_block_is_that_of_the_first_generation(precise: Course) 
     assert {samples[key].shape for key in samples if key[0] == "0"} == {(20, 20)}
 
 
-def test_every_sample_is_kept_and_the_record_holds_what_they_say(precise: Course) -> None:
+def test_every_sample_is_kept_and_the_record_holds_what_they_say(precise: Measured) -> None:
     samples = store.read_samples(precise.folder)
 
     for record in precise.run.records[:2]:
@@ -125,7 +125,7 @@ def test_every_sample_is_kept_and_the_record_holds_what_they_say(precise: Course
             assert series.means == [float(np.mean(row)) for row in rows]
 
 
-def test_generations_follow_each_other_on_one_clock(precise: Course) -> None:
+def test_generations_follow_each_other_on_one_clock(precise: Measured) -> None:
     spans = [(g.started, g.ended) for g in precise.run.generations]
 
     flat = [moment for span in spans for moment in span]
@@ -160,12 +160,12 @@ def test_the_ceiling_ends_a_run_that_says_what_it_lacks(tmp_path: Path) -> None:
     assert WarningKind.NO_INTERVAL in {warning.kind for warning in run.warnings}
 
 
-def test_an_interrupt_keeps_the_generations_that_were_whole(precise: Course) -> None:
+def test_an_interrupt_keeps_the_generations_that_were_whole(precise: Measured) -> None:
     assert precise.cut.state == "interrupted"
     assert [g.number for g in precise.cut.generations] == [0, 1]
 
 
-def test_a_resumed_run_goes_on_with_the_next_number_and_the_same_blocks(precise: Course) -> None:
+def test_a_resumed_run_goes_on_with_the_next_number_and_the_same_blocks(precise: Measured) -> None:
     before, after = precise.cut, precise.run
 
     assert after.state == "done"
@@ -176,7 +176,7 @@ def test_a_resumed_run_goes_on_with_the_next_number_and_the_same_blocks(precise:
     assert after.seconds > before.seconds > 0
 
 
-def test_nothing_but_the_run_is_left_in_its_folder(precise: Course) -> None:
+def test_nothing_but_the_run_is_left_in_its_folder(precise: Measured) -> None:
     names = {path.name for path in precise.folder.iterdir()}
 
     assert {"run.json", "samples.npz", "report.md"} <= names

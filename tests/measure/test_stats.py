@@ -215,10 +215,6 @@ def test_a_percentile_that_is_not_carried_says_how_many_are_missing() -> None:
     assert stats.percentile(np.array([3, 1, 2]), 0.5) == 2
 
 
-def test_a_target_is_described_by_the_median_of_its_generations_and_their_range() -> None:
-    assert stats.typical([3.7, 3.9, 5.7]) == stats.Typical(3.9, 3.7, 5.7)
-
-
 def test_the_shift_of_two_samples_has_the_exact_rank_sum_interval() -> None:
     """Against scipy's exact test: 0 lies outside the interval exactly where p is below alpha."""
     draw = np.random.default_rng(8)

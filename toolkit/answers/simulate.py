@@ -18,7 +18,7 @@ from toolkit.answers import formats, rewrite
 from toolkit.answers.folding import folded
 from toolkit.answers.formats import Precision
 from toolkit.answers.judge import Simulation
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, first_line
 from toolkit.onnxfiles.graphs import copied, float32_tensors, opset, subgraphs
 from toolkit.tensors import Array, Feed
 
@@ -72,7 +72,7 @@ def simulate(model: ModelProto, feeds: Sequence[Feed], runner: Runner) -> Simula
             with np.errstate(all="ignore"):
                 raw = runner(copy, inputs)
         except Exception as error:  # the runner is another library's
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             if form.where == "nowhere":
                 raise ToolkitError(f"the model cannot be run in float32: {reason}") from error
             left_out.append(f"{form.title()}: {reason}")

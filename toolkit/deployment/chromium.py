@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from toolkit.errors import EnvironmentFault, TargetError
+from toolkit.errors import EnvironmentFault, TargetError, first_line
 from toolkit.units import Seconds
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -148,7 +148,7 @@ class Page:
 
 def _thrown(details: dict[str, Any]) -> str:
     text = details.get("exception", {}).get("description") or details.get("text", "")
-    return str(text).splitlines()[0]
+    return first_line(text)
 
 
 @contextmanager

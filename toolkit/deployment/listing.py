@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from typing import cast
 
 from toolkit.deployment.base import Destination
@@ -37,7 +36,3 @@ def parse(text: str) -> list[str]:
     for name in names:
         load(name)
     return list(dict.fromkeys(names))
-
-
-def all_of(names: Sequence[str]) -> list[Destination]:
-    return [load(name) for name in names]

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from toolkit.errors import EnvironmentFault, TargetError
+from toolkit.errors import LONGEST, EnvironmentFault, TargetError, lines
 from toolkit.units import Seconds
 
 OURS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONSAFEPATH", "NODE_PATH", "NODE_OPTIONS")
@@ -49,7 +49,7 @@ def run(command: Sequence[str | Path], folder: Path, home: Path, **more: str) ->
     code, text = _run(command, folder, {**own, **more}, RUN)
     if code != 0:
         error = TargetError(f"the client {_ended(code)}: {_last_word(text)}")
-        error.last_words = tuple(_lines(text)[-5:])
+        error.last_words = tuple(lines(text)[-5:])
         raise error
     return text
 
@@ -94,13 +94,9 @@ def _ended(code: int | None) -> str:
 
 def _last_word(text: str) -> str:
     """The line that says what: the last that names an error, else the last."""
-    lines = _lines(text)
-    named = [line for line in lines if "error" in line.lower()]
-    return (named or lines or ["it said nothing"])[-1][:300]
-
-
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    said = lines(text)
+    named = [line for line in said if "error" in line.lower()]
+    return (named or said or ["it said nothing"])[-1][:LONGEST]
 
 
 def _name(command: Sequence[str | Path]) -> str:

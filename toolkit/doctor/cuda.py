@@ -89,7 +89,7 @@ def _onnxruntime(facts: EnvironmentFacts, seen: Hardware) -> list[Finding]:
         return [wrong]  # No GPU: it is no use to bring libraries for one.
     found = [finding for finding in (wrong, libraries(facts)) if finding is not None]
     loads = len(facts.cuda.needed) + len(facts.cuda.later)
-    return found or [ok(TOPIC, f"{_cards(facts, seen)}; its {loads} libraries load")]
+    return found or [ok(TOPIC, f"{_gpus_of(facts, seen)}; its {loads} libraries load")]
 
 
 def _without_build(facts: EnvironmentFacts, seen: Hardware) -> Finding:
@@ -99,8 +99,8 @@ def _without_build(facts: EnvironmentFacts, seen: Hardware) -> Finding:
     if "error" in facts.driver:
         return _no_driver(facts)
     if facts.cuda is not None:
-        return ok(TOPIC, _cards(facts, seen))
-    what = f"{_cards(facts, seen)} stands idle: no onnxruntime-gpu is installed"
+        return ok(TOPIC, _gpus_of(facts, seen))
+    what = f"{_gpus_of(facts, seen)} stands idle: no onnxruntime-gpu is installed"
     return note(TOPIC, what, *BESIDE)
 
 
@@ -187,7 +187,7 @@ def gpu_package(facts: EnvironmentFacts) -> str:
     return onnxruntime.whole(installed) if installed else "'onnxruntime-gpu[cuda,cudnn]'"
 
 
-def _cards(facts: EnvironmentFacts, seen: Hardware) -> str:
+def _gpus_of(facts: EnvironmentFacts, seen: Hardware) -> str:
     if not seen.gpus:
         return "an NVIDIA GPU"
     first = seen.gpus[0]

@@ -133,7 +133,7 @@ def judge(
             if variant is None:
                 verdict = _with_witness(worker, replies, verdict, assignment)
             resident, _ = worker.usage()
-            rows = _card(worker, replies.hello, worker_code.parent)
+            rows = _special_values(worker, replies.hello, worker_code.parent)
     except TargetError as error:
         told = TargetRecord(target=ready_target.index, failure=_explained(ready_target, error))
         return JudgedTarget(told, ready_target.program)
@@ -246,7 +246,7 @@ def _with_witness(
     return assignment.judge.of([*feeds]).with_witness(verdict, answers)
 
 
-def _card(worker: Worker, hello: Hello, work: Path) -> list[SpecialValue]:
+def _special_values(worker: Worker, hello: Hello, work: Path) -> list[SpecialValue]:
     outcomes = {
         form: _relu(worker, hello, _relu_program(form, model, hello.starts_from, work))
         for form, model in specialvalues.models().items()

@@ -211,7 +211,6 @@ class _Teller:
         self, watch: Watch, pace: Pace, parts: Sequence[GenerationPart], setup: RunSetup, run: Run
     ) -> None:
         self._watch = watch
-        self._pace = pace
         self._done = len(parts)
         turn = len(_groups(setup, run))
         fewest = schedule.fewest(_beside(run, setup.targets), pace.alpha)

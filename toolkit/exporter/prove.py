@@ -21,7 +21,7 @@ import numpy as np
 import onnx
 
 from toolkit.answers.verdict import Verdict
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, first_line
 from toolkit.feeds import sizes
 from toolkit.feeds.drawing import Draws
 from toolkit.feeds.sizes import Dims
@@ -156,7 +156,7 @@ def form(path: Path, contract: Contract) -> Step:
     except ToolkitError as error:
         return Step("form", what, "fails", error.what)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        line = str(error).strip().splitlines()[0]
+        line = first_line(error)
         return Step("form", what, "fails", f"the ONNX checker refuses it: {line}")
     if differences:
         return Step("form", what, "fails", differences[0], details=tuple(differences[1:]))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from toolkit.errors import ExportError
-from toolkit.sources import factory, lines
+from toolkit.errors import ExportError, typed_line
+from toolkit.sources import lines
 from toolkit.sources.lines import Line
 
 _FILE = re.compile(r'File "(?P<file>[^"]+)", line (?P<number>\d+)')
@@ -49,7 +49,7 @@ def _in_words(cause: BaseException) -> tuple[str, list[str]]:
             f"the operator {operator['operator']} has no ONNX form",
             ["Compute it with other operators, or outside of the module"],
         )
-    return factory.said(cause), _advice(text)
+    return typed_line(cause), _advice(text)
 
 
 def _advice(text: str) -> list[str]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from toolkit.errors import InputError
-from toolkit.sources import calls, factory, lines
+from toolkit.errors import InputError, typed_line
+from toolkit.sources import calls, lines
 from toolkit.sources.inputs import Dimension, Stated, dimensions
 from toolkit.tensors import Array
 
@@ -217,4 +217,4 @@ def _refused(
             f"Of all sizes tried for {', '.join(free)} none was accepted; state one:"
             f" --input '{stated.with_dim(free[0], f'{free[0]}=16')}'"
         )
-    return InputError(f"the module does not accept {shapes}: {factory.said(error)}", *cures)
+    return InputError(f"the module does not accept {shapes}: {typed_line(error)}", *cures)

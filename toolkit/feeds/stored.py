@@ -17,7 +17,7 @@ import onnx
 from onnx import TensorProto
 
 from toolkit import tensors
-from toolkit.errors import InputError
+from toolkit.errors import InputError, first_line
 from toolkit.onnxfiles import modelfile
 from toolkit.tensors import BITS, Array
 
@@ -107,7 +107,7 @@ def _npz(path: Path) -> dict[str, Array]:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path} cannot be read: {first_line(error)}") from error
 
 
 def _safetensors(path: Path) -> dict[str, Array]:

@@ -273,24 +273,6 @@ def _outcome(
     return Outcome.NOT_SHOWN
 
 
-@dataclass(frozen=True)
-class Typical:
-    """A target's own latency: the median over generations, with the range that they showed.
-
-    No confidence interval: it describes this machine while it was measured, and moves with it.
-    """
-
-    median: float
-    low: float
-    high: float
-
-
-def typical(generation_medians: Sequence[float]) -> Typical:
-    """In the unit given."""
-    values = np.asarray(generation_medians)
-    return Typical(float(np.median(values)), float(values.min()), float(values.max()))
-
-
 def quantile(samples: Iterable[float] | NDArray[np.generic], q: float) -> float:
     """The sample quantile, linear between order statistics (type 7: R. Hyndman, Y. Fan 1996)."""
     values = samples if isinstance(samples, np.ndarray) else list(samples)

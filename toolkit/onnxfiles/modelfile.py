@@ -15,7 +15,7 @@ import onnx
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
-from toolkit.errors import InputError
+from toolkit.errors import InputError, first_line
 from toolkit.onnxfiles import graphs, storedtensors
 from toolkit.tensors import Dim, TensorSpec
 from toolkit.units import Bytes
@@ -128,7 +128,7 @@ def _check(path: Path, model: ModelProto) -> None:
     try:
         onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as error:
-        line = str(error).strip().splitlines()[0]
+        line = first_line(error)
         if line == NO_SHAPE and _of_unknown_rank(model.graph):
             return
         raise InputError(f"{path} is refused by the ONNX checker: {line}") from error

@@ -10,6 +10,7 @@ import onnx
 from onnx import ModelProto
 from onnx.reference import ReferenceEvaluator
 
+from toolkit.errors import first_line
 from toolkit.onnxfiles import graphs, modelfile
 from toolkit.oracle.operators import OWN
 from toolkit.oracle.portable import Unsupported, portable, raised
@@ -129,5 +130,4 @@ def _line(error: BaseException) -> str:
     """The first line of the innermost cause: the evaluator wraps what its operators raise."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200]
+    return first_line(error)

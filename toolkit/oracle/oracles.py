@@ -16,7 +16,7 @@ import numpy as np
 from onnx import ModelProto
 
 from toolkit import tensors
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, typed_line
 from toolkit.feeds.drawing import Draws, Feed
 from toolkit.oracle.evaluator import Evaluator, from_bits
 from toolkit.oracle.portable import Unsupported
@@ -100,7 +100,7 @@ class ModuleOracle:
         except Exception as error:  # whatever a user's forward raises
             self._as_it_is(feed)
             raise Unsupported(
-                f"the module runs in float32 but not in float64: {_line(error)}"
+                f"the module runs in float32 but not in float64: {typed_line(error)}"
             ) from error
 
     def in_float32(self, feed: tensors.Feed) -> dict[str, Array] | None:
@@ -120,7 +120,7 @@ class ModuleOracle:
         except ToolkitError:
             raise
         except Exception as error:  # whatever a user's forward raises
-            raise RefusedFeed(f"the PyTorch module refuses it: {_line(error)}") from error
+            raise RefusedFeed(f"the PyTorch module refuses it: {typed_line(error)}") from error
 
     def _call(
         self, module: torch.nn.Module, feed: tensors.Feed, *, raise_floats: bool
@@ -209,8 +209,3 @@ def _array(tensor: torch.Tensor) -> Array:
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
     array: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
     return array
-
-
-def _line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

@@ -12,7 +12,7 @@ import onnx
 import onnx.inliner
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, first_line
 from toolkit.onnxfiles import graphs
 from toolkit.onnxfiles.modelfile import STANDARD
 
@@ -78,7 +78,7 @@ def portable(model: ModelProto) -> ModelProto:
         try:
             copy = onnx.version_converter.convert_version(copy, OPSET)
         except Exception as error:  # the converter raises RuntimeError, and others from its C++
-            line = str(error).strip().splitlines()[0]
+            line = first_line(error)
             raise Unsupported(f"opset {before} cannot be converted to {OPSET}: {line}") from error
     return copy
 

@@ -28,9 +28,9 @@ def render(run: Run, notes: Sequence[str], *, columns: int = 80, colour: bool = 
         lines += paragraph(sentence, columns)
     for note in view.notes:
         lines += warning(note, columns)
-    for card in _cards(view.subjects, columns - LABEL):
-        lines += ["", *_text(card, colour)]
-    said = [*_as_it_should(view.subjects), *_card_notes(view.subjects)]
+    for grid in _special_values(view.subjects, columns - LABEL):
+        lines += ["", *_text(grid, colour)]
+    said = [*_as_it_should(view.subjects), *_special_value_notes(view.subjects)]
     lines += [""] if said else []
     for sentence in said:
         lines += paragraph(sentence, columns)
@@ -101,23 +101,28 @@ def _reasons(subjects: Sequence[ShownTarget]) -> Iterator[str]:
             yield f"{one.name}: {printable(one.verdict.reason)}{told}"
 
 
-def _cards(subjects: Sequence[ShownTarget], columns: int) -> Iterator[Grid]:
+def _special_values(subjects: Sequence[ShownTarget], columns: int) -> Iterator[Grid]:
     """The ReLU card with values only: 'alone / between layers' where the two differ, and a star
     where the answer is not max(0, x). As many tables as the width needs; where it needs several,
     the targets that deviate alone."""
     shown = [one for one in subjects if one.record and one.record.card]
-    whole = _card(shown)
+    whole = _special_value_grid(shown)
     if _wide(whole) > columns:
         shown = [one for one in shown if one.record and any(r.deviates for r in one.record.card)]
     while shown:
         count = max(
-            (n for n in range(1, len(shown) + 1) if _wide(_card(shown[:n])) <= columns), default=1
+            (
+                n
+                for n in range(1, len(shown) + 1)
+                if _wide(_special_value_grid(shown[:n])) <= columns
+            ),
+            default=1,
         )
-        yield _card(shown[:count])
+        yield _special_value_grid(shown[:count])
         shown = shown[count:]
 
 
-def _card(shown: Sequence[ShownTarget]) -> Grid:
+def _special_value_grid(shown: Sequence[ShownTarget]) -> Grid:
     cards = [one.record.card for one in shown if one.record]
     rows = [
         (printable(row.value), *(_cell(held[place]) for held in cards))
@@ -146,7 +151,7 @@ def _as_it_should(subjects: Sequence[ShownTarget]) -> Iterator[str]:
         yield f"Relu is max(0, x) for all of these on {listed(names)}."
 
 
-def _card_notes(subjects: Sequence[ShownTarget]) -> Iterator[str]:
+def _special_value_notes(subjects: Sequence[ShownTarget]) -> Iterator[str]:
     """What is remarkable in the card, each thing once with the targets that do it."""
     said: dict[tuple[str, str], list[str]] = {}
     for one in subjects:

@@ -96,7 +96,7 @@ def sections(view: View, plots: Sequence[Plot]) -> list[Markup]:
             "How far the answers are from float64",
             of("answers"),
             before=oracle(view),
-            after=card(view),
+            after=special_values(view),
         ),
         section("The machine while it measured", of("over-time", "machine"), alone=False),
         tag("section", tag("h2", "How this was measured"), how(view), class_="method"),
@@ -228,9 +228,9 @@ def oracle(view: View) -> Child:
     return [tag("p", f"{printable(text)}.", class_="lead-in") for text in said]
 
 
-def card(view: View) -> Child:
+def special_values(view: View) -> Child:
     """The ReLU card."""
-    grid = answers.card(view.subjects)
+    grid = answers.special_values(view.subjects)
     if not grid.rows:
         return None
     return [
@@ -241,7 +241,7 @@ def card(view: View) -> Child:
             "verdict. Deviating cells are marked.",
         ),
         tag("div", table_markup(grid), class_="wide card"),
-        [tag("p", note, class_="note") for note in answers.card_notes(view.subjects)],
+        [tag("p", note, class_="note") for note in answers.special_value_notes(view.subjects)],
     ]
 
 

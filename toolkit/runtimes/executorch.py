@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from toolkit.errors import ShapeRefused, TargetError
+from toolkit.errors import ShapeRefused, TargetError, typed_line
 from toolkit.runtimes.base import Call, Option, Placement, Program, known_source
 from toolkit.sources import exchange, exported, factory
 from toolkit.sources.exported import Signature
@@ -152,7 +152,7 @@ def _lowered(graph: Any) -> bytes:
         operator = re.search(r"aten[.:]\w[\w.:]*", str(error))
         place = f" ({operator[0]})" if operator else ""
         raise TargetError(
-            f"executorch cannot lower this model{place}: {factory.said(error)}"
+            f"executorch cannot lower this model{place}: {typed_line(error)}"
         ) from error
     _check_kernels(made.executorch_program)
     return bytes(made.buffer)

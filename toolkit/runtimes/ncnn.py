@@ -45,9 +45,6 @@ LOWER = (
 
 PARAM, BIN, AXES = "model.ncnn.param", "model.ncnn.bin", "axes.json"
 
-NO_BATCH = 233
-"""pnnx's and ncnn's number of the batch axis where there is none."""
-
 INPUT_AXIS = re.compile(r"ncnn\.Mat\(in\d+\.numpy\(\), batch_index=(-?\d+)\)")
 OUTPUT_AXIS = re.compile(r"out\d+\.numpy\(batch_index=(-?\d+)\)")
 """Where pnnx says which axis is the batch: nowhere but in the example that it writes, which is read

@@ -17,7 +17,7 @@ from typing import IO, Any, ClassVar, Literal
 
 import numpy as np
 
-from toolkit.errors import ShapeRefused, TargetError
+from toolkit.errors import ShapeRefused, TargetError, first_line
 from toolkit.runtimes.base import Call, Option, Placement, Program
 from toolkit.runtimes.support import fitting
 from toolkit.tensors import Array, Feed
@@ -152,7 +152,7 @@ def _overheard(log: IO[bytes]) -> Iterator[None]:
 
 def _words(error: Exception) -> str:
     """What went wrong, without the paths of the machine that built the library."""
-    return str(getattr(error, "err", "") or error).strip().splitlines()[0]
+    return first_line(getattr(error, "err", "") or error)
 
 
 def _run(net: Any, given: Sequence[tuple[Array, str]], names: Sequence[str]) -> Sequence[Array]:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from toolkit.errors import ShapeRefused, TargetError
+from toolkit.errors import LONGEST, ShapeRefused, TargetError, lines
 from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, check_types
 from toolkit.runtimes.support import fitting
 from toolkit.tensors import Array, Feed
@@ -129,8 +129,7 @@ def _words(error: Exception) -> str:
     told = str(error).split("Stack backtrace")[0]
     if lacks := sorted({*LACKS.findall(told)}):
         return f"tract has no {', '.join(lacks)}"
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
-    return "tract: " + "; ".join(line for line in lines if line != "Caused by:")[:300]
+    return "tract: " + "; ".join(line for line in lines(told) if line != "Caused by:")[:LONGEST]
 
 
 RUNTIME = Tract

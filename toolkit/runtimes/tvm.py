@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from toolkit.errors import ShapeRefused, TargetError
+from toolkit.errors import ShapeRefused, TargetError, first_line
 from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, check_types
 from toolkit.runtimes.support import fitting, fixedshapes, plainform
 from toolkit.tensors import Array, Feed
@@ -223,8 +223,7 @@ def _words(error: Exception) -> str:
         return f"tvm has no code for {call[1]} at these dimensions"
     if misfit := MISFIT.search(told):
         return f"tvm compiled {misfit[1]!r} for {misfit[2]}"
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
-    return f"tvm: {(lines or [type(error).__name__])[0][:300]}"
+    return f"tvm: {first_line(told or error)}"
 
 
 RUNTIME = Tvm

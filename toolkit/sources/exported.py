@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from toolkit.errors import ExportError
-from toolkit.sources import calls, factory
+from toolkit.errors import ExportError, typed_line
+from toolkit.sources import calls
 from toolkit.tensors import Feed, TensorSpec
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def export(
     except ExportError:
         raise
     except Exception as error:  # torch's tracer, which raises all kinds.
-        raise ExportError(f"torch.export refuses the module: {factory.said(error)}") from error
+        raise ExportError(f"torch.export refuses the module: {typed_line(error)}") from error
     names = given.order
     return program, Signature(
         names[: len(given.args)], names[len(given.args) :], _ranges(program, names)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from toolkit.errors import InputError, unknown
+from toolkit.errors import InputError, typed_line, unknown
 from toolkit.sources import calls, lines, weights
 from toolkit.sources.source import Source
 
@@ -117,7 +117,9 @@ def examples(source: Source, module: nn.Module) -> dict[str, torch.Tensor]:
         made = function()
     except Exception as error:  # The user's code, which may raise anything.
         line = lines.of(error)
-        raise InputError(f"{where} raised {said(error)}", *([str(line)] if line else [])) from error
+        raise InputError(
+            f"{where} raised {typed_line(error)}", *([str(line)] if line else [])
+        ) from error
     if isinstance(made, torch.Tensor):
         made = (made,)
     if isinstance(made, tuple | list):
@@ -138,7 +140,7 @@ def examples(source: Source, module: nn.Module) -> dict[str, torch.Tensor]:
 
 def _broken(head: str, error: Exception) -> InputError:
     line = lines.of(error)
-    what = f"{Path(head).name} cannot be imported: {said(error)}"
+    what = f"{Path(head).name} cannot be imported: {typed_line(error)}"
     return InputError(what, *([str(line)] if line else []))
 
 
@@ -198,7 +200,7 @@ def _called(source: Source, found: Any) -> Any:
     except Exception as error:  # The user's code, which may raise anything.
         line = lines.of(error)
         raise InputError(
-            f"{source.name} raised {said(error)}", *([str(line)] if line else [])
+            f"{source.name} raised {typed_line(error)}", *([str(line)] if line else [])
         ) from error
 
 
@@ -228,9 +230,3 @@ def _factories(module: ModuleType) -> list[str]:
             or (callable(value) and getattr(value, "__module__", None) == module.__name__)
         )
     ]
-
-
-def said(error: BaseException) -> str:
-    """An error in one line: its kind and the first line of its text."""
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from toolkit import tensors
-from toolkit.errors import TargetError, ToolkitError
+from toolkit.errors import TargetError, ToolkitError, typed_line
 from toolkit.runtimes import base, listing
 from toolkit.sources.source import Source
 from toolkit.tensors import TensorSpec
@@ -94,7 +94,7 @@ class WorkerLoop:
             raise
         except BaseException as error:  # noqa: BLE001 - foreign code: Rust's panics are BaseException.
             traceback.print_exc()
-            return {"error": one_line(error), "cures": [], "kind": "library"}
+            return {"error": typed_line(error), "cures": [], "kind": "library"}
 
     def hello(self, request: Message) -> Message:
         """Imports the library and says which one it is."""
@@ -287,9 +287,3 @@ def status(field: str) -> int:
         return 0
     found = next((line for line in lines if line.startswith(field)), f"{field}: 0 kB")
     return int(found.split()[1]) * 1024
-
-
-def one_line(error: BaseException) -> str:
-    """The error's kind and the first line of its text that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import EnvironmentFault, InputError, unknown
+from toolkit.errors import LONGEST, EnvironmentFault, InputError, lines, unknown
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import RuntimeFacts
 from toolkit.runtimes.listing import RuntimeEntry
@@ -312,9 +312,9 @@ def _cure(recipe: Recipe, reason: str) -> str:
 
 def _reason(said: str) -> str:
     """pip's last error: it tells the cause there, after pages of attempts."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
-    return (errors or lines or ["pip said nothing"])[-1][:300]
+    spoken = lines(said)
+    errors = [line.removeprefix("ERROR: ") for line in spoken if line.startswith("ERROR")]
+    return (errors or spoken or ["pip said nothing"])[-1][:LONGEST]
 
 
 @contextlib.contextmanager

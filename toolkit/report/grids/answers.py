@@ -47,7 +47,7 @@ def worst(index: Sequence[int], got: Number, expected: Number) -> str:
     return f"[{place}]: {figure(got, 6)} for {figure(expected, 6)}"
 
 
-def card(subjects: Sequence[ShownTarget]) -> Grid:
+def special_values(subjects: Sequence[ShownTarget]) -> Grid:
     """What each runtime's Relu gives for the values that tell runtimes apart."""
     shown = [one for one in subjects if one.record and one.record.card]
     if not shown:
@@ -78,7 +78,7 @@ def given(row: SpecialValue | None) -> str:
     return alone if alone == fused else f"{alone}; fused {fused}"
 
 
-def card_notes(subjects: Sequence[ShownTarget]) -> list[str]:
+def special_value_notes(subjects: Sequence[ShownTarget]) -> list[str]:
     """What the cells of the card cannot say, each thing once."""
     said: dict[tuple[str, str], list[str]] = {}
     for one in subjects:

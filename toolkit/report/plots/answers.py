@@ -33,16 +33,16 @@ def draw(view: View) -> Plot | None:
 
     judged = [one for one in in_order(view) if one.verdict and one.verdict.outputs]
     bands = joined(judged)
-    marks = [
+    points = [
         mark(one, output, len(bands) + place)
         for place, one in enumerate(judged)
         for output in (one.verdict.outputs if one.verdict else ())
         if "wrong" in output.names or finite(output)
     ]
-    if not marks:
+    if not points:
         return None
-    left, right = edges(marks, bands)
-    for one in marks:
+    left, right = edges(points, bands)
+    for one in points:
         one["factor"] = min(max(float(one["factor"]), left), right)
     x = alt.X(
         "factor:Q",
@@ -54,7 +54,7 @@ def draw(view: View) -> Plot | None:
             title="multiples of plain float32's error, logarithmic",
         ),
     )
-    dots = alt.Chart(alt.InlineData(marks)).encode(y=lines(), tooltip=alt.Tooltip("tip:N"))
+    dots = alt.Chart(alt.InlineData(points)).encode(y=lines(), tooltip=alt.Tooltip("tip:N"))
     rest = dots.transform_filter("!datum.wrong").mark_point(
         size=70, filled=True, opacity=1, aria=False
     )
@@ -104,9 +104,9 @@ def joined(judged: Sequence[ShownTarget]) -> Bands:
     return found
 
 
-def edges(marks: Sequence[Datum], bands: Bands) -> tuple[float, float]:
+def edges(points: Sequence[Datum], bands: Bands) -> tuple[float, float]:
     """The ends of the axis: what is finite lies within, what is not at the right end."""
-    errors = [float(one["factor"]) for one in marks if math.isfinite(float(one["factor"]))]
+    errors = [float(one["factor"]) for one in points if math.isfinite(float(one["factor"]))]
     least = min([0.3, *(error / 1.5 for error in errors if error > 0)])
     return max(least, 1e-3), 3 * max([BORDER, *errors, *(high for _, high in bands.values())])
 

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.errors import TargetError
-from toolkit.sources import calls, exported, factory
+from toolkit.errors import TargetError, typed_line
+from toolkit.sources import calls, exported
 from toolkit.sources.calls import Arguments
 from toolkit.tensors import Feed, TensorSpec
 
@@ -114,7 +114,7 @@ def compiling(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # Tracer, code generator and compiler, which raise all kinds.
-        raise TargetError(f"{what} refuses the module: {factory.said(error)}") from error
+        raise TargetError(f"{what} refuses the module: {typed_line(error)}") from error
 
 
 def _marked(

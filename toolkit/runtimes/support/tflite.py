@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import TargetError
+from toolkit.errors import TargetError, first_line
 from toolkit.runtimes.base import Program, check_types
 from toolkit.runtimes.support import fixedshapes
 from toolkit.tensors import Feed
@@ -159,5 +159,4 @@ def kept(name: str) -> str:
 
 def first(error: BaseException) -> str:
     """The first line of an error that says something, without the interpreter's repetitions."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return re.split(r"(?<=[a-z.#0-9])Node number", lines[0])[0][:200] if lines else repr(error)
+    return re.split(r"(?<=[a-z.#0-9])Node number", first_line(error))[0]
