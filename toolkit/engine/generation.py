@@ -26,7 +26,7 @@ import numpy as np
 
 from toolkit.engine.setup import Calibrations, GenerationResult, RunSetup
 from toolkit.engine.targetrun import TargetRun
-from toolkit.machine import gpus, load
+from toolkit.machine import describe, gpus, load
 from toolkit.machine.facts import GpuState
 from toolkit.machine.pinning import CoreAssignment, pinned, stopped
 from toolkit.measure import schedule
@@ -59,7 +59,7 @@ def run(
     `watch` is told the share done, between blocks.
     """
     source = schedule.stream(setup.seed, count)
-    cores = draw_cores(sorted(os.sched_getaffinity(0)), setup.threads, source, load.siblings())
+    cores = draw_cores(sorted(os.sched_getaffinity(0)), setup.threads, source, describe.siblings())
     target_runs: list[TargetRun] = []
     try:
         _start(target_runs, setup, source)  # G1

@@ -5,6 +5,7 @@ History of VERSION (a new shape brings a new number, an upgrade step and a golde
 2  a record's conversion, the copies of a timing, the model of a target.
 3  the threads of a target; calls that are discarded, and how long a block's threads waited; busy
    processes and GPUs.
+4  the features of the processor; the warning that 8-bit products may saturate.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from toolkit.machine.facts import BusyProcess, GpuState, Machine
 from toolkit.strict import Strict
 from toolkit.units import Bytes, Number, Seconds
 
-VERSION = 3
+VERSION = 4
 
 State = Literal["running", "done", "interrupted", "failed"]
 
@@ -157,6 +158,7 @@ class WarningKind(StrEnum):
     UNJUDGED = "generation not judged right"
     FEWER_SHAPES = "not judged at every shape"
     DISPUTED = "the oracle is disputed"
+    SATURATES = "8-bit products may saturate"
     NOT_LOOKED_AT = "not looked at"
     MADE_UP = "made-up times"
 

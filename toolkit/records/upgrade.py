@@ -23,7 +23,11 @@ def _threads_of_targets(raw: Raw) -> Raw:
     return {**raw, "plan": {**plan, "targets": targets}}
 
 
-STEPS: Mapping[int, Callable[[Raw], Raw]] = {1: _added_only, 2: _threads_of_targets}
+STEPS: Mapping[int, Callable[[Raw], Raw]] = {
+    1: _added_only,
+    2: _threads_of_targets,
+    3: _added_only,
+}
 """Version → what brings its records to the next one."""
 
 
