@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from toolkit.measure import disturbance, steady
-from toolkit.measure.disturbance import Culprit, Observed, Rounds
+from toolkit.measure.disturbance import Observed, Rounds
 from toolkit.records.schema import Generation, Run, TargetRecord, Timing, Warning, WarningKind
 from toolkit.units import Seconds, duration, percent
 
@@ -120,7 +120,7 @@ def _observed(run: Run) -> Observed:
         frequency=frequencies,
         spare=max(0, spare),
         seconds=run.generations[-1].ended,
-        busy=[[Culprit(b.name, b.cores, b.core) for b in g.busy] for g in run.generations],
+        busy=[g.busy for g in run.generations],
         rounds=_rounds(run),
         devices=[[*_throttled(g)] for g in run.generations] if _on_gpu(run) else (),
     )
