@@ -29,8 +29,9 @@ from tests.answers.networks import (
 )
 from toolkit.answers.folding import folded
 from toolkit.answers.formats import Precision, rounded, through_float16
+from toolkit.answers.indices import Choice
 from toolkit.answers.intermediates import exposed, find
-from toolkit.answers.judge import Judge
+from toolkit.answers.judge import Judge, Simulation
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.tensors import Array, Feed, TensorSpec
 
@@ -449,6 +450,27 @@ def test_a_flip_of_a_near_tie_is_as_imprecise_as_the_format_that_explains_it() -
     assert verdict.outputs[0].evidence.startswith("1 of 512 indices differ, as near ties do in ")
     assert verdict.outputs[0].top1_changes == 1
     assert b.judge.verdict(outputs, limits=Limits(top1=0.99)).right
+
+
+def test_a_flip_that_float32_explains_is_right_and_not_called_exact() -> None:
+    """Two logits lie 1e-8 apart, a plain float32 evaluation errs by 1e-7."""
+    logits = np.array([[0.5, 0.5 + 1e-8, 0.0], [3.0, 1.0, 2.0]])
+    plain = Simulation("float32", "plain", [{"logits": logits + 1e-7}])
+    right = {"y": logits.argmax(1), "logits": logits}
+    choices = {"y": Choice("ArgMax", "logits", 1)}
+    tied = Judge((TensorSpec("y", "int64", None),), [right], (plain,), "by hand", choices)
+
+    verdict = tied.verdict([{"y": np.array([0, 0])}])
+
+    assert verdict.right
+    assert verdict.text == "float32"
+    assert verdict.outputs[0].top1_changes == 1
+
+    low = Simulation("int8", "every node", [{"logits": logits + 1e-2}])
+    verdict = replace(tied, simulated=(plain, low)).verdict([{"y": np.array([0, 0])}])
+
+    assert verdict.right
+    assert verdict.text == "these feeds cannot tell"
 
 
 def test_a_flip_against_a_clear_margin_is_wrong() -> None:

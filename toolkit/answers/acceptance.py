@@ -80,10 +80,15 @@ def names_of(finding: Finding) -> tuple[Name, ...]:
 
 
 def text(verdict: OutputVerdict) -> str:
-    """The verdict on an output in a few words: 'exact' for integers that agree, which show no
-    precision."""
+    """Puts the verdict on an output into a few words.
+
+    'float32', 'tf32 or float16', 'between', 'wrong'; 'exact' for what agrees and shows no
+    precision; 'these feeds cannot tell' where float32 is one of several classes.
+    """
+    if verdict.exact:
+        return "exact"
     if len(verdict.names) > 1 and "float32" in verdict.names:
-        return "exact" if verdict.factor == "nan" else "these feeds cannot tell"
+        return "these feeds cannot tell"
     return joined(verdict.names)
 
 

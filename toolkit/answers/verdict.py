@@ -46,6 +46,15 @@ class OutputVerdict:
     bands: dict[Precision, tuple[float, float]] = field(default_factory=dict)
     """Class → the least and the largest factor at which it may be named, on this model."""
 
+    @property
+    def exact(self) -> bool:
+        """Nothing differs that could: equal integers, or floats without a finite element.
+
+        Such an output shows no precision. Indices that flipped among near ties do not count.
+        """
+        every_class = len(self.names) > 1 and "float32" in self.names
+        return every_class and self.factor == "nan" and not self.top1_changes
+
 
 def unmeasured(output: str, evidence: str) -> OutputVerdict:
     """The verdict `wrong` on an output that has no errors to measure, with the reason."""
