@@ -29,6 +29,7 @@ from toolkit.answers.rule import (
     elements,
     times,
 )
+from toolkit.answers.severity import finest_allowing
 from toolkit.answers.verdict import OutputVerdict, unmeasured
 from toolkit.tensors import Array, TensorSpec
 from toolkit.units import number
@@ -138,9 +139,8 @@ class FloatOutput:
         faults = []
         if limits.accept or not limits.measured():
             unnamed = isinstance(finding, Fault) and finding.name != "wrong"
-            scale = self.pool.scale if unnamed else None
-            coarser = scale.coarser(self._size(values, scale)) if scale else None
-            faults.append(fault_of(finding, acceptance, coarser))
+            coarsest = finest_allowing(verdict) if unnamed else None
+            faults.append(fault_of(finding, acceptance, coarsest))
         if limits.atol is not None or limits.rtol is not None:
             atol, rtol = limits.atol or 0.0, limits.rtol or 0.0
             faults.append(_tolerance_fault(values, self.pool.wanted, atol, rtol))

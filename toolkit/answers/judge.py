@@ -1,6 +1,6 @@
 """A model's oracle and simulations, and what a target's answers are worth against them.
 
-a  Each output has its own verdict (rule.py, indices.py); the target has the worst.
+a  Each output has its own verdict (rule.py, indices.py); the target has the worst (severity.py).
 b  Right is what may be as precise as declared: where the feeds cannot tell float32 from less, it
    has not been shown to be less. What lies between two classes is as precise as the coarser one.
 c  The user's own limits come first: another class, a tolerance, or how often the top class agrees.
@@ -23,6 +23,7 @@ from toolkit.answers.floats import FloatOutput
 from toolkit.answers.formats import ORDER, Precision, numbers
 from toolkit.answers.indices import Choice, Logits
 from toolkit.answers.pool import Pool, SimulatedOutput
+from toolkit.answers.severity import severity
 from toolkit.answers.verdict import Border, Limits, Verdict, unmeasured
 from toolkit.tensors import Array, TensorSpec
 
@@ -91,12 +92,12 @@ class Judge:
             for name, output in self._parts.items()
         ]
         judged += [_surplus(name) for name in self._unknown(answers)]
-        worst = max(judged, key=_badness)  # a
-        where = f"{worst.verdict.output}: " if worst.fault and len(judged) > 1 else ""
+        shown = worst(judged)  # a
+        where = f"{shown.verdict.output}: " if shown.fault and len(judged) > 1 else ""
         return Verdict(
-            text=text(worst.verdict),
-            right=not worst.fault,
-            reason=f"{where}{worst.fault}",
+            text=text(shown.verdict),
+            right=not shown.fault,
+            reason=f"{where}{shown.fault}",
             declared=declared,
             outputs=tuple(j.verdict for j in judged),
             feeds=len(self.oracle),
@@ -189,17 +190,6 @@ def _surplus(name: str) -> JudgedOutput:
     return JudgedOutput(unmeasured(name, reason), f"wrong: {reason}")
 
 
-SEVERITY = ("wrong", "int8", "bfloat16", "float16", "tf32", "less than float32", "between")
-"""Worst first, by the finest name of an output."""
-
-
-def _badness(judged: JudgedOutput) -> tuple[bool, int, bool]:
-    """What is not right first, then by the finest name, then where the feeds cannot tell.
-
-    Integers that agree show no precision, and so never stand for a target that has floats.
-    """
-    verdict = judged.verdict
-    finest = verdict.names[0]
-    severity = len(SEVERITY) - SEVERITY.index(finest) if finest in SEVERITY else 0
-    silent = verdict.names == ORDER and verdict.factor == "nan"
-    return bool(judged.fault), severity, len(verdict.names) > 1 and not silent
+def worst(judged: Sequence[JudgedOutput]) -> JudgedOutput:
+    """Finds the output that stands for a target: what is not right first, then the most severe."""
+    return max(judged, key=lambda output: (bool(output.fault), severity(output.verdict)))

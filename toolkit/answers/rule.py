@@ -152,11 +152,6 @@ class Scale:
         bands = {c: self.band(c) for c in self.classes}
         return {c: (low / self.noise, high / self.noise) for c, (low, high) in bands.items()}
 
-    def coarser(self, size: float) -> Precision | None:
-        """The finest lower class whose simulations err at least as much; None: there is none."""
-        lower = (c for c in self.classes if c != "float32" and size <= self.band(c)[1])
-        return next(lower, None)
-
     def judge(self, answers: Floats) -> Finding:
         """Steps 3 to 8 for finite answers of the oracle's shape."""
         error = answers - self.oracle

@@ -4,8 +4,8 @@ C1  Side by side the ratio is paired, as in any table of a run.
 C2  Latencies of two runs are never compared. What is compared is each target's ratio to a baseline
     that both runs have: the same model, runtime, version and options.
 C3  A gate has three outcomes. What the interval does not decide is not decided.
-C4  Worse is an answer that was right and is not, or of a coarser class than the same declaration
-    gave before.
+C4  Worse is an answer that was right and is not, or that is coarser than the same declaration gave
+    before (the order: answers/severity.py).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from toolkit.answers import severity
 from toolkit.answers.verdict import Verdict
 from toolkit.errors import RunError
 from toolkit.measure import stats
@@ -24,9 +25,6 @@ from toolkit.report.summary import summarize
 from toolkit.report.view import Row, Standing, Table
 from toolkit.report.words import Spread
 from toolkit.units import Bytes, Seconds, percent
-
-ORDER = ("float32", "tf32", "float16", "bfloat16", "int8", "between", "less than float32", "wrong")
-"""Finest first; what is no class is worse than any."""
 
 
 class Gate(StrEnum):
@@ -207,12 +205,12 @@ def _worse(old: Row, new: Row) -> str:
     if new.standing is not Standing.RANKED:
         return new.reason or f"it is {new.standing}"
     was, now = old.subject.verdict, new.subject.verdict
-    if was is None or now is None or was.declared != now.declared:
+    return worse_answers(was, now) if was and now else ""
+
+
+def worse_answers(was: Verdict, now: Verdict) -> str:
+    """Says how the answers of a target became coarser; empty: they did not, or it declares another
+    precision than before."""
+    if was.declared != now.declared or not severity.coarser(now, was):
         return ""
-    coarser = _place(now) > _place(was)
-    return f"{now.text}, it was {was.text}" if coarser else ""
-
-
-def _place(verdict: Verdict) -> int:
-    """The finest class of its worst output."""
-    return max(ORDER.index(output.names[0]) for output in verdict.outputs)
+    return f"{now.text}, it was {was.text}"
