@@ -15,10 +15,13 @@ import onnx.inliner
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from toolkit.answers import formats
-from toolkit.onnxfiles.graphs import attribute, copied, graphs, replace_nodes, uses
+from toolkit.onnxfiles.floattypes import convert_floats
+from toolkit.onnxfiles.graphs import attribute, copied, replace_nodes, uses
 from toolkit.tensors import Array
 
-FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+OTHER_FLOATS = {TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+"""What becomes float32 before it is rounded to anything. The 8-bit and 4-bit floats stay: rounding
+to them is what the model does."""
 
 PRODUCTS: dict[str, tuple[int, ...]] = {
     "MatMul": (0, 1),
@@ -47,30 +50,9 @@ def float32_form(model: ModelProto) -> ModelProto:
     So a float16 file can be run without further rounding, and rounded as any other.
     """
     result = onnx.inliner.inline_local_functions(model) if model.functions else copied(model)
-    for graph in graphs(result.graph):
-        _raise_types(graph)
+    convert_floats(result.graph, OTHER_FLOATS, TensorProto.FLOAT)
     _lift_constants(result.graph)
     return result
-
-
-def _raise_types(graph: GraphProto) -> None:
-    for info in (*graph.input, *graph.output, *graph.value_info):
-        if info.type.tensor_type.elem_type in FLOATS:
-            info.type.tensor_type.elem_type = TensorProto.FLOAT
-    for tensor in graph.initializer:
-        _raise_tensor(tensor)
-    for node in graph.node:
-        for a in node.attribute:
-            if a.type == onnx.AttributeProto.TENSOR:
-                _raise_tensor(a.t)
-            if a.name in ("to", "dtype", "output_dtype", "softmax_precision") and a.i in FLOATS:
-                a.i = TensorProto.FLOAT
-
-
-def _raise_tensor(tensor: TensorProto) -> None:
-    if tensor.data_type in FLOATS - {TensorProto.FLOAT}:
-        values = numpy_helper.to_array(tensor).astype(np.float32)
-        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
 
 
 def _lift_constants(graph: GraphProto) -> None:
