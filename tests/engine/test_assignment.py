@@ -12,10 +12,10 @@ from onnx import helper, numpy_helper
 from tests import small
 from toolkit.answers import simulate
 from toolkit.engine import assignment
-from toolkit.engine.assignment import REFERENCE_SIZES, Assignment, FeedRequest
+from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.errors import InputError
-from toolkit.oracle.oracles import ENOUGH
-from toolkit.sources import factory, source
+from toolkit.oracle.enough import ENOUGH
+from toolkit.sources import factory, reference, source
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_the_reference_model_is_known_by_its_contract_and_asked_digits(tmp_path:
     assert asked.program.source.factory == "toolkit.sources.reference:net"
     assert asked.judge.origin == "torch in float64"
     assert {feed.origin for feed in asked.feeds} == {"digits"}
-    assert {dict(feed.dims)["batch"] for feed in asked.feeds} >= set(REFERENCE_SIZES)
+    assert {dict(feed.dims)["batch"] for feed in asked.feeds} >= set(reference.JUDGED_BATCHES)
 
 
 def test_a_file_that_differs_from_the_reference_by_one_node_has_no_source(

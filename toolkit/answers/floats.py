@@ -20,7 +20,6 @@ from toolkit.answers.direction import Floats
 from toolkit.answers.formats import ORDER, numbers
 from toolkit.answers.pool import Pool, flat
 from toolkit.answers.rule import (
-    ENOUGH,
     FLOAT32_BORDER,
     Fault,
     Finding,
@@ -31,6 +30,7 @@ from toolkit.answers.rule import (
 )
 from toolkit.answers.severity import finest_allowing
 from toolkit.answers.verdict import OutputVerdict, unmeasured
+from toolkit.oracle.enough import ENOUGH
 from toolkit.tensors import Array, TensorSpec
 from toolkit.units import number
 

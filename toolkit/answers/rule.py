@@ -39,8 +39,6 @@ FEW_VALUES_BAND = 5.0
 """The upper end of int8's band where the mark shows int8: static scales clip."""
 LOCAL = 30.0
 VISIBLE = 50
-ENOUGH = 1000
-"""Elements below which the evidence says that there are few."""
 
 Finding: TypeAlias = "Named | Fault"
 

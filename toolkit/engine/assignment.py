@@ -30,15 +30,14 @@ from toolkit.feeds.drawing import Feed
 from toolkit.onnxfiles import graphs, modelfile, referencefile
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.oracle import oracles, portable
-from toolkit.oracle.oracles import ENOUGH, RefusedFeed
+from toolkit.oracle.enough import ENOUGH
+from toolkit.oracle.oracles import RefusedFeed
 from toolkit.oracle.portable import Unsupported
 from toolkit.runtimes.base import Program
 from toolkit.sources import factory, reference
 from toolkit.sources.source import Source
 from toolkit.tensors import Array, TensorSpec
 
-REFERENCE_SIZES = (1, 2, 7, 32, 257)
-"""Batches at which the reference model is judged."""
 MOST_FEEDS = 64
 """Further feeds that are drawn at most."""
 FIRST_FURTHER = 1000
@@ -184,7 +183,7 @@ def _others(
     """Feeds that are judged and not timed: other sizes of every dynamic dimension."""
     if wanted.inputs is not None or wanted.shapes or not sizes.free(file.inputs):
         return []
-    batches = {"batch": REFERENCE_SIZES} if _is_reference(known) else {}
+    batches = {"batch": reference.JUDGED_BATCHES} if _is_reference(known) else {}
     seen = [dict(feed.dims) for feed in timed]
     others = [d for d in sizes.tried(timed[0].dims, wanted=batches) if d not in seen]
     return [draw(dims, len(timed) + number) for number, dims in enumerate(others)]

@@ -36,7 +36,6 @@ Outcome: TypeAlias = Literal["holds", "fails", "not shown"]
 Answers: TypeAlias = Sequence[Mapping[str, Array]]
 """Named outputs, one mapping for each feed."""
 
-REFERENCE_SIZES = (1, 2, 7, 32, 257)
 EXACT = 1e-12
 """The reference model: no constants of Python stand in its graph. 2e-16 is what it shows."""
 CONSTANTS = 1e-6

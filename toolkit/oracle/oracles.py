@@ -18,6 +18,7 @@ from onnx import ModelProto
 from toolkit import tensors
 from toolkit.errors import ToolkitError, typed_line
 from toolkit.feeds.drawing import Draws, Feed
+from toolkit.oracle.enough import ENOUGH
 from toolkit.oracle.evaluator import Evaluator, from_bits
 from toolkit.oracle.portable import Unsupported
 from toolkit.oracle.raised import float64
@@ -27,8 +28,6 @@ from toolkit.tensors import Array, TensorSpec
 if TYPE_CHECKING:
     import torch
 
-ENOUGH = 1000
-"""Elements of each output, over all feeds, below which a verdict is not sure."""
 MOST_MORE = 64
 """Feeds that are added to reach it: a model of one output element a feed stays below it."""
 

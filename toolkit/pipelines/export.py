@@ -199,7 +199,7 @@ def _proven(file: Path, wish: ExportRequest, suspects: Sequence[Narrowed]) -> Ex
     at = Sizes(
         wish.traced.sizes,
         dimensions(wish.inputs),
-        {"batch": [n for n in prove.REFERENCE_SIZES if n != 2]} if wish.reference else {},
+        {"batch": [n for n in reference.JUDGED_BATCHES if n != 2]} if wish.reference else {},
         [_at(suspect, wish) for suspect in suspects],
     )
     specs = {stated.name: stated.spec for stated in wish.inputs}

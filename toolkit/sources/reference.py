@@ -30,6 +30,9 @@ SEED = 0
 EPOCHS = 10
 BATCH = 32
 RATE = 0.01
+JUDGED_BATCHES = (1, 2, 7, 32, 257)
+"""Batches at which its file is proven and its runtimes are judged: 1, where shapes collapse; 2,
+with which it is traced; a small prime; a usual one; a prime beyond any unrolled loop."""
 HELD_OUT = 360
 """A fifth of 1,797, as train_test_split rounds it."""
 

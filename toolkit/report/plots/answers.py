@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from toolkit.answers.rule import FLOAT32_BORDER
 from toolkit.answers.verdict import OutputVerdict
 from toolkit.report import palette
 from toolkit.report.grids import answers
@@ -22,8 +23,6 @@ from toolkit.report.plots.base import (
 from toolkit.report.view import ShownTarget, View
 from toolkit.report.words import factor, printable
 
-BORDER = 10.0
-"""Times the error of a plain float32 evaluation: up to here an answer is float32."""
 Bands = dict[str, tuple[float, float]]
 
 
@@ -69,7 +68,8 @@ def draw(view: View) -> Plot | None:
         name="answers",
         title="How far the answers are from float64",
         reading=(
-            "Left of the line, at 10 times the error of a plain float32 evaluation, is float32. "
+            f"Left of the line, at {FLOAT32_BORDER:g} times the error of a plain float32"
+            " evaluation, is float32. "
             + (
                 "The upper bars show where errors of each format lie for this model. "
                 if bands
@@ -108,7 +108,8 @@ def edges(points: Sequence[Datum], bands: Bands) -> tuple[float, float]:
     """The ends of the axis: what is finite lies within, what is not at the right end."""
     errors = [float(one["factor"]) for one in points if math.isfinite(float(one["factor"]))]
     least = min([0.3, *(error / 1.5 for error in errors if error > 0)])
-    return max(least, 1e-3), 3 * max([BORDER, *errors, *(high for _, high in bands.values())])
+    ends = [high for _, high in bands.values()]
+    return max(least, 1e-3), 3 * max([FLOAT32_BORDER, *errors, *ends])
 
 
 def mark(one: ShownTarget, output: OutputVerdict, place: int) -> Datum:
@@ -137,7 +138,7 @@ def ruler(bands: Bands, left: float) -> list[Chart]:
     """The border of float32, and a bar for each format."""
     import altair as alt
 
-    border = alt.Chart(alt.InlineData([{"border": BORDER}]))
+    border = alt.Chart(alt.InlineData([{"border": FLOAT32_BORDER}]))
     drawn = [border.mark_rule(aria=False).encode(x=alt.X("border:Q")).properties(name="one")]
     if not bands:
         return drawn
