@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from onnx import ModelProto, TensorProto
@@ -26,6 +25,12 @@ from tests.answers.networks import (
     torch_runner,
     weights,
     with_weights,
+)
+from tests.answers.quantized import (
+    exact_product,
+    integer_runner,
+    quantized,
+    saturating_product,
 )
 from toolkit.answers.folding import folded
 from toolkit.answers.formats import Precision, rounded, through_float16
@@ -73,6 +78,9 @@ def bench(name: str, seed: int = 5) -> Bench:
 LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL")
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
+every_granularity = pytest.mark.parametrize(
+    "per_channel", [False, True], ids=["per tensor", "per channel"]
+)
 
 
 @every_network
@@ -143,24 +151,42 @@ def test_bfloat16_weights_of_a_folded_graph_are_known_by_the_folded_simulation()
     assert blind.verdict(outputs).outputs[0].evidence == "by the direction of the error, 0.59"
 
 
-def quantized(model: ModelProto, folder: Path, *, per_channel: bool) -> ModelProto:
-    from onnxruntime.quantization import quantize_dynamic
-
-    onnx.save(model, folder / "model.onnx")
-    quantize_dynamic(folder / "model.onnx", folder / "int8.onnx", per_channel=per_channel)
-    return onnx.load(folder / "int8.onnx")
-
-
 @every_network
-@pytest.mark.parametrize("per_channel", [False, True], ids=["per tensor", "per channel"])
+@every_granularity
 def test_a_dynamically_quantized_file_is_int8(name: str, per_channel: bool, tmp_path: Path) -> None:
     b = bench(name)
     low = quantized(b.model, tmp_path, per_channel=per_channel)
 
-    verdict = b.verdict(b.float32(low))
+    outputs = integer_runner(low, b.feeds, exact_product)
 
-    assert (verdict.text, verdict.right) == ("int8", False)
-    assert b.verdict(b.float32(low), "int8").right
+    assert (b.verdict(outputs).text, b.verdict(outputs).right) == ("int8", False)
+    assert b.verdict(outputs, "int8").right
+
+
+@every_network
+def test_the_same_file_is_wrong_where_its_products_saturate(name: str, tmp_path: Path) -> None:
+    """Per channel every channel has weights of the full eight bits."""
+    b = bench(name)
+    low = quantized(b.model, tmp_path, per_channel=True)
+
+    verdict = b.verdict(integer_runner(low, b.feeds, saturating_product), "int8")
+
+    assert (verdict.text, verdict.right) == ("wrong", False)
+    assert "beyond every format" in verdict.reason
+
+
+@every_network
+@every_granularity
+def test_weights_of_seven_bits_are_int8_where_products_saturate(
+    name: str, per_channel: bool, tmp_path: Path
+) -> None:
+    b = bench(name)
+    low = quantized(b.model, tmp_path, per_channel=per_channel, reduce_range=True)
+
+    outputs = integer_runner(low, b.feeds, saturating_product)
+
+    assert (b.verdict(outputs).text, b.verdict(outputs).right) == ("int8", False)
+    assert b.verdict(outputs, "int8").right
 
 
 def test_a_relative_error_of_3e_6_is_between() -> None:
