@@ -243,8 +243,8 @@ def test_a_changed_first_weight_is_never_float32(name: str, factor: float) -> No
     b = bench(name)
     changed = max(weights(b.model).items(), key=lambda item: item[1].size)[1].copy()
     key = max(weights(b.model), key=lambda n: weights(b.model)[n].size)
-    place = np.unravel_index(np.argmax(np.abs(changed)), changed.shape)
-    changed[place] *= np.float32(factor)
+    index = np.unravel_index(np.argmax(np.abs(changed)), changed.shape)
+    changed[index] *= np.float32(factor)
 
     verdict = b.verdict(b.float32(with_weights(b.model, {key: changed})))
 
@@ -595,10 +595,10 @@ def test_a_timed_call_that_computes_something_else_is_found_on_one_feed(name: st
         "swapped": {n: swapped(a) for n, a in right[0].items()},
     }
 
-    found = {word: b.judge.border([o], first, [0]) for word, o in others.items()}
+    borders = {word: b.judge.border([o], first, [0]) for word, o in others.items()}
 
-    assert {word for word, border in found.items() if border.within} == set()
-    assert "times that of plain float32, at first " in found["bfloat16"].reason
+    assert {word for word, border in borders.items() if border.within} == set()
+    assert "times that of plain float32, at first " in borders["bfloat16"].reason
 
 
 def test_a_single_spoilt_element_is_beyond_the_border() -> None:

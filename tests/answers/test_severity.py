@@ -57,7 +57,7 @@ KINDS: tuple[dict[str, OutputVerdict], ...] = (
     {"wrong": kind(90_000, "wrong"), "another shape": unmeasured("y", "its shape is another")},
 )
 """Every kind of verdict, mildest first; those of one group are equally coarse."""
-PLACES = {name: place for place, group in enumerate(KINDS) for name in group}
+LEVELS = {name: level for level, group in enumerate(KINDS) for name in group}
 VERDICTS = {name: verdict for group in KINDS for name, verdict in group.items()}
 
 
@@ -68,7 +68,7 @@ def target(output: OutputVerdict) -> Verdict:
 @pytest.mark.parametrize(("was", "now"), [*itertools.product(VERDICTS, repeat=2)])
 def test_judging_outputs_and_comparing_runs_keep_to_one_order(was: str, now: str) -> None:
     pair = [JudgedOutput(VERDICTS[name], "") for name in (was, now)]
-    coarser = PLACES[now] > PLACES[was]
+    coarser = LEVELS[now] > LEVELS[was]
 
     assert bool(worse_answers(target(VERDICTS[was]), target(VERDICTS[now]))) is coarser
     if coarser:

@@ -26,12 +26,12 @@ from toolkit.answers.verdict import OutputVerdict, Verdict
 FINEST_LOWER = min(rank for rank in RANK.values() if rank)
 """The rank of an unnamed verdict from a record that holds no bands."""
 HALF = 0.5
-"""How much finer a gap is than the class above it; any number between 0 and 1 orders the same."""
+"""A gap is so much finer than the class above it; any number between 0 and 1 orders the same."""
 
 
 @dataclass(frozen=True, order=True)
 class Severity:
-    """How bad a verdict is; the larger is the worse."""
+    """Says how bad a verdict is; the larger is the worse."""
 
     coarseness: float
     """The rank of a class (float32: 0), a number between two ranks, -1 or infinite."""
@@ -40,7 +40,7 @@ class Severity:
 
 
 def severity(output: OutputVerdict) -> Severity:
-    """How bad the verdict on one output is."""
+    """Ranks the verdict on one output."""
     (first, *others) = output.names
     if first == "wrong":
         return Severity(float("inf"), False)  # S4
