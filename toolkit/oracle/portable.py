@@ -1,4 +1,4 @@
-"""A model in the form that the ONNX reference evaluator runs, and the same raised to float64.
+"""Brings a model to the form that the ONNX reference evaluator runs, and raises it to float64.
 
 The portable form has opset 17 or newer, since below 14 that evaluator normalises batches by their
 own statistics and below 13 softmax along the wrong axis; its model-local functions are inlined,
@@ -17,10 +17,13 @@ from toolkit.onnxfiles.floattypes import convert_floats
 from toolkit.onnxfiles.modelfile import STANDARD
 
 OPSET = 17
+"""The evaluator is right from opset 14 on; files of 17 and newer, which today's exporters write,
+are not converted at all."""
 IR_VERSION = 8
-"""The one that came with opset 17."""
+"""The IR version that came with opset 17."""
 LOW = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
-"""What is raised. The 8-bit and 4-bit floats stay: rounding to them is what the model does."""
+"""Types that are raised. The 8-bit and 4-bit floats stay: rounding to them is what the model
+does."""
 
 RANDOM = {
     "Bernoulli",
@@ -30,6 +33,7 @@ RANDOM = {
     "RandomUniform",
     "RandomUniformLike",
 }
+"""Operators of which no two runs agree. Dropout is one only where it trains: `_drops`."""
 INEXACT = {
     "BitCast": "reads the bits of a float32",
     "CausalConvWithState": "the evaluator computes it in float32",
@@ -38,7 +42,7 @@ INEXACT = {
     "MelWeightMatrix": "the evaluator computes it in float32",
     "TfIdfVectorizer": "the evaluator computes it in float32",
 }
-"""Operators of which there is no float64 result, and why."""
+"""Operators that have no float64 result → the reason."""
 
 
 class Unsupported(ToolkitError):
@@ -46,9 +50,8 @@ class Unsupported(ToolkitError):
 
 
 def portable(model: ModelProto) -> ModelProto:
-    """A copy in the portable form. Raises Unsupported where it cannot be brought there."""
-    copy = ModelProto()
-    copy.CopyFrom(model)
+    """Copies a model in the portable form. Raises Unsupported where it cannot be brought there."""
+    copy = graphs.copied(model)
     if copy.functions:
         copy = onnx.inliner.inline_local_functions(copy)
     before = graphs.opset(copy)
@@ -67,7 +70,7 @@ def portable(model: ModelProto) -> ModelProto:
 
 
 def raised(model: ModelProto) -> ModelProto:
-    """The portable form with all its floats in float64: initializers, constants, casts, types.
+    """Copies a model in the portable form with all its floats, stored or declared, in float64.
 
     Raises Unsupported for what has no float64 result.
     """
@@ -79,6 +82,7 @@ def raised(model: ModelProto) -> ModelProto:
 
 
 def _refuse(node: NodeProto) -> None:
+    """Raises Unsupported for an operator that has no float64 result."""
     name = f"{node.op_type} {node.name!r}" if node.name else node.op_type
     if node.domain in STANDARD:
         if node.op_type in RANDOM or _drops(node):
@@ -90,6 +94,6 @@ def _refuse(node: NodeProto) -> None:
 
 
 def _drops(node: NodeProto) -> bool:
-    """A Dropout that is told whether it trains; where that is a constant False it is no draw, and
-    PyTorch's exporter leaves none behind."""
+    """Finds a Dropout that is told whether it trains. If that is a constant False it draws nothing;
+    such a one is refused all the same, since PyTorch's exporter leaves none behind."""
     return node.op_type == "Dropout" and len(node.input) > 2 and bool(node.input[2])

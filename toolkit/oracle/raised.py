@@ -1,4 +1,4 @@
-"""A PyTorch module that computes in float64 whatever it asks for.
+"""Makes a PyTorch module compute in float64 whatever it asks for.
 
 `module.double()` is not enough: a `.float()` or a `torch.zeros(…)` in a user's forward leaves
 float64 or raises. Under the mode below every operation that PyTorch dispatches takes and makes
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def float64() -> Iterator[None]:
-    """Within it all floats that torch's operations make are float64, complex numbers complex128.
+    """Makes all floats of torch's operations float64, complex numbers complex128, while it lasts.
 
-    The default type is float64 meanwhile, since `torch.zeros(3)` and the quotient of two integers
-    take it before anything is dispatched.
+    Whoever reads the bits of a float (`view` as another type) gets a TypeError. The default type is
+    float64 meanwhile, since `torch.zeros(3)` and the quotient of two integers take it before
+    anything is dispatched.
     """
     import torch
 
@@ -35,6 +36,7 @@ def float64() -> Iterator[None]:
 
 
 def _mode() -> TorchDispatchMode:
+    """Makes the dispatch mode; torch is imported here, not with this module."""
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_map
@@ -46,7 +48,7 @@ def _mode() -> TorchDispatchMode:
         torch.bfloat16: torch.float64,
         torch.complex64: torch.complex128,
     }
-    # What these give is another number in float64.
+    # These give another number for the bits of a float64.
     bits = {torch.ops.aten.view.dtype}
 
     class Raise(TorchDispatchMode):  # type: ignore[no-untyped-call]
