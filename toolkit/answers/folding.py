@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from toolkit.onnxfiles.graphs import attribute, copied, makers, uses
+from toolkit.onnxfiles.graphs import STANDARD, attribute, copied, makers, uses
 from toolkit.tensors import Array
 
 FOLDABLE = ("Conv", "ConvTranspose", "Gemm")
@@ -63,7 +63,7 @@ def _pairs(model: ModelProto) -> list[tuple[NodeProto, NodeProto]]:
     reads = uses(model.graph)
     pairs = []
     for norm in model.graph.node:
-        if norm.op_type != "BatchNormalization" or norm.domain not in ("", "ai.onnx"):
+        if norm.op_type != "BatchNormalization" or norm.domain not in STANDARD:
             continue
         layer = made_by.get(norm.input[0])
         alone = reads[norm.input[0]] == 1

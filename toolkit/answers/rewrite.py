@@ -16,7 +16,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from toolkit.answers import formats
 from toolkit.onnxfiles.floattypes import convert_floats
-from toolkit.onnxfiles.graphs import attribute, copied, replace_nodes, uses
+from toolkit.onnxfiles.graphs import STANDARD, attribute, copied, replace_nodes, uses
 from toolkit.tensors import Array
 
 OTHER_FLOATS = {TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
@@ -135,7 +135,7 @@ class RoundedCopy:
         """
         nodes: list[NodeProto] = []
         for node in self.model.graph.node:
-            own = node.domain in ("", "ai.onnx")
+            own = node.domain in STANDARD
             for position in PRODUCTS.get(node.op_type, ())[: len(node.input)] if own else ():
                 name = node.input[position]
                 tensor = self.constants.get(name)

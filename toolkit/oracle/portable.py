@@ -14,7 +14,7 @@ from onnx import ModelProto, NodeProto, TensorProto
 from toolkit.errors import ToolkitError, first_line
 from toolkit.onnxfiles import graphs
 from toolkit.onnxfiles.floattypes import convert_floats
-from toolkit.onnxfiles.modelfile import STANDARD
+from toolkit.onnxfiles.graphs import STANDARD
 
 OPSET = 17
 """The evaluator is right from opset 14 on; files of 17 and newer, which today's exporters write,
