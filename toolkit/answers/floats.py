@@ -78,7 +78,7 @@ class FloatOutput:
         pool = self.pool.part(feeds)
         reason = misfit(self.spec, arrays, pool.oracle, acceptance)
         if reason or "wrong" in first.names:
-            return reason  # what was wrong at first is held to no more than its form
+            return reason  # an answer that was wrong at first is held to no more than its form
         values = flat(self._shaped(arrays, acceptance))
         if pool.off_limits(values).size:
             return "NaN or Inf where the oracle's is not"
@@ -107,6 +107,7 @@ class FloatOutput:
         doubt = f"; only {elements(scale.oracle.size)}, {ENOUGH:,} make it sure" if few else ""
         finding = replace(finding, evidence=finding.evidence + doubt)
         if isinstance(finding, Fault):
+            # The scale counts the judged elements alone; a verdict counts all.
             return replace(finding, few=self.pool.judged[finding.few])
         return finding
 
@@ -121,6 +122,7 @@ class FloatOutput:
             errors = np.abs(values - self.pool.wanted)
         judged = errors[self.pool.judged]
         few: list[int] = finding.few[:SHOWN].tolist() if isinstance(finding, Fault) else []
+        # NaN and Inf have no size; where they are at fault they stand in `few`.
         largest = int(np.argmax(np.where(np.isfinite(errors), errors, -1.0)))
         worst = few[0] if few else largest
         return replace(

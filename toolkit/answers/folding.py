@@ -7,10 +7,11 @@ of 0.4 to 0.7 with one of the folded graph). So a lower precision is simulated o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from toolkit.onnxfiles.graphs import STANDARD, attribute, copied, makers, uses
 from toolkit.tensors import Array
@@ -42,19 +43,26 @@ def folded(model: ModelProto) -> ModelProto | None:
         if set(layer.input[1:]) | set(norm.input[1:]) <= constants.keys() | {""}
     ]
     for layer, norm in pairs:
-        values = {n: numpy_helper.to_array(constants[n]) for n in norm.input[1:]}
-        weight, *rest = (numpy_helper.to_array(constants[n]) for n in layer.input[1:] if n)
-        w, b = _fold(layer, weight, rest[0] if rest else np.zeros(1), _norm(norm, values))
-        names = [f"{layer.output[0]}__folded_{part}" for part in ("weight", "bias")]
-        result.graph.initializer.extend(
-            numpy_helper.from_array(v.astype(np.float32), n)
-            for v, n in zip((w, b), names, strict=True)
-        )
-        del layer.input[1:]
-        layer.input.extend(names)
-        layer.output[0] = norm.output[0]
-        result.graph.node.remove(norm)
+        _merge(result.graph, constants, layer, norm)
     return result if pairs else None
+
+
+def _merge(
+    graph: GraphProto, constants: Mapping[str, TensorProto], layer: NodeProto, norm: NodeProto
+) -> None:
+    """Folds a normalization into its layer, in place."""
+    values = {n: numpy_helper.to_array(constants[n]) for n in norm.input[1:]}
+    weight, *rest = (numpy_helper.to_array(constants[n]) for n in layer.input[1:] if n)
+    w, b = _fold(layer, weight, rest[0] if rest else np.zeros(1), _norm(norm, values))
+    # Under new names, since another layer may share the weight; no two outputs have one name.
+    names = [f"{layer.output[0]}__folded_{part}" for part in ("weight", "bias")]
+    graph.initializer.extend(
+        numpy_helper.from_array(v.astype(np.float32), n) for v, n in zip((w, b), names, strict=True)
+    )
+    del layer.input[1:]
+    layer.input.extend(names)
+    layer.output[0] = norm.output[0]
+    graph.node.remove(norm)
 
 
 def _pairs(model: ModelProto) -> list[tuple[NodeProto, NodeProto]]:

@@ -105,14 +105,14 @@ def _margins(answers: Array, oracle: Array, logits: Floats, choice: Choice) -> _
     mine, theirs = (_chosen(a, rest, axis) for a in (answers, oracle))  # (rows, k)
     if mine.size and (mine.min() < 0 or mine.max() >= rows.shape[1]):
         return _Margins(np.zeros(mine.shape), mine != theirs, valid=False)
-    alone = np.diff(np.sort(mine, axis=1), axis=1)
+    gaps = np.diff(np.sort(mine, axis=1), axis=1)  # 0 where TopK chose an index twice
     values = [np.take_along_axis(rows, i, axis=1) for i in (mine, theirs)]
     if not choice.ordered:
-        # The same set of logits in another order is no flip.
         values = [np.sort(v, axis=1) for v in values]
     sizes = np.abs(values[0] - values[1])
+    # Of the same logits in another order, only another set is a flip.
     flips = mine != theirs if choice.ordered else sizes != 0
-    return _Margins(np.where(flips, sizes, 0.0), flips, bool((alone != 0).all()))
+    return _Margins(np.where(flips, sizes, 0.0), flips, bool((gaps != 0).all()))
 
 
 def _chosen(indices: Array, rest: tuple[int, ...], axis: int) -> Array:

@@ -128,9 +128,9 @@ class Judge:
         acceptance = Acceptance(first.declared, Limits(), types or {})
         verdicts = {v.output: v for v in first.outputs}
         asked = range(len(self.oracle)) if feeds is None else feeds
-        for name, whole in self._parts.items():
+        for name, output in self._parts.items():
             arrays = [a.get(name) for a in answers]
-            reason = whole.beyond(arrays, verdicts[name], acceptance, asked)
+            reason = output.beyond(arrays, verdicts[name], acceptance, asked)
             if reason:
                 return Border(False, f"{name}: {reason}" if len(self._parts) > 1 else reason)
         return Border(True)

@@ -79,6 +79,7 @@ class Pool:
     @cached_property
     def columns(self) -> int:
         """The size of the last axis if all feeds share it and every element is judged; else 1."""
+        # The direction of an error is centred by column, which needs whole rows of one length.
         sizes = {o.shape[-1] if o.ndim > 1 else 1 for o in self.oracle}
         whole = self.judged.size == self.wanted.size
         return max(sizes.pop(), 1) if len(sizes) == 1 and whole else 1
@@ -104,6 +105,7 @@ class Pool:
         rest = np.ones(values.size, bool)
         rest[self.judged] = False
         agrees = _same(values, self.wanted)
+        # Where float64 is finite and float32 overflows, either is right.
         if self.in_float32 is not None:
             agrees |= _same(values, self.in_float32)
         return np.flatnonzero(np.where(rest, ~agrees, ~np.isfinite(values)))

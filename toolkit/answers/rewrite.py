@@ -113,6 +113,7 @@ class RoundedCopy:
         nodes: list[NodeProto] = []
         renamed: dict[str, str] = {}
         for info in self.model.graph.input:
+            # An input keeps its name, since it is fed by it: its readers in the main graph change.
             if info.name in self.floats and info.name not in self.constants:
                 renamed[info.name] = f"{info.name}__rounded"
                 nodes += self._insert(rounding, info.name, renamed[info.name])
@@ -124,6 +125,7 @@ class RoundedCopy:
                 continue
             for i, name in enumerate(node.output):
                 if name in self.floats:
+                    # The rounded one takes the name over, so that subgraphs read it too.
                     node.output[i] = f"{name}__exact"
                     nodes += self._insert(rounding, node.output[i], name)
         replace_nodes(self.model.graph, nodes)
@@ -154,6 +156,7 @@ class RoundedCopy:
         """Removes weights that only their rounded twins replace: memory holds one copy of each."""
         reads = uses(self.model.graph)
         unread = [i for i in self.model.graph.initializer if not reads[i.name]]
+        # Before IR 4 an initializer is an input too, and without it the input must be fed.
         fed = {i.name for i in self.model.graph.input}
         for tensor in unread:
             if tensor.name not in fed:
@@ -184,6 +187,7 @@ def channel_axis(node: NodeProto, position: int, rank: int) -> int:
     if node.op_type == "Gemm":
         return 0 if attribute(node, "transB", 0) else 1
     if node.op_type == "MatMul":
+        # x·W has its output channels in W's last axis, W·x in the one before.
         return rank - 1 if position == 1 else max(rank - 2, 0)
     return 0 if node.op_type == "Conv" else min(1, rank - 1)
 

@@ -74,6 +74,7 @@ def simulate(model: ModelProto, feeds: Sequence[Feed], runner: Runner) -> Simula
     made, left_out = [], _limits(base)
     for form, copy in _copies(base, left_out):
         try:
+            # A lower format may overflow: that is its error, not a fault of ours.
             with np.errstate(all="ignore"):
                 raw = runner(copy, inputs)
         except Exception as error:  # the runner is another library's
@@ -124,6 +125,7 @@ def _copies(base: ModelProto, left_out: list[str]) -> Iterator[tuple[Form, Model
     version = opset(base)
     for form in _forms(version, norms=graphs[True] is not None):
         graph = graphs[form.folded]
+        # Weights are rounded in numpy, which needs no node.
         needs = form.rounding.opset if form.rounding and "weights" not in form.where else 1
         if version < needs:
             left_out.append(f"{form.title()}: needs opset {needs}, the file has {version}")

@@ -119,6 +119,7 @@ def parse(path: Path) -> ModelProto:
         raise InputError(f"{path} is damaged: a name in it is no text")
     _refuse_newer(path, model)
     storedtensors.refuse_short(path, model)
+    # For what it refuses: the checker would open whatever files the model names.
     storedtensors.external_files(path, model)
     _check(path, model)
     return model
@@ -126,6 +127,7 @@ def parse(path: Path) -> ModelProto:
 
 def _check(path: Path, model: ModelProto) -> None:
     try:
+        # By its path: the checker then looks for external data, and takes files above 2 GB.
         onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as error:
         line = first_line(error)

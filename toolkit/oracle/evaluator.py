@@ -50,16 +50,19 @@ class Evaluator:
         Inputs come in the file's types, bfloat16 as its bits. Raises Unsupported with the name of
         the node that fails.
         """
+        # An optional input that is left out has the empty name.
         results: dict[str, Any] = {"": None, **self._evaluator.rt_inits_}
         results |= {name: self._value(name, array) for name, array in feed.items()}
         with np.errstate(all="ignore"):
             for node, done in zip(self._evaluator.rt_nodes_, self._last_uses, strict=True):
+                # An operator may give more outputs than its node names.
                 results.update(zip(node.output, self._step(node, results), strict=False))
                 for name in done:
                     results.pop(name, None)
         return {name: _tensor(name, results[name]) for name in self._outputs}
 
     def _step(self, node: Any, results: Mapping[str, Any]) -> Sequence[Any]:
+        # The bodies of If, Loop and Scan may read any result from around them.
         context = {"context": results} if node.need_context() else {}
         try:
             outputs: Sequence[Any] = node.run(*(results[name] for name in node.input), **context)
@@ -113,6 +116,7 @@ def _last_uses(model: ModelProto, outputs: Sequence[str]) -> Iterator[list[str]]
     """Yields for each node the results that nothing after it needs, initializers excepted."""
     kept = {*outputs, "", *(tensor.name for tensor in model.graph.initializer)}
     lasts: list[list[str]] = []
+    # Seen from the end, the first use of a result is its last.
     for node in reversed(model.graph.node):
         used = [*node.input, *node.output, *_captured(node)]
         lasts.append([name for name in dict.fromkeys(used) if name not in kept])

@@ -104,7 +104,7 @@ class ModuleOracle:
         except ToolkitError:
             raise
         except Exception as error:  # whatever a user's forward raises
-            self._as_it_is(feed)
+            self._as_it_is(feed)  # raises RefusedFeed where it is the feed that is at fault
             raise Unsupported(
                 f"the module runs in float32 but not in float64: {typed_line(error)}"
             ) from error
@@ -218,6 +218,7 @@ def _tensor(array: Array, onnx_type: str, raise_floats: bool) -> torch.Tensor:
 def _array(tensor: torch.Tensor) -> Array:
     import torch
 
+    # numpy knows neither conjugation nor negation that is yet to be done, nor bfloat16.
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
     array: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
     return array
