@@ -20,7 +20,8 @@ from toolkit.errors import TargetError
 from toolkit.exporter import convert, prove
 from toolkit.exporter.prove import Answers, Contract, ExportProof, Numbers, Step
 from toolkit.feeds import drawing
-from toolkit.feeds.drawing import Draws
+from toolkit.feeds.digits import Digits
+from toolkit.feeds.feed import Draws
 from toolkit.onnxfiles import modelfile, referencefile
 from toolkit.oracle import oracles
 from toolkit.oracle.oracles import Expected
@@ -68,9 +69,7 @@ def proof(
 ) -> ExportProof:
     path = folder / "m.onnx"
     path.write_bytes(model.SerializeToString())
-    draws: Draws = (
-        drawing.Digits("input") if contract.reference else drawing.drawer(model, contract.inputs)
-    )
+    draws: Draws = Digits("input") if contract.reference else drawing.drawer(model, contract.inputs)
     right = oracles.of_module(module, contract.inputs, draws.draw(at.traced).arrays)
     return prove.prove(path, contract, right, draws, at, numbers=numbers)
 

@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from toolkit.errors import InputError
 from toolkit.exporter import testdata
 from toolkit.exporter.testdata import DataSet
-from toolkit.feeds import drawing
+from toolkit.feeds import supplied
 from toolkit.onnxfiles import modelfile
 from toolkit.onnxfiles.modelfile import ModelFile
 
@@ -55,7 +55,7 @@ def test_what_was_written_is_read_back_and_can_be_fed(tmp_path: Path) -> None:
     read = testdata.read(file)
     assert [data.inputs["x"].shape for data in read] == [(1, 2), (3, 2)]
     assert read[1].outputs["y"].tolist() == SETS[1].outputs["y"].tolist()
-    given = drawing.given(tmp_path, file.inputs)
+    given = supplied.read(tmp_path, file.inputs)
     assert [feed.dims for feed in given] == [{"batch": 1}, {"batch": 3}]
 
 

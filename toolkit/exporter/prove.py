@@ -23,7 +23,7 @@ import onnx
 from toolkit.answers.verdict import Verdict
 from toolkit.errors import ToolkitError, first_line
 from toolkit.feeds import sizes
-from toolkit.feeds.drawing import Draws
+from toolkit.feeds.feed import Draws
 from toolkit.feeds.sizes import Dims
 from toolkit.onnxfiles import modelfile, referencefile
 from toolkit.oracle.evaluator import Evaluator
@@ -213,7 +213,7 @@ def _left_out(found: SizeSweep) -> list[str]:
         changed = {n: s for n, s in left.dims.items() if s != found.at.traced[n]} or left.dims
         name = ", ".join(changed)
         where, _ = lines.setdefault(name, ([], left.reason))
-        where.append(sizes.said(changed).removeprefix(f"{name} "))
+        where.append(sizes.text(changed).removeprefix(f"{name} "))
     return [
         f"left out: {name + ' ' if len(where) > 1 or ' ' not in where[0] else ''}"
         f"{', '.join(where)}: {reason}"
@@ -235,7 +235,7 @@ def _too_few(found: SizeSweep) -> list[str]:
 
 def _wrong_line(compared: ComparedSizes) -> str:
     what = compared.reason or f"error {compared.error:.2g} of the largest value"
-    return f"wrong at {sizes.said(compared.dims)}: {what}"
+    return f"wrong at {sizes.text(compared.dims)}: {what}"
 
 
 def summary(seen: Sequence[Dims], traced: Dims) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.feeds import sizes
-from toolkit.feeds.drawing import Feed
+from toolkit.feeds import dimensions
+from toolkit.feeds.feed import Feed
 from toolkit.feeds.sizes import Dims
 from toolkit.tensors import Array, TensorSpec
 
@@ -31,6 +31,6 @@ class Resampled:
         for place, spec in enumerate(self.inputs):
             random = np.random.default_rng([self.seed, number, place, *dims.values()])
             drawn[spec.name] = random.choice(
-                self.arrays[spec.name].ravel(), sizes.shape(spec, dims)
+                self.arrays[spec.name].ravel(), dimensions.shape(spec, dims)
             )
         return Feed(dict(dims), f"drawn from example_inputs() with seed {self.seed}", drawn, number)

@@ -16,7 +16,7 @@ from pathlib import Path
 from onnx import TensorProto
 
 from toolkit.errors import InputError
-from toolkit.feeds import stored
+from toolkit.feeds import elements, stored
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.tensors import Array, Feed, TensorSpec
 
@@ -123,7 +123,7 @@ def _write_tensors(
     sha256: str,
 ) -> None:
     for place, spec in enumerate(specs):
-        tensor: TensorProto = stored.tensor_of(spec.name, arrays[spec.name], spec.type)
+        tensor: TensorProto = elements.tensor_of(spec.name, arrays[spec.name], spec.type)
         tensor.doc_string = OWNER + sha256
         content = tensor.SerializeToString(deterministic=True)
         (folder / f"{role}_{place}.pb").write_bytes(content)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from toolkit.feeds import sizes
-from toolkit.feeds.drawing import Draws
+from toolkit.feeds import variations
+from toolkit.feeds.feed import Draws
 from toolkit.feeds.sizes import Dims
 from toolkit.oracle.oracles import Expected, Oracle, RefusedFeed
 from toolkit.oracle.portable import Unsupported
@@ -89,13 +89,13 @@ def sweep(oracle: Oracle, draws: Draws, at: Sizes) -> SizeSweep:
     found = SizeSweep(oracle, draws, at)
     found.look(at.traced)
     for name, size in at.traced.items():
-        usual = at.wanted.get(name) or sizes.alternatives(size, at.range(name))
+        usual = at.wanted.get(name) or variations.alternatives(size, at.range(name))
         for other in usual:
             found.look({**at.traced, name: other})
-        for other in sizes.further(size, at.range(name)):
+        for other in variations.further(size, at.range(name)):
             if len(found.others(name)) < OTHERS:
                 found.look({**at.traced, name: other})
-    found.look(sizes.together(at.traced, {name: found.others(name) for name in at.traced}))
+    found.look(variations.together(at.traced, {name: found.others(name) for name in at.traced}))
     for dims in at.suspected:
         found.look(dims)
     return found

@@ -17,8 +17,9 @@ from toolkit.exporter.resampled import Resampled
 from toolkit.exporter.specialised import Narrowed
 from toolkit.exporter.testdata import DataSet
 from toolkit.exporter.tracing import Traced
-from toolkit.feeds import drawing
-from toolkit.feeds.drawing import Draws
+from toolkit.feeds import drawing, elements
+from toolkit.feeds.digits import Digits
+from toolkit.feeds.feed import Draws
 from toolkit.feeds.sizes import Dims
 from toolkit.onnxfiles import modelfile
 from toolkit.onnxfiles.modelfile import ModelFile
@@ -220,7 +221,7 @@ def _draws(file: Path, wish: ExportRequest) -> Draws:
     """Real digits for the reference model, the user's own values, else what fits the graph."""
     specs = [stated.spec for stated in wish.inputs]
     if wish.reference:
-        return drawing.Digits(reference.INPUT)
+        return Digits(reference.INPUT)
     if wish.own_values:
         return Resampled(specs, tracing.arrays(wish.traced.tensors), wish.traced.sizes)
     return drawing.drawer(modelfile.load(file), specs)
@@ -274,5 +275,5 @@ def _data_set(facts: ModelFile, expected: oracles.Expected) -> DataSet:
     outputs = zip(facts.outputs, expected.outputs.values(), strict=True)
     return DataSet(
         expected.feed.arrays,
-        {spec.name: drawing.as_type(array, spec.type) for spec, array in outputs},
+        {spec.name: elements.as_type(array, spec.type) for spec, array in outputs},
     )
