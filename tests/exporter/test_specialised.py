@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
-import pytest
 from torch import nn
 
 from tests.exporter import models
 from toolkit.errors import ProofError
 from toolkit.exporter import convert, guards, specialised
-from toolkit.exporter.guards import SizeGuard
 from toolkit.exporter.quiet import Chatter
 from toolkit.exporter.specialised import Narrowed
 from toolkit.exporter.tracing import Traced
@@ -28,18 +23,6 @@ def examine(module: nn.Module, *texts: str) -> tuple[Traced, list[Narrowed], lis
 
 def told(narrowed: Narrowed, traced: Traced) -> ProofError:
     return specialised.error(narrowed, traced, [{**traced.sizes, narrowed.name: 37}])
-
-
-def test_looking_for_guards_leaves_no_file_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stated, traced = models.traced(models.Branch(), "x:float32[batch,seq=16]")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
-    assert guards.find(models.Branch(), stated, traced, Chatter())
-
-    # torch makes an empty cache folder of its own there.
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_branch_on_a_size_is_told_with_range_size_and_line() -> None:
@@ -105,31 +88,3 @@ def test_sizes_that_the_module_itself_refuses_are_no_fault() -> None:
     _, shown, possible = examine(models.Strided(), "x:float32[batch,2,width]")
 
     assert (shown, possible) == ([], [])
-
-
-@pytest.mark.parametrize(
-    ("expression", "text", "right", "wrong"),
-    [
-        ("s27 > 12", "seq > 12", 13, 12),
-        ("Eq(s27, 16)", "seq = 16", 16, 17),
-        ("Ne(s27, 7)", "seq ≠ 7", 8, 7),
-        ("Eq(Mod(s27, 2), 0)", "seq % 2 = 0", 4, 5),
-        ("Eq(4*((s27//4)), s27)", "4 * (seq // 4) = seq", 8, 9),
-        ("(s27 > 3) & (s27 < 9)", "(seq > 3) & (seq < 9)", 4, 9),
-        ("~(s27 > 3)", "~(seq > 3)", 3, 4),
-        ("Max(3, s27) <= 5", "Max(3, seq) ≤ 5", 5, 6),
-    ],
-)
-def test_a_guard_is_read_and_said_in_the_users_names(
-    expression: str, text: str, right: int, wrong: int
-) -> None:
-    guard = SizeGuard(expression, {"s27": "seq"}, None)
-
-    assert guard.text == text
-    assert guard.holds({"seq": right})
-    assert not guard.holds({"seq": wrong})
-
-
-@pytest.mark.parametrize("expression", ["__import__('os').system('true')", "s27 >", "f(s27) > 1"])
-def test_a_guard_that_is_no_arithmetic_is_never_executed(expression: str) -> None:
-    assert SizeGuard(expression, {"s27": "seq"}, None).holds({"seq": 1})
