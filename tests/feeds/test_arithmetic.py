@@ -57,6 +57,12 @@ def test_what_is_no_arithmetic_of_a_dimension_is_a_name(text: str) -> None:
     assert arithmetic.dimension(text) is None
 
 
+@pytest.mark.parametrize("count", [2000, 100_000])
+def test_a_text_that_would_exhaust_the_stack_is_a_name(count: int) -> None:
+    assert arithmetic.dimension("+".join(["seq"] * count)) is None
+    assert arithmetic.dimension("-" * count + "seq") is None
+
+
 def test_a_quotient_is_exact() -> None:
     assert condition("Eq(seq/2, 3)").value({"seq": 7}) is False
     assert condition("Eq(3*(seq/3), seq)").value({"seq": 7}) is True

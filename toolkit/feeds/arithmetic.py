@@ -71,6 +71,10 @@ SIGNS: dict[type[ast.cmpop], str] = {
 FUNCTION_SIGNS = {"Eq": "=", "Ne": "≠", "Mod": "%", "PythonMod": "%"}
 """Functions of two arguments that people write as an operator."""
 
+LONGEST = 200
+"""Characters of a dimension. torch writes some dozens; with some thousands, nested, a file would
+exhaust Python's stack (2,000 terms did)."""
+
 
 class NoArithmetic(ValueError):
     """An expression holds what is not computed here, such as a call of an unknown function."""
@@ -111,7 +115,7 @@ def dimension(text: str) -> Expression | None:
     >>> dimension("2*seq + 1").value({"seq": 3}), dimension("seq"), dimension("seq**9")
     (7, None, None)
     """
-    expression = condition(text)
+    expression = condition(text) if len(text) <= LONGEST else None
     if expression is None or isinstance(expression.tree, ast.Name):
         return None
     return expression if all(map(_of_dimensions, ast.walk(expression.tree))) else None
@@ -125,7 +129,7 @@ def condition(text: str) -> Expression | None:
     """
     try:
         return Expression(ast.parse(text, mode="eval").body)
-    except (SyntaxError, ValueError):  # ValueError: a null character.
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # ValueError: a null character.
         return None
 
 
