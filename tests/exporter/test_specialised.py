@@ -7,21 +7,22 @@ from torch import nn
 from tests.exporter import models
 from toolkit.errors import ProofError
 from toolkit.exporter import convert, guards, specialised
+from toolkit.exporter.conditions import Evidence
 from toolkit.exporter.quiet import Chatter
 from toolkit.exporter.specialised import Narrowed
 from toolkit.exporter.tracing import Traced
 
 
 def examine(module: nn.Module, *texts: str) -> tuple[Traced, list[Narrowed], list[Narrowed]]:
-    """What the file shows, and what torch took for granted besides."""
+    """The dimensions that the file shows to be narrower, and those that torch may have narrowed."""
     stated, traced = models.traced(module, *texts)
-    made = convert.convert(module, stated, traced, opset=None, chatter=Chatter())
+    converted = convert.convert(module, stated, traced, opset=None, chatter=Chatter())
     assumed = guards.find(module, stated, traced, Chatter())
-    shown = list(specialised.fixed(module, stated, traced, made, assumed))
-    return traced, shown, list(specialised.possible(module, stated, traced, made, assumed))
+    evidence = Evidence(module, stated, traced, converted, assumed)
+    return traced, list(specialised.fixed(evidence)), list(specialised.possible(evidence))
 
 
-def told(narrowed: Narrowed, traced: Traced) -> ProofError:
+def fault(narrowed: Narrowed, traced: Traced) -> ProofError:
     return specialised.error(narrowed, traced, [{**traced.sizes, narrowed.name: 37}])
 
 
@@ -29,7 +30,7 @@ def test_a_branch_on_a_size_is_told_with_range_size_and_line() -> None:
     traced, shown, possible = examine(models.Branch(), "x:float32[batch,seq=16]")
 
     assert shown == []
-    error = told(possible[0], traced)
+    error = fault(possible[0], traced)
     assert error.what == (
         "the exported graph holds for seq ≥ 13 only: right at the traced 16 and at 37, wrong at 9."
     )
@@ -50,15 +51,15 @@ def test_a_range_that_excludes_the_branch_leaves_nothing_to_tell() -> None:
 def test_the_other_side_of_a_branch_is_an_upper_end() -> None:
     traced, _, possible = examine(models.Branch(), "x:float32[batch,seq=3]")
 
-    assert "holds for seq ≤ 12 only" in told(possible[0], traced).what
-    assert "wrong at 13" in told(possible[0], traced).what
+    assert "holds for seq ≤ 12 only" in fault(possible[0], traced).what
+    assert "wrong at 13" in fault(possible[0], traced).what
 
 
 def test_a_condition_that_is_no_range_is_found_too() -> None:
     traced, shown, possible = examine(models.Even(), "x:float32[batch,seq=16]")
 
     assert shown == []
-    error = told(possible[0], traced)
+    error = fault(possible[0], traced)
     assert error.what.startswith("the exported graph holds for seq % 2 = 0 only: ")
     assert error.what.endswith("wrong at 15.")
     assert "if x.shape[1] % 2 == 0 else" in error.cures[0]

@@ -24,7 +24,7 @@ from toolkit.answers.simulate import Runner
 from toolkit.engine import judges
 from toolkit.engine.unoptimised import program, save
 from toolkit.errors import InputError, unknown
-from toolkit.exporter import prove
+from toolkit.exporter import structure
 from toolkit.feeds import dimensions, drawing, sizes, supplied, variations
 from toolkit.feeds.digits import Digits
 from toolkit.feeds.feed import Feed
@@ -271,8 +271,8 @@ def _demand_same(
         file = oracles.of_model(model)
         for feed, right in answered:
             got = file.answer(feed.arrays)
-            error, reason = prove.difference(got, dict(zip(got, right, strict=False)))
-            if error > prove.CONSTANTS:
+            error, reason = structure.difference(got, dict(zip(got, right, strict=False)))
+            if error > structure.CONSTANTS:
                 said = reason or f"they differ by {error:.2g} of the largest value"
                 raise InputError(
                     f"the file is not the function of {given.name}: "

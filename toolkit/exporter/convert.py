@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolkit import __version__
 from toolkit.errors import ExportError
 from toolkit.exporter import refusal
 from toolkit.exporter.quiet import Chatter, quiet
 from toolkit.exporter.tracing import Traced
-from toolkit.sources import calls, exported
+from toolkit.sources import calls, exported, weights
 from toolkit.sources.inputs import Stated, dimensions
+from toolkit.sources.source import Source
 from toolkit.units import Bytes
 
 if TYPE_CHECKING:
@@ -73,6 +75,19 @@ def portable(model: ir.Model, metadata: Mapping[str, str], *, keep_traces: bool)
     model.metadata_props.update(sorted(metadata.items()))
 
 
+def metadata(source: Source, module: nn.Module) -> dict[str, str]:
+    """The origin of a file, as it stands in the file: this tool's version and torch's, the source
+    without its folder, and the sha256 of the weights."""
+    import torch
+
+    return {
+        "toolkit": __version__,
+        "torch": public(torch.__version__),
+        "source": source.name,
+        "weights_sha256": weights.sha256(source, module),
+    }
+
+
 def write(model: ir.Model, path: Path, *, inline: Bytes = INLINE) -> list[Path]:
     """Writes the model, with its weights inside unless they are too large, and says which files.
 
@@ -81,13 +96,13 @@ def write(model: ir.Model, path: Path, *, inline: Bytes = INLINE) -> list[Path]:
     """
     import onnx_ir as ir
 
-    weights = sum(
+    size: Bytes = sum(
         value.const_value.nbytes
         for graph in model.graphs()
         for value in graph.initializers.values()
         if value.const_value is not None
     )
-    if weights <= inline:
+    if size <= inline:
         ir.save(model, path)
         return [path]
     data = path.with_name(f"{path.name}.data")

@@ -18,6 +18,7 @@ from onnx import TensorProto
 from toolkit.errors import InputError
 from toolkit.feeds import elements, stored
 from toolkit.onnxfiles.modelfile import ModelFile
+from toolkit.oracle.oracles import Expected
 from toolkit.tensors import Array, Feed, TensorSpec
 
 OWNER = "onnx model, sha256 "
@@ -26,10 +27,20 @@ OWNER = "onnx model, sha256 "
 
 @dataclass(frozen=True)
 class DataSet:
-    """One set of test data: what goes in, and what is right for it."""
+    """One set of test data: a feed, and the outputs that are right for it."""
 
     inputs: Feed
     outputs: Mapping[str, Array]
+
+
+def of_expected(model: ModelFile, expected: Expected) -> DataSet:
+    """A feed with its float64 outputs, rounded to the types of the file: what any tool can check
+    itself by. Outputs are matched by their place."""
+    outputs = zip(model.outputs, expected.outputs.values(), strict=True)
+    return DataSet(
+        expected.feed.arrays,
+        {spec.name: elements.as_type(array, spec.type) for spec, array in outputs},
+    )
 
 
 def write(
