@@ -81,17 +81,17 @@ def exported(
 ) -> ExportProof:
     """The proof of what torch itself makes of a module."""
     torch.manual_seed(0)
-    made = models.converted(module.eval(), *stated)
+    converted = models.converted(module.eval(), *stated)
     path = folder / "made.onnx"
-    convert.write(made.model, path)
+    convert.write(converted.model, path)
     parsed = inputs.parse_all(stated)
     dims = inputs.dimensions(parsed)
     traced = {name: dim.traced or max(dim.least, 2) for name, dim in dims.items()}
-    names = tuple(str(value.name) for value in made.model.graph.outputs)
+    names = tuple(str(value.name) for value in converted.model.graph.outputs)
     contract = Contract(tuple(each.spec for each in parsed), names)
     at = Sizes(traced, dims, suspected=suspected)
     return proof(folder, module, modelfile.load(path), contract, at)
 
 
-def step(found: ExportProof, name: str) -> Step:
-    return next(each for each in found.steps if each.name == name)
+def step(proof: ExportProof, name: str) -> Step:
+    return next(step for step in proof.steps if step.name == name)

@@ -20,17 +20,17 @@ def net() -> nn.Module:
     return proofs.net()
 
 
-def no_relu(made: ModelProto) -> None:
-    made.graph.node[1].op_type = "Tanh"
+def no_relu(model: ModelProto) -> None:
+    model.graph.node[1].op_type = "Tanh"
 
 
-def rename(made: ModelProto) -> None:
-    made.graph.output[0].name = made.graph.node[3].output[0] = "y"
+def rename(model: ModelProto) -> None:
+    model.graph.output[0].name = model.graph.node[3].output[0] = "y"
 
 
-def misfit(made: ModelProto) -> None:
+def misfit(model: ModelProto) -> None:
     """A shape that only inference sees to be wrong."""
-    made.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 3
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 3
 
 
 FORM: dict[Callable[[ModelProto], None], str] = {
@@ -44,23 +44,23 @@ FORM: dict[Callable[[ModelProto], None], str] = {
 def test_a_file_of_another_form_fails_and_is_not_run(
     tmp_path: Path, net: nn.Module, fault: Callable[[ModelProto], None]
 ) -> None:
-    made = proofs.mlp(net)
-    fault(made)
-    found = proofs.proof(tmp_path, net, made)
-    assert [s.outcome for s in found.steps] == ["fails"]
-    assert found.steps[0].says.startswith(FORM[fault])
+    model = proofs.mlp(net)
+    fault(model)
+    proof = proofs.proof(tmp_path, net, model)
+    assert [s.outcome for s in proof.steps] == ["fails"]
+    assert proof.steps[0].says.startswith(FORM[fault])
 
 
 def test_what_was_stated_and_is_not_there_is_named(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(proofs.times(2).SerializeToString())
     stated = (TensorSpec("x", "float32", ("rows",)), TensorSpec("y", "float32", ()))
-    found = form.check(path, Contract(stated, ("a", "b")))
-    assert (found.outcome, found.says) == (
+    step = form.check(path, Contract(stated, ("a", "b")))
+    assert (step.outcome, step.says) == (
         "fails",
         "the input x is x:float32[n], stated was x:float32[rows]",
     )
-    assert found.details == (
+    assert step.details == (
         "its inputs are x, 2 were stated",
         "its outputs are output, not a, b",
     )
@@ -69,8 +69,8 @@ def test_what_was_stated_and_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_damaged_file_fails_in_its_form(tmp_path: Path, net: nn.Module) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(proofs.mlp(net).SerializeToString()[:-300])
-    found = form.check(path, proofs.CONTRACT)
-    assert (found.outcome, found.says) == (
+    step = form.check(path, proofs.CONTRACT)
+    assert (step.outcome, step.says) == (
         "fails",
         f"{path} is damaged: it begins as an .onnx file and breaks off",
     )

@@ -41,9 +41,9 @@ def judge(expected: Sequence[Expected], answers: Answers) -> Verdict:
         for got, right in zip(answer.values(), each.outputs.values(), strict=True)
     )
     right = worst < 1e-5
-    one = OutputVerdict("output", (), "", 0, 1.0, worst, worst, (), 0.0, 0.0)
+    output = OutputVerdict("output", (), "", 0, 1.0, worst, worst, (), 0.0, 0.0)
     text = "float32" if right else "wrong"
-    return Verdict(text, right, "" if right else "far off", "float32", (one,), 1, "torch")
+    return Verdict(text, right, "" if right else "far off", "float32", (output,), 1, "torch")
 
 
 def by_onnxruntime(folder: Path) -> Numbers:
@@ -64,22 +64,22 @@ def test_what_the_evaluator_cannot_do_is_named_and_the_proof_rests_on_the_number
         { output = com.microsoft.Gelu (x) }"""
     )
     at = Sizes({"n": 16})
-    found = proofs.proof(tmp_path, Named(), model, proofs.LINE, at, by_onnxruntime(tmp_path))
-    structure = proofs.step(found, "structure")
+    proof = proofs.proof(tmp_path, Named(), model, proofs.LINE, at, by_onnxruntime(tmp_path))
+    structure = proofs.step(proof, "structure")
     assert structure.outcome == "not shown"
     assert structure.says == (
         "Gelu is of the domain com.microsoft, not of ONNX's own; the proof rests on the numbers"
     )
-    assert found.holds
-    assert proofs.step(found, "numbers").outcome == "holds"
+    assert proof.holds
+    assert proofs.step(proof, "numbers").outcome == "holds"
 
 
 def test_without_a_runtime_the_numbers_are_not_shown_and_the_proof_holds(
     tmp_path: Path, net: nn.Module
 ) -> None:
-    found = proofs.proof(tmp_path, net, proofs.mlp(net), numbers=proofs.NO_RUNTIME)
-    assert found.holds
-    assert found.steps[-1] == Step("numbers", "in float32", "not shown", proofs.NO_RUNTIME)
+    proof = proofs.proof(tmp_path, net, proofs.mlp(net), numbers=proofs.NO_RUNTIME)
+    assert proof.holds
+    assert proof.steps[-1] == Step("numbers", "in float32", "not shown", proofs.NO_RUNTIME)
 
 
 def test_the_untouched_file_is_run_and_judged_on_1000_elements_or_more(
@@ -91,28 +91,28 @@ def test_the_untouched_file_is_run_and_judged_on_1000_elements_or_more(
         seen.extend(feeds_)
         return run(feeds_, tmp_path / "m.onnx")
 
-    found = proofs.proof(tmp_path, net, proofs.mlp(net), numbers=Numbers(counted, judge))
-    numbers = proofs.step(found, "numbers")
+    proof = proofs.proof(tmp_path, net, proofs.mlp(net), numbers=Numbers(counted, judge))
+    numbers = proofs.step(proof, "numbers")
     assert (numbers.outcome, numbers.says) == ("holds", "float32")
     assert numbers.figure is not None
     assert 0 < numbers.figure < 1e-6
     assert sum(2 * len(feed["input"]) for feed in seen) >= 1000
-    assert len(found.expected) == len(seen)
+    assert len(proof.expected) == len(seen)
 
 
 def test_numbers_that_are_not_right_fail(tmp_path: Path, net: nn.Module) -> None:
     def zeros(feeds_: Sequence[Feed]) -> Answers:
         return [{"output": np.zeros((len(feed["input"]), 2), np.float32)} for feed in feeds_]
 
-    found = proofs.proof(tmp_path, net, proofs.mlp(net), numbers=Numbers(zeros, judge))
-    assert not found.holds
-    assert proofs.step(found, "numbers").details == ("far off",)
+    proof = proofs.proof(tmp_path, net, proofs.mlp(net), numbers=Numbers(zeros, judge))
+    assert not proof.holds
+    assert proofs.step(proof, "numbers").details == ("far off",)
 
 
 def test_a_worker_that_dies_is_a_failed_step(tmp_path: Path, net: nn.Module) -> None:
     def dying(feeds_: Sequence[Feed]) -> Answers:
         raise TargetError("onnxruntime cpu died of SIGSEGV")
 
-    found = proofs.proof(tmp_path, net, proofs.mlp(net), numbers=Numbers(dying, judge))
-    assert not found.holds
-    assert proofs.step(found, "numbers").says == "onnxruntime cpu died of SIGSEGV"
+    proof = proofs.proof(tmp_path, net, proofs.mlp(net), numbers=Numbers(dying, judge))
+    assert not proof.holds
+    assert proofs.step(proof, "numbers").says == "onnxruntime cpu died of SIGSEGV"

@@ -1,4 +1,4 @@
-"""The graph is the module's function at all sizes, and each planted fault is found and named."""
+"""The graph is the module's function at all sizes, and each planted fault is proof and named."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ def net() -> nn.Module:
 
 
 def test_the_reference_model_holds_to_the_last_bit(tmp_path: Path, net: nn.Module) -> None:
-    found = proofs.proof(tmp_path, net, proofs.mlp(net))
-    assert found.holds
-    assert [(s.name, s.outcome) for s in found.steps] == [
+    proof = proofs.proof(tmp_path, net, proofs.mlp(net))
+    assert proof.holds
+    assert [(s.name, s.outcome) for s in proof.steps] == [
         ("form", "holds"),
         ("structure", "holds"),
         ("numbers", "not shown"),
     ]
-    structure = proofs.step(found, "structure")
+    structure = proofs.step(proof, "structure")
     assert structure.what == "in float64 at batch 1, 2, 7, 32, 257"
     assert structure.says == "same function"
     assert structure.figure is not None
     assert 0 < structure.figure < 1e-15
-    assert [dims["batch"] for dims in found.right()] == [2, 1, 7, 32, 257]
-    assert all(each.feed.origin == "digits" for each in found.expected)
+    assert [dims["batch"] for dims in proof.right()] == [2, 1, 7, 32, 257]
+    assert all(each.feed.origin == "digits" for each in proof.expected)
 
 
 class Encoder(nn.Module):
-    """An embedding, a mask, attention, GELU, a normalization: what a transformer has."""
+    """An embedding, a mask, attention, GELU, a normalization: a transformer's operators."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,12 +58,12 @@ class Encoder(nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         x = self.words(input_ids) + self.places(torch.arange(input_ids.shape[1]))
-        found: torch.Tensor = self.layer(x, src_key_padding_mask=attention_mask == 0)
-        return found
+        encoded: torch.Tensor = self.layer(x, src_key_padding_mask=attention_mask == 0)
+        return encoded
 
 
 class Pixels(nn.Module):
-    """What a convolutional net has."""
+    """Convolutions, normalizations, pooling and resizing: a convolutional net's operators."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,18 +88,18 @@ MASKED = ("input_ids:int64[batch,seq=16]", "attention_mask:int64[batch,seq]")
 
 
 def test_a_transformer_holds_at_sizes_that_were_not_traced(tmp_path: Path) -> None:
-    found = proofs.exported(tmp_path, Encoder(), *MASKED)
-    structure = proofs.step(found, "structure")
-    assert found.holds, structure.details
+    proof = proofs.exported(tmp_path, Encoder(), *MASKED)
+    structure = proofs.step(proof, "structure")
+    assert proof.holds, structure.details
     assert structure.what == "in float64 at batch 1, 2, 5, 7 and seq 1, 7, 16, 37"
     assert structure.figure is not None
     assert structure.figure < 1e-7
 
 
 def test_a_convolutional_net_holds_and_what_it_refuses_is_left_out(tmp_path: Path) -> None:
-    found = proofs.exported(tmp_path, Pixels(), "x:float32[batch,3,height=32,width=40]")
-    structure = proofs.step(found, "structure")
-    assert found.holds, structure.details
+    proof = proofs.exported(tmp_path, Pixels(), "x:float32[batch,3,height=32,width=40]")
+    structure = proofs.step(proof, "structure")
+    assert proof.holds, structure.details
     assert structure.figure is not None
     assert structure.figure < 1e-6
     assert [line.split(":")[1] for line in structure.details] == [" height 1, 7", " width 1, 7"]
@@ -107,9 +107,9 @@ def test_a_convolutional_net_holds_and_what_it_refuses_is_left_out(tmp_path: Pat
 
 
 def test_multiples_are_looked_at_where_a_module_takes_nothing_else(tmp_path: Path) -> None:
-    found = proofs.exported(tmp_path, models.Strided(), "x:float32[batch,3,w=16]")
-    assert found.holds
-    assert proofs.step(found, "structure").what == "in float64 at batch 1, 2, 5, 7 and w 16, 32, 48"
+    proof = proofs.exported(tmp_path, models.Strided(), "x:float32[batch,3,w=16]")
+    assert proof.holds
+    assert proofs.step(proof, "structure").what == "in float64 at batch 1, 2, 5, 7 and w 16, 32, 48"
 
 
 class Sixteen(nn.Module):
@@ -122,9 +122,9 @@ class Sixteen(nn.Module):
 
 
 def test_too_few_sizes_are_said_with_the_way_to_state_a_range(tmp_path: Path) -> None:
-    found = proofs.proof(tmp_path, Sixteen(), proofs.times(2), proofs.LINE, Sizes({"n": 16}))
-    assert found.holds
-    assert proofs.step(found, "structure").details[-1] == (
+    proof = proofs.proof(tmp_path, Sixteen(), proofs.times(2), proofs.LINE, Sizes({"n": 16}))
+    assert proof.holds
+    assert proofs.step(proof, "structure").details[-1] == (
         "n: of the sizes that were tried the module takes 16 only; a range says where to look:"
         " n=16..64"
     )
@@ -135,9 +135,9 @@ def test_a_model_without_dynamic_dimensions_is_proven_at_its_shape(tmp_path: Pat
     for value in (model.graph.input[0], model.graph.output[0]):
         value.type.tensor_type.shape.dim[0].dim_value = 5
     contract = Contract((TensorSpec("x", "float32", (5,)),), ("output",))
-    found = proofs.proof(tmp_path, Double(), model, contract, Sizes({}))
-    assert found.holds
-    assert proofs.step(found, "structure").what == "in float64 at the fixed shape"
+    proof = proofs.proof(tmp_path, Double(), model, contract, Sizes({}))
+    assert proof.holds
+    assert proofs.step(proof, "structure").what == "in float64 at the fixed shape"
 
 
 class Double(nn.Module):
@@ -148,16 +148,16 @@ class Double(nn.Module):
 # Planted faults.
 
 
-def bend(made: ModelProto) -> None:
+def bend(model: ModelProto) -> None:
     """The last bit of one number: float32 outputs do not show it."""
-    tensor = made.graph.initializer[3]
+    tensor = model.graph.initializer[3]
     array = numpy_helper.to_array(tensor).copy()
     array[0] = np.nextafter(array[0], np.float32(9))
     tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
 
 
-def drop_bias(made: ModelProto) -> None:
-    tensor = made.graph.initializer[3]
+def drop_bias(model: ModelProto) -> None:
+    tensor = model.graph.initializer[3]
     tensor.CopyFrom(numpy_helper.from_array(np.zeros(2, np.float32), tensor.name))
 
 
@@ -168,34 +168,34 @@ FUNCTION: list[Callable[[ModelProto], None]] = [bend, drop_bias]
 def test_another_function_is_found_even_by_one_last_bit(
     tmp_path: Path, net: nn.Module, fault: Callable[[ModelProto], None]
 ) -> None:
-    made = proofs.mlp(net)
-    fault(made)
-    found = proofs.proof(tmp_path, net, made)
-    assert not found.holds
-    assert [s.name for s in found.steps] == ["form", "structure"]
-    assert proofs.step(found, "structure").says == "another function"
-    assert [each.dims["batch"] for each in found.wrong()] == [2, 1, 7, 32, 257]
+    model = proofs.mlp(net)
+    fault(model)
+    proof = proofs.proof(tmp_path, net, model)
+    assert not proof.holds
+    assert [s.name for s in proof.steps] == ["form", "structure"]
+    assert proofs.step(proof, "structure").says == "another function"
+    assert [each.dims["batch"] for each in proof.wrong()] == [2, 1, 7, 32, 257]
 
 
 def test_a_branch_that_torch_specialised_is_found_at_the_size_that_fails(tmp_path: Path) -> None:
-    found = proofs.exported(tmp_path, models.Branch(), "x:float32[batch,seq=16]")
-    assert [each.dims for each in found.wrong()] == [
+    proof = proofs.exported(tmp_path, models.Branch(), "x:float32[batch,seq=16]")
+    assert [each.dims for each in proof.wrong()] == [
         {"batch": 2, "seq": 1},
         {"batch": 2, "seq": 7},
     ]
-    structure = proofs.step(found, "structure")
+    structure = proofs.step(proof, "structure")
     assert structure.what == "in float64 at seq 1, 7"
     assert structure.details == (
         "wrong at batch 2, seq 1: error 0.33 of the largest value",
         "wrong at batch 2, seq 7: error 0.33 of the largest value",
     )
-    assert {"batch": 2, "seq": 37} in found.right()
+    assert {"batch": 2, "seq": 37} in proof.right()
 
 
 def test_a_size_that_the_exporter_suspects_is_tried(tmp_path: Path) -> None:
     suspected = [{"batch": 2, "seq": 10}]
-    found = proofs.exported(tmp_path, models.Even(), "x:float32[batch,seq=3]", suspected=suspected)
-    assert {"batch": 2, "seq": 10} in [each.dims for each in found.wrong()]
+    proof = proofs.exported(tmp_path, models.Even(), "x:float32[batch,seq=3]", suspected=suspected)
+    assert {"batch": 2, "seq": 10} in [each.dims for each in proof.wrong()]
 
 
 def test_a_file_that_does_not_run_at_another_size_fails_there(tmp_path: Path) -> None:
@@ -208,11 +208,11 @@ def test_a_file_that_does_not_run_at_another_size_fails_there(tmp_path: Path) ->
     path.write_bytes(model.SerializeToString())
     draws = drawing.drawer(model, proofs.LINE.inputs)
     right = oracles.of_module(Double(), proofs.LINE.inputs, draws.draw({"n": 5}).arrays)
-    found = sweep(right, draws, Sizes({"n": 5}))
-    made, compared = structure.check(path, right, found, structure.CONSTANTS)
-    assert (made.outcome, made.figure) == ("fails", float("inf"))
-    assert made.what == "in float64 at n 1, 7, 11"
-    assert "n 7: the file does not run: Reshape: cannot reshape" in made.details[1]
+    swept = sweep(right, draws, Sizes({"n": 5}))
+    step, compared = structure.check(path, right, swept, structure.CONSTANTS)
+    assert (step.outcome, step.figure) == ("fails", float("inf"))
+    assert step.what == "in float64 at n 1, 7, 11"
+    assert "n 7: the file does not run: Reshape: cannot reshape" in step.details[1]
     assert compared[0].error == 0
 
 
@@ -235,9 +235,9 @@ class Other(nn.Module):
 
 @pytest.mark.parametrize("what", SHAPES)
 def test_outputs_of_another_kind_are_told(tmp_path: Path, what: str) -> None:
-    found = proofs.proof(tmp_path, Other(what), proofs.times(2), proofs.LINE, Sizes({"n": 5}))
-    assert not found.holds
-    assert f"wrong at n 5: {SHAPES[what][1]}" in proofs.step(found, "structure").details[0]
+    proof = proofs.proof(tmp_path, Other(what), proofs.times(2), proofs.LINE, Sizes({"n": 5}))
+    assert not proof.holds
+    assert f"wrong at n 5: {SHAPES[what][1]}" in proofs.step(proof, "structure").details[0]
 
 
 # What cannot be shown.
@@ -250,11 +250,11 @@ class Bits(nn.Module):
 
 
 def test_without_a_float64_oracle_the_structure_is_not_shown(tmp_path: Path) -> None:
-    found = proofs.proof(tmp_path, Bits(), proofs.times(2), proofs.LINE, Sizes({"n": 16}))
-    structure = proofs.step(found, "structure")
+    proof = proofs.proof(tmp_path, Bits(), proofs.times(2), proofs.LINE, Sizes({"n": 16}))
+    structure = proofs.step(proof, "structure")
     assert structure.outcome == "not shown"
     assert structure.says.startswith("PyTorch in float32, since there is no float64 oracle: ")
-    assert found.holds
+    assert proof.holds
 
 
 # Numbers.

@@ -27,23 +27,23 @@ def test_tensors_are_found_by_their_names(tmp_path: Path) -> None:
         input_0=numpy_helper.from_array(B, "b"),
         input_1=numpy_helper.from_array(A, "a"),
     )
-    (found,) = stored.read(tmp_path, ["a", "b"])
-    assert (found["a"].tolist(), found["b"].tolist()) == ([[1, 2]], [7])
+    (arrays,) = stored.read(tmp_path, ["a", "b"])
+    assert (arrays["a"].tolist(), arrays["b"].tolist()) == ([[1, 2]], [7])
 
 
 def test_tensors_without_a_name_are_found_by_their_place(tmp_path: Path) -> None:
     folder = put(
         tmp_path, input_0=numpy_helper.from_array(A), input_1=numpy_helper.from_array(B, "other")
     )
-    (found,) = stored.read(folder, ["a", "b"])
-    assert (found["a"].tolist(), found["b"].tolist()) == ([[1, 2]], [7])
+    (arrays,) = stored.read(folder, ["a", "b"])
+    assert (arrays["a"].tolist(), arrays["b"].tolist()) == ([[1, 2]], [7])
 
 
 def test_data_sets_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for number in (10, 2, 0):
         array = np.array([number])
         put(tmp_path / f"test_data_set_{number}", input_0=numpy_helper.from_array(array, "a"))
-    assert [found["a"].item() for found in stored.read(tmp_path, ["a"])] == [0, 2, 10]
+    assert [arrays["a"].item() for arrays in stored.read(tmp_path, ["a"])] == [0, 2, 10]
 
 
 def test_a_folder_without_test_data_is_told(tmp_path: Path) -> None:

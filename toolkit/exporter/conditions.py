@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 FARTHEST = 1100
-"""How far a size that breaks a guard is looked for: beyond the usual limits of 512 and 1,024."""
+"""The largest size at which a guard is tried: beyond the usual limits of 512 and 1,024."""
 TRIES = 8
 """Sizes at which the module is asked whether it takes them; each one runs the user's forward."""
 
@@ -70,14 +70,19 @@ def of(evidence: Evidence, dim: Dimension) -> Iterator[Condition]:
     say more than the range."""
     about = evidence.about(dim.name)
     span = _span(evidence, dim)
-    if span.least > dim.least or (
-        span.most is not None and (dim.most is None or span.most < dim.most)
-    ):
-        lines = (guard.line for guard in about if guard.line and not _beyond(guard, evidence, span))
-        yield Condition(_written(span), span, next(lines, None), _outside(dim, span))
+    if _narrower(span, dim):
+        makers = (guard for guard in about if not _true_outside(guard, evidence, span))
+        line = next((guard.line for guard in makers if guard.line), None)
+        yield Condition(_written(span), span, line, _outside(dim, span))
     for guard in about:
         if len(guard.dims) == 1 and not _implied(guard, dim, span):
             yield Condition(guard.text, None, guard.line, _breaking(guard, dim, evidence.traced))
+
+
+def _narrower(span: Dimension, dim: Dimension) -> bool:
+    if span.least > dim.least:
+        return True
+    return span.most is not None and (dim.most is None or span.most < dim.most)
 
 
 def _span(evidence: Evidence, dim: Dimension) -> Dimension:
@@ -110,7 +115,7 @@ def _symbols(converted: Converted, name: str) -> Iterator[tuple[Any, Any]]:
                     yield symbol, span
 
 
-def _beyond(guard: SizeGuard, evidence: Evidence, span: Dimension) -> bool:
+def _true_outside(guard: SizeGuard, evidence: Evidence, span: Dimension) -> bool:
     """Says whether a guard is true just outside of a range: then it did not make the range."""
     outside = [size for size in (span.least - 1, span.most and span.most + 1) if size]
     return all(guard.holds({**evidence.traced.sizes, span.name: size}) for size in outside)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 TRACE_FOLDER = "TORCH_DTRACE"
 """The variable that draft_export asks where its log goes."""
 _SOURCE = re.compile(r"L\['(?P<input>[^']+)'\](?:\[(?P<index>\d+)\])?\.size\(\)\[(?P<axis>\d+)\]")
-"""How torch names the source of a symbol: L['x'].size()[1], behind *args L['args'][0].size()[1]."""
+"""A symbol's source, as torch writes it: L['x'].size()[1], behind *args L['args'][0].size()[1]."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class ComparedSizes:
     """Largest error over the output's largest value; infinite where the file does not run, or gives
     another shape or type."""
     reason: str = ""
-    """What the file does, where that is no matter of size."""
+    """The thing that the file does wrong, where no error can be given."""
 
     def wrong(self, limit: float) -> bool:
         """Says whether the error is above the limit; one that is no number is."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.errors import InputError
-from toolkit.exporter import convert, prove, tracing
+from toolkit.exporter import convert, prove
 from toolkit.exporter.proof import Contract
 from toolkit.exporter.request import ExportRequest
 from toolkit.exporter.resampled import Resampled
@@ -18,7 +18,7 @@ from toolkit.onnxfiles import modelfile
 from toolkit.oracle import oracles
 from toolkit.oracle.oracles import Oracle, RefusedFeed
 from toolkit.oracle.sizesweep import Sizes
-from toolkit.sources import reference
+from toolkit.sources import exchange, reference
 from toolkit.sources.inputs import dimensions
 
 
@@ -38,7 +38,8 @@ def draws(request: ExportRequest, file: Path) -> Draws:
     if request.reference:
         return Digits(reference.INPUT)
     if request.own_values:
-        values = tracing.arrays(request.traced.tensors)
+        tensors = request.traced.tensors
+        values = {name: exchange.array(tensor.detach()) for name, tensor in tensors.items()}
         return Resampled(request.specs, values, request.traced.sizes)
     return drawing.drawer(modelfile.load(file), request.specs)
 

@@ -18,7 +18,7 @@ class Feed:
     dims: Dims
     """The sizes of the dynamic dimensions."""
     origin: str
-    """Where the values come from: 'digits', 'drawn with seed 0', 'feeds.npz'."""
+    """The source of the values: 'digits', 'drawn with seed 0', 'feeds.npz'."""
     arrays: tensors.Feed
     """Input → array, in the order of the model's inputs."""
     number: int = 0

@@ -1,4 +1,4 @@
-"""The tables that a model's inputs index, such as a vocabulary's embeddings, found in its graph."""
+"""Finds the tables that a model's inputs index in its graph, such as a vocabulary's embeddings."""
 
 from __future__ import annotations
 
