@@ -1,4 +1,4 @@
-"""One call of torch.onnx.export, its result converted the same everywhere."""
+"""One call of torch.onnx.export, its result made the same everywhere."""
 
 from __future__ import annotations
 

@@ -55,12 +55,12 @@ def train(
         watch(epoch)
 
     state = reference.train(data, note)
-    learned_from, _, held_out, _ = reference.split(data)
+    examples = reference.split(data)
     return Trained(
         path,
         _put(path, save(state), force=force),
-        len(learned_from),
-        len(held_out),
+        len(examples.x),
+        len(examples.held_x),
         sum(tensor.numel() for tensor in state.values()),
         tuple(epochs),
     )
