@@ -129,6 +129,19 @@ def test_torch_says_nothing_in_the_terminal(capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr() == ("", "")
 
 
+class Taken(nn.Module):
+    """Returns its input's name, and the name that would stand in its place."""
+
+    def forward(self, x: Any) -> Any:
+        return {"x": x * 2, "x_out": x + 1}
+
+
+def test_an_output_of_an_inputs_name_takes_one_that_is_free() -> None:
+    converted = models.converted(Taken(), "x:float32[batch,4]")
+
+    assert list(shapes(converted.model)) == ["x", "x_out_", "x_out"]
+
+
 class Star(nn.Module):
     def forward(self, *xs: Any) -> Any:
         return xs[0] + torch.sin(xs[1])

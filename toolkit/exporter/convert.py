@@ -138,7 +138,16 @@ def shapes(
 
 def distinct(outputs: Sequence[str], inputs: Sequence[str]) -> list[str]:
     """Outputs named unlike all inputs, since both share one space of names in a file."""
-    return [f"{name}_out" if name in inputs else name for name in outputs]
+    taken = {*inputs, *outputs}
+    names = []
+    for name in outputs:
+        if name in inputs:
+            name = f"{name}_out"
+            while name in taken:
+                name += "_"
+            taken.add(name)
+        names.append(name)
+    return names
 
 
 def _export(
