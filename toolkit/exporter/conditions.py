@@ -104,10 +104,12 @@ def _symbols(converted: Converted, name: str) -> Iterator[tuple[Any, Any]]:
         if node.op == "placeholder"
     }
     users = [values.get(each) for each in converted.program.graph_signature.user_inputs]
+    # By their order: the file has the names that were stated, the program has torch's.
     for value, tensor in zip(converted.model.graph.inputs, users, strict=False):
         if tensor is None or value.shape is None:
             continue
         for shown, size in zip(value.shape, tensor.shape, strict=True):
+            # A size without a node is a plain number.
             if not isinstance(shown, int) and str(shown.value) == name and hasattr(size, "node"):
                 symbol = size.node.expr
                 span = converted.program.range_constraints.get(symbol)
@@ -123,6 +125,7 @@ def _true_outside(guard: SizeGuard, evidence: Evidence, span: Dimension) -> bool
 
 def _implied(guard: SizeGuard, dim: Dimension, span: Dimension) -> bool:
     """Says whether a guard is true at every stated size within a range: then it says no more."""
+    # Guards have no form that could be compared with a range, so they are tried.
     sizes = range(span.least, min(span.most or FARTHEST, FARTHEST) + 1)
     return all(guard.holds({dim.name: size}) for size in sizes if size in dim)
 

@@ -169,7 +169,7 @@ def _export(
                 arguments.args,
                 kwargs=arguments.kwargs,
                 dynamo=True,
-                external_data=False,
+                external_data=False,  # `write` decides that, by the size of the weights.
                 verbose=False,
                 opset_version=opset,
                 input_names=list(arguments.order),
@@ -178,7 +178,7 @@ def _export(
             )
     except Exception as error:  # torch's exporter raises all kinds.
         raise refusal.in_words(error) from error
-    if program is None:
+    if program is None:  # Its type allows that.
         raise ExportError("torch.onnx.export gave no model")
     model: ir.Model = program.model
     return Converted(model, model.opset_imports[""], program.exported_program)
@@ -189,6 +189,7 @@ def _nearest(asked: int, kept: int, export: Callable[[int], Converted]) -> int:
     import onnx
 
     latest: int = onnx.defs.onnx_opset_version()
+    # Each try is a whole export, so only those are tried that would be nearer than the kept one.
     others = [n for n in range(1, latest + 1) if n != asked and abs(n - asked) < abs(kept - asked)]
     for number in sorted(others, key=lambda n: (abs(n - asked), -n)):
         if export(number).opset == number:

@@ -35,6 +35,7 @@ def in_words(error: BaseException) -> ExportError:
 def _constraint(cause: BaseException) -> tuple[str, list[str]]:
     """The constraint and the change that meets it, by the kind of torch's error."""
     kind, text = type(cause).__name__, str(cause)
+    # By its name: the class is private to torch, and so is the module that it stands in.
     if kind == "GuardOnDataDependentSymNode":
         match = _VALUE.search(text)
         value = f" ({match['expression']})" if match else ""
@@ -74,6 +75,7 @@ def _of_nodes(cause: BaseException) -> Iterator[Line]:
     """The user's lines behind the nodes that torch had in hand when it raised."""
     from torch.fx import Node
 
+    # The error itself does not name its node: the frames that it passed through hold it.
     trace = cause.__traceback__
     while trace is not None:
         for value in trace.tb_frame.f_locals.values():

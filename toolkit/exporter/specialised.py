@@ -99,6 +99,7 @@ def error(
     """
     name = narrowed.name
     at = traced.sizes[name]
+    # A set would forget their order: the first other size is the one that is told.
     others = dict.fromkeys(sizes[name] for sizes in right if sizes.get(name, at) != at)
     also = "".join(f" and at {size}" for size in itertools.islice(others, 1))
     if narrowed.kind in ("range", "guard"):

@@ -112,6 +112,7 @@ def _error(got: Array, right: Array) -> float:
     """The largest error of one output over its largest value."""
     if got.dtype.kind != "f":
         return 0.0 if np.array_equal(got, right) else math.inf
+    # Infinities and NaN have no distance: they must stand at the same elements.
     finite = np.isfinite(right)
     if not np.array_equal(got[~finite], right[~finite], equal_nan=True):
         return math.inf
@@ -128,9 +129,11 @@ def _left_out(swept: SizeSweep) -> list[str]:
     """A line for each dimension of which sizes were left out, with the first reason."""
     lines: dict[str, tuple[list[str], str]] = {}
     for left in swept.left_out:
+        # Only what differs from the traced sizes; all of them, where it is those that were refused.
         changed = {n: s for n, s in left.dims.items() if s != swept.at.traced[n]} or left.dims
         name = ", ".join(changed)
         where, _ = lines.setdefault(name, ([], left.reason))
+        # 'height 1' and 'height 7' become 'height 1, 7'.
         where.append(sizes.text(changed).removeprefix(f"{name} "))
     return [
         f"left out: {name + ' ' if len(where) > 1 or ' ' not in where[0] else ''}"

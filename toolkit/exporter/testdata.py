@@ -132,5 +132,6 @@ def _write_tensors(
     for index, spec in enumerate(specs):
         tensor: TensorProto = elements.tensor_of(spec.name, arrays[spec.name], spec.type)
         tensor.doc_string = OWNER + sha256
+        # Deterministic: version control shall see no change where there is none.
         content = tensor.SerializeToString(deterministic=True)
         (folder / f"{role}_{index}.pb").write_bytes(content)

@@ -132,6 +132,7 @@ def _proven(file: Path, asked: ExportRequest, suspects: Sequence[Narrowed]) -> E
     draws = proofplan.draws(asked, file)
     oracle = proofplan.oracle(asked, draws)
     contract, at = proofplan.contract(asked), proofplan.sizes(asked, suspects)
+    # A worker has the file loaded as long as the block lasts.
     with filenumbers.of_file(file, oracle) as numbers:
         proof = prove.prove(file, contract, oracle, draws, at, numbers=numbers)
     exported = Exported(file, asked.source, facts, asked.traced.sizes, proof)
@@ -144,6 +145,7 @@ def _proven(file: Path, asked: ExportRequest, suspects: Sequence[Narrowed]) -> E
 def _landed(files: Sequence[Path], final: Path, exported: Exported, *, force: bool) -> Exported:
     """Gives everything its final place; once the test data is written there are renames only."""
     facts = exported.facts
+    # The file that is replaced: the test data beside it may be its own, and is replaced with it.
     owners = [modelfile.read(final).sha256] if final.is_file() else []
     sets = [testdata.of_expected(facts, each) for each in exported.proof.expected[:DATA_SETS]]
     written = testdata.write(facts, sets)

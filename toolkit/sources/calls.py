@@ -54,6 +54,7 @@ def arguments(module: nn.Module, given: Mapping[str, Any]) -> Arguments:
         gap = gap or name not in given or parameter.kind is parameter.KEYWORD_ONLY
         if name in given:
             (named if gap else positional).append(name)
+    # With both *args and **kwargs, the names alone do not say which: they go to *args.
     (positional if inspect.Parameter.VAR_POSITIONAL in kinds else named).extend(others)
     return Arguments(
         tuple(given[name] for name in positional),

@@ -109,7 +109,7 @@ def export(
                 given.kwargs,
                 dynamic_shapes=dynamic_shapes(module, given, by_name),
             )
-    except ExportError:
+    except ExportError:  # That of dynamic_shapes, which has its own words.
         raise
     except Exception as error:  # torch's tracer raises all kinds.
         raise ExportError(f"torch.export refuses the module: {typed_line(error)}") from error

@@ -65,6 +65,7 @@ def _bytes(tensor: torch.Tensor) -> bytes:
     import torch
 
     flat = tensor.detach().cpu().contiguous().flatten()
+    # As bytes, since numpy has no bfloat16.
     return flat.view(torch.uint8).numpy().tobytes()
 
 
