@@ -98,10 +98,10 @@ def test_folders_of_test_data_replace_their_predecessors(tmp_path: Path) -> None
     (old / "old").touch()
 
     with landing.beside(tmp_path / "m.onnx") as folder:
-        made = folder / "data_0"
-        made.mkdir()
-        (made / "new").touch()
-        landed = landing.land_folders([made], tmp_path, instead_of=[old])
+        new = folder / "data_0"
+        new.mkdir()
+        (new / "new").touch()
+        landed = landing.land_folders([new], tmp_path, instead_of=[old])
 
     assert landed == [old]
     assert [file.name for file in old.iterdir()] == ["new"]

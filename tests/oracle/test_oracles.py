@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from toolkit.errors import InputError
-from toolkit.feeds.drawing import Feed
+from toolkit.feeds.feed import Feed
 from toolkit.oracle import oracles
 from toolkit.oracle.oracles import Expected, Oracle, RefusedFeed
 from toolkit.oracle.portable import Unsupported

@@ -1,4 +1,4 @@
-"""From a user's source to a proven file, in the current folder."""
+"""A user's source becomes a proven file in the current folder, or no file."""
 
 from __future__ import annotations
 

@@ -24,9 +24,10 @@ from toolkit.answers.simulate import Runner
 from toolkit.engine import judges
 from toolkit.engine.unoptimised import program, save
 from toolkit.errors import InputError, unknown
-from toolkit.exporter import prove
-from toolkit.feeds import drawing, sizes
-from toolkit.feeds.drawing import Feed
+from toolkit.exporter import structure
+from toolkit.feeds import dimensions, drawing, sizes, supplied, variations
+from toolkit.feeds.digits import Digits
+from toolkit.feeds.feed import Feed
 from toolkit.onnxfiles import graphs, modelfile, referencefile
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.oracle import oracles, portable
@@ -162,37 +163,37 @@ def reference_source(path: Path, work: Path) -> Source | None:
 def _timed(file: ModelFile, wanted: FeedRequest, draw: Draw) -> list[Feed]:
     """The feeds that are timed: what the user gave, or one at chosen sizes."""
     if wanted.inputs is not None:
-        return drawing.given(wanted.inputs, file.inputs)
+        return supplied.read(wanted.inputs, file.inputs)
     stated = {name: tuple(values) for name, values in wanted.dims.items()}
     if wanted.batch:
-        dynamic = sizes.free(file.inputs)
+        dynamic = dimensions.free(file.inputs)
         if not dynamic:
             raise InputError("--batch: this model has no dynamic dimensions")
         stated = {dynamic[0]: tuple(wanted.batch), **stated}
-    sizes.check_names(file.inputs, stated)
+    dimensions.check_names(file.inputs, stated)
     known = [spec.name for spec in file.inputs]
     if strange := [name for name in wanted.shapes if name not in known]:
         raise InputError(f"--shape: {unknown('input', strange[0], known)}")
-    fixed = {**sizes.chosen(file.inputs), **sizes.dims_of(file.inputs, wanted.shapes)}
-    return [draw({**fixed, **each}, n) for n, each in enumerate(sizes.sweep(stated))]
+    fixed = {**sizes.chosen(file.inputs), **dimensions.dims_of(file.inputs, wanted.shapes)}
+    return [draw({**fixed, **each}, n) for n, each in enumerate(sizes.combinations(stated))]
 
 
 def _others(
     file: ModelFile, wanted: FeedRequest, draw: Draw, known: Source | None, timed: Sequence[Feed]
 ) -> list[Feed]:
     """Feeds that are judged and not timed: other sizes of every dynamic dimension."""
-    if wanted.inputs is not None or wanted.shapes or not sizes.free(file.inputs):
+    if wanted.inputs is not None or wanted.shapes or not dimensions.free(file.inputs):
         return []
     batches = {"batch": reference.JUDGED_BATCHES} if _is_reference(known) else {}
     seen = [dict(feed.dims) for feed in timed]
-    others = [d for d in sizes.tried(timed[0].dims, wanted=batches) if d not in seen]
+    others = [d for d in variations.tried(timed[0].dims, wanted=batches) if d not in seen]
     return [draw(dims, len(timed) + number) for number, dims in enumerate(others)]
 
 
 def _draw(file: ModelFile, model: ModelProto, wanted: FeedRequest, known: Source | None) -> Draw:
     """Draws a feed of given sizes, with a number that tells feeds of one size apart."""
     if _is_reference(known):
-        return drawing.Digits(file.inputs[0].name, wanted.seed).draw
+        return Digits(file.inputs[0].name, wanted.seed).draw
     return drawing.drawer(model, _stated(file, wanted), wanted.seed).draw
 
 
@@ -269,8 +270,8 @@ def _demand_same(
         file = oracles.of_model(model)
         for feed, right in answered:
             got = file.answer(feed.arrays)
-            error, reason = prove.difference(got, dict(zip(got, right, strict=False)))
-            if error > prove.CONSTANTS:
+            error, reason = structure.difference(got, dict(zip(got, right, strict=False)))
+            if error > structure.CONSTANTS:
                 said = reason or f"they differ by {error:.2g} of the largest value"
                 raise InputError(
                     f"the file is not the function of {given.name}: "

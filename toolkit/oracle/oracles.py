@@ -18,7 +18,7 @@ from onnx import ModelProto
 
 from toolkit import tensors
 from toolkit.errors import ToolkitError, typed_line
-from toolkit.feeds.drawing import Draws, Feed
+from toolkit.feeds.feed import Draws, Feed
 from toolkit.oracle.enough import ENOUGH
 from toolkit.oracle.evaluator import Evaluator, from_bits
 from toolkit.oracle.portable import Unsupported

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from toolkit.feeds import sizes
-from toolkit.feeds.drawing import Draws
+from toolkit.feeds import variations
+from toolkit.feeds.feed import Draws
 from toolkit.feeds.sizes import Dims
 from toolkit.oracle.oracles import Expected, Oracle, RefusedFeed
 from toolkit.oracle.portable import Unsupported
@@ -94,13 +94,13 @@ def sweep(oracle: Oracle, draws: Draws, at: Sizes) -> SizeSweep:
     swept = SizeSweep(oracle, draws, at)
     swept.look(at.traced)
     for name, size in at.traced.items():
-        usual = at.wanted.get(name) or sizes.alternatives(size, at.range(name))
+        usual = at.wanted.get(name) or variations.alternatives(size, at.range(name))
         for other in usual:
             swept.look({**at.traced, name: other})
-        for other in sizes.further(size, at.range(name)):
+        for other in variations.further(size, at.range(name)):
             if len(swept.others(name)) < OTHERS:
                 swept.look({**at.traced, name: other})
-    swept.look(sizes.together(at.traced, {name: swept.others(name) for name in at.traced}))
+    swept.look(variations.together(at.traced, {name: swept.others(name) for name in at.traced}))
     for dims in at.suspected:
         swept.look(dims)
     return swept
