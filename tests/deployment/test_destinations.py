@@ -89,6 +89,7 @@ def test_a_lock_file_pins_all_with_hashes(template: str) -> None:
     assert all(re.fullmatch(r"[\d.]+", version) for version in wanted["dependencies"].values())
 
 
+@pytest.mark.process
 def test_the_wheel_has_every_template(tmp_path: Path) -> None:
     """Hidden files too, which no pattern takes by itself."""
     root, copy = Path(__file__).parents[2], tmp_path / "source"
@@ -227,6 +228,7 @@ def test_a_destination_is_proven_in_a_clean_environment(
     assert done.folder == tmp_path / "out" / name
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", NOT_FED)
 def test_a_model_that_a_converter_does_not_take_is_said_in_a_line(
     name: str, tmp_path: Path

@@ -28,6 +28,8 @@ from toolkit.oracle.sizesweep import Sizes, sweep
 from toolkit.sources import inputs, reference
 from toolkit.tensors import Feed, TensorSpec
 
+pytestmark = pytest.mark.export
+
 AT = Sizes({"batch": 2}, wanted={"batch": (1, 7, 32, 257)})
 CONTRACT = Contract((referencefile.INPUT,), ("output",), reference=True)
 NO_RUNTIME = "no onnxruntime"

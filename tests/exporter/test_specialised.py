@@ -16,6 +16,8 @@ from toolkit.exporter.quiet import Chatter
 from toolkit.exporter.specialised import Narrowed
 from toolkit.exporter.tracing import Traced
 
+pytestmark = pytest.mark.export
+
 
 def examine(module: nn.Module, *texts: str) -> tuple[Traced, list[Narrowed], list[Narrowed]]:
     """What the file shows, and what torch took for granted besides."""
