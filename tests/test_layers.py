@@ -50,6 +50,7 @@ ROOMS = (
     "report",
     "pipelines",
     "cli",
+    "__main__",
 )
 OF_A_WORKER = ROOMS[: ROOMS.index("workers") + 1]
 

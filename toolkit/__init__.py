@@ -6,6 +6,8 @@ when it is first used, so that `import toolkit` needs neither torch nor any runt
 
 from typing import TYPE_CHECKING
 
+# Its only home: setup.cfg reads it here without an import, since this is a literal. No metadata of
+# a distribution is asked, because workers run a copy of this file where none is installed.
 __version__ = "0.1.0"
 __all__ = ["__version__", "bench", "check", "compare", "deploy", "export"]
 
