@@ -89,7 +89,6 @@ def files(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir() if p.name not in ("net.py", "__pycache__"))
 
 
-@pytest.mark.process
 def test_the_reference_model_is_trained_exported_and_proven(folder: Path) -> None:
     stages: list[Stage] = []
 
@@ -112,7 +111,6 @@ def test_the_reference_model_is_trained_exported_and_proven(folder: Path) -> Non
     ]
 
 
-@pytest.mark.process
 def test_a_users_model_with_several_inputs_and_outputs_is_proven(folder: Path) -> None:
     exported = export(
         "net.py:Several", "out/net.onnx", input=["ids:int64[batch,seq]", "x:float32[batch,seq,64]"]
@@ -185,7 +183,6 @@ def test_sizes_that_the_module_refuses_are_left_out_and_named(
     )
 
 
-@pytest.mark.process
 def test_the_users_own_values_are_what_is_fed(folder: Path) -> None:
     """Ids of which a draw knows nothing: only the user's own are accepted."""
     with (folder / "net.py").open("a") as net:
@@ -242,7 +239,6 @@ def test_an_export_onto_itself_replaces_its_own_test_data(
     assert testdata.owner(folder / "test_data_set_0") == second.facts.sha256
 
 
-@pytest.mark.process
 def test_what_onnxruntime_has_no_kernel_for_is_not_shown_and_no_fault(folder: Path) -> None:
     exported = export("net.py:bfloat16", input=["x:bfloat16[batch,4]"])
 
@@ -252,7 +248,6 @@ def test_what_onnxruntime_has_no_kernel_for_is_not_shown_and_no_fault(folder: Pa
     assert exported.path.exists()
 
 
-@pytest.mark.process
 def test_weights_too_large_for_the_file_land_beside_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
