@@ -262,12 +262,16 @@ def test_a_committed_run_names_no_folder_of_the_machine_that_made_it(file: Path)
     assert folders == []
 
 
-DOCUMENTS = ("README.md", "METHODOLOGY.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/ci.md")
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT))
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    if "_build" not in path.parts
+)
 
 
 def test_every_link_of_the_documents_leads_somewhere() -> None:
     for name in DOCUMENTS:
-        for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text()):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / name).read_text()):
             assert ((ROOT / name).parent / target).exists(), f"{name} links to {target}"
 
 
