@@ -39,7 +39,8 @@ format: .venv/test.stamp
 	$(BIN)/ruff format .
 
 docs: .venv/test.stamp
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky docs docs/_build/html
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --fresh-env \
+		docs docs/_build/html
 
 # Without isolation: with the pinned setuptools, and without a network.
 build: .venv/test.stamp
