@@ -110,6 +110,7 @@ CONSOLE = [
 ]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", CONSOLE, ids=lambda command: command.line[:50])
 def test_a_command_of_the_readme_shows_what_the_readme_shows(
     folder: Path, command: Command
@@ -122,6 +123,7 @@ def test_a_command_of_the_readme_shows_what_the_readme_shows(
     assert missing(command.shown, done.stdout) == [], done.stdout
 
 
+@pytest.mark.process
 def test_the_python_of_the_readme_runs(folder: Path) -> None:
     programs = [text for name, kind, text in BLOCK.findall(README) if kind == "python" and not name]
 
@@ -131,6 +133,7 @@ def test_the_python_of_the_readme_runs(folder: Path) -> None:
         assert "float32 True" in done.stdout
 
 
+@pytest.mark.process
 def test_the_make_targets_of_the_readme_are_there() -> None:
     named = re.findall(r"^make (\w+)", README, re.MULTILINE)
 
@@ -140,6 +143,7 @@ def test_the_make_targets_of_the_readme_are_there() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.process
 def test_the_install_line_of_the_readme_can_be_resolved(tmp_path: Path) -> None:
     """Against what is installed here: no package index is asked."""
     line = next(li for li in README.splitlines() if li.startswith("pip install"))
@@ -183,6 +187,7 @@ def models(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.process
 def test_the_workflow_of_the_documents_finds_a_model_that_a_branch_makes_wrong(
     models: Path,
 ) -> None:
@@ -202,6 +207,7 @@ def test_the_workflow_of_the_documents_finds_a_model_that_a_branch_makes_wrong(
     assert not (models / "gates/added.onnx.xml").exists()
 
 
+@pytest.mark.process
 def test_the_workflow_of_the_documents_calls_the_script_that_stands_beside_it(models: Path) -> None:
     workflow = (models / ".github/workflows/models.yml").read_text()
 
@@ -256,12 +262,16 @@ def test_a_committed_run_names_no_folder_of_the_machine_that_made_it(file: Path)
     assert folders == []
 
 
-DOCUMENTS = ("README.md", "METHODOLOGY.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/ci.md")
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT))
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    if "_build" not in path.parts
+)
 
 
 def test_every_link_of_the_documents_leads_somewhere() -> None:
     for name in DOCUMENTS:
-        for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text()):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / name).read_text()):
             assert ((ROOT / name).parent / target).exists(), f"{name} links to {target}"
 
 

@@ -14,6 +14,8 @@ from tests import command, small
 from tests.workers.test_environments import planted, venv
 from toolkit.records.schema import Run
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -23,6 +23,8 @@ from toolkit.records.schema import Failure
 from toolkit.workers.jobs import Block, Patience
 from toolkit.workers.launch import Worker
 
+pytestmark = pytest.mark.process
+
 Watch = Callable[[float], None]
 
 

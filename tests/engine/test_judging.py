@@ -26,6 +26,8 @@ from toolkit.runtimes.target import parse
 from toolkit.workers import environments
 from toolkit.workers.jobs import Patience, WorkerSpec
 
+pytestmark = pytest.mark.process
+
 Judge = Callable[..., TargetRecord]
 
 

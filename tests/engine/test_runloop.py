@@ -25,6 +25,8 @@ from toolkit.report.summary import summarize
 from toolkit.runtimes.target import parse
 from toolkit.units import Seconds
 
+pytestmark = pytest.mark.process
+
 
 def order(*targets: str, pace: Pace) -> BenchRequest:
     return BenchRequest([parse(text) for text in targets], pace=pace)

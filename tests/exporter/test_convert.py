@@ -16,6 +16,8 @@ from tests.exporter import models
 from toolkit.errors import ExportError
 from toolkit.exporter import convert
 
+pytestmark = pytest.mark.export
+
 
 def shapes(model: ir.Model) -> dict[str, str]:
     return {

@@ -70,6 +70,7 @@ def test_a_file_in_the_place_of_the_folder_is_one_clear_line(tmp_path: Path) -> 
     assert caught.value.what == f"{tmp_path}/f/m.onnx was not written: part of its path is a file"
 
 
+@pytest.mark.process
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path: Path) -> None:
     """A limit on the size of files stands for the disk, in a process of its own."""
     code = (

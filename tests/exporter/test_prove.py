@@ -21,6 +21,8 @@ from toolkit.oracle.oracles import Expected
 from toolkit.oracle.sizesweep import Sizes
 from toolkit.tensors import Feed
 
+pytestmark = pytest.mark.export
+
 
 @pytest.fixture(scope="module")
 def net() -> nn.Module:

@@ -28,6 +28,7 @@ def test_everything_that_is_said_is_gathered(capfd: pytest.CaptureFixture[str]) 
     assert "from C++" not in capfd.readouterr().err
 
 
+@pytest.mark.process
 def test_the_terminal_is_given_back_also_after_an_error() -> None:
     code = (
         "import logging, os, sys\n"

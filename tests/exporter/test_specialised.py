@@ -12,6 +12,8 @@ from toolkit.exporter.quiet import Chatter
 from toolkit.exporter.specialised import Narrowed
 from toolkit.exporter.tracing import Traced
 
+pytestmark = pytest.mark.export
+
 
 def examine(module: nn.Module, *texts: str) -> tuple[Traced, list[Narrowed], list[Narrowed]]:
     """The dimensions that the file shows to be narrower, and those that torch may have narrowed."""

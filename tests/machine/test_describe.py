@@ -65,6 +65,7 @@ def test_a_kernel_that_keeps_a_little_more_memory_is_the_same_machine() -> None:
     assert describe.identity("CPU", 2, 8 * GIB - 40_000_000, ["x86_64"]) == now
 
 
+@pytest.mark.process
 def test_one_allowed_core_is_seen() -> None:
     core = min(os.sched_getaffinity(0))
     code = "from toolkit.machine import describe; print(describe.cores_allowed())"

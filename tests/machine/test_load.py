@@ -47,6 +47,7 @@ def activity_over(seconds: float) -> Activity:
     return load.between(before, load.snapshot())
 
 
+@pytest.mark.process
 def test_the_cpu_time_of_a_child_is_ours() -> None:
     before = load.snapshot()
     with spinning():
@@ -55,6 +56,7 @@ def test_the_cpu_time_of_a_child_is_ours() -> None:
     assert after.ours - before.ours > 0.1
 
 
+@pytest.mark.process
 def test_the_cpu_time_of_an_ended_child_stays_ours() -> None:
     before = load.snapshot()
     subprocess.run(
@@ -65,6 +67,7 @@ def test_the_cpu_time_of_an_ended_child_stays_ours() -> None:
     assert after.ours - before.ours >= 0.28
 
 
+@pytest.mark.process
 def test_another_process_is_seen_with_its_name() -> None:
     with spinning(detached=True) as pid:
         activity = activity_over(0.6)

@@ -51,6 +51,7 @@ class Lowering(nn.Module):
         return result
 
 
+@pytest.mark.process
 def test_the_oracle_does_not_load_torchs_compiler() -> None:
     """It takes longer than torch itself."""
     program = """

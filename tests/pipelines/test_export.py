@@ -16,6 +16,8 @@ from toolkit.exporter import convert, testdata
 from toolkit.onnxfiles import modelfile
 from toolkit.pipelines.export import NotProven, Stage, export
 
+pytestmark = pytest.mark.export
+
 NET = """
 import torch
 from torch import nn

@@ -21,6 +21,8 @@ from toolkit.sources.source import Source
 from toolkit.tensors import TensorSpec
 from toolkit.workers.launch import Worker
 
+pytestmark = pytest.mark.process
+
 __all__ = ["start"]
 
 DRAW = np.random.default_rng(3)

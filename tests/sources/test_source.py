@@ -160,6 +160,7 @@ def test_a_file_in_a_package_imports_relatively(folder: Path) -> None:
     assert isinstance(build("family.net:build"), nn.Linear)
 
 
+@pytest.mark.process
 def test_a_neighbour_with_a_librarys_name_shadows_nothing(tmp_path: Path) -> None:
     """Runs in a process of its own: the folder must come behind the installed packages."""
     (tmp_path / "torch.py").write_text("raise SystemExit('the wrong torch')\n")
@@ -192,6 +193,7 @@ def test_two_files_of_one_name_are_two_modules(folder: Path) -> None:
     assert isinstance(second, nn.Linear)
 
 
+@pytest.mark.process
 def test_importing_a_source_needs_no_torch() -> None:
     """Children without torch read the same rooms."""
     code = (

@@ -22,6 +22,8 @@ from toolkit.sources.source import Source
 from toolkit.workers.jobs import Patience
 from toolkit.workers.launch import Worker
 
+pytestmark = pytest.mark.process
+
 FEED = {"input": np.random.default_rng(1).normal(size=(3, 64)).astype(np.float32)}
 TYPES = {"input": "float32"}
 

@@ -47,7 +47,7 @@ STAGES = {
 }
 
 
-@click.command(epilog=EXAMPLES)
+@click.command("export", epilog=EXAMPLES)
 @click.argument("source", required=False)
 @click.option(
     "--input",
