@@ -153,7 +153,7 @@ def test_the_table_says_what_the_terminal_says(browser: Browser, files: Path) ->
     rows = shown.eval_on_selector_all(
         "table.main tbody tr", "all => all.map(row => row.cells[0].dataset.value)"
     )
-    assert rows == [row.subject.name for row in summarize(*runs.made(runs.MIXED)).tables[0].rows]
+    assert rows == [row.target.name for row in summarize(*runs.made(runs.MIXED)).tables[0].rows]
     assert shown.inner_text(".verdict.wrong") == "wrong"
     assert "6.2" in shown.inner_text(".detail")
     shown.close()

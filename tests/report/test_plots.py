@@ -65,7 +65,7 @@ def test_targets_without_a_rank_are_in_no_plot_of_ratios() -> None:
 def test_the_parts_of_a_call_end_where_its_p50_does_and_one_that_tells_none_is_whole() -> None:
     drawn = [row for row in data(DRAWN["parts-batch-1"]) if "stage" in row]
     told = [row for row in drawn if row["tip"].startswith("onnxruntime cpu\n")]
-    speed = next(r.speed for r in MIXED.tables[0].rows if r.subject.name == "onnxruntime cpu")
+    speed = next(r.speed for r in MIXED.tables[0].rows if r.target.name == "onnxruntime cpu")
     whole = [row["stage"] for row in drawn if row["tip"].startswith("torch cpu\n")]
 
     assert speed is not None
@@ -109,14 +109,14 @@ def test_errors_that_are_not_finite_stand_at_the_right_edge() -> None:
 
 
 def test_a_runtime_keeps_its_colour_whatever_else_is_measured() -> None:
-    alone = palette.colours(summarize(*runs.made(runs.TWO)).subjects)
-    among = palette.colours(MIXED.subjects)
+    alone = palette.colours(summarize(*runs.made(runs.TWO)).targets)
+    among = palette.colours(MIXED.targets)
     assert alone["torch cpu"] == among["torch cpu"]
     assert alone["onnxruntime cpu"] == among["onnxruntime cpu"]
 
 
 def test_targets_of_one_colour_have_different_dashes() -> None:
-    dashes = palette.dashes(MIXED.subjects)
+    dashes = palette.dashes(MIXED.targets)
     assert dashes["onnxruntime cpu, bound"] != dashes["onnxruntime cpu"]
 
 
@@ -173,9 +173,9 @@ def test_what_a_runtime_made_of_the_model_first_stands_beside_its_cold_start() -
     run, samples = runs.made(runs.TWO)
     made = Conversion(seconds=1.5, size=35_200, kept=True)
     records = [msgspec.structs.replace(run.records[0], conversion=made), *run.records[1:]]
-    grid = machines.cold(summarize(msgspec.structs.replace(run, records=records), samples).subjects)
+    grid = machines.cold(summarize(msgspec.structs.replace(run, records=records), samples).targets)
 
     assert grid.head[1] == "converted once"
     assert grid.rows[0][1].replace("\u2009", " ") == "1.50 s → 35.2 KB"
     assert grid.rows[1][1] == "–"
-    assert "converted once" not in machines.cold(summarize(run, samples).subjects).head
+    assert "converted once" not in machines.cold(summarize(run, samples).targets).head

@@ -23,12 +23,12 @@ def table(rows: tuple[Row, ...], shape: Shape | None = None) -> Table:
 
 
 def standings(found: Table) -> dict[str, Standing]:
-    return {row.subject.name: row.standing for row in found.rows}
+    return {row.target.name: row.standing for row in found.rows}
 
 
 def test_right_targets_stand_in_the_order_of_speed() -> None:
     found = table(runs.MIXED)
-    assert [(row.rank, row.subject.name) for row in found.ranked()] == [
+    assert [(row.rank, row.target.name) for row in found.ranked()] == [
         (1, "onnxruntime cpu, bound"),
         (2, "onnxruntime cpu"),
         (3, "torch cpu"),
@@ -112,16 +112,17 @@ def test_too_few_process_starts_for_so_many_pairs_name_no_fastest() -> None:
     """Seven cannot show four pairs to differ, however far apart they are."""
     rows = tuple(Row(f"fake cpu, us={i}", 1e-5 * 4**i) for i in range(1, 6))
     found = table(rows, Shape(starts=7))
-    assert found.answer.headline == "Lowest latency with right answers: fake cpu, us=1."
+    assert found.conclusion.headline == "Lowest latency with right answers: fake cpu, us=1."
     assert (
-        "7 process starts are too few to tell so many targets apart: 8" in found.answer.details[0]
+        "7 process starts are too few to tell so many targets apart: 8"
+        in found.conclusion.details[0]
     )
     ratio = found.rows[0].ratio
     assert ratio is not None
     assert ratio.text.endswith(
         "× faster (250 to 261) by itself, not decided: 7 process starts are too few for 4 pairs"
     )
-    assert table(rows, Shape(starts=9)).answer.headline == (
+    assert table(rows, Shape(starts=9)).conclusion.headline == (
         "Fastest with right answers: fake cpu, us=1."
     )
 
@@ -132,36 +133,38 @@ def test_fewer_than_six_process_starts_give_numbers_without_an_interval_and_say_
     assert ratio is not None
     assert (ratio.low, ratio.high) == (None, None)
     assert ratio.text.endswith("× faster, no interval")
-    assert shown.answer[0].text.endswith(
+    assert shown.conclusions[0].text.endswith(
         "5 process starts are too few to say how sure that is: 6 are needed."
     )
 
 
 def test_two_targets_that_cannot_be_told_apart_are_both_named_fastest() -> None:
-    answer = view(runs.SWEEP, Shape(seed=3)).answer[0].text
-    assert answer.startswith(
+    conclusion = view(runs.SWEEP, Shape(seed=3)).conclusions[0].text
+    assert conclusion.startswith(
         "Fastest with right answers: onnxruntime cpu and openvino cpu. "
         "Between the two no difference is shown (smaller than ±"
     )
-    assert "is not excluded)" in answer
-    assert "onnxruntime cpu is 3.7" in answer
+    assert "is not excluded)" in conclusion
+    assert "onnxruntime cpu is 3.7" in conclusion
 
 
-def test_the_answer_names_the_fastest_and_its_lead_over_the_baseline() -> None:
-    answer = view(runs.MIXED).answer[0].text
-    assert answer.startswith("Fastest with right answers: onnxruntime cpu, bound. A call takes ")
-    assert answer.endswith(" than torch cpu.")
+def test_the_conclusion_names_the_fastest_and_its_lead_over_the_baseline() -> None:
+    conclusion = view(runs.MIXED).conclusions[0].text
+    assert conclusion.startswith(
+        "Fastest with right answers: onnxruntime cpu, bound. A call takes "
+    )
+    assert conclusion.endswith(" than torch cpu.")
 
 
-def test_where_the_baseline_is_fastest_the_answer_says_how_far_the_next_is_behind() -> None:
-    answer = view(runs.TWO, Shape(baseline=0)).answer[0].text
-    assert "; it is the baseline. The next, torch cpu, is 3.7" in answer
-    assert "× slower (" in answer
+def test_where_the_baseline_is_fastest_the_conclusion_says_how_far_the_next_is_behind() -> None:
+    conclusion = view(runs.TWO, Shape(baseline=0)).conclusions[0].text
+    assert "; it is the baseline. The next, torch cpu, is 3.7" in conclusion
+    assert "× slower (" in conclusion
 
 
 def test_where_nothing_is_right_no_target_is_named_fastest() -> None:
     shown = view((runs.MIXED[2], runs.MIXED[3]))
-    assert [one.text for one in shown.answer] == [
+    assert [one.text for one in shown.conclusions] == [
         "No target is ranked: none was both measured and right."
     ]
     assert shown.without_rank == (
@@ -179,11 +182,11 @@ def test_a_baseline_that_is_not_right_is_replaced_and_that_is_said() -> None:
 def test_a_sweep_has_a_table_for_each_case_and_tells_what_is_the_same_once() -> None:
     shown = view(runs.MIXED, Shape(batches=(1, 8)))
     assert [found.case.name for found in shown.tables] == ["batch 1", "batch 8"]
-    (answer,) = shown.answer
-    assert answer.headline == (
+    (conclusion,) = shown.conclusions
+    assert conclusion.headline == (
         "At batch 1 and batch 8, fastest with right answers: onnxruntime cpu, bound."
     )
-    assert [detail[:22] for detail in answer.details] == [
+    assert [detail[:22] for detail in conclusion.details] == [
         "At batch 1: a call tak",
         "At batch 8: a call tak",
     ]
@@ -225,8 +228,8 @@ def test_a_row_that_ran_partly_elsewhere_is_named_by_what_ran() -> None:
     )
     split = replace(runs.TWO[0], label="onnxruntime cuda", placement=placement)
     row = table((split, runs.TWO[1])).rows[0]
-    assert row.subject.name == "onnxruntime cuda (cuda 142/148 + cpu 6: Conv, Gather)"
-    assert row.subject.placement == "cuda 142/148 + cpu 6: Conv, Gather; 4 copies"
+    assert row.target.name == "onnxruntime cuda (cuda 142/148 + cpu 6: Conv, Gather)"
+    assert row.target.placement == "cuda 142/148 + cpu 6: Conv, Gather; 4 copies"
 
 
 def test_a_row_whose_shape_arithmetic_ran_elsewhere_keeps_its_name() -> None:
@@ -235,13 +238,13 @@ def test_a_row_whose_shape_arithmetic_ran_elsewhere_keeps_its_name() -> None:
     )
     split = replace(runs.TWO[0], label="onnxruntime cuda", placement=placement)
     row = table((split, runs.TWO[1])).rows[0]
-    assert row.subject.name == "onnxruntime cuda"
-    assert row.subject.placement == "cuda 142/148 + cpu 6: Shape; copies unknown"
+    assert row.target.name == "onnxruntime cuda"
+    assert row.target.placement == "cuda 142/148 + cpu 6: Shape; copies unknown"
 
 
 def test_two_targets_with_one_label_are_told_apart_by_their_canonical_names() -> None:
     found = table((runs.TWO[0], runs.TWO[0], runs.TWO[1]))
-    assert {row.subject.name for row in found.rows} == {
+    assert {row.target.name for row in found.rows} == {
         "onnxruntime:cpu,row=0",
         "onnxruntime:cpu,row=1",
         "torch cpu",
@@ -249,7 +252,7 @@ def test_two_targets_with_one_label_are_told_apart_by_their_canonical_names() ->
 
 
 def test_memory_is_what_one_process_holds_above_its_own_idle() -> None:
-    resident = view(runs.TWO).subjects[0].use.resident
+    resident = view(runs.TWO).targets[0].use.resident
     assert resident is not None
     assert (resident.low, resident.high) == (12_000_000, 12_000_000 + 13 * 4096)
 
@@ -265,14 +268,14 @@ def test_warnings_of_the_run_and_of_its_targets_carry_their_cures() -> None:
 
 def test_control_characters_of_a_record_reach_no_reader() -> None:
     found = table((replace(runs.TWO[0], label="x\x1b[2J\ny"), runs.TWO[1]))
-    assert found.rows[0].subject.name == "x�[2J y"
+    assert found.rows[0].target.name == "x�[2J y"
 
 
 def test_many_targets_have_a_fastest_though_no_test_could_decide_all_their_pairs() -> None:
     """17 targets have 136 pairs: 11 process starts give no p below 1 / 1,024."""
     run, samples = runs.made(runs.many(), runs.Shape(starts=11))
 
-    answer = summarize(run, samples).tables[0].answer
+    conclusion = summarize(run, samples).tables[0].conclusion
 
-    assert answer.tied == ()
-    assert answer.headline == "Fastest with right answers: onnxruntime cpu."
+    assert conclusion.tied == ()
+    assert conclusion.headline == "Fastest with right answers: onnxruntime cpu."

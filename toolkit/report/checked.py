@@ -21,16 +21,16 @@ def render(run: Run, notes: Sequence[str], *, columns: int = 80, colour: bool = 
     first, *rest = wrapped(model_line(run.plan.model), columns - LABEL)
     lines = [f"{'check':<{LABEL}}{first}", *(" " * LABEL + line for line in rest)]
     lines += paragraph(_judged_by(view), columns)
-    lines += ["", *_text(_verdicts(view.subjects), colour)]
-    said = [*_reasons(view.subjects), *map(printable, notes)]
+    lines += ["", *_text(_verdicts(view.targets), colour)]
+    said = [*_reasons(view.targets), *map(printable, notes)]
     lines += [""] if said else []
     for sentence in said:
         lines += paragraph(sentence, columns)
     for note in view.notes:
         lines += warning(note, columns)
-    for grid in _special_values(view.subjects, columns - LABEL):
+    for grid in _special_values(view.targets, columns - LABEL):
         lines += ["", *_text(grid, colour)]
-    said = [*_as_it_should(view.subjects), *_special_value_notes(view.subjects)]
+    said = [*_as_it_should(view.targets), *_special_value_notes(view.targets)]
     lines += [""] if said else []
     for sentence in said:
         lines += paragraph(sentence, columns)
@@ -41,17 +41,17 @@ def sentences(run: Run) -> list[str]:
     """Sums a check up in a few lines: 'float32 on onnxruntime cpu and torch cpu'."""
     view = summarize(run)
     verdicts: dict[str, list[str]] = {}
-    for one in view.subjects:
+    for one in view.targets:
         failure = one.record.failure if one.record else None
         text = one.verdict.text if one.verdict else f"not judged ({failure and failure.what})"
         verdicts.setdefault(text, []).append(one.name)
     lines = [f"{printable(text)} on {listed(names)}" for text, names in verdicts.items()]
     deviating = [
         f"{one.name} for {listed([row.value for row in one.record.card if row.deviates])}"
-        for one in view.subjects
+        for one in view.targets
         if one.record and any(row.deviates for row in one.record.card)
     ]
-    asked = sum(1 for one in view.subjects if one.record and one.record.card)
+    asked = sum(1 for one in view.targets if one.record and one.record.card)
     if deviating:
         lines.append(f"Relu is not max(0, x) on {listed(deviating)}: toolkit check shows the card")
     elif asked:
@@ -60,16 +60,16 @@ def sentences(run: Run) -> list[str]:
 
 
 def _judged_by(view: View) -> str:
-    found = [one.verdict for one in view.subjects if one.verdict]
+    found = [one.verdict for one in view.targets if one.verdict]
     if not found:
         return ""
     elements = sum(output.elements for output in found[0].outputs)
     return f"judged against {found[0].oracle}: {found[0].feeds} feeds, {elements:,} output elements"
 
 
-def _verdicts(subjects: Sequence[ShownTarget]) -> Grid:
+def _verdicts(targets: Sequence[ShownTarget]) -> Grid:
     rows = []
-    for one in subjects:
+    for one in targets:
         outputs = one.verdict.outputs if one.verdict else ()
         several = len(outputs) > 1
         for output in outputs:
@@ -88,9 +88,9 @@ def _verdicts(subjects: Sequence[ShownTarget]) -> Grid:
     return Grid(head, shown, frozenset({2, 3}))
 
 
-def _reasons(subjects: Sequence[ShownTarget]) -> Iterator[str]:
+def _reasons(targets: Sequence[ShownTarget]) -> Iterator[str]:
     """Why a target is not right, or not judged, and what to do."""
-    for one in subjects:
+    for one in targets:
         failure = one.record.failure if one.record else None
         if failure is not None:
             yield f"{one.name}: {printable(failure.what)}"
@@ -101,11 +101,11 @@ def _reasons(subjects: Sequence[ShownTarget]) -> Iterator[str]:
             yield f"{one.name}: {printable(one.verdict.reason)}{told}"
 
 
-def _special_values(subjects: Sequence[ShownTarget], columns: int) -> Iterator[Grid]:
+def _special_values(targets: Sequence[ShownTarget], columns: int) -> Iterator[Grid]:
     """The ReLU card with values only: 'alone / between layers' where the two differ, and a star
     where the answer is not max(0, x). As many tables as the width needs; where it needs several,
     the targets that deviate alone."""
-    shown = [one for one in subjects if one.record and one.record.card]
+    shown = [one for one in targets if one.record and one.record.card]
     whole = _special_value_grid(shown)
     if _wide(whole) > columns:
         shown = [one for one in shown if one.record and any(r.deviates for r in one.record.card)]
@@ -143,18 +143,18 @@ def _cell(row: SpecialValue) -> str:
     return f"{both} *" if row.deviates else both
 
 
-def _as_it_should(subjects: Sequence[ShownTarget]) -> Iterator[str]:
+def _as_it_should(targets: Sequence[ShownTarget]) -> Iterator[str]:
     """The targets whose Relu deviates nowhere: they may have no column."""
-    cards = [(one.name, one.record.card) for one in subjects if one.record and one.record.card]
+    cards = [(one.name, one.record.card) for one in targets if one.record and one.record.card]
     names = [name for name, card in cards if not any(row.deviates for row in card)]
     if names:
         yield f"Relu is max(0, x) for all of these on {listed(names)}."
 
 
-def _special_value_notes(subjects: Sequence[ShownTarget]) -> Iterator[str]:
+def _special_value_notes(targets: Sequence[ShownTarget]) -> Iterator[str]:
     """What is remarkable in the card, each thing once with the targets that do it."""
     said: dict[tuple[str, str], list[str]] = {}
-    for one in subjects:
+    for one in targets:
         own: dict[str, list[str]] = {}
         for row in one.record.card if one.record else []:
             if row.note and row.deviates:

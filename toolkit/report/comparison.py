@@ -99,10 +99,10 @@ def side_by_side(run: Run, pairs: Sequence[tuple[int, int]]) -> list[Pairing]:
 
 
 def _beside(run: Run, table: Table, case: int, old: int, new: int) -> Pairing:
-    rows = {row.subject.index: row for row in table.rows}
+    rows = {row.target.index: row for row in table.rows}
     ratio = effects(run, case, old, new) if _measured(rows[old], rows[new]) else []
     return Pairing(
-        name=rows[new].subject.name,
+        name=rows[new].target.name,
         case=table.case.name,
         old=_side(run, rows[old]),
         new=_side(run, rows[new]),
@@ -132,14 +132,14 @@ def _between(
     rows = {_same(row): row for row in later.rows}
     for row in table.rows:
         other = rows.get(_same(row))
-        if other is None or row.subject.index == base.plan.baseline:
+        if other is None or row.target.index == base.plan.baseline:
             continue
         both = _measured(row, other)
-        first = effects(base, case, base.plan.baseline, row.subject.index) if both else []
-        second = effects(new, place, new.plan.baseline, other.subject.index) if both else []
+        first = effects(base, case, base.plan.baseline, row.target.index) if both else []
+        second = effects(new, place, new.plan.baseline, other.target.index) if both else []
         alpha = min(base.plan.alpha, new.plan.alpha)
         yield Pairing(
-            name=row.subject.name,
+            name=row.target.name,
             case=table.case.name,
             old=_side(base, row, latency=False),
             new=_side(new, other, latency=False),
@@ -150,7 +150,7 @@ def _between(
 
 def _same(row: Row) -> tuple[str, int]:
     """What a target is known by in two runs: --threads of a run is in no name."""
-    return row.subject.target.name, row.subject.target.threads
+    return row.target.planned.name, row.target.planned.threads
 
 
 def _demand_common_baseline(base: Run, new: Run) -> None:
@@ -187,7 +187,7 @@ def _measured(old: Row, new: Row) -> bool:
 
 
 def _side(run: Run, row: Row, *, latency: bool = True) -> Side:
-    one = row.subject
+    one = row.target
     start = sum(part.middle for part in one.cold.parts().values() if part)
     return Side(
         name=one.name,
@@ -197,7 +197,7 @@ def _side(run: Run, row: Row, *, latency: bool = True) -> Side:
         reason=row.reason,
         cold=start or None,
         memory=one.use.resident.middle if one.use.resident else None,
-        size=(one.target.model or run.plan.model).size,
+        size=(one.planned.model or run.plan.model).size,
     )
 
 
@@ -206,7 +206,7 @@ def _worse(old: Row, new: Row) -> str:
         return ""
     if new.standing is not Standing.RANKED:
         return new.reason or f"it is {new.standing}"
-    was, now = old.subject.verdict, new.subject.verdict
+    was, now = old.target.verdict, new.target.verdict
     if was is None or now is None or was.declared != now.declared:
         return ""
     coarser = _place(now) > _place(was)

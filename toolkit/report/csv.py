@@ -34,11 +34,11 @@ def safe(cell: Cell) -> Cell:
 
 def cells(table: Table, row: Row) -> dict[str, Cell]:
     """One row; what is not shown stays empty."""
-    speed, ratio, one = row.speed, row.ratio, row.subject
+    speed, ratio, one = row.speed, row.ratio, row.target
     made = one.record.conversion if one.record else None
     return {
         "case": table.case.name,
-        "target": one.target.name,
+        "target": one.planned.name,
         "label": one.name,
         "library": one.library,
         "standing": str(row.standing),

@@ -20,7 +20,7 @@ def render(view: View, plots: Sequence[tuple[str, str, str]] = ()) -> str:
     blocks = [
         f"# {text(view.title)}",
         f"**{text(view.state)}**" if view.state else "",
-        bullets([*(answer.text for answer in view.answer), *view.without_rank]),
+        bullets([*(conclusion.text for conclusion in view.conclusions), *view.without_rank]),
         "  \n".join(
             [
                 text(view.model),
@@ -36,11 +36,11 @@ def render(view: View, plots: Sequence[tuple[str, str, str]] = ()) -> str:
             for block in section(scaling_title(one), latencies.scaling(one))
         ),
         *pictures(plots),
-        *section("What ran", answers.facts(view.subjects)),
-        *section("Answers", answers.answers(view.subjects)),
-        *section("ReLU card", answers.special_values(view.subjects)),
-        bullets(answers.special_value_notes(view.subjects)),
-        *section("Cold start and memory", machines.cold(view.subjects)),
+        *section("What ran", answers.facts(view.targets)),
+        *section("Answers", answers.answers(view.targets)),
+        *section("ReLU card", answers.special_values(view.targets)),
+        bullets(answers.special_value_notes(view.targets)),
+        *section("Cold start and memory", machines.cold(view.targets)),
         *section("Warnings", machines.notes(view)),
         "## How this was measured",
         text(" ".join(method(view.run))),

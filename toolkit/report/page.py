@@ -142,9 +142,9 @@ def opening(view: View) -> Markup:
         tag("h1", view.title),
         tag("p", view.state, class_="state") if view.state else None,
         [
-            [tag("p", one.headline, class_="answer")]
-            + [tag("p", detail, class_="detail") for detail in one.details]
-            for one in view.answer
+            [tag("p", conclusion.headline, class_="headline")]
+            + [tag("p", detail, class_="detail") for detail in conclusion.details]
+            for conclusion in view.conclusions
         ],
         [tag("p", sentence, class_="beside") for sentence in view.without_rank],
         tag(
@@ -222,7 +222,7 @@ def oracle(view: View) -> Child:
     """What the answers were held against."""
     said = dict.fromkeys(
         f"{one.verdict.feeds} feeds, judged against {one.verdict.oracle}"
-        for one in view.subjects
+        for one in view.targets
         if one.verdict
     )
     return [tag("p", f"{printable(text)}.", class_="lead-in") for text in said]
@@ -230,7 +230,7 @@ def oracle(view: View) -> Child:
 
 def special_values(view: View) -> Child:
     """The ReLU card."""
-    grid = answers.special_values(view.subjects)
+    grid = answers.special_values(view.targets)
     if not grid.rows:
         return None
     return [
@@ -241,7 +241,7 @@ def special_values(view: View) -> Child:
             "verdict. Deviating cells are marked.",
         ),
         tag("div", table_markup(grid), class_="wide card"),
-        [tag("p", note, class_="note") for note in answers.special_value_notes(view.subjects)],
+        [tag("p", note, class_="note") for note in answers.special_value_notes(view.targets)],
     ]
 
 
@@ -255,6 +255,6 @@ def how(view: View) -> Child:
         if warnings.rows
         else None,
         tag("h3", "What ran"),
-        tag("div", table_markup(answers.facts(view.subjects)), class_="wide"),
+        tag("div", table_markup(answers.facts(view.targets)), class_="wide"),
         tag("p", f"toolkit {view.run.toolkit} · ", download(view.run), class_="record"),
     ]

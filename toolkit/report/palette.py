@@ -47,16 +47,16 @@ def colour(runtime: str) -> str:
     return KNOWN.get(runtime) or FREE[zlib.crc32(runtime.encode()) % len(FREE)]
 
 
-def colours(subjects: Sequence[ShownTarget]) -> dict[str, str]:
+def colours(targets: Sequence[ShownTarget]) -> dict[str, str]:
     """Name → colour."""
-    return {one.name: colour(one.target.runtime) for one in subjects}
+    return {one.name: colour(one.planned.runtime) for one in targets}
 
 
-def dashes(subjects: Sequence[ShownTarget]) -> dict[str, tuple[int, ...]]:
+def dashes(targets: Sequence[ShownTarget]) -> dict[str, tuple[int, ...]]:
     """Name → dash: solid for the first of a colour, then another for each."""
     seen: dict[str, int] = {}
     found: dict[str, tuple[int, ...]] = {}
-    for name, shade in colours(subjects).items():
+    for name, shade in colours(targets).items():
         place = seen.get(shade, 0)
         seen[shade] = place + 1
         found[name] = DASHES[place % len(DASHES)]

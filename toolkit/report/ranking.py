@@ -65,12 +65,12 @@ def heads(columns: Mapping[str, str]) -> list[Markup]:
 
 def parts(view: View, table: Table, levels: Sequence[str]) -> list[Markup]:
     """The right, those that are not, and those that did not run: sorting does not mix them."""
-    shades = palette.colours(view.subjects)
+    shades = palette.colours(view.targets)
     return [
         tag(
             "tbody",
             [
-                row_markup(row, levels, shades[row.subject.name], table.leads(row))
+                row_markup(row, levels, shades[row.target.name], table.leads(row))
                 for row in table.part(standing)
             ],
             class_=standing.replace(" ", "-"),
@@ -87,7 +87,7 @@ def heading(view: View, table: Table) -> str:
 
 def row_markup(row: Row, levels: Sequence[str], shade: str, leads: bool) -> Markup:
     """One row; cells carry the number that they are sorted by."""
-    one, speed = row.subject, row.speed
+    one, speed = row.target, row.speed
     about = " · ".join(part for part in (one.library, one.placement) if part)
     name = tag(
         "th",

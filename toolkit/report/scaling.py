@@ -95,7 +95,7 @@ def _alike(cases: Sequence[Case]) -> Mapping[str, list[int]]:
 
 
 def _by_target(table: Table) -> dict[int, Row]:
-    return {row.subject.index: row for row in table.ranked()}
+    return {row.target.index: row for row in table.ranked()}
 
 
 def _batch_curve(run: Run, rows: Mapping[int, Row]) -> Curve | None:
@@ -108,7 +108,7 @@ def _batch_curve(run: Run, rows: Mapping[int, Row]) -> Curve | None:
     paired = {
         case: [
             effect - math.log(speed.rows / smallest.rows)
-            for effect in between_cases(run, row.subject.index, first, case)
+            for effect in between_cases(run, row.target.index, first, case)
         ]
         for case, speed in others
     }
@@ -116,37 +116,37 @@ def _batch_curve(run: Run, rows: Mapping[int, Row]) -> Curve | None:
         Point(speed.rows, speed, gain(paired.get(case, []), run.plan.alpha))
         for case, speed in speeds.items()
     ]
-    return Curve(row.subject.name, row, tuple(points))
+    return Curve(row.target.name, row, tuple(points))
 
 
 def _over_threads(run: Run, tables: Sequence[Table]) -> Iterator[Scaling]:
     for case, table in enumerate(tables):
         families: dict[str, list[Row]] = {}
         for row in table.ranked():
-            families.setdefault(_without_threads(row.subject.target.name), []).append(row)
+            families.setdefault(_without_threads(row.target.planned.name), []).append(row)
         curves = [_thread_curve(run, case, rows) for rows in families.values() if _differ(rows)]
         at = table.case.name if len(tables) > 1 else ""
         yield Scaling("threads", at, tuple(curves))
 
 
 def _thread_curve(run: Run, case: int, rows: Sequence[Row]) -> Curve:
-    first, *others = sorted(rows, key=lambda row: row.subject.target.threads)
-    start = first.subject.index
+    first, *others = sorted(rows, key=lambda row: row.target.planned.threads)
+    start = first.target.index
     gains = {
-        row.subject.index: gain(effects(run, case, start, row.subject.index), run.plan.alpha)
+        row.target.index: gain(effects(run, case, start, row.target.index), run.plan.alpha)
         for row in others
     }
     points = [
-        Point(row.subject.target.threads, row.speed, gains.get(row.subject.index))
+        Point(row.target.planned.threads, row.speed, gains.get(row.target.index))
         for row in (first, *others)
         if row.speed is not None
     ]
-    name = re.sub(r", \d+ threads?$", "", first.subject.name)
+    name = re.sub(r", \d+ threads?$", "", first.target.name)
     return Curve(name, first, tuple(points))
 
 
 def _differ(rows: Sequence[Row]) -> bool:
-    return len({row.subject.target.threads for row in rows}) > 1
+    return len({row.target.planned.threads for row in rows}) > 1
 
 
 def gain(effects: Sequence[float], alpha: float) -> Ratio | None:

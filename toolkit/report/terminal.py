@@ -31,7 +31,10 @@ def render(view: View, *, columns: int = 80, colour: bool = False, label: str = 
     for number, table in enumerate(view.tables):
         lines += heading(view, table, "" if number else label, columns)
         lines += ["", *table_lines(table, columns - LABEL, colour), ""]
-    for sentence in (view.state, *(said for answer in view.answer for said in answer.paragraphs)):
+    for sentence in (
+        view.state,
+        *(part for conclusion in view.conclusions for part in conclusion.paragraphs),
+    ):
         lines += paragraph(sentence, columns)
     for text in (*view.copies, *(said for table in view.tables for said in remarks(table))):
         lines += [styled(line, "quiet", colour) for line in paragraph(text, columns)]
@@ -92,12 +95,12 @@ def row_lines(table: Table, row: Row, grid: Grid, colour: bool) -> Iterator[str]
     p50 = timed(row.speed.p50)[0] if row.speed else "–"
     if row.standing is Standing.RANKED:
         style = "strong" if table.leads(row) else ""
-        yield from cells([row.subject.name, p50, row.says, row.answers], grid, style, colour)
+        yield from cells([row.target.name, p50, row.says, row.answers], grid, style, colour)
         return
     style = "wrong" if row.standing is Standing.NOT_RIGHT and not row.speed else "quiet"
     target, number, ratio, answers = grid
     # What to do about it is said once, in the command's last lines.
-    said = [row.subject.name, p50, row.says]
+    said = [row.target.name, p50, row.says]
     yield from cells(said, (target, number, ratio + GAP + answers), style, colour)
 
 
@@ -116,7 +119,7 @@ def cells(texts: Sequence[str], grid: Sequence[int], style: str, colour: bool) -
 def widths(table: Table, room: int) -> Grid:
     """As wide as the content needs, and together no wider than the room."""
     ranked = table.ranked()
-    target = min(NAME, room // 3, widest(["target", *(row.subject.name for row in table.rows)]))
+    target = min(NAME, room // 3, widest(["target", *(row.target.name for row in table.rows)]))
     number = widest(["p50", *(timed(row.speed.p50)[0] for row in table.rows if row.speed)])
     answers = min(20, widest(["answers", *(row.answers for row in ranked)]))
     left = room - target - number - answers - 3 * GAP

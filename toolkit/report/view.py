@@ -146,7 +146,8 @@ class ShownTarget:
     index: int
     name: str
     """The label, with where it ran in it where that is not what was asked for."""
-    target: PlannedTarget
+    planned: PlannedTarget
+    """What the plan says of it: the target as it was typed, its threads, its file."""
     record: TargetRecord | None
     library: str
     """'onnxruntime 1.32.0'; empty where it never answered."""
@@ -161,7 +162,7 @@ class ShownTarget:
 class Row:
     """One line of a table: one target at one case."""
 
-    subject: ShownTarget
+    target: ShownTarget
     standing: Standing
     rank: int | None
     speed: Speed | None
@@ -181,7 +182,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Conclusion:
     """What is fastest at a case."""
 
     headline: str
@@ -210,7 +211,7 @@ class Table:
     changed: str
     """Why it is not the baseline that was planned; else empty."""
     rows: tuple[Row, ...]
-    answer: Answer
+    conclusion: Conclusion
     apart: tuple[str, ...] = ()
     """Targets whose ratio to the baseline is not the quotient of the two p50s, by more than its
     interval: a ratio is paired and estimated by itself."""
@@ -220,7 +221,7 @@ class Table:
 
     def leads(self, row: Row) -> bool:
         """It is the fastest, or not shown to differ from it."""
-        return row.rank == 1 or row.subject.name in self.answer.tied
+        return row.rank == 1 or row.target.name in self.conclusion.tied
 
     def part(self, standing: Standing) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.standing is standing)
@@ -253,12 +254,12 @@ class View:
     """When, how and how long."""
     state: str
     """What a reader must know of an unfinished run; empty for a finished one."""
-    answer: tuple[Answer, ...]
-    """What is fastest; cases with one answer are told together."""
+    conclusions: tuple[Conclusion, ...]
+    """What is fastest; cases with the same headline are told together."""
     without_rank: tuple[str, ...]
     """What is not right, and what was not measured."""
     tables: tuple[Table, ...]
-    subjects: tuple[ShownTarget, ...]
+    targets: tuple[ShownTarget, ...]
     notes: tuple[Note, ...]
     copies: tuple[str, ...]
     samples: bool

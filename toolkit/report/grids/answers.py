@@ -11,17 +11,17 @@ from toolkit.report.words import factor, figure, listed, printable
 from toolkit.units import Number
 
 
-def facts(subjects: Sequence[ShownTarget]) -> Grid:
+def facts(targets: Sequence[ShownTarget]) -> Grid:
     """What ran, where its nodes were placed, and which copies its numbers hold."""
     rows = [
-        (one.name, one.target.name, one.library or NONE, one.placement or NONE, one.copies or NONE)
-        for one in subjects
+        (one.name, one.planned.name, one.library or NONE, one.placement or NONE, one.copies or NONE)
+        for one in targets
     ]
     shown = [tuple(map(printable, row)) for row in rows]
     return Grid(("target", "as typed", "library", "placement", "copies inside"), tuple(shown))
 
 
-def answers(subjects: Sequence[ShownTarget]) -> Grid:
+def answers(targets: Sequence[ShownTarget]) -> Grid:
     """Every output of every judged target, with its error and the evidence."""
     rows = [
         (
@@ -33,7 +33,7 @@ def answers(subjects: Sequence[ShownTarget]) -> Grid:
             worst(output.worst, output.got, output.expected),
             printable(output.evidence),
         )
-        for one in subjects
+        for one in targets
         if one.verdict
         for output in one.verdict.outputs
     ]
@@ -47,9 +47,9 @@ def worst(index: Sequence[int], got: Number, expected: Number) -> str:
     return f"[{place}]: {figure(got, 6)} for {figure(expected, 6)}"
 
 
-def special_values(subjects: Sequence[ShownTarget]) -> Grid:
+def special_values(targets: Sequence[ShownTarget]) -> Grid:
     """What each runtime's Relu gives for the values that tell runtimes apart."""
-    shown = [one for one in subjects if one.record and one.record.card]
+    shown = [one for one in targets if one.record and one.record.card]
     if not shown:
         return Grid((), ())
     cards = [{row.value: row for row in one.record.card} for one in shown if one.record]
@@ -78,10 +78,10 @@ def given(row: SpecialValue | None) -> str:
     return alone if alone == fused else f"{alone}; fused {fused}"
 
 
-def special_value_notes(subjects: Sequence[ShownTarget]) -> list[str]:
+def special_value_notes(targets: Sequence[ShownTarget]) -> list[str]:
     """What the cells of the card cannot say, each thing once."""
     said: dict[tuple[str, str], list[str]] = {}
-    for one in subjects:
+    for one in targets:
         for row in one.record.card if one.record else ():
             if row.note:
                 said.setdefault((row.value, row.note), []).append(one.name)

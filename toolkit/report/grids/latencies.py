@@ -18,7 +18,7 @@ def ranked(table: Table) -> Grid:
     head = ("target", "p50", "range", against(table), "answers", *levels, "calls a second")
     rows = [
         (
-            row.subject.name,
+            row.target.name,
             *timed(speed.p50),
             row.says,
             row.answers,
@@ -35,7 +35,7 @@ def others(table: Table) -> Grid:
     """The targets without a rank, and why."""
     rows = [
         (
-            row.subject.name,
+            row.target.name,
             timed(row.speed.p50)[0] if row.speed else NONE,
             row.answers,
             "; ".join((row.says, *row.cures)),
@@ -75,7 +75,7 @@ def distribution(table: Table) -> Grid:
     """The percentiles of every target that shows a latency."""
     rows = [
         (
-            row.subject.name,
+            row.target.name,
             f"{speed.quantiles.calls:,}",
             duration(speed.p50.middle),
             *(percentile(speed, name) for name in LEVELS),
@@ -109,7 +109,7 @@ def scaling(found: Scaling) -> Grid:
 def parts(table: Table) -> Grid:
     """Where the time of a call goes: medians over the process starts."""
     rows = [
-        (row.subject.name, *(_part(row.speed, name) for name in PARTS))
+        (row.target.name, *(_part(row.speed, name) for name in PARTS))
         for row in table.rows
         if row.speed
     ]

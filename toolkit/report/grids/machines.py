@@ -11,10 +11,10 @@ from toolkit.report.words import Spread, figure, listed, printable, timed
 from toolkit.units import THIN, duration, percent, size
 
 
-def cold(subjects: Sequence[ShownTarget]) -> Grid:
+def cold(targets: Sequence[ShownTarget]) -> Grid:
     """Cold start and memory, median and range over the process starts; and what a runtime made of
     the model before that, once, where one did."""
-    shown = [one for one in subjects if any(one.cold.parts().values()) or one.use.resident]
+    shown = [one for one in targets if any(one.cold.parts().values()) or one.use.resident]
     rows = [
         (
             one.name,

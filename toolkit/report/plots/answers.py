@@ -80,7 +80,7 @@ def draw(view: View) -> Plot | None:
         spec=spec(
             alt.layer(
                 *ruler(bands, left),
-                rest.encode(x=x, color=shades(view.subjects)),
+                rest.encode(x=x, color=shades(view.targets)),
                 wrong.encode(x=x),
                 *names(alt.Chart(alt.InlineData(heads)).encode(y=lines()), "label"),
             )

@@ -51,7 +51,7 @@ def at_case(table: Table, view: View) -> str:
 
 def in_order(view: View) -> list[ShownTarget]:
     """The targets as the first table has them."""
-    return [row.subject for row in view.tables[0].rows] if view.tables else list(view.subjects)
+    return [row.target for row in view.tables[0].rows] if view.tables else list(view.targets)
 
 
 def lines() -> Any:
@@ -74,21 +74,21 @@ def names(base: Chart, right: str = "") -> list[Chart]:
     return made
 
 
-def shades(subjects: Sequence[ShownTarget]) -> Any:
+def shades(targets: Sequence[ShownTarget]) -> Any:
     """A runtime's colour."""
     import altair as alt
 
-    scale = palette.colours(subjects)
+    scale = palette.colours(targets)
     return alt.Color(
         "name:N", legend=None, scale=alt.Scale(domain=list(scale), range=list(scale.values()))
     )
 
 
-def dashes(subjects: Sequence[ShownTarget]) -> Any:
+def dashes(targets: Sequence[ShownTarget]) -> Any:
     """What tells lines of one colour apart."""
     import altair as alt
 
-    scale = palette.dashes(subjects)
+    scale = palette.dashes(targets)
     return alt.StrokeDash(
         "name:N",
         legend=None,
@@ -115,11 +115,11 @@ def legend(
     )
 
 
-def named(data: Sequence[Datum], subjects: Sequence[ShownTarget]) -> Chart:
+def named(data: Sequence[Datum], targets: Sequence[ShownTarget]) -> Chart:
     """A chart of many points, each with its target's index `k`; the names stand there once."""
     import altair as alt
 
-    known = alt.InlineData([{"k": one.index, "name": one.name} for one in subjects])
+    known = alt.InlineData([{"k": one.index, "name": one.name} for one in targets])
     return alt.Chart(alt.InlineData(list(data))).transform_lookup(
         lookup="k", from_=alt.LookupData(known, key="k", fields=["name"])
     )

@@ -55,9 +55,9 @@ def draw(view: View, table: Table) -> Plot | None:
         scale=alt.Scale(type="log", domain=[low, high], nice=False),
         axis=alt.Axis(values=ticks(low, high), format="~r", title=f"{unit}, logarithmic"),
     )
-    shown = [row.subject for row in rows]
+    shown = [row.target for row in rows]
     base = named(data, shown).encode(
-        x=x, y=y, color=shades(view.subjects), strokeDash=dashes(in_order(view))
+        x=x, y=y, color=shades(view.targets), strokeDash=dashes(in_order(view))
     )
     tooltip = [
         alt.Tooltip("name:N", title="target"),
@@ -100,7 +100,7 @@ def curve(row: Row, scale: Seconds) -> Iterator[Datum]:
     """The points of one target; short keys, there are many."""
     for share, latency in row.speed.quantiles.curve if row.speed and row.speed.quantiles else ():
         yield {
-            "k": row.subject.index,
+            "k": row.target.index,
             "n": round(nines(share), 4),
             "l": float(f"{latency / scale:.5g}"),
         }

@@ -38,7 +38,7 @@ def over_time(view: View, table: Table) -> Plot | None:
     if not rows:
         return None
     data = [point for row in rows for point in points(row)]
-    base = named(data, [row.subject for row in rows])
+    base = named(data, [row.target for row in rows])
     dots = base.mark_point(size=14, filled=True, opacity=0.75, aria=False).encode(
         x=time_axis(view, "t"),
         y=alt.Y(
@@ -52,7 +52,7 @@ def over_time(view: View, table: Table) -> Plot | None:
                 title="block ÷ its target's p50",
             ),
         ),
-        color=shades(view.subjects),
+        color=shades(view.targets),
         tooltip=[
             alt.Tooltip("name:N", title="target"),
             alt.Tooltip("g:Q", title="process start"),
@@ -82,7 +82,7 @@ def over_time(view: View, table: Table) -> Plot | None:
             height=210,
         ),
         grid=pace(view, rows),
-        legend=legend(in_order(view), [row.subject for row in rows], dashed=False),
+        legend=legend(in_order(view), [row.target for row in rows], dashed=False),
     )
 
 
@@ -93,7 +93,7 @@ def points(row: Row) -> list[Datum]:
     trace = row.speed.trace
     return [
         {
-            "k": row.subject.index,
+            "k": row.target.index,
             "t": round(at, 2),
             "r": round(latency / row.speed.p50.middle, 4),
             "g": generation,

@@ -19,7 +19,7 @@ READING = (
 def draw(view: View, table: Table) -> Plot | None:
     """One bar a target: copies in, compute, copies out; or the whole call where its runtime cannot
     take it apart. None where no runtime could."""
-    shown = [(row.subject.name, row.speed) for row in table.rows if row.speed]
+    shown = [(row.target.name, row.speed) for row in table.rows if row.speed]
     if all(speed.into is None for _, speed in shown):
         return None
     return Plot(

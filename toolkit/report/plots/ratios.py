@@ -30,7 +30,7 @@ def draw(view: View, table: Table) -> Plot | None:
     """One line a target: how many times as fast as the baseline."""
     import altair as alt
 
-    shown = [row for row in table.ranked() if row.ratio or row.subject.name == table.baseline]
+    shown = [row for row in table.ranked() if row.ratio or row.target.name == table.baseline]
     if len(shown) < 2:
         return None
     data = [datum(row, place) for place, row in enumerate(shown)]
@@ -46,7 +46,7 @@ def draw(view: View, table: Table) -> Plot | None:
         ),
     )
     base = alt.Chart(alt.InlineData(data)).encode(y=lines(), tooltip=alt.Tooltip("tip:N"))
-    paint = shades(view.subjects)
+    paint = shades(view.targets)
     return Plot(
         name=f"ratios-{slug(table.case.name)}",
         title=f"How fast beside {table.baseline}{at_case(table, view)}",
@@ -84,7 +84,7 @@ def margin() -> list[Chart]:
 
 def datum(row: Row, place: int) -> Datum:
     """One target; the baseline itself stands at 1."""
-    name, ratio = row.subject.name, row.ratio
+    name, ratio = row.target.name, row.ratio
     made: Datum = {"place": place, "name": name}
     if ratio is None:
         tip = f"{name}\nthe baseline"

@@ -39,9 +39,9 @@ def draw(view: View, scaling: Scaling) -> Plot:
     import altair as alt
 
     data = [datum(curve, point) for curve in scaling.curves for point in curve.shown]
-    subjects = [curve.row.subject for curve in scaling.curves]
+    targets = [curve.row.target for curve in scaling.curves]
     base = alt.Chart(alt.InlineData(data)).encode(
-        x=sizes(scaling), color=shades(subjects), tooltip=alt.Tooltip("tip:N")
+        x=sizes(scaling), color=shades(targets), tooltip=alt.Tooltip("tip:N")
     )
     low = min(float(one["low"]) for one in data) / 1.06
     high = max(float(one["high"]) for one in data) * 1.06
@@ -56,12 +56,12 @@ def draw(view: View, scaling: Scaling) -> Plot:
     )
     layers = [
         *(ideal(scaling) if scaling.over == "threads" and scaling.one_start else []),
-        base.mark_line(strokeWidth=2, aria=False).encode(y=y, strokeDash=dashes(subjects)),
+        base.mark_line(strokeWidth=2, aria=False).encode(y=y, strokeDash=dashes(targets)),
         base.mark_rule(strokeWidth=3, aria=False).encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_point(size=45, filled=True, opacity=1, aria=False).encode(y=y),
     ]
     at = f" at {scaling.at}" if scaling.at else ""
-    known = {curve.row.subject.name: curve.name for curve in scaling.curves}
+    known = {curve.row.target.name: curve.name for curve in scaling.curves}
     return Plot(
         name=f"scaling-{scaling.over}-{slug(scaling.at or 'all')}",
         title=f"{TITLES[scaling.over]}{at}",
@@ -69,7 +69,7 @@ def draw(view: View, scaling: Scaling) -> Plot:
         spec=spec(alt.layer(*layers), height=230),
         grid=latencies.scaling(scaling),
         legend=tuple(
-            (known[name], shade, dash) for name, shade, dash in legend(in_order(view), subjects)
+            (known[name], shade, dash) for name, shade, dash in legend(in_order(view), targets)
         ),
     )
 
@@ -101,7 +101,7 @@ def datum(curve: Curve, point: Point) -> Datum:
     gain = point.gain
     middle = gain.middle if gain else 1.0
     return {
-        "name": curve.row.subject.name,
+        "name": curve.row.target.name,
         "size": point.size,
         "middle": middle,
         "low": (gain.low if gain else None) or middle,

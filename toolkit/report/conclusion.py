@@ -7,27 +7,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from toolkit.measure.stats import FEWEST, starts_needed
 from toolkit.records.schema import Run
 from toolkit.report.ratios import beside_the_first, through_the_baseline
-from toolkit.report.view import Answer, Ratio, Row, Standing, Table
+from toolkit.report.view import Conclusion, Ratio, Row, Standing, Table
 from toolkit.report.words import counted, listed, printable, timed
 from toolkit.units import percent
 
 FEW = 3
 
 
-def answers(tables: Sequence[Table]) -> tuple[Answer, ...]:
-    """What is fastest; cases with one answer are told together."""
+def conclusions(tables: Sequence[Table]) -> tuple[Conclusion, ...]:
+    """What is fastest; cases with the same headline are told together."""
     if len(tables) == 1:
-        return (tables[0].answer,)
+        return (tables[0].conclusion,)
     cases: dict[str, list[Table]] = {}
     for table in tables:
-        cases.setdefault(table.answer.headline, []).append(table)
+        cases.setdefault(table.conclusion.headline, []).append(table)
     return tuple(
-        Answer(
+        Conclusion(
             headline=f"At {listed(case_name(one) for one in same)}, {lowered(headline)}",
             details=tuple(
                 f"At {case_name(one)}: {lowered(detail)}"
                 for one in same
-                for detail in one.answer.details
+                for detail in one.conclusion.details
             ),
         )
         for headline, same in cases.items()
@@ -50,33 +50,33 @@ def without_rank(tables: Sequence[Table]) -> tuple[str, ...]:
     )
 
 
-def fastest(run: Run, case: int, ranked: Sequence[Row], baseline: str) -> Answer:
+def fastest(run: Run, case: int, ranked: Sequence[Row], baseline: str) -> Conclusion:
     """Which is fastest at one case; `ranked` is in the order of speed."""
     if not ranked:
-        return Answer("No target is ranked: none was both measured and right.")
+        return Conclusion("No target is ranked: none was both measured and right.")
     first, *others = ranked
-    name = first.subject.name
+    name = first.target.name
     takes = f"A call takes {timed(first.speed.p50)[0]}" if first.speed else ""
     if not others:
-        return Answer(f"The only target that is measured and right: {name}.", (f"{takes}.",))
-    indices = [row.subject.index for row in others]
-    beside = beside_the_first(run, case, first.subject.index, indices)
+        return Conclusion(f"The only target that is measured and right: {name}.", (f"{takes}.",))
+    indices = [row.target.index for row in others]
+    beside = beside_the_first(run, case, first.target.index, indices)
     for row in others:  # In another group: each was paired with the baseline alone.
-        if row.subject.index not in beside and first.ratio and row.ratio:
+        if row.target.index not in beside and first.ratio and row.ratio:
             indirect = through_the_baseline(first.ratio, row.ratio)
-            beside |= {row.subject.index: indirect} if indirect else {}
+            beside |= {row.target.index: indirect} if indirect else {}
     if too_few := few(run, beside):
-        return Answer(f"Lowest latency with right answers: {name}.", (f"{takes}. {too_few}",))
-    tied = [row for row in others if not_shown(beside.get(row.subject.index))]
+        return Conclusion(f"Lowest latency with right answers: {name}.", (f"{takes}. {too_few}",))
+    tied = [row for row in others if not_shown(beside.get(row.target.index))]
     if not tied:
-        return Answer(
+        return Conclusion(
             f"Fastest with right answers: {name}.",
             (f"{takes}{lead(first, others[0], baseline)}.",),
         )
-    names = [name, *(row.subject.name for row in tied)]
-    limit = percent(max(unexcluded(beside[row.subject.index]) for row in tied))
+    names = [name, *(row.target.name for row in tied)]
+    limit = percent(max(unexcluded(beside[row.target.index]) for row in tied))
     pair = "the two" if len(tied) == 1 else f"{name} and the others"
-    return Answer(
+    return Conclusion(
         f"Fastest with right answers: {listed(names)}.",
         (
             f"Between {pair} no difference is shown (smaller than ±{limit} is not excluded)."
@@ -105,15 +105,15 @@ def not_shown(ratio: Ratio | None) -> bool:
 
 def lead(first: Row, second: Row, baseline: str) -> str:
     """By how much the fastest leads: over the baseline, or, where it is that, over the next."""
-    if first.subject.name == baseline:
-        behind = f". The next, {second.subject.name}, is {beyond(second)}" if beyond(second) else ""
+    if first.target.name == baseline:
+        behind = f". The next, {second.target.name}, is {beyond(second)}" if beyond(second) else ""
         return f"; it is the baseline{behind}"
     return f", {beyond(first)} than {baseline}" if beyond(first) else ""
 
 
 def lead_alone(first: Row, baseline: str) -> str:
     """The same where others are as fast: a sentence on the first and the baseline."""
-    return f" {first.subject.name} is {beyond(first)} than {baseline}." if beyond(first) else ""
+    return f" {first.target.name} is {beyond(first)} than {baseline}." if beyond(first) else ""
 
 
 def beyond(row: Row) -> str:
@@ -132,7 +132,7 @@ def left_out(tables: Sequence[Table], standing: Standing) -> Iterator[str]:
     reasons: dict[str, str] = {}
     for table in tables:
         for row in table.part(standing):
-            reasons.setdefault(row.subject.name, row.reason)
+            reasons.setdefault(row.target.name, row.reason)
     word = standing[0].upper() + standing[1:]
     if len(reasons) <= FEW:
         yield from (f"{word}: {name} ({reason})." for name, reason in reasons.items())
