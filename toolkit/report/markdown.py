@@ -38,7 +38,7 @@ def render(view: View, plots: Sequence[tuple[str, str, str]] = ()) -> str:
         *pictures(plots),
         *section("What ran", answers.facts(view.targets)),
         *section("Answers", answers.answers(view.targets)),
-        *section("ReLU card", answers.special_values(view.targets)),
+        *section("Special values of Relu", answers.special_values(view.targets)),
         bullets(answers.special_value_notes(view.targets)),
         *section("Cold start and memory", machines.cold(view.targets)),
         *section("Warnings", machines.notes(view)),

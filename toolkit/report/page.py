@@ -229,18 +229,18 @@ def oracle(view: View) -> Child:
 
 
 def special_values(view: View) -> Child:
-    """The ReLU card."""
+    """The special values of Relu: a table, and what its cells cannot say."""
     grid = answers.special_values(view.targets)
     if not grid.rows:
         return None
     return [
-        tag("h3", "The ReLU card"),
+        tag("h3", "Special values of Relu"),
         tag(
             "p",
             "What each Relu gives for the values that tell runtimes apart; judged apart from the "
             "verdict. Deviating cells are marked.",
         ),
-        tag("div", table_markup(grid), class_="wide card"),
+        tag("div", table_markup(grid), class_="wide special-values"),
         [tag("p", note, class_="note") for note in answers.special_value_notes(view.targets)],
     ]
 

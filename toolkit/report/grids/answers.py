@@ -1,4 +1,4 @@
-"""What ran and what it answered: tables of targets, outputs and the ReLU card."""
+"""What ran and what it answered: tables of targets, outputs and special values of Relu."""
 
 from __future__ import annotations
 
