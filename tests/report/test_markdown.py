@@ -1,4 +1,4 @@
-"""The report as Markdown."""
+"""Tests the report as Markdown."""
 
 from __future__ import annotations
 
@@ -34,8 +34,11 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head() -> None:
         assert len(cells) <= 1
 
 
-def test_plots_stand_in_the_text_with_how_to_read_them() -> None:
-    text = markdown.render(
-        summarize(*runs.made(runs.TWO)), [("ratios.svg", "Ratios", "Right of 1 is faster.")]
-    )
-    assert "![Ratios](ratios.svg)\n\nRight of 1 is faster." in text
+def test_plots_stand_in_the_text_with_how_to_read_them_once() -> None:
+    pictures = [
+        markdown.Picture(file, title, "Right of 1 is faster.")
+        for file, title in (("ratios-1.svg", "Batch 1"), ("ratios-8.svg", "Batch 8"))
+    ]
+    text = markdown.render(summarize(*runs.made(runs.TWO)), pictures)
+    assert "![Batch 1](ratios-1.svg)\n\nRight of 1 is faster.\n\n![Batch 8](ratios-8.svg)" in text
+    assert text.count("Right of 1 is faster.") == 1
