@@ -113,7 +113,7 @@ def test_a_point_that_was_never_alive_beside_the_first_is_not_drawn() -> None:
 
     (curve,) = over.curves
     assert [point.size for point in curve.points] == [1, 2]
-    assert [point.size for point in curve.shown] == [1]
+    assert [point.size for point in curve.comparable] == [1]
 
 
 def test_the_same_number_of_threads_twice_is_no_curve() -> None:

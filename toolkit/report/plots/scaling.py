@@ -38,7 +38,7 @@ def draw(view: View, scaling: Scaling) -> Plot:
     """A line a target, from its first point at 1."""
     import altair as alt
 
-    data = [datum(curve, point) for curve in scaling.curves for point in curve.shown]
+    data = [datum(curve, point) for curve in scaling.curves for point in curve.comparable]
     targets = [curve.row.target for curve in scaling.curves]
     base = alt.Chart(alt.InlineData(data)).encode(
         x=sizes(scaling), color=shades(targets), tooltip=alt.Tooltip("tip:N")
@@ -78,7 +78,7 @@ def sizes(scaling: Scaling) -> Any:
     """The sizes that were measured, and no others, on a logarithmic axis."""
     import altair as alt
 
-    measured = sorted({point.size for curve in scaling.curves for point in curve.shown})
+    measured = sorted({point.size for curve in scaling.curves for point in curve.comparable})
     title = "rows in a call" if scaling.over == "batch" else "threads"
     return alt.X(
         "size:Q",
@@ -91,7 +91,7 @@ def ideal(scaling: Scaling) -> list[Any]:
     """As many times as there are threads."""
     import altair as alt
 
-    measured = sorted({point.size for curve in scaling.curves for point in curve.shown})
+    measured = sorted({point.size for curve in scaling.curves for point in curve.comparable})
     rows = [{"size": size, "middle": size / measured[0]} for size in measured]
     line = alt.Chart(alt.InlineData(rows)).mark_line(color=IDEAL, strokeWidth=1, aria=False)
     return [line.encode(x="size:Q", y="middle:Q")]
