@@ -85,7 +85,7 @@ def test_wrong_answers_show_no_latency_in_any_plot() -> None:
 
 
 def test_an_interval_in_the_plot_is_the_one_in_the_table() -> None:
-    first = next(row for row in data(DRAWN["ratios-batch-1"]) if row.get("place") == 0)
+    first = next(row for row in data(DRAWN["ratios-batch-1"]) if row.get("line") == 0)
     ratio = MIXED.tables[0].rows[0].ratio
     assert ratio is not None
     assert (first["middle"], first["low"], first["high"]) == (ratio.middle, ratio.low, ratio.high)
