@@ -19,7 +19,7 @@ ROOM = 14
 
 @dataclass(frozen=True)
 class Gates:
-    """What makes a comparison fail."""
+    """The limits of a comparison: it fails where one is crossed."""
 
     slower: float | None = None
     """The share by which a target may have become slower; None: any."""
@@ -31,7 +31,7 @@ class Gates:
 
 @dataclass(frozen=True)
 class Ruling:
-    """What one gate says of one pairing."""
+    """The outcome of one gate for one pairing."""
 
     pairing: Pairing
     gate: str

@@ -69,7 +69,7 @@ class Pairing:
     """Time of the new divided by the time of the old; None where too few process starts, or none of
     both, allow one."""
     worse: str
-    """How the answers have become worse (C4); empty where they have not."""
+    """A sentence on how the answers have become worse (C4); empty where they have not."""
 
     @property
     def words(self) -> str:

@@ -19,7 +19,7 @@ class Markup(str):
 
 
 Child = str | Markup | None | Iterable["Child"]
-"""What an element may hold; None is left out, and what is iterable stands side by side."""
+"""Anything that an element may hold; None is left out, and what is iterable stands side by side."""
 
 
 def tag(name: str, /, *children: Child, **attributes: str | bool | None) -> Markup:

@@ -31,8 +31,8 @@ class Point:
     """Rows of a call, or threads."""
     speed: Speed
     gain: Ratio | None
-    """How many times faster a row (over threads: a call) is than at the first point. None at the
-    first point itself, and where the target was never alive beside it."""
+    """The factor by which a row (over threads: a call) is faster than at the first point. None at
+    the first point itself, and where the target was never alive beside it."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _differ(rows: Sequence[Row]) -> bool:
 
 
 def gain(effects: Sequence[float], alpha: float) -> Ratio | None:
-    """How many times faster, from log ratios of process starts; None without any.
+    """The factor by which a point is faster, from log ratios of process starts; None without any.
 
     The interval is that of this point alone: the table of its case says whether it differs, with
     all pairs taken together.

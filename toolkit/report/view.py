@@ -86,7 +86,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast one target was at one case."""
+    """The speed of one target at one case."""
 
     p50: Spread
     """Seconds: the median over process starts of their medians, with the range."""
@@ -168,7 +168,7 @@ class ShownTarget:
     """'onnxruntime 1.32.0'; empty where it never answered."""
     verdict: Verdict | None
     placement: str
-    """Where its nodes ran: '4/4 nodes on cuda'; empty where that is unknown."""
+    """The providers that its nodes ran on: '4/4 nodes on cuda'; empty where that is unknown."""
     copies: str
     """The copies that its calls contain, in words."""
     cold: Cold
@@ -272,7 +272,7 @@ class View:
     measured: str
     """When it was measured, how, and how long that took, in one line."""
     state: str
-    """What a reader must know of an unfinished run; empty for a finished one."""
+    """A warning to the reader of an unfinished run; empty for a finished one."""
     conclusions: tuple[Conclusion, ...]
     """Which target is fastest; cases with the same headline share one conclusion."""
     without_rank: tuple[str, ...]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from toolkit.units import THIN, Number, Seconds, significant, time_unit
 
 NOT_FINITE = {"nan": "NaN", "inf": "Inf", "-inf": "−Inf"}
-"""How a record writes a number that is not finite → how a reader sees it."""
+"""Numbers that are not finite: as a record writes them → as a reader sees them."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Spread:
     high: float
 
     def scaled(self, factor: float) -> Spread:
-        """The same in another unit: all three values times `factor`."""
+        """Converts all three values into another unit, by `factor`."""
         return Spread(self.middle * factor, self.low * factor, self.high * factor)
 
 

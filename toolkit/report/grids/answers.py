@@ -12,7 +12,7 @@ from toolkit.units import Number
 
 
 def facts(targets: Iterable[ShownTarget]) -> Grid:
-    """What ran, where its nodes were placed, and which copies its numbers contain."""
+    """Lists what ran, where its nodes were placed, and which copies its numbers contain."""
     rows = [
         (
             target.name,
@@ -53,7 +53,7 @@ def worst(index: Sequence[int], got: Number, expected: Number) -> str:
 
 
 def special_values(targets: Iterable[ShownTarget]) -> Grid:
-    """What each runtime's Relu gives for the values that tell runtimes apart.
+    """Lists what each runtime's Relu gives for the values that tell runtimes apart.
 
     A row for each value, a column for each target that was asked; deviating cells are marked.
     """
@@ -78,7 +78,7 @@ def special_values(targets: Iterable[ShownTarget]) -> Grid:
 
 
 def given(row: SpecialValue | None) -> str:
-    """What Relu gave alone and between two layers; one value where both are the same."""
+    """Tells what Relu gave alone and between two layers; one value where both are the same."""
     if row is None:
         return NONE
     alone, fused = (

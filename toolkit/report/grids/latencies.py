@@ -108,7 +108,7 @@ def scaling(curves: Scaling) -> Grid:
 
 
 def parts(table: Table) -> Grid:
-    """Where the time of a call goes: medians over the process starts."""
+    """Splits the time of a call into its parts: medians over the process starts."""
     rows = [
         (row.target.name, *(_part(row.speed, name) for name in PARTS))
         for row in table.rows

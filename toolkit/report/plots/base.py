@@ -17,7 +17,7 @@ Spec = dict[str, Any]
 Chart = Any
 """An Altair chart: the library is imported only where one is made."""
 Channel = Any
-"""What an Altair chart maps data to: a position, a colour, a dash."""
+"""A channel of an Altair chart, to which data are mapped: a position, a colour, a dash."""
 Axis = Any
 """An Altair axis."""
 Datum = dict[str, str | float | bool]

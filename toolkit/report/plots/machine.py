@@ -32,7 +32,7 @@ processes differ by some 1.2 %, so this is another state of the machine."""
 EXTENT = 36
 """Pixels beside the vertical axis, the same in all plots over time, so that they stand in line."""
 LOADS = {"steal": "#56606b", "other processes": "#a9b3bd"}
-"""What took time from the run → its grey."""
+"""Kind of load beside the run → its grey."""
 OVER_TIME = (
     "A dot is a block, against the p50 of its target. Below: the process starts. Shaded: starts in "
     "which all targets were slower; pairing takes that out of the ratios."
@@ -188,7 +188,7 @@ def time_axis(view: View, key: str) -> Channel:
 
 
 def load(view: View) -> Plot | None:
-    """What took time from the run, one bar a process start and kind; None where that is unknown."""
+    """The load beside the run, one bar a process start and kind; None where it is unknown."""
     data = [bar for generation in view.run.generations for bar in loads(generation)]
     if not data:
         return None
