@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 
 from benchmarks import conditions, ledger
+from toolkit.machine import describe
 from toolkit.machine.facts import Gpu
 from toolkit.runtimes.onnxruntime import CUDA
 
@@ -55,7 +56,7 @@ def test_the_table_has_the_conditions_in_their_order_and_no_refused_run() -> Non
 def test_a_condition_on_a_gpu_is_left_where_there_is_none(
     monkeypatch: pytest.MonkeyPatch, gpus: list[Gpu]
 ) -> None:
-    monkeypatch.setattr("toolkit.machine.describe", "graphics", lambda: gpus)
+    monkeypatch.setattr(describe, "graphics", lambda: gpus)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA])
     assert ("on a GPU" in conditions.possible([])) == bool(gpus)
     assert "slow calls" in conditions.possible([])
