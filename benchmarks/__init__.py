@@ -1,1 +1,1 @@
-"""The tool measured against planted truths, against its peers and against a bare loop."""
+"""Measures the tool itself: against planted truths, against its peers, against a bare loop."""

@@ -13,7 +13,9 @@ FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC")
 
 
 def build() -> Path:
-    """The loop's library, beside its source: the plug-in's folder is copied with it.
+    """Compiles the loop where it is not; returns its library.
+
+    It lies beside its source, so that it is copied with the plug-in's folder.
 
     Raises EnvironmentFault without a compiler or the headers.
     """

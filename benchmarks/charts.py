@@ -1,4 +1,4 @@
-"""The pictures of the results."""
+"""Draws the pictures of the results."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ import altair as alt
 from benchmarks.ledger import Line
 
 WIDTH, ROW = 640, 3.0
+"""Pixels: the width of a picture, and the height of a run's line in it."""
 INK, WRONG = "#0072b2", "#d55e00"
 """Okabe and Ito's blue and vermilion: told apart by the colour-blind."""
 
 
 def runs(lines: Sequence[Line], middles: Mapping[str, float], path: Path) -> None:
-    """Every run's interval as a line, in the order of its ratio. `middles`: kind → the ratio that
-    they should hold, which is marked."""
+    """Draws every run's interval as a line, in the order of its ratio, and writes it to `path`.
+
+    `middles`: kind → the ratio that its intervals should contain, which is marked.
+    """
     panels = [
         _panel(kind, truth, some)
         for kind, truth in middles.items()
-        if (some := [one for one in lines if one["kind"] == kind and one["low"] is not None])
+        if (some := [line for line in lines if line["kind"] == kind and line["low"] is not None])
     ]
     chart = alt.vconcat(*panels).configure_view(strokeOpacity=0).configure_axis(grid=False)
     chart.save(path)
@@ -30,13 +33,13 @@ def _panel(kind: str, truth: float, lines: Sequence[Line]) -> alt.LayerChart | a
     ordered = sorted(lines, key=lambda line: line["ratio"])
     rows = [
         {
-            "place": place,
+            "place": position,
             "low": line["low"],
             "high": line["high"],
             "ratio": line["ratio"],
             "holds": "holds the truth" if line["low"] <= truth <= line["high"] else "misses it",
         }
-        for place, line in enumerate(ordered)
+        for position, line in enumerate(ordered)
     ]
     x = alt.X("low:Q", title="time of the second by time of the first", scale=_scale())
     colour = alt.Color(
@@ -56,16 +59,23 @@ def _panel(kind: str, truth: float, lines: Sequence[Line]) -> alt.LayerChart | a
 
 
 def _scale() -> alt.Scale:
+    """The axis of ratios; what lies outside is drawn at its ends."""
     return alt.Scale(domain=[0.97, 1.05], clamp=True)
 
 
 def dots(values: Mapping[str, Sequence[float]], path: Path) -> None:
-    """Seconds: every wait as a dot, a row for each kind, from 0 on; the median is marked."""
+    """Draws every wait in seconds as a dot, a row for each kind; the median is marked.
+
+    The axis begins at 0, and the picture is written to `path`.
+    """
     _strips(values, "seconds", alt.Scale(zero=True), []).save(path)
 
 
 def ratios(values: Mapping[str, Sequence[float]], path: Path) -> None:
-    """Ratios: every process start as a dot, a row for each pair; 1 and 1 ± 1 % are marked."""
+    """Draws the ratio of every process start as a dot, a row for each pair.
+
+    The medians, 1 and 1 ± 1 % are marked. The picture is written to `path`.
+    """
     scale = alt.Scale(domain=[0.94, 1.06], clamp=True)
     layers_below = [
         alt.Chart(alt.InlineData(values=[{"at": at}]))
@@ -82,7 +92,7 @@ def _strips(
     scale: alt.Scale,
     layers_below: Sequence[alt.Chart],
 ) -> alt.LayerChart | alt.FacetChart:
-    rows = [{"row": name, "value": one} for name, some in values.items() for one in some]
+    rows = [{"row": name, "value": value} for name, some in values.items() for value in some]
     y = alt.Y("row:N", title=None, sort=list(values), axis=alt.Axis(labelLimit=400))
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=y)
     points = base.mark_point(filled=True, size=14, opacity=0.5, color=INK).encode(

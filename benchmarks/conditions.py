@@ -1,10 +1,10 @@
-"""The same target twice, under conditions that are harder than two short calls on one thread.
+"""Measures the same target twice, under conditions harder than two short calls on one thread.
 
     python -m benchmarks.conditions              all that is still missing
     python -m benchmarks.conditions --time 10m   as much as fits into ten minutes
     python -m benchmarks.conditions --table      what there is so far
 
-What it shows for each: how far the log ratio of two equal targets scatters over process starts,
+For each condition it shows how far the log ratio of two equal targets scatters over process starts,
 after how many rounds more of them pay nothing, and whether a process start still warms up while it
 is measured.
 """
@@ -43,26 +43,27 @@ from toolkit.units import THIN, duration
 CONVNET = Path("build/convnet/convnet.onnx")
 CONVNET_SOURCE = "benchmarks/models/convnet.py:build"
 ROUNDS = (5, 10, 20, 50)
+"""Rounds of a process start after which its log ratio is kept."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Targets that are all the same."""
+    """Targets that are all the same, and how they are measured."""
 
     targets: tuple[str, ...]
     time: float
     """Seconds of a run."""
     wanted: int
-    """Runs."""
+    """The number of runs."""
     batch: int = 1
     convnet: bool = False
-    """On the residual network; else on the reference model."""
+    """True: on the residual network; else on the reference model."""
     gpu: bool = False
-    """Where there is an NVIDIA GPU."""
+    """True: only where there is an NVIDIA GPU."""
 
 
 def twice(target: str) -> tuple[str, str]:
-    """A target and itself by another name: one thread is the default."""
+    """A target, and itself by another name: one thread is the default."""
     return target, f"{target},threads=1"
 
 
@@ -81,18 +82,23 @@ CONDITIONS = {
     "in a browser": Condition(twice("onnxruntime-web:wasm"), 180, 4),
     "on a GPU": Condition(twice("onnxruntime:cuda,io=bound"), 40, 4, gpu=True),
 }  # fmt: skip
+"""Name → condition. Options that change nothing (threads=1, slower=0.0%) make names unique."""
 
 
 def possible(lines: Sequence[Line]) -> dict[str, Condition]:
-    """Those that can be measured here: a table is of one machine, but for its rows on a GPU."""
+    """The conditions that can be measured here: all rows but those on a GPU are of one machine."""
     others = {line["machine"] for line in lines if not CONDITIONS[line["kind"]].gpu}
     same = others <= {ledger.stamp()["machine"]}
     gpu = bool(describe.graphics()) and CUDA in onnxruntime.get_available_providers()
-    return {name: one for name, one in CONDITIONS.items() if (gpu if one.gpu else same)}
+    return {
+        name: condition
+        for name, condition in CONDITIONS.items()
+        if (gpu if condition.gpu else same)
+    }
 
 
 def run(name: str, seed: int) -> Line:
-    """One complete run, as `toolkit bench` makes it."""
+    """Makes one complete run, as `toolkit bench` does."""
     condition = CONDITIONS[name]
     order = BenchRequest(
         targets=[parse(text) for text in condition.targets],
@@ -100,25 +106,27 @@ def run(name: str, seed: int) -> Line:
         pace=schedule.pace(time=condition.time),
         source=source.parse(CONVNET_SOURCE) if condition.convnet else None,
     )
-    stamped = {"kind": name, **ledger.stamp(), "seed": seed}
+    head = {"kind": name, **ledger.stamp(), "seed": seed}
     with tempfile.TemporaryDirectory() as folder:
         try:
-            done = bench(model(condition), order, reports=folder).run
+            finished = bench(model(condition), order, reports=folder).run
         except InputError as error:  # The machine is so busy that ten process starts do not fit.
-            return {**stamped, "refused": error.what}
+            return {**head, "refused": error.what}
+    targets = range(len(finished.records))
+    comparisons = compared(finished)
     return {
-        **stamped,
-        "measured_s": round(done.generations[-1].ended, 3),
-        "p50_ns": [round(float(np.median(blocks(done, i))), 1) for i in range(len(done.records))],
-        "effects": {str(count): pairs(done, count) for count in ROUNDS},
-        "different": [made.outcome is Outcome.DIFFERENT for made in compared(done)],
-        "half_widths": [made.interval.half_width for made in compared(done) if made.interval],
-        "slower_at_first": [late(done, index) for index in range(len(done.records))],
+        **head,
+        "measured_s": round(finished.generations[-1].ended, 3),
+        "p50_ns": [round(float(np.median(blocks(finished, i))), 1) for i in targets],
+        "effects": {str(count): pairs(finished, count) for count in ROUNDS},
+        "different": [pair.outcome is Outcome.DIFFERENT for pair in comparisons],
+        "half_widths": [pair.interval.half_width for pair in comparisons if pair.interval],
+        "slower_at_first": [late(finished, index) for index in targets],
     }
 
 
 def model(condition: Condition) -> Path:
-    """The file; the residual network is exported where it is not there."""
+    """The model's file; the residual network is exported where it is missing."""
     if not condition.convnet:
         return MODEL
     if not CONVNET.exists():
@@ -126,51 +134,54 @@ def model(condition: Condition) -> Path:
     return CONVNET
 
 
-def series(done: Run, target: int) -> list[Series]:
-    return done.records[target].timings[0].series
+def series(finished: Run, target: int) -> list[Series]:
+    return finished.records[target].timings[0].series
 
 
-def blocks(done: Run, target: int) -> list[float]:
-    return [median for one in series(done, target) for median in one.medians]
+def blocks(finished: Run, target: int) -> list[float]:
+    """The medians of all blocks of a target, in nanoseconds."""
+    return [median for start in series(finished, target) for median in start.medians]
 
 
-def pairs(done: Run, rounds: int) -> list[list[float]]:
-    """The log ratios of each target to the first, from so many rounds of each process start; none
-    where a process start had fewer."""
-    first = series(done, 0)
+def pairs(finished: Run, rounds: int) -> list[list[float]]:
+    """The log ratios of each target to the first, from so many rounds of each process start.
+
+    None where a process start had fewer.
+    """
+    first = series(finished, 0)
     return [
         [
             round(stats.effect(a.medians[:rounds], b.medians[:rounds]), 7)
-            for a, b in zip(first, series(done, target), strict=True)
+            for a, b in zip(first, series(finished, target), strict=True)
         ]
-        for target in range(1, len(done.records))
-        if all(len(one.medians) >= rounds for one in first)
+        for target in range(1, len(finished.records))
+        if all(len(start.medians) >= rounds for start in first)
     ]
 
 
-def compared(done: Run) -> list[stats.Comparison]:
-    """Each target against the first, by all its rounds."""
-    return stats.compare(pairs(done, done.plan.rounds), done.plan.alpha)
+def compared(finished: Run) -> list[stats.Comparison]:
+    """Compares each target with the first, by all its rounds."""
+    return stats.compare(pairs(finished, finished.plan.rounds), finished.plan.alpha)
 
 
-def late(done: Run, target: int) -> float | None:
-    """How much slower the first third of the rounds was; None: not shown."""
-    found = steady.slower_at_first([one.medians for one in series(done, target)])
-    return None if found is None else found.estimate
+def late(finished: Run, target: int) -> float | None:
+    """The ratio by which the first third of the rounds was slower; None where that is not shown."""
+    ratio = steady.slower_at_first([start.medians for start in series(finished, target)])
+    return None if ratio is None else ratio.estimate
 
 
 @dataclass(frozen=True)
 class Row:
-    """What the runs of one condition showed."""
+    """The sum of the runs of one condition."""
 
     condition: str
     runs: int
     call: float
-    """Seconds."""
+    """Seconds: the median over targets and runs."""
     starts: float
     """Process starts of a run: the median."""
     different: Rate
-    """Runs in which a pair was said to differ: falsely."""
+    """Runs in which some pair was said to differ, which is false."""
     half_width: float
     """The median over pairs and runs."""
     spread: dict[str, float]
@@ -184,48 +195,55 @@ class Row:
 
 
 def row(name: str, lines: Sequence[Line]) -> Row:
-    last = {str(count): [e for line in lines for pair in line["effects"][str(count)] for e in pair]
-            for count in ROUNDS}  # fmt: skip
-    most = next(found for found in reversed(last.values()) if found)
-    said = [any(line["different"]) for line in lines]
-    slower = [one is not None for line in lines for one in line["slower_at_first"]]
+    """Sums up the runs of one condition; at least one of them."""
+    logs = {
+        str(count): [
+            effect for line in lines for pair in line["effects"][str(count)] for effect in pair
+        ]
+        for count in ROUNDS
+    }
+    by_most_rounds = next(effects for effects in reversed(logs.values()) if effects)
+    differ = [any(line["different"]) for line in lines]
+    slower = [ratio is not None for line in lines for ratio in line["slower_at_first"]]
     gpus = {line["machine"].rpartition(", ")[2] for line in lines if CONDITIONS[name].gpu}
     return Row(
         condition=", ".join((name, *sorted(gpus))),
         runs=len(lines),
         call=float(np.median([ns for line in lines for ns in line["p50_ns"]])) / 1e9,
         starts=float(np.median([len(line["effects"]["5"][0]) for line in lines])),
-        different=rate(sum(said), len(said)),
-        half_width=float(np.median([one for line in lines for one in line["half_widths"]])),
-        spread={count: float(np.std(found, ddof=1)) for count, found in last.items() if found},
-        largest=float(np.max(np.abs(most))),
-        normal=float(shapiro(most).pvalue),
+        different=rate(sum(differ), len(differ)),
+        half_width=float(np.median([half for line in lines for half in line["half_widths"]])),
+        spread={
+            count: float(np.std(effects, ddof=1)) for count, effects in logs.items() if effects
+        },
+        largest=float(np.max(np.abs(by_most_rounds))),
+        normal=float(shapiro(by_most_rounds).pvalue),
         warming=rate(sum(slower), len(slower)),
     )
 
 
-def table(found: Sequence[Row]) -> str:
-    """Markdown."""
+def table(rows: Sequence[Row]) -> str:
+    """The rows as Markdown."""
     counts = " | ".join(f"SD, {count} rounds" for count in ROUNDS)
     head = (
         f"| condition | runs | call | starts | false | half-width | {counts} | largest | normal |"
     )
     rule = "|---" * (9 + len(ROUNDS)) + "|"
-    return "\n".join([head, rule, *map(_line, found)])
+    return "\n".join([head, rule, *map(_line, rows)])
 
 
-def _line(one: Row) -> str:
-    spreads = [f"{one.spread[str(n)]:.2%}" if str(n) in one.spread else "–" for n in ROUNDS]
+def _line(row: Row) -> str:
+    spreads = [f"{row.spread[str(n)]:.2%}" if str(n) in row.spread else "–" for n in ROUNDS]
     cells = [
-        one.condition,
-        str(one.runs),
-        duration(one.call).replace(THIN, " "),
-        f"{one.starts:g}",
-        one.different.text,
-        f"±{one.half_width:.2%}",
+        row.condition,
+        str(row.runs),
+        duration(row.call).replace(THIN, " "),
+        f"{row.starts:g}",
+        row.different.text,
+        f"±{row.half_width:.2%}",
         *spreads,
-        f"{one.largest:.1%}",
-        f"p = {one.normal:.2g}",
+        f"{row.largest:.1%}",
+        f"p = {row.normal:.2g}",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -234,33 +252,39 @@ def _line(one: Row) -> str:
 @ledger.options
 def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     """Measures what is still missing, then prints the table and writes it."""
-    book = Ledger(path) if path else ledger.of("conditions")
+    book = Ledger(path) if path else ledger.committed("conditions")
     sys.path.append(str(PLUGIN))
-    jobs = {name: Job(one.wanted, one.time) for name, one in possible(book.lines()).items()}
+    jobs = {
+        name: Job(condition.wanted, condition.time)
+        for name, condition in possible(book.lines()).items()
+    }
     for line in () if only_table else ledger.go_on(book, jobs, run, limit):
-        said = line.get("refused") or f"{sum(line['different'])} of {len(line['different'])}"
-        click.echo(f"{line['at']}  {line['kind']:24} {said}", err=True)
+        outcome = line.get("refused") or f"{sum(line['different'])} of {len(line['different'])}"
+        click.echo(f"{line['at']}  {line['kind']:24} {outcome}", err=True)
     publish(book)
 
 
 def publish(book: Ledger) -> None:
-    """Prints the table; writes it as JSON beside the ledger."""
+    """Prints the table; writes it as JSON beside the ledger.
+
+    Raises ClickException without lines.
+    """
     if not rows(book.lines()):
         raise click.ClickException("nothing was measured yet")
     click.echo(markdown(book.lines()))
-    written = json.dumps({"rows": [asdict(one) for one in rows(book.lines())]}, indent=1)
+    written = json.dumps({"rows": [asdict(row) for row in rows(book.lines())]}, indent=1)
     book.path.with_suffix(".json").write_text(f"{written}\n")
 
 
 def rows(tried: Sequence[Line]) -> list[Row]:
-    """Of the conditions that were measured."""
-    lines = [line for line in tried if "refused" not in line]
-    by_name = {name: [one for one in lines if one["kind"] == name] for name in CONDITIONS}
-    return [row(name, some) for name, some in by_name.items() if some]
+    """A row for each condition that was measured, in their order; refused runs are left out."""
+    measured = [line for line in tried if "refused" not in line]
+    by_name = {name: [line for line in measured if line["kind"] == name] for name in CONDITIONS}
+    return [row(name, lines) for name, lines in by_name.items() if lines]
 
 
 def markdown(tried: Sequence[Line]) -> str:
-    """The table."""
+    """The table as Markdown."""
     return table(rows(tried))
 
 

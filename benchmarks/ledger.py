@@ -1,7 +1,7 @@
-"""Results as lines of JSON, one a run, in the order of time: a program goes on where it stopped.
+"""Keeps results as lines of JSON, one a run, in the order of time.
 
-Each line says when, where, with which commit and under which load it was made, so that runs of
-several days can stand together.
+A program goes on where it stopped. Each line says when, where, with which commit and under which
+load it was made, so that runs of several days can stand together.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from toolkit.machine import describe
 RESULTS = Path(__file__).parent / "results"
 
 MEASURING = ("toolkit", "benchmarks/*.py", "benchmarks/planted", "benchmarks/bare")
-"""What a result depends on."""
+"""The files that a result depends on, as git takes them."""
 
 BUSY = 20.0
-"""Seconds to wait where the machine was too busy."""
+"""Seconds to wait where the machine was too busy: a build or a test beside us may be over then."""
 
 Line = Mapping[str, Any]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,12 +36,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Ledger:
-    """The results of one program."""
+    """The file with the results of one program."""
 
     path: Path
 
     def lines(self) -> list[Line]:
-        """All that was measured so far. A line that was cut off by a kill is left out."""
+        """The results so far. A line that was cut off by a kill is left out."""
         if not self.path.exists():
             return []
         return list(_whole(self.path.read_text(encoding="utf-8").splitlines()))
@@ -53,14 +53,14 @@ class Ledger:
             file.seek(0)
             text = file.read()
             if text and not text.endswith("\n"):
-                file.write("\n")  # What a kill left of the line before.
+                file.write("\n")  # A kill cut off the line before: it stays, and is left out.
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
 
-def of(program: str) -> Ledger:
-    """The committed results of a program."""
+def committed(program: str) -> Ledger:
+    """The results of a program that are in this repository."""
     return Ledger(RESULTS / f"{program}.jsonl")
 
 
@@ -73,9 +73,9 @@ def _whole(lines: list[str]) -> Iterator[Line]:
 
 
 def stamp() -> dict[str, Any]:
-    """When and where: the first fields of every line."""
-    here = describe.describe()
-    parts = (here.cpu, f"{here.cores} cores", *(gpu.name for gpu in here.gpus))
+    """The first fields of every line: when and where it was made, with what, under which load."""
+    machine = describe.describe()
+    parts = (machine.cpu, f"{machine.cores} cores", *(gpu.name for gpu in machine.gpus))
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
@@ -85,37 +85,39 @@ def stamp() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """Of the code that measures; with a + where files of it were changed since."""
+    """The commit of the code that measures, with a + where files of it were changed since."""
     root = Path(__file__).parent.parent
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+        ended = subprocess.run(
+            ["git", *words], cwd=root, capture_output=True, text=True, check=True
+        )
+        return ended.stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=no", "--", *MEASURING)
     return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
 
 
 def options(function: F) -> F:
-    """The options that every program has."""
-    added = (
+    """Adds the options that every program has."""
+    decorators = (
         click.option("--ledger", "path", type=click.Path(path_type=Path), help="Another file."),
         click.option("--table", "only_table", is_flag=True, help="Print what there is so far."),
         click.option("--time", "limit", type=DURATION, help="Stop after about so long."),
     )
-    for option in added:
+    for option in decorators:
         function = option(function)
     return function
 
 
 @dataclass(frozen=True)
 class Job:
-    """One kind of run."""
+    """A kind of run, and how many of it are wanted."""
 
     wanted: int
-    """Runs."""
+    """Runs that shall stand in the ledger."""
     takes: float
-    """Seconds of one, about."""
+    """The seconds that a run takes, about."""
 
 
 def go_on(
@@ -125,10 +127,11 @@ def go_on(
     limit: float | None,
     kind_of: Callable[[Line], str] = lambda line: str(line["kind"]),
 ) -> Iterator[Line]:
-    """Measures what is missing, and gives each line once it is kept; ends before `limit` seconds.
+    """Measures what is missing, and yields each line once it is kept.
 
-    `run` is given the job and how many lines there are, for its seed. A line with 'refused' was no
-    measurement: the machine was too busy, so a while is waited and it is tried again.
+    `run` makes a line; it gets the name of the job and the number of lines so far, for its seed. No
+    run begins that would end after `limit` seconds. A line with 'refused' was no measurement: the
+    machine was too busy, so it is tried again after a while.
     """
     wanted, began = {name: job.wanted for name, job in jobs.items()}, time.monotonic()
     while True:
@@ -145,6 +148,9 @@ def go_on(
 
 
 def next_of(wanted: Mapping[str, int], done: Callable[[str], int]) -> str | None:
-    """The kind of run that is furthest behind, so that a run cut short has some of each."""
+    """The kind of run that is furthest behind; None where all are done.
+
+    So a program that is cut short has measured some of each.
+    """
     open_ones = [kind for kind, count in wanted.items() if done(kind) < count]
     return min(open_ones, key=lambda kind: done(kind) / wanted[kind], default=None)

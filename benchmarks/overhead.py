@@ -1,4 +1,4 @@
-"""What the harness adds: the latency that it reports against bare loops, as targets of one run.
+"""Measures what the harness adds: its latency against bare loops, as targets of one run.
 
 python -m benchmarks.overhead              all that is still missing
 python -m benchmarks.overhead --time 10m   as much as fits into ten minutes
@@ -32,20 +32,20 @@ ROOT = Path(__file__).parent.parent
 PLUGIN = Path(__file__).parent / "bare"
 MODEL = "models/mlp/mlp.onnx"
 TIME = 40
-"""Seconds of a run."""
+"""Seconds of a run: some 40 process starts. Those of six runs give ratios to ±0.2 %."""
 GOAL = 0.01
-"""What the harness may add to a latency, and what its parent may use of a core."""
+"""The share that the harness may add to a latency, and that its parent may use of a core."""
 DRIVER = "driver=FILE"
 """A bare loop's option, as the ledger shows it."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Runs of one set of targets."""
+    """A kind of run: one set of targets."""
 
     targets: Sequence[str]
     wanted: int
-    """Runs."""
+    """The number of runs."""
 
 
 KINDS = {
@@ -56,14 +56,14 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Pair:
-    """Two targets of one kind of run, by their places."""
+    """Two targets of one kind of run, by their indices in it."""
 
     kind: str
     target: int
     base: int
     text: str
     goal: bool
-    """The ratio shall be 1."""
+    """True where the ratio shall be 1."""
 
 
 PAIRS = (
@@ -75,43 +75,44 @@ PAIRS = (
 
 
 def run(name: str, seed: int, limit: float = TIME) -> Line:
-    """One run, as a user makes it."""
+    """Makes one run, as a user does. Raises ClickException with the words of one that fails."""
     stamped = ledger.stamp()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        told = folder / "driver"
+        driver = folder / "driver"
         words = command(name, seed, limit)
-        placed = [word.replace(DRIVER, f"driver={told}") for word in words]
+        arguments = [word.replace(DRIVER, f"driver={driver}") for word in words[1:]]
         path = os.pathsep.join(map(str, (ROOT, PLUGIN)))
-        done = subprocess.run(
-            [Path(sys.executable).with_name("toolkit"), *placed[1:], "-o", folder],
+        ended = subprocess.run(
+            [Path(sys.executable).with_name("toolkit"), *arguments, "-o", folder],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": path},
             capture_output=True,
             text=True,
         )
-        if done.returncode:
-            raise click.ClickException(f"toolkit bench: {done.stderr.strip()}")
-        made = store.read(folder / store.LATEST)
-        spans = [json.loads(line) for line in told.read_text("utf-8").splitlines()]
+        if ended.returncode:
+            raise click.ClickException(f"toolkit bench: {ended.stderr.strip()}")
+        finished = store.read(folder / store.LATEST)
+        spans = [json.loads(line) for line in driver.read_text("utf-8").splitlines()]
+    others = [float(generation.others) for generation in finished.generations]
     return {
         "kind": name,
         "command": " ".join(words),
         **stamped,
         "seed": seed,
-        "others": round(float(np.mean([float(one.others) for one in made.generations])), 3),
-        "targets": [target.label.replace(str(told), "FILE") for target in made.plan.targets],
-        "starts_ns": [starts(record) for record in made.records],
-        "empty_ns": [record.timings[0].empty for record in made.records],
+        "others": round(float(np.mean(others)), 3),
+        "targets": [t.label.replace(str(driver), "FILE") for t in finished.plan.targets],
+        "starts_ns": [starts(record) for record in finished.records],
+        "empty_ns": [record.timings[0].empty for record in finished.records],
         "empty_c_ns": empty_in_c() if name == "bound" else None,
-        "effects": {pair.text: paired(made, pair) for pair in PAIRS if pair.kind == name},
+        "effects": {pair.text: paired(finished, pair) for pair in PAIRS if pair.kind == name},
         "driver_ns": sum(span["used"] for span in spans),
         "timed_ns": sum(span["lasted"] for span in spans),
     }
 
 
 def command(name: str, seed: int, limit: float) -> list[str]:
-    """As the ledger shows it."""
+    """The words of the command as the ledger shows it, with FILE for the file of this run."""
     targets = [word for target in KINDS[name].targets for word in ("--target", target)]
     pace = ["--time", f"{limit:g}s", "--seed", str(seed)]
     return ["toolkit", "bench", MODEL, *targets, *pace]
@@ -119,47 +120,47 @@ def command(name: str, seed: int, limit: float) -> list[str]:
 
 def starts(record: TargetRecord) -> list[float]:
     """The p50 of each process start, in nanoseconds."""
-    return [round(float(np.median(one.medians)), 1) for one in record.timings[0].series]
+    return [round(float(np.median(start.medians)), 1) for start in record.timings[0].series]
 
 
-def paired(made: Run, pair: Pair) -> list[float]:
+def paired(finished: Run, pair: Pair) -> list[float]:
     """The log ratios of a pair, one for each process start."""
-    return [round(one, 7) for one in effects(made, 0, pair.base, pair.target)]
+    return [round(effect, 7) for effect in effects(finished, 0, pair.base, pair.target)]
 
 
 def empty_in_c() -> float:
-    """What an empty interval shows to the loop in C, in nanoseconds."""
+    """The time that an empty interval shows to the loop in C, in nanoseconds."""
     building.build()
     return compiled.empty_interval()
 
 
-# What it shows
+# The table
 
 
 @dataclass(frozen=True)
 class Row:
-    """A pair, by all process starts of all runs."""
+    """The sum of a pair, by all process starts of all runs."""
 
     text: str
     runs: int
     target_ns: float
     base_ns: float
     added_ns: float
-    """The median over process starts of the difference."""
+    """The difference of the two: the median over process starts."""
     added_range: tuple[float, float]
-    """Of it: the middle half."""
+    """The middle half of the differences."""
     ratio: Interval | None
     goal: bool
 
     @property
     def reached(self) -> bool:
-        """The whole interval is as near to 1 as it shall be."""
+        """True where the whole interval is as near to 1 as it shall be."""
         return self.ratio is not None and self.ratio.largest <= GOAL
 
 
 def rows(lines: Sequence[Line]) -> list[Row]:
-    """Of the pairs that were measured."""
-    return [row(pair, some) for pair in PAIRS if (some := of_kind(lines, pair.kind))]
+    """A row for each pair that was measured."""
+    return [row(pair, same) for pair in PAIRS if (same := of_kind(lines, pair.kind))]
 
 
 def of_kind(lines: Sequence[Line], kind: str) -> list[Line]:
@@ -167,10 +168,10 @@ def of_kind(lines: Sequence[Line], kind: str) -> list[Line]:
 
 
 def row(pair: Pair, lines: Sequence[Line]) -> Row:
-    """A pair in the runs of its kind. Runs of one machine and one state of the code."""
+    """Sums up a pair; `lines` are runs of its kind, of one machine and one state of the code."""
     target, base = (
-        np.concatenate([line["starts_ns"][place] for line in lines])
-        for place in (pair.target, pair.base)
+        np.concatenate([line["starts_ns"][index] for line in lines])
+        for index in (pair.target, pair.base)
     )
     low, middle, high = np.percentile(target - base, [25, 50, 75])
     return Row(
@@ -187,14 +188,14 @@ def row(pair: Pair, lines: Sequence[Line]) -> Row:
 
 @dataclass(frozen=True)
 class Besides:
-    """What else is in a latency, and beside it."""
+    """The other costs in a latency, and beside it."""
 
     empty_ns: float
-    """What an empty interval shows in a worker: the median."""
+    """The time that an empty interval shows in a worker: the median."""
     empty_c_ns: float | None
-    """The same in C."""
+    """The same in C; None where it was not measured."""
     driver: float
-    """The parent's CPU time by the time in which a worker was timed."""
+    """The parent's CPU time divided by the time in which a worker was timed."""
     timed_s: float
 
     @property
@@ -203,35 +204,35 @@ class Besides:
 
 
 def besides(lines: Sequence[Line]) -> Besides:
-    """Over all runs."""
+    """Sums up the other costs over all runs."""
     timed = sum(line["timed_ns"] for line in lines)
     in_c = [line["empty_c_ns"] for line in lines if line["empty_c_ns"] is not None]
     return Besides(
-        empty_ns=float(np.median([one for line in lines for one in line["empty_ns"]])),
+        empty_ns=float(np.median([empty for line in lines for empty in line["empty_ns"]])),
         empty_c_ns=float(np.median(in_c)) if in_c else None,
         driver=sum(line["driver_ns"] for line in lines) / timed,
         timed_s=timed / 1e9,
     )
 
 
-def table(found: Sequence[Row], beside: Besides) -> str:
-    """Markdown."""
+def table(rows: Sequence[Row], beside: Besides) -> str:
+    """The rows, and sentences on the other costs, as Markdown."""
     head = [
         "| pair | starts | p50 | ratio | added a call (middle half) |",
         "|---|---|---|---|---|",
     ]
-    return "\n".join([*head, *map(_line, found), "", *_sentences(beside)])
+    return "\n".join([*head, *map(_line, rows), "", *_sentences(beside)])
 
 
-def _line(one: Row) -> str:
-    ratio = one.ratio
-    low, high = one.added_range
+def _line(row: Row) -> str:
+    ratio = row.ratio
+    low, high = row.added_range
     cells = [
-        one.text,
+        row.text,
         str(ratio.n) if ratio else "too few",
-        f"{one.target_ns / 1e3:.3f} / {one.base_ns / 1e3:.3f} µs",
+        f"{row.target_ns / 1e3:.3f} / {row.base_ns / 1e3:.3f} µs",
         f"{ratio.estimate:.4f} ({ratio.low:.4f} to {ratio.high:.4f})" if ratio else "–",
-        f"{one.added_ns:.0f} ns ({low:.0f} to {high:.0f})",
+        f"{row.added_ns:.0f} ns ({low:.0f} to {high:.0f})",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -245,9 +246,9 @@ def _sentences(beside: Besides) -> Iterator[str]:
     )
 
 
-def goals(found: Sequence[Row], beside: Besides) -> Mapping[str, bool]:
-    """What was set out to be reached, and whether it is."""
-    ratios = {f"{one.text}: within 1 ± {GOAL:.0%}": one.reached for one in found if one.goal}
+def goals(rows: Sequence[Row], beside: Besides) -> Mapping[str, bool]:
+    """Goal → True where it is reached."""
+    ratios = {f"{row.text}: within 1 ± {GOAL:.0%}": row.reached for row in rows if row.goal}
     return {**ratios, f"the parent uses under {GOAL:.0%} of a core": beside.reached}
 
 
@@ -255,7 +256,7 @@ def goals(found: Sequence[Row], beside: Besides) -> Mapping[str, bool]:
 @ledger.options
 def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     """Measures what is still missing, then prints the table and writes it."""
-    book = Ledger(path) if path else ledger.of("overhead")
+    book = Ledger(path) if path else ledger.committed("overhead")
     if not only_table:
         building.build()
     jobs = {name: Job(kind.wanted, TIME) for name, kind in KINDS.items()}
@@ -265,20 +266,23 @@ def main(limit: float | None, only_table: bool, path: Path | None) -> None:
 
 
 def publish(book: Ledger) -> None:
-    """Prints the table and the goals; writes both as JSON and the picture beside the ledger."""
+    """Prints the table and the goals; writes both as JSON and the picture beside the ledger.
+
+    Raises ClickException without lines.
+    """
     lines = book.lines()
     if not lines:
         raise click.ClickException("nothing was measured yet")
     click.echo(markdown(lines))
-    found, beside = rows(lines), besides(lines)
-    reached = goals(found, beside)
-    summary = {"rows": [asdict(one) for one in found], **asdict(beside), "goals": reached}
+    pairs, beside = rows(lines), besides(lines)
+    reached = goals(pairs, beside)
+    summary = {"rows": [asdict(pair) for pair in pairs], **asdict(beside), "goals": reached}
     book.path.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
     charts.ratios(
         {
-            pair.text: [float(np.exp(e)) for line in some for e in line["effects"][pair.text]]
+            pair.text: [float(np.exp(e)) for line in same for e in line["effects"][pair.text]]
             for pair in PAIRS
-            if pair.goal and (some := of_kind(lines, pair.kind))
+            if pair.goal and (same := of_kind(lines, pair.kind))
         },
         book.path.with_suffix(".svg"),
     )
@@ -286,12 +290,12 @@ def publish(book: Ledger) -> None:
 
 def markdown(lines: Sequence[Line]) -> str:
     """The table, and which goals were reached."""
-    found, beside = rows(lines), besides(lines)
-    said = [
+    pairs, beside = rows(lines), besides(lines)
+    reached = [
         f"- {'reached' if held else '**missed**'}: {text}"
-        for text, held in goals(found, beside).items()
+        for text, held in goals(pairs, beside).items()
     ]
-    return "\n".join([table(found, beside), "", *said])
+    return "\n".join([table(pairs, beside), "", *reached])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Puts the results that are committed into METHODOLOGY.md, between marks.
+"""Puts the committed results into METHODOLOGY.md, between marks.
 
 python -m benchmarks.publish
 """
@@ -22,33 +22,32 @@ PROGRAMS: Mapping[str, Callable[[Sequence[Line]], str]] = {
     "overhead": overhead.markdown,
     "startup": startup.markdown,
 }
+"""Program → what makes a table of its lines."""
+CLOSING = "<!-- end -->"
 
 
 def filled(document: str) -> str:
     """The document with the table of each program that has results between its marks."""
     for name, markdown in PROGRAMS.items():
-        lines = ledger.of(name).lines()
+        lines = ledger.committed(name).lines()
         if lines:
             before, after = around(name, document)
-            document = f"{before}{told(name, lines)}\n\n{markdown(lines)}\n{after}"
+            document = f"{before}{provenance(name, lines)}\n\n{markdown(lines)}\n{after}"
     return document
 
 
-CLOSING = "<!-- end -->"
-
-
 def around(name: str, document: str) -> tuple[str, str]:
-    """What stands before and after the place of a program, its marks with it.
+    """Splits the document around the table of a program; its marks stay in the two parts.
 
-    Raises ValueError where the document has no such place.
+    Raises ValueError where the document has no such marks.
     """
     mark = f"<!-- benchmarks.{name} -->\n"
     start = document.index(mark) + len(mark)
     return document[:start], document[document.index(CLOSING, start) :]
 
 
-def told(name: str, lines: Sequence[Line]) -> str:
-    """Where, when and by what the lines were measured."""
+def provenance(name: str, lines: Sequence[Line]) -> str:
+    """A sentence on where, when and by which code the lines were measured."""
     days = sorted({line["at"][:10] for line in lines})
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     loads = [line["load"] for line in lines]

@@ -1,4 +1,4 @@
-"""How often something happened, and between what bounds the true rate lies."""
+"""Computes how often something happened, and the bounds of the true rate."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Rate:
-    """`count` of `of` runs, with the exact binomial interval at 95 % (C. Clopper, E. Pearson,
-    *The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial*, 1934)."""
+    """`count` of `of` runs, with the exact binomial interval at 95 %.
+
+    C. Clopper, E. Pearson, *The Use of Confidence or Fiducial Limits Illustrated in the Case of the
+    Binomial*, 1934.
+    """
 
     count: int
     of: int
@@ -23,16 +26,16 @@ class Rate:
         return f"{self.count} of {self.of} ({100 * self.low:.1f} to {100 * self.high:.1f} %)"
 
     def at_most(self, goal: float) -> bool:
-        """The interval does not exclude a true rate of at most `goal`."""
+        """True where the interval does not exclude a true rate of at most `goal`."""
         return self.low <= goal
 
     def at_least(self, goal: float) -> bool:
-        """The interval does not exclude a true rate of at least `goal`."""
+        """True where the interval does not exclude a true rate of at least `goal`."""
         return self.high >= goal
 
 
 def rate(count: int, of: int) -> Rate:
-    """Raises ValueError where nothing was run."""
+    """The rate of `count` in `of` runs. Raises ValueError where nothing was run."""
     if of == 0:
         raise ValueError("no runs: no rate")
     interval = stats.binomtest(count, of).proportion_ci(0.95, method="exact")

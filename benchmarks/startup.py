@@ -1,4 +1,4 @@
-"""How long one waits: for a command's first words, and for the first block that counts.
+"""Measures how long one waits for a command's words, and for the first block that counts.
 
 python -m benchmarks.startup              all that is still missing
 python -m benchmarks.startup --time 2m    as much as fits into two minutes
@@ -30,16 +30,19 @@ TOOLKIT = Path(sys.executable).with_name("toolkit")
 LOOK = 0.05
 """Seconds between two looks at a run's folder: the measured process has the cores for itself."""
 PATIENCE = 300
-"""Seconds after which a run that shows no block is given up."""
+"""Seconds after which a run that shows no block is given up: the slowest so far took 8."""
 
 
 def whole(words: Sequence[str]) -> float:
-    """Seconds from the start of a command to its end."""
+    """Seconds from the start of a command to its end.
+
+    Raises ClickException with the words of a command that fails.
+    """
     began = time.perf_counter()
-    done = subprocess.run([TOOLKIT, *words], cwd=ROOT, env=_environment(), capture_output=True)
+    ended = subprocess.run([TOOLKIT, *words], cwd=ROOT, env=_environment(), capture_output=True)
     took = time.perf_counter() - began
-    if done.returncode not in (0, 1):  # 1: doctor found something, and said so.
-        raise click.ClickException(f"toolkit {' '.join(words)}: {done.stderr.decode().strip()}")
+    if ended.returncode not in (0, 1):  # 1: doctor found something, and said so.
+        raise click.ClickException(f"toolkit {' '.join(words)}: {ended.stderr.decode().strip()}")
     return took
 
 
@@ -48,7 +51,7 @@ def first_block(words: Sequence[str]) -> float:
 
     A run counts its blocks' starts from the moment at which its verdicts stand in run.json, which
     is renamed to its place then: so the file itself holds that moment. The run is ended after its
-    first process starts.
+    first process starts. Raises ClickException where it ends without a block.
     """
     with tempfile.TemporaryDirectory() as scratch:
         began = time.time()
@@ -67,7 +70,7 @@ def first_block(words: Sequence[str]) -> float:
                 (first, *_) = store.parts(folder)
             finally:
                 process.send_signal(signal.SIGINT)
-    blocks = [case.series.starts[0] for piece in first.targets for case in piece.cases]
+    blocks = [case.series.starts[0] for target in first.targets for case in target.cases]
     return judged - began + min(blocks)
 
 
@@ -75,26 +78,26 @@ def _first_generation(reports: Path, process: subprocess.Popen[bytes]) -> Path:
     """The folder of the run, as soon as its first process starts are kept in it."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
-        found = next(reports.glob(f"*/{store.GENERATIONS}/*.npz"), None)
-        if found is not None:
-            return found.parent.parent
+        generation = next(reports.glob(f"*/{store.GENERATIONS}/*.npz"), None)
+        if generation is not None:
+            return generation.parent.parent
         time.sleep(LOOK)
     raise click.ClickException("the bench ended without a block")
 
 
 def _environment() -> dict[str, str]:
-    """This checkout's toolkit, whichever is installed."""
+    """Makes a command import this checkout's toolkit, whichever is installed."""
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One thing to wait for."""
+    """A command and what to wait for."""
 
     words: Sequence[str]
     wait: Callable[[Sequence[str]], float]
     wanted: int
-    """Times."""
+    """The number of times."""
 
 
 KINDS = {
@@ -105,15 +108,15 @@ KINDS = {
 
 
 def run(name: str) -> Line:
-    """One wait."""
+    """Waits once."""
     kind = KINDS[name]
-    stamped = ledger.stamp()
+    stamp = ledger.stamp()
     command = " ".join(["toolkit", *kind.words])
     seconds = round(kind.wait(kind.words), 4)
-    return {"kind": name, "command": command, **stamped, "seconds": seconds}
+    return {"kind": name, "command": command, **stamp, "seconds": seconds}
 
 
-# What it shows
+# The table
 
 
 @dataclass(frozen=True)
@@ -128,34 +131,34 @@ class Row:
 
 
 def rows(lines: Sequence[Line]) -> list[Row]:
-    """Of the kinds that were measured."""
-    return [row(kind, found) for kind in KINDS if (found := seconds(lines, kind))]
+    """A row for each kind that was measured."""
+    return [row(kind, waits) for kind in KINDS if (waits := seconds(lines, kind))]
 
 
 def seconds(lines: Sequence[Line], kind: str) -> list[float]:
     return [line["seconds"] for line in lines if line["kind"] == kind]
 
 
-def row(kind: str, found: Sequence[float]) -> Row:
-    return Row(kind, len(found), float(np.median(found)), min(found), max(found))
+def row(kind: str, waits: Sequence[float]) -> Row:
+    return Row(kind, len(waits), float(np.median(waits)), min(waits), max(waits))
 
 
-def table(found: Sequence[Row]) -> str:
-    """Markdown."""
+def table(rows: Sequence[Row]) -> str:
+    """The rows as Markdown."""
     head = ["| wait for | times | median | range |", "|---|---|---|---|"]
-    return "\n".join([*head, *map(_line, found)])
+    return "\n".join([*head, *map(_line, rows)])
 
 
-def _line(one: Row) -> str:
-    spread = f"{one.shortest:.2f} to {one.longest:.2f} s"
-    return f"| {one.kind} | {one.times} | {one.median:.2f} s | {spread} |"
+def _line(row: Row) -> str:
+    spread = f"{row.shortest:.2f} to {row.longest:.2f} s"
+    return f"| {row.kind} | {row.times} | {row.median:.2f} s | {spread} |"
 
 
 @click.command()
 @ledger.options
 def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     """Measures what is still missing, then prints the table and writes it."""
-    book = Ledger(path) if path else ledger.of("startup")
+    book = Ledger(path) if path else ledger.committed("startup")
     jobs = {name: Job(kind.wanted, 0.0) for name, kind in KINDS.items()}
     for line in () if only_table else ledger.go_on(book, jobs, lambda name, _: run(name), limit):
         click.echo(f"{line['at']}  {line['kind']}", err=True)
@@ -163,19 +166,21 @@ def main(limit: float | None, only_table: bool, path: Path | None) -> None:
 
 
 def publish(book: Ledger) -> None:
-    """Prints the table; writes it as JSON and the picture beside the ledger."""
+    """Prints the table; writes it as JSON and the picture beside the ledger.
+
+    Raises ClickException without lines.
+    """
     lines = book.lines()
     if not lines:
         raise click.ClickException("nothing was measured yet")
-    found = rows(lines)
     click.echo(markdown(lines))
-    summary = {"rows": [asdict(one) for one in found]}
+    summary = {"rows": [asdict(row) for row in rows(lines)]}
     book.path.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
     charts.dots({kind: seconds(lines, kind) for kind in KINDS}, book.path.with_suffix(".svg"))
 
 
 def markdown(lines: Sequence[Line]) -> str:
-    """The table."""
+    """The table as Markdown."""
     return table(rows(lines))
 
 

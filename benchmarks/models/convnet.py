@@ -1,7 +1,7 @@
-"""A small residual network for images of 3×32×32, with seeded random weights.
+"""Builds a small residual network for images of 3×32×32, with seeded random weights.
 
-The batch normalisations hold statistics of a forward pass over noise, so that no runtime can fold
-them away to nothing.
+The batch normalisations hold statistics of a forward pass over noise: with those of a new module,
+mean 0 and variance 1, a runtime could fold them away to nothing.
 
     toolkit export benchmarks/models/convnet.py:build --input 'image:float32[batch,3,32,32]' \\
         -o convnet.onnx

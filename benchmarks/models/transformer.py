@@ -1,4 +1,4 @@
-"""A small transformer encoder over token ids, with seeded random weights.
+"""Builds a small transformer encoder over token ids, with seeded random weights.
 
     toolkit export benchmarks/models/transformer.py:build --input 'ids:int64[batch,seq=16]' \\
         -o transformer.onnx

@@ -1,1 +1,1 @@
-"""Other tools on the same pairs: how they fare in the time that toolkit is given."""
+"""Measures the same pairs with other tools, in the time that toolkit is given."""

@@ -1,4 +1,4 @@
-"""Other tools on the pairs of `benchmarks.trust`, each in the time that toolkit has.
+"""Measures the pairs of `benchmarks.trust` with other tools, each in the time that toolkit has.
 
 python -m benchmarks.peers              all that is still missing
 python -m benchmarks.peers --time 10m   as much as fits into ten minutes
@@ -25,7 +25,7 @@ from benchmarks.peers.peer import KINDS
 @ledger.options
 def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     """Measures what is still missing, then prints the table and writes it."""
-    book = Ledger(path) if path else ledger.of("peers")
+    book = Ledger(path) if path else ledger.committed("peers")
     if not only_table:
         environment.make()
         if not hyperfine.installed():
@@ -35,44 +35,47 @@ def main(limit: float | None, only_table: bool, path: Path | None) -> None:
 
 
 def measure(book: Ledger, limit: float | None) -> None:
-    """One job after the other, the one that is furthest behind first."""
+    """Does one job after the other, the one that is furthest behind first."""
     jobs = {
         job: Job(count, listing.PEERS[listing.JOBS[job][0]].takes)
         for job, count in listing.wanted().items()
     }
-    measured = ledger.go_on(book, jobs, lambda job, _: run(*listing.JOBS[job]), limit, named)
-    for line in measured:
-        ratios = "  ".join(f"{one['ratio']:.4f}" for one in line["readings"].values())
-        click.echo(f"{line['at']}  {named(line):28} {ratios}", err=True)
+    lines = ledger.go_on(book, jobs, lambda job, _: run(*listing.JOBS[job]), limit, job_of)
+    for line in lines:
+        ratios = "  ".join(f"{reading['ratio']:.4f}" for reading in line["readings"].values())
+        click.echo(f"{line['at']}  {job_of(line):28} {ratios}", err=True)
 
 
-def named(line: Line) -> str:
-    """The job that a line is of."""
+def job_of(line: Line) -> str:
+    """The name of the job that made a line."""
     return f"{line['peer']}, {line['kind']}"
 
 
 def run(peer: str, kind: str) -> Line:
-    """One measurement of one pair by one tool, as its users make it."""
+    """Makes one measurement of one pair by one tool, as its users do."""
     tool = listing.PEERS[peer]
     head = {"peer": peer, "version": tool.version(), "kind": kind, "planted": KINDS[kind]}
-    stamped = ledger.stamp()
+    stamp = ledger.stamp()
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         readings = tool.measure(KINDS[kind], Path(folder))
         whole = time.monotonic() - began
-    found = {name: asdict(reading) for name, reading in readings.items()}
-    return {**head, **stamped, "whole_s": round(whole, 3), "readings": found}
+    values = {name: asdict(reading) for name, reading in readings.items()}
+    return {**head, **stamp, "whole_s": round(whole, 3), "readings": values}
 
 
 def publish(book: Ledger) -> None:
-    """Prints the table; writes it as JSON and the picture beside the ledger."""
+    """Prints the table; writes it as JSON and the picture beside the ledger.
+
+    Raises ClickException without lines.
+    """
     lines = book.lines()
     if not lines:
         raise click.ClickException("nothing was measured yet")
     click.echo(summary.markdown(lines))
     lines = summary.with_toolkit(lines)
-    found = summary.rows(lines)
-    text = json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False)
+    rows = [asdict(row) for row in summary.rows(lines)]
+    text = json.dumps(rows, indent=1, ensure_ascii=False)
     book.path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
     picture.draw(lines, book.path.with_suffix(".svg"))
 

@@ -1,4 +1,4 @@
-"""Files whose work is known: N equal layers in a row. A tool that only times files is given these.
+"""Writes files whose work is known, for a tool that only times files: N equal layers in a row.
 
 The plant is nominal: 103 layers are 3 % more work than 100, and not exactly 3 % more time. OpenVINO
 took 1.021 ± 0.002 and 1.031 ± 0.003 times as long for 102 and 103 (blocks interleaved in one
@@ -16,22 +16,24 @@ from onnx import TensorProto, helper, numpy_helper
 WIDTH = 64
 ROWS = 16
 LAYERS = 100
+"""Of the first file: 1 % more work is one more layer."""
 
 
 def layers(slower: float) -> int:
-    """0.02 → 102."""
+    """The number of layers for a planted share: 0.02 → 102."""
     return round(LAYERS * (1 + slower))
 
 
 def write(count: int, path: Path) -> None:
-    """A chain of Gemm and Relu with seeded weights; the longer one begins with the shorter."""
+    """Writes a chain of Gemm and Relu with seeded weights; a longer one begins with the shorter."""
     source = np.random.default_rng(0)
     nodes, weights = [], []
     for number in range(count):
-        # He's variance keeps the values of a chain of ReLUs of one size.
-        drawn = source.standard_normal((WIDTH, WIDTH), np.float32) * np.float32(np.sqrt(2 / WIDTH))
+        # He's variance keeps the values of a chain of ReLUs of one size (K. He et al., *Delving
+        # Deep into Rectifiers*, 2015).
+        weight = source.standard_normal((WIDTH, WIDTH), np.float32) * np.float32(np.sqrt(2 / WIDTH))
         weights += [
-            numpy_helper.from_array(drawn, f"w{number}"),
+            numpy_helper.from_array(weight, f"w{number}"),
             numpy_helper.from_array(np.full(WIDTH, 0.01, np.float32), f"b{number}"),
         ]
         gemm = [f"x{number}", f"w{number}", f"b{number}"]

@@ -1,4 +1,4 @@
-"""The environment that the peers run in: none of their packages comes into toolkit's own."""
+"""Makes the environment that the peers run in: none of their packages comes into toolkit's own."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ REQUIREMENTS = ROOT / "benchmarks/peers-requirements.txt"
 VENV = ROOT / "build/peers/venv"
 PYTHON = VENV / "bin/python"
 MADE = VENV / "made-from.txt"
+"""The requirements that it was made from: another text makes it anew."""
 
 
 def make() -> None:
-    """Makes it where it is missing or was made from other requirements."""
+    """Makes the environment where it is missing or was made from other requirements."""
     wanted = REQUIREMENTS.read_text()
     if MADE.exists() and MADE.read_text() == wanted:
         return
@@ -28,11 +29,14 @@ def make() -> None:
 
 
 def version(package: str) -> str:
-    """Of one of the requirements, which are all pinned."""
+    """The version of one of the requirements, which are all pinned."""
     pins = dict(line.split("==") for line in REQUIREMENTS.read_text().split() if "==" in line)
     return pins[package]
 
 
 def variables() -> dict[str, str]:
-    """Of a process in it: it finds our code, which needs nothing but numpy and the runtimes."""
+    """The variables of a process in it, which finds our code.
+
+    That code needs nothing but numpy and the runtimes.
+    """
     return {**os.environ, "PYTHONPATH": str(ROOT)}

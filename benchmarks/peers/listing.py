@@ -1,4 +1,4 @@
-"""All peers, in the order of the table."""
+"""Lists all peers, in the order of the table."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from benchmarks.peers import benchmark_app, environment, hyperfine, pyperf, sequ
 from benchmarks.peers.peer import KINDS, Peer
 
 WANTED = {"A/A": 20, "2 %": 10, "3 %": 10}
+"""Kind → measurements."""
 FEWER = {"A/A": 10, "2 %": 5, "3 %": 5}
+"""The same for a tool that takes five times as long."""
 
-of = partial(partial, environment.version)
+version_of = partial(partial, environment.version)
+"""Package → a function that gives its version when it is called."""
 
 PEERS = {
-    "sequential": Peer(sequential.measure, of("onnxruntime"), 11, WANTED),
+    "sequential": Peer(sequential.measure, version_of("onnxruntime"), 11, WANTED),
     "hyperfine": Peer(hyperfine.measure, hyperfine.version, 12, WANTED),
-    "torch.utils.benchmark": Peer(torch_timer.measure, of("torch"), 12, WANTED),
+    "torch.utils.benchmark": Peer(torch_timer.measure, version_of("torch"), 12, WANTED),
     # Four processes of each target, and one that calibrates, take the ten seconds.
-    "pyperf, 4 processes": Peer(pyperf.measure_with(4), of("pyperf"), 11, WANTED),
-    "pyperf, its default": Peer(pyperf.measure_with(None), of("pyperf"), 50, FEWER),
-    "benchmark_app": Peer(benchmark_app.measure, of("openvino"), 11, WANTED),
+    "pyperf, 4 processes": Peer(pyperf.measure_with(4), version_of("pyperf"), 11, WANTED),
+    "pyperf, its default": Peer(pyperf.measure_with(None), version_of("pyperf"), 50, FEWER),
+    "benchmark_app": Peer(benchmark_app.measure, version_of("openvino"), 11, WANTED),
 }
 
 JOBS = {f"{peer}, {kind}": (peer, kind) for kind in KINDS for peer in PEERS}

@@ -1,4 +1,4 @@
-"""What every peer is: a name, and a way to measure the pair."""
+"""Describes a peer: a way to measure a pair of targets, and what it costs."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import click
 from benchmarks.peers import environment
 
 KINDS = {"A/A": 0.0, "2 %": 0.02, "3 %": 0.03}
-"""Pairs, by what is planted in the second target."""
+"""Kind of pair → the share by which its second target is planted to be slower."""
 
 SECONDS = 5
-"""Of a target. A pair has twice that, as in `benchmarks.trust`."""
+"""The time of a target. A pair has twice that, as in `benchmarks.trust`."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one measurement said of the pair."""
+    """The outcome of one measurement of a pair."""
 
     ratio: float
     """Time of the second target by that of the first."""
     differs: bool | None = None
-    """By the tool's own words; None: it leaves that to its user."""
+    """Whether the two differ by the tool's own words; None: it leaves that to its user."""
     share: float = 1.0
-    """Of what it times, the part that the calls are."""
+    """The part of what it times that the calls are."""
 
 
 Measure = Callable[[float, Path], Mapping[str, Reading]]
-"""From the planted share and an empty folder to the readings, by their names."""
+"""Measures a pair; takes the planted share and an empty folder, gives readings by their names."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Peer:
     measure: Measure
     version: Callable[[], str]
     takes: float
-    """Seconds of a measurement, about."""
+    """The seconds that a measurement takes, about."""
     wanted: Mapping[str, int]
     """Kind → measurements."""
 
 
 def percent(slower: float) -> str:
-    """0.02 → '2%': as the option `slower` of the planted runtime takes it."""
+    """Writes a share as the option `slower` of the planted runtime takes it: 0.02 → '2%'."""
     return f"{slower:.0%}"
 
 
@@ -57,11 +57,14 @@ def program(name: str, *words: str) -> list[str]:
 
 
 def output(command: Sequence[str], folder: Path) -> str:
-    """What it prints. Raises ClickException with its last line where it fails."""
-    done = subprocess.run(
+    """Runs a command and returns what it prints.
+
+    Raises ClickException with its last line where it fails.
+    """
+    ended = subprocess.run(
         command, cwd=folder, env=environment.variables(), capture_output=True, text=True
     )
-    if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
+    if ended.returncode:
+        last = (ended.stderr.strip() or ended.stdout.strip() or "no word").splitlines()[-1]
         raise click.ClickException(f"{Path(command[0]).name} failed: {last}")
-    return done.stdout
+    return ended.stdout

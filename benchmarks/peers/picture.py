@@ -1,4 +1,4 @@
-"""The picture: every ratio of every tool, a tick each."""
+"""Draws every ratio of every tool as a tick."""
 
 from __future__ import annotations
 
@@ -13,35 +13,39 @@ from benchmarks.peers.peer import KINDS
 from benchmarks.peers.summary import Measured, measured
 
 ROW = 20
+"""Pixels: the height of a tool's row."""
 RIGHT, REVERSED = "right order", "wrong order"
 SCALE = alt.Scale(type="log", domain=[0.8, 1.25], clamp=True)
-"""What lies outside stands at the border."""
+"""The axis of ratios; what lies outside stands at its ends."""
 
 
 def draw(lines: Sequence[Line], path: Path) -> None:
-    """A panel for each pair, a row for each tool; what is planted is marked."""
-    all_of_them = [one for line in lines for one in measured(line)]
-    tools = list(dict.fromkeys(one.tool for one in all_of_them))
+    """Draws a panel for each pair, a row for each tool, and writes the picture to `path`.
+
+    The planted ratio is marked.
+    """
+    readings = [reading for line in lines for reading in measured(line)]
+    tools = list(dict.fromkeys(reading.tool for reading in readings))
     panels = [
-        _panel(kind, some, tools)
+        _panel(kind, same, tools)
         for kind in KINDS
-        if (some := [one for one in all_of_them if one.kind == kind])
+        if (same := [reading for reading in readings if reading.kind == kind])
     ]
     chart = alt.vconcat(*panels).configure_view(strokeOpacity=0).configure_axis(grid=False)
     chart.save(path)
 
 
 def _panel(
-    kind: str, some: Sequence[Measured], tools: Sequence[str]
+    kind: str, readings: Sequence[Measured], tools: Sequence[str]
 ) -> alt.LayerChart | alt.FacetChart:
     slower = KINDS[kind]
     points = [
         {
-            "tool": one.tool,
-            "ratio": one.reading.ratio,
-            "order": REVERSED if slower and one.reading.ratio < 1 else RIGHT,
+            "tool": measured.tool,
+            "ratio": measured.reading.ratio,
+            "order": REVERSED if slower and measured.reading.ratio < 1 else RIGHT,
         }
-        for one in some
+        for measured in readings
     ]
     ticks = (
         alt.Chart(alt.InlineData(values=points))

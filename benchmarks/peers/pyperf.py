@@ -1,4 +1,4 @@
-"""pyperf: a script with Runner().bench_func, then `compare_to`, whose word is taken."""
+"""Measures with pyperf: a script with Runner().bench_func, then `compare_to`, whose word counts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from benchmarks.peers import environment
 from benchmarks.peers.peer import Measure, Reading, output, percent, program
 
 HIDDEN = "not significant"
+"""The words of compare_to for a difference that it does not count."""
 
 
 def measure_with(processes: int | None) -> Measure:
-    """So many processes of each target; None: pyperf's default, which is 20."""
+    """Measures with so many processes of each target; None: with pyperf's default, which is 20."""
     return partial(_measure, [] if processes is None else [f"--processes={processes}"])
 
 
@@ -29,12 +30,15 @@ def _measure(options: Sequence[str], slower: float, folder: Path) -> dict[str, R
 
 
 def read(words: str, first: dict[str, Any], second: dict[str, Any]) -> dict[str, Reading]:
-    """`words`: what compare_to printed. It rounds the ratio, so that comes from the files."""
+    """The reading of what compare_to printed, `words`, and of the two files.
+
+    It rounds the ratio, so that comes from the files.
+    """
     return {"": Reading(mean(second) / mean(first), HIDDEN not in words.lower())}
 
 
 def mean(suite: dict[str, Any]) -> float:
-    """Seconds, over all values of all processes, as pyperf shows it."""
+    """The mean in seconds over all values of all processes, as pyperf shows it."""
     (benchmark,) = suite["benchmarks"]
     values = [value for run in benchmark["runs"] for value in run.get("values", [])]
     return float(sum(values) / len(values))

@@ -1,4 +1,4 @@
-"""One fresh process after the other, each call timed: what most tools do at heart."""
+"""Measures one fresh process after the other and times each call, as most tools do at heart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.peers.peer import SECONDS, Reading, output, percent, program
 
 
 def measure(slower: float, folder: Path) -> dict[str, Reading]:
-    """Three estimators of one measurement."""
+    """Measures once; gives a reading for each of three estimators."""
     first, second = (
         output(program("for_seconds", percent(share), str(SECONDS)), folder)
         for share in (0.0, slower)
@@ -19,5 +19,5 @@ def measure(slower: float, folder: Path) -> dict[str, Reading]:
 
 
 def read(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, Reading]:
-    """Estimators by their names."""
+    """The readings by the names of their estimators."""
     return {name: Reading(second[name] / first[name]) for name in first}

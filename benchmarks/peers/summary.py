@@ -1,4 +1,4 @@
-"""From the measurements to the table."""
+"""Turns the measurements into the table."""
 
 from __future__ import annotations
 
@@ -14,34 +14,36 @@ from benchmarks.peers.peer import KINDS, Reading
 from benchmarks.rates import Rate, rate
 
 SLOWER = [kind for kind, slower in KINDS.items() if slower]
+"""The pairs whose second target is planted to be slower."""
 OFF = {"1 %": 0.01, "2 %": 0.02, "5 %": 0.05}
+"""Distances from 1 by which a ratio of equal targets counts as off."""
 
 
 @dataclass(frozen=True)
 class Same:
-    """What the A/A measurements of a tool showed."""
+    """The sum of a tool's A/A measurements."""
 
     runs: int
     different: Rate | None
-    """Said so, and wrongly; None: the tool says nothing."""
+    """Measurements that were said to differ, wrongly; None: the tool says nothing."""
     off: Mapping[str, Rate]
-    """The ratio was further from 1 than that."""
+    """Distance from 1 → measurements whose ratio was further off."""
     spread: float
-    """Standard deviation of the log ratio."""
+    """The standard deviation of the log ratio."""
     hidden: float
-    """Within it lie 95 % of the ratios: a slow-down of the calls that is smaller cannot be told
-    from nothing."""
+    """The distance from 1 within which 95 % of the ratios lie: a slow-down of the calls that is
+    smaller cannot be told from nothing."""
 
 
 @dataclass(frozen=True)
 class Planted:
-    """What the measurements of one planted pair showed."""
+    """The sum of a tool's measurements of one planted pair."""
 
     kind: str
     found: Rate | None
-    """Said to differ, on the right side; None: the tool says nothing."""
+    """Measurements said to differ, on the right side; None: the tool says nothing."""
     reversed: Rate
-    """The slower target came out as the faster one."""
+    """Measurements from which the slower target came out as the faster one."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,16 @@ class Row:
 
     tool: str
     seconds: float
-    """Of a measurement, process starts included: the median."""
+    """The time of a measurement, process starts included: the median."""
     share: float
-    """Of what it times, the part that the calls are: the median."""
+    """The part of what it times that the calls are: the median."""
     same: Same | None
     planted: tuple[Planted, ...]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One reading of one line."""
+    """One reading of one line, with its tool and pair."""
 
     tool: str
     kind: str
@@ -71,9 +73,9 @@ def rows(lines: Sequence[Line]) -> list[Row]:
     """A row for each tool, in the order of its first line."""
     by_tool: dict[str, list[Measured]] = {}
     for line in lines:
-        for one in measured(line):
-            by_tool.setdefault(one.tool, []).append(one)
-    return [row(tool, some) for tool, some in by_tool.items()]
+        for reading in measured(line):
+            by_tool.setdefault(reading.tool, []).append(reading)
+    return [row(tool, readings) for tool, readings in by_tool.items()]
 
 
 def measured(line: Line) -> Iterator[Measured]:
@@ -84,7 +86,7 @@ def measured(line: Line) -> Iterator[Measured]:
 
 
 def of_toolkit(lines: Sequence[Line]) -> list[Line]:
-    """The lines of `benchmarks.trust` as lines of a peer: those of the same pairs and time."""
+    """Turns lines of `benchmarks.trust` into lines of a peer: those of the same pairs and time."""
     return [
         {
             "peer": "toolkit",
@@ -98,35 +100,36 @@ def of_toolkit(lines: Sequence[Line]) -> list[Line]:
 
 
 def with_toolkit(lines: Sequence[Line]) -> list[Line]:
-    """Toolkit's own row stands last."""
-    return [*lines, *of_toolkit(ledger.of("trust").lines())]
+    """Adds the lines of toolkit's own row, which stands last."""
+    return [*lines, *of_toolkit(ledger.committed("trust").lines())]
 
 
 def markdown(lines: Sequence[Line]) -> str:
-    """The table, toolkit among the tools."""
+    """The table as Markdown, toolkit among the tools."""
     return table(rows(with_toolkit(lines)))
 
 
-def row(tool: str, some: Sequence[Measured]) -> Row:
-    """Of one tool."""
-    by_kind = {kind: [one.reading for one in some if one.kind == kind] for kind in KINDS}
+def row(tool: str, measurements: Sequence[Measured]) -> Row:
+    """Sums up one tool."""
+    by_kind = {kind: [m.reading for m in measurements if m.kind == kind] for kind in KINDS}
     pairs = [planted(kind, by_kind[kind]) for kind in SLOWER if by_kind[kind]]
     return Row(
         tool=tool,
-        seconds=float(np.median([one.seconds for one in some])),
-        share=float(np.median([one.reading.share for one in some])),
+        seconds=float(np.median([m.seconds for m in measurements])),
+        share=float(np.median([m.reading.share for m in measurements])),
         same=same(by_kind["A/A"]) if len(by_kind["A/A"]) > 1 else None,
         planted=tuple(pairs),
     )
 
 
 def same(readings: Sequence[Reading]) -> Same:
-    """Of two A/A readings or more."""
-    logs = np.log([one.ratio for one in readings])
-    of_calls = np.abs(logs) / [one.share for one in readings]
+    """Sums up two A/A readings or more."""
+    logs = np.log([reading.ratio for reading in readings])
+    # A tool that times more than the calls sees a share of their slow-down.
+    of_calls = np.abs(logs) / [reading.share for reading in readings]
     return Same(
         runs=len(readings),
-        different=said([one.differs for one in readings]),
+        different=differing([reading.differs for reading in readings]),
         off={
             name: rate(int(np.sum(np.abs(logs) > math.log1p(limit))), len(readings))
             for name, limit in OFF.items()
@@ -137,14 +140,14 @@ def same(readings: Sequence[Reading]) -> Same:
 
 
 def planted(kind: str, readings: Sequence[Reading]) -> Planted:
-    """Of a pair whose second target is the slower one."""
-    on_its_side = [one.differs and one.ratio > 1 for one in readings]
-    wrong = sum(one.ratio < 1 for one in readings)
-    return Planted(kind, said(on_its_side), rate(wrong, len(readings)))
+    """Sums up a pair whose second target is the slower one."""
+    on_its_side = [reading.differs and reading.ratio > 1 for reading in readings]
+    wrong = sum(reading.ratio < 1 for reading in readings)
+    return Planted(kind, differing(on_its_side), rate(wrong, len(readings)))
 
 
-def said(words: Sequence[bool | None]) -> Rate | None:
-    """How often it said so; None where it says nothing."""
+def differing(words: Sequence[bool | None]) -> Rate | None:
+    """The rate at which a tool says that two differ; None where it says nothing."""
     if None in words:
         return None
     return rate(sum(map(bool, words)), len(words))
@@ -172,10 +175,10 @@ toolkit's row is that of `benchmarks.trust`, run in turns of minutes with this; 
 are told there."""
 
 
-def table(found: Sequence[Row]) -> str:
-    """With what its columns mean."""
-    lines = [_line(HEAD), _line(["---"] * len(HEAD)), *(_line(_cells(one)) for one in found)]
-    notes = [NOTES, *(_diluted(one) for one in found if one.share < 1)]
+def table(rows: Sequence[Row]) -> str:
+    """The rows as Markdown, with what the columns mean."""
+    lines = [_line(HEAD), _line(["---"] * len(HEAD)), *(_line(_cells(row)) for row in rows)]
+    notes = [NOTES, *(_diluted(row) for row in rows if row.share < 1)]
     return "\n".join([*lines, "", " ".join(notes)])
 
 
@@ -183,19 +186,19 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cells(one: Row) -> list[str]:
-    by_kind = {some.kind: some for some in one.planted}
-    cells = [one.tool, f"{one.seconds:.0f} s", *_same(one.same)]
+def _cells(row: Row) -> list[str]:
+    by_kind = {pair.kind: pair for pair in row.planted}
+    cells = [row.tool, f"{row.seconds:.0f} s", *_same(row.same)]
     for kind in SLOWER:
-        some = by_kind.get(kind)
-        cells += [_of(some.found), _of(some.reversed)] if some else ["–", "–"]
+        pair = by_kind.get(kind)
+        cells += [_count(pair.found), _count(pair.reversed)] if pair else ["–", "–"]
     return cells
 
 
 def _same(same: Same | None) -> list[str]:
     if same is None:
         return ["–"] * 4
-    off = " / ".join(str(one.count) for one in same.off.values())
+    off = " / ".join(str(rate.count) for rate in same.off.values())
     return [
         same.different.text if same.different else "–",
         f"{off} of {same.runs}",
@@ -204,13 +207,13 @@ def _same(same: Same | None) -> list[str]:
     ]
 
 
-def _of(one: Rate | None) -> str:
-    return f"{one.count} of {one.of}" if one else "–"
+def _count(rate: Rate | None) -> str:
+    return f"{rate.count} of {rate.of}" if rate else "–"
 
 
-def _diluted(one: Row) -> str:
-    share = f"{100 * one.share:.0f} %"
+def _diluted(row: Row) -> str:
+    share = f"{100 * row.share:.0f} %"
     return (
-        f"{one.tool} times whole processes: the calls are {share} of that, and of a planted "
+        f"{row.tool} times whole processes: the calls are {share} of that, and of a planted "
         f"slow-down it sees as much; *hidden* is that of the calls."
     )

@@ -1,3 +1,5 @@
+"""Tests that results are kept as lines, and which run comes next."""
+
 from __future__ import annotations
 
 from pathlib import Path

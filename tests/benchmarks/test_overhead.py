@@ -1,4 +1,4 @@
-"""The bare loops give right answers, hand out their own times, and the table is what lines say."""
+"""Tests that the bare loops are right and hand out their own times, and the table of their runs."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def test_the_loop_in_c_gives_what_python_gives(loop: Path, model: Path) -> None:
     session = BareC().load(small.mlp_program(model), "cpu", {"driver": ""})
     call = session.bind(feed)
     call.forget()
-    found = call.outputs(call.run())
+    outputs = call.outputs(call.run())
     (expected,) = onnxruntime.InferenceSession(str(model)).run(None, feed)
-    np.testing.assert_array_equal(found["output"], expected)
+    np.testing.assert_array_equal(outputs["output"], expected)
     assert call.clock() > 0
 
 
@@ -109,45 +109,45 @@ def test_the_plug_ins_pass_a_check(loop: Path, model: Path, tmp_path: Path) -> N
 
 @pytest.mark.process
 def test_a_bench_tells_what_the_parent_used(loop: Path, model: Path, tmp_path: Path) -> None:
-    targets = ["bare,io=bound,driver=told", "bare-c,driver=told"]
+    targets = ["bare,io=bound,driver=seen", "bare-c,driver=seen"]
     words = [word for target in targets for word in ("--target", target)]
     ended = command.run("bench", model, *words, *command.QUICK, cwd=tmp_path, env=PYTHONPATH)
     assert ended.code == 0, ended.err
-    told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
+    seen = [json.loads(line) for line in (tmp_path / "seen").read_text().splitlines()]
     # Each target has a worker that is judged and one or more that are timed.
-    assert len(told) >= 4
-    assert all(one["lasted"] > one["used"] >= 0 and one["spans"] > 0 for one in told)
+    assert len(seen) >= 4
+    assert all(span["lasted"] > span["used"] >= 0 and span["spans"] > 0 for span in seen)
 
 
 # The times of a bare loop, handed out
 
 
-def counting(made: list[int]) -> Callable[[int], tuple[Sequence[int], str]]:
+def counting(asked: list[int]) -> Callable[[int], tuple[Sequence[int], str]]:
     """A loop whose calls take 1, 2, 3 … ns; it notes how many it was asked for."""
 
     def loop(calls: int) -> tuple[Sequence[int], str]:
-        first = sum(made) + 1
-        made.append(calls)
+        first = sum(asked) + 1
+        asked.append(calls)
         return range(first, first + calls), f"after {first + calls - 1}"
 
     return loop
 
 
 def test_a_worker_s_samples_are_the_loop_s_own_numbers() -> None:
-    made: list[int] = []
-    worker = of(counting(made))
+    asked: list[int] = []
+    worker = worker_of(counting(asked))
     worker.sample({"feed": "f", "calls": 20, "discard": 0})
-    before = sum(made)
+    before = sum(asked)
     reply = worker.sample({"feed": "f", "calls": 18, "discard": 2})
     assert reply["ns"] == list(range(before + 3, before + 21))
 
 
 def test_a_block_as_long_as_the_last_is_one_loop() -> None:
-    made: list[int] = []
-    worker = of(counting(made))
+    asked: list[int] = []
+    worker = worker_of(counting(asked))
     for _ in range(3):
         worker.sample({"feed": "f", "calls": 50, "discard": 3})
-    assert made[-2:] == [53, 53]
+    assert asked[-2:] == [53, 53]
 
 
 def test_what_is_judged_is_what_the_last_loop_left() -> None:
@@ -156,7 +156,7 @@ def test_what_is_judged_is_what_the_last_loop_left() -> None:
     assert [dealt.run() for _ in range(2)] == ["after 1", "after 2"]
 
 
-def of(loop: Callable[[int], tuple[Sequence[int], str]]) -> WorkerLoop:
+def worker_of(loop: Callable[[int], tuple[Sequence[int], str]]) -> WorkerLoop:
     """A worker with that loop as the call of the feed 'f'."""
     dealt = Dealt(loop, Driver(""))
 
@@ -173,7 +173,7 @@ def of(loop: Callable[[int], tuple[Sequence[int], str]]) -> WorkerLoop:
 WATCHED = """
 import time
 from benchmarks.bare.bare.dealt import Driver
-driver = Driver("told")
+driver = Driver("seen")
 with driver:
     time.sleep(0.2)
 driver.note()
@@ -181,12 +181,12 @@ driver.note()
 
 
 def watched(folder: Path, wait: Callable[[subprocess.Popen[bytes]], object]) -> int:
-    """Nanoseconds of our CPU time that a child has seen, while we waited as we do."""
+    """Nanoseconds of our CPU time that a child saw while we waited for it with `wait`."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen([sys.executable, "-c", WATCHED], cwd=folder, env=env) as process:
         wait(process)
     assert process.returncode == 0
-    used: int = json.loads((folder / "told").read_text().splitlines()[-1])["used"]
+    used: int = json.loads((folder / "seen").read_text().splitlines()[-1])["used"]
     return used
 
 
@@ -204,13 +204,13 @@ def test_a_parent_that_spins_is_seen(tmp_path: Path) -> None:
 # The table
 
 EFFECTS = {"bound": (0, 2, 3), "numpy": (1,)}
-"""Kind of run → its pairs."""
+"""Kind of run → the indices of its pairs."""
 
 
 def line(kind: str, ratio: float, driver: int = 1) -> Line:
-    """A run in which the harness took `ratio` times the 2 µs of the bare loop; that in C 1 µs."""
+    """The line of a run: a bare loop takes 2 µs, the harness `ratio` times that, one in C 1 µs."""
     logs = np.log([ratio, ratio, 2.0, 2 * ratio])
-    pairs = [(overhead.PAIRS[place].text, float(logs[place])) for place in EFFECTS[kind]]
+    pairs = [(overhead.PAIRS[i].text, float(logs[i])) for i in EFFECTS[kind]]
     return {
         "kind": kind,
         "starts_ns": [[2000.0] * 10, [2000.0 * ratio] * 10, [1000.0] * 10],
@@ -223,8 +223,8 @@ def line(kind: str, ratio: float, driver: int = 1) -> Line:
 
 
 def test_a_table_of_made_up_runs() -> None:
-    found = [line("bound", 1.005), line("bound", 1.005), line("numpy", 1.02, driver=28)]
-    rows, beside = overhead.rows(found), overhead.besides(found)
+    lines = [line("bound", 1.005), line("bound", 1.005), line("numpy", 1.02, driver=28)]
+    rows, beside = overhead.rows(lines), overhead.besides(lines)
     assert overhead.table(rows, beside).splitlines()[2:] == [
         "| the harness / a bare loop in Python, bound | 20 | 2.010 / 2.000 µs "
         "| 1.0050 (1.0050 to 1.0050) | 10 ns (10 to 10) |",

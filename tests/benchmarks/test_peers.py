@@ -1,4 +1,4 @@
-"""The outputs were printed by the real tools, their paths shortened."""
+"""Tests the peers on outputs that the real tools printed; their paths are shortened."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def text(name: str) -> str:
 
 
 def of_hyperfine(name: str) -> Reading:
-    calls = [float(one) for one in text(f"hyperfine-{name}-calls.txt").split()]
+    calls = [float(seconds) for seconds in text(f"hyperfine-{name}-calls.txt").split()]
     return hyperfine.read(json.loads(text(f"hyperfine-{name}.json")), calls)[""]
 
 
@@ -106,8 +106,8 @@ def test_torch_gives_two_medians() -> None:
 def test_a_sequential_measurement_gives_three_readings() -> None:
     first = {"p50": 4000.0, "mean": 5000.0, "minimum": 3900.0}
     second = {"p50": 4100.0, "mean": 4500.0, "minimum": 3900.0}
-    found = sequential.read(first, second)
-    assert {name: one.ratio for name, one in found.items()} == {
+    readings = sequential.read(first, second)
+    assert {name: reading.ratio for name, reading in readings.items()} == {
         "p50": 1.025,
         "mean": 0.9,
         "minimum": 1.0,
@@ -120,18 +120,18 @@ def test_a_sequential_measurement_gives_three_readings() -> None:
 def started(name: str, *words: str) -> str:
     """One of the programs, in our own environment, which has what it needs."""
     command = [sys.executable, str(environment.PROGRAMS / f"{name}.py"), *words]
-    done = subprocess.run(
+    ended = subprocess.run(
         command, env=environment.variables(), capture_output=True, text=True, check=True
     )
-    return done.stdout
+    return ended.stdout
 
 
 @pytest.mark.process
 def test_the_program_that_times_each_call_prints_what_is_read() -> None:
-    found = json.loads(started("for_seconds", "2%", "0.05"))
-    assert set(found) == {"p50", "mean", "minimum"}
-    assert 0 < found["minimum"] <= found["p50"]
-    assert found["minimum"] <= found["mean"]
+    estimators = json.loads(started("for_seconds", "2%", "0.05"))
+    assert set(estimators) == {"p50", "mean", "minimum"}
+    assert 0 < estimators["minimum"] <= estimators["p50"]
+    assert estimators["minimum"] <= estimators["mean"]
 
 
 @pytest.mark.process
@@ -165,7 +165,7 @@ def test_a_longer_chain_is_the_shorter_one_and_more_layers(tmp_path: Path) -> No
         kinds.append([node.op_type for node in model.graph.node])
     assert kinds == [["Gemm", "Relu"] * 2, ["Gemm", "Relu"] * 3]
     weights = [
-        {one.name: numpy_helper.to_array(one) for one in onnx.load(path).graph.initializer}
+        {w.name: numpy_helper.to_array(w) for w in onnx.load(path).graph.initializer}
         for path in (tmp_path / "2.onnx", tmp_path / "3.onnx")
     ]
     assert all(np.array_equal(array, weights[1][name]) for name, array in weights[0].items())
@@ -184,20 +184,20 @@ def line(tool: str, kind: str, ratio: float, differs: bool | None = None) -> dic
 
 
 def only(lines: list[dict[str, Any]]) -> summary.Row:
-    (found,) = summary.rows(lines)
-    return found
+    (row,) = summary.rows(lines)
+    return row
 
 
 def test_an_a_a_ratio_is_off_on_either_side() -> None:
     ratios = [1.0, 1.009, 1 / 1.015, 1.03, 1 / 1.06]
     same = only([line("some", "A/A", ratio) for ratio in ratios]).same
     assert same is not None
-    assert {name: one.count for name, one in same.off.items()} == {"1 %": 3, "2 %": 2, "5 %": 1}
+    assert {name: rate.count for name, rate in same.off.items()} == {"1 %": 3, "2 %": 2, "5 %": 1}
     assert same.different is None
 
 
 def test_spread_and_hidden_are_those_of_the_log_ratio() -> None:
-    same = only([line("some", "A/A", math.exp(one / 100)) for one in range(-10, 11)]).same
+    same = only([line("some", "A/A", math.exp(percent / 100)) for percent in range(-10, 11)]).same
     assert same is not None
     assert same.spread == pytest.approx(math.sqrt(2 * 385 / 20) / 100)
     # Of 0, 1, 1, 2, 2 … 10, 10 per cent the twentieth is 10.
@@ -205,18 +205,18 @@ def test_spread_and_hidden_are_those_of_the_log_ratio() -> None:
 
 
 def test_what_is_hidden_is_that_of_the_calls() -> None:
-    halves = [line("some", "A/A", math.exp(one / 100)) for one in range(-10, 11)]
-    for one in halves:
-        one["readings"][""]["share"] = 0.5
-    found = only(halves)
-    assert found.share == 0.5
-    assert found.same is not None
-    assert found.same.hidden == pytest.approx(math.expm1(0.20))
-    assert found.same.spread == pytest.approx(math.sqrt(2 * 385 / 20) / 100)
+    halves = [line("some", "A/A", math.exp(percent / 100)) for percent in range(-10, 11)]
+    for half in halves:
+        half["readings"][""]["share"] = 0.5
+    row = only(halves)
+    assert row.share == 0.5
+    assert row.same is not None
+    assert row.same.hidden == pytest.approx(math.expm1(0.20))
+    assert row.same.spread == pytest.approx(math.sqrt(2 * 385 / 20) / 100)
 
 
 def test_a_tool_with_a_criterion_is_counted_by_it() -> None:
-    found = only(
+    row = only(
         [
             line("some", "A/A", 1.001, differs=True),
             line("some", "A/A", 1.04, differs=False),
@@ -225,10 +225,10 @@ def test_a_tool_with_a_criterion_is_counted_by_it() -> None:
             line("some", "2 %", 0.97, differs=True),
         ]
     )
-    assert found.same is not None
-    assert found.same.different is not None
-    assert found.same.different.count == 1
-    (planted,) = found.planted
+    assert row.same is not None
+    assert row.same.different is not None
+    assert row.same.different.count == 1
+    (planted,) = row.planted
     assert planted.kind == "2 %"
     assert planted.found is not None
     assert (planted.found.count, planted.found.of) == (1, 3)
@@ -238,23 +238,23 @@ def test_a_tool_with_a_criterion_is_counted_by_it() -> None:
 def test_each_estimator_has_a_row() -> None:
     readings = {name: {"ratio": 1.0, "differs": None} for name in ("p50", "mean")}
     lines = [{"peer": "some", "kind": "A/A", "whole_s": 11.0, "readings": readings}] * 2
-    assert [one.tool for one in summary.rows(lines)] == ["some, p50", "some, mean"]
+    assert [row.tool for row in summary.rows(lines)] == ["some, p50", "some, mean"]
 
 
 def test_the_runs_of_trust_that_have_the_same_pairs_are_toolkits() -> None:
     run = {"whole_s": 10.4, "ratio": 1.02, "low": 1.01, "high": 1.03, "different": True}
     lines = [{**run, "kind": kind} for kind in ("A/A", "2 %", "1 %, 40 s", "A/A, loaded")]
-    made = summary.of_toolkit(lines)
-    assert [one["kind"] for one in made] == ["A/A", "2 %"]
-    (found,) = summary.rows(made)
-    assert found.tool == "toolkit"
-    assert found.planted[0].found is not None
-    assert found.planted[0].found.count == 1
+    own = summary.of_toolkit(lines)
+    assert [line["kind"] for line in own] == ["A/A", "2 %"]
+    (row,) = summary.rows(own)
+    assert row.tool == "toolkit"
+    assert row.planted[0].found is not None
+    assert row.planted[0].found.count == 1
 
 
 def test_the_table_says_what_was_not_measured() -> None:
-    shown = summary.table([only([line("some", "2 %", 1.02)])]).splitlines()
-    assert shown[2] == "| some | 11 s | – | – | – | – | – | 0 of 1 | – | – |"
+    table = summary.table([only([line("some", "2 %", 1.02)])]).splitlines()
+    assert table[2] == "| some | 11 s | – | – | – | – | – | 0 of 1 | – | – |"
 
 
 # The program
@@ -291,10 +291,12 @@ def test_a_table_is_printed_and_written_beside_the_ledger(tmp_path: Path) -> Non
         book.append(line("some", "3 %", ratio))
     with book.path.open("a") as file:
         file.write('{"peer": "some", "ki')
-    done = CliRunner().invoke(main, ["--table", "--ledger", str(book.path)], catch_exceptions=False)
-    assert done.exit_code == 0
+    ended = CliRunner().invoke(
+        main, ["--table", "--ledger", str(book.path)], catch_exceptions=False
+    )
+    assert ended.exit_code == 0
     cells = "11 s | – | 0 / 0 / 0 of 2 | 0.57% | 0.4% | – | – | – | 1 of 2"
-    assert f"| some | {cells} |" in done.output
+    assert f"| some | {cells} |" in ended.output
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "peers.json",
         "peers.jsonl",
@@ -306,6 +308,6 @@ def test_a_table_is_printed_and_written_beside_the_ledger(tmp_path: Path) -> Non
 
 
 def test_a_table_of_nothing_is_told_so(tmp_path: Path) -> None:
-    done = CliRunner().invoke(main, ["--table", "--ledger", os.fspath(tmp_path / "none.jsonl")])
-    assert done.exit_code == 1
-    assert "nothing was measured yet" in done.output
+    ended = CliRunner().invoke(main, ["--table", "--ledger", os.fspath(tmp_path / "none.jsonl")])
+    assert ended.exit_code == 1
+    assert "nothing was measured yet" in ended.output

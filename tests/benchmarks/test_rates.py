@@ -1,3 +1,5 @@
+"""Tests the bounds of a rate."""
+
 from __future__ import annotations
 
 import pytest
@@ -17,18 +19,18 @@ from benchmarks.rates import rate
     ],
 )
 def test_the_bounds_are_clopper_and_pearsons(count: int, of: int, low: float, high: float) -> None:
-    found = rate(count, of)
-    assert (found.count, found.of) == (count, of)
-    assert found.low == pytest.approx(low, abs=5e-5)
-    assert found.high == pytest.approx(high, abs=5e-5)
+    happened = rate(count, of)
+    assert (happened.count, happened.of) == (count, of)
+    assert happened.low == pytest.approx(low, abs=5e-5)
+    assert happened.high == pytest.approx(high, abs=5e-5)
 
 
 def test_a_goal_counts_as_reached_unless_the_interval_excludes_it() -> None:
-    found = rate(5, 10)
-    assert found.at_most(0.19)
-    assert not found.at_most(0.18)
-    assert found.at_least(0.81)
-    assert not found.at_least(0.82)
+    happened = rate(5, 10)
+    assert happened.at_most(0.19)
+    assert not happened.at_most(0.18)
+    assert happened.at_least(0.81)
+    assert not happened.at_least(0.82)
 
 
 def test_a_rate_says_of_how_many() -> None:

@@ -1,4 +1,4 @@
-"""What one waits for, measured on real commands; no time is asserted."""
+"""Tests the waits on real commands; no time is asserted."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.process
 
 def test_a_command_is_waited_for_to_its_end() -> None:
     began = time.perf_counter()
-    found = startup.whole(["--version"])
-    assert 0 < found < time.perf_counter() - began
+    waited = startup.whole(["--version"])
+    assert 0 < waited < time.perf_counter() - began
 
 
 def test_a_command_that_fails_is_no_time() -> None:
@@ -30,8 +30,8 @@ def test_a_command_that_fails_is_no_time() -> None:
 def test_the_first_block_lies_within_the_bench(tmp_path: Path) -> None:
     model = small.mlp(tmp_path / "m.onnx")
     began = time.perf_counter()
-    found = startup.first_block(["bench", str(model), "--target", "fake"])
-    assert 0 < found < time.perf_counter() - began
+    waited = startup.first_block(["bench", str(model), "--target", "fake"])
+    assert 0 < waited < time.perf_counter() - began
 
 
 def test_a_bench_without_a_block_is_no_time(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_bench_without_a_block_is_no_time(tmp_path: Path) -> None:
 
 
 def test_a_table_of_made_up_waits() -> None:
-    lines = [{"kind": "toolkit --help", "seconds": one} for one in (0.3, 0.1, 0.2)]
+    lines = [{"kind": "toolkit --help", "seconds": seconds} for seconds in (0.3, 0.1, 0.2)]
     lines.append({"kind": "toolkit doctor", "seconds": 2.0})
     assert startup.table(startup.rows(lines)).splitlines()[2:] == [
         "| toolkit --help | 3 | 0.20 s | 0.10 to 0.30 s |",

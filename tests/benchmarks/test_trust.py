@@ -1,3 +1,5 @@
+"""Tests what the runs on planted truths are summed up to."""
+
 from __future__ import annotations
 
 import math
@@ -9,13 +11,13 @@ from benchmarks import trust
 
 
 def line(kind: str, ratio: float, half_width: float = 0.005, starts: int = 10) -> dict[str, Any]:
-    """A run that came out so. Its starts lie evenly about its ratio."""
+    """The line of a run that came out so. Its starts lie evenly about its ratio."""
     middle = math.log(ratio)
     low, high = math.exp(middle - half_width), math.exp(middle + half_width)
     return {
         "kind": kind,
         "planted": trust.KINDS[kind].slower,
-        "effects": [middle + 0.001 * (one - (starts - 1) / 2) for one in range(starts)],
+        "effects": [middle + 0.001 * (start - (starts - 1) / 2) for start in range(starts)],
         "ratio": ratio,
         "low": low,
         "high": high,
@@ -24,28 +26,28 @@ def line(kind: str, ratio: float, half_width: float = 0.005, starts: int = 10) -
 
 
 def test_a_false_difference_counts_on_either_side() -> None:
-    found = trust.row("A/A", [line("A/A", ratio) for ratio in (1.0, 1.001, 1.01, 0.99)])
-    assert (found.different.count, found.different.of) == (2, 4)
-    assert found.covered.count == 2
-    assert found.half_width == pytest.approx(0.005)
-    assert found.starts == 10
+    row = trust.row("A/A", [line("A/A", ratio) for ratio in (1.0, 1.001, 1.01, 0.99)])
+    assert (row.different.count, row.different.of) == (2, 4)
+    assert row.covered.count == 2
+    assert row.half_width == pytest.approx(0.005)
+    assert row.starts == 10
 
 
 def test_a_planted_difference_counts_on_its_side_only() -> None:
-    found = trust.row("2 %", [line("2 %", ratio) for ratio in (1.02, 1.002, 0.98)])
-    assert (found.different.count, found.different.of) == (1, 3)
+    row = trust.row("2 %", [line("2 %", ratio) for ratio in (1.02, 1.002, 0.98)])
+    assert (row.different.count, row.different.of) == (1, 3)
 
 
 def test_the_spread_is_that_of_the_log_ratio() -> None:
-    found = trust.row("A/A", [line("A/A", math.exp(log)) for log in (-0.01, 0.0, 0.01)])
-    assert found.spread == pytest.approx(0.01)
+    row = trust.row("A/A", [line("A/A", math.exp(log)) for log in (-0.01, 0.0, 0.01)])
+    assert row.spread == pytest.approx(0.01)
 
 
 def test_planted_runs_are_held_against_the_ratio_of_all_their_starts() -> None:
-    found = trust.row("2 %", [line("2 %", ratio) for ratio in (1.018, 1.02, 1.022, 1.05)])
-    assert found.truth is not None
-    assert found.truth.estimate == pytest.approx(1.0225, abs=0.003)
-    assert found.covered.count == 3
+    row = trust.row("2 %", [line("2 %", ratio) for ratio in (1.018, 1.02, 1.022, 1.05)])
+    assert row.truth is not None
+    assert row.truth.estimate == pytest.approx(1.0225, abs=0.003)
+    assert row.covered.count == 3
 
 
 def test_a_large_shift_of_resampled_runs_is_always_found() -> None:
@@ -55,9 +57,9 @@ def test_a_large_shift_of_resampled_runs_is_always_found() -> None:
 
 def test_resampled_runs_find_little_of_a_shift_below_their_interval() -> None:
     same = [line("A/A", ratio) for ratio in (0.999, 1.0, 1.001)]
-    found = trust.drawn("tiny", same, 0.0005)
-    assert 0.02 < found.found < 0.5
-    assert found.half_width > 0.0005
+    drawn = trust.drawn("tiny", same, 0.0005)
+    assert 0.02 < drawn.found < 0.5
+    assert drawn.half_width > 0.0005
 
 
 def test_a_goal_is_missed_where_the_rate_excludes_it() -> None:
@@ -74,8 +76,8 @@ def test_a_goal_is_missed_where_the_rate_excludes_it() -> None:
 
 def test_the_text_has_a_line_for_each_kind_and_says_what_was_refused() -> None:
     lines = [line(kind, 1 + trust.KINDS[kind].slower) for kind in ("A/A", "2 %") for _ in range(2)]
-    shown = trust.markdown([*lines, {"kind": "2 %", "refused": "too short"}])
-    heads = [text.split(" | ")[0] for text in shown.splitlines() if text.startswith("|")]
+    text = trust.markdown([*lines, {"kind": "2 %", "refused": "too short"}])
+    heads = [row.split(" | ")[0] for row in text.splitlines() if row.startswith("|")]
     assert heads[2:] == ["| A/A", "| 2 %"]
-    assert "5 % found in 100.0%" in shown
-    assert "tried again later: 1 of 2 %." in shown
+    assert "5 % found in 100.0%" in text
+    assert "tried again later: 1 of 2 %." in text

@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "reports" / "20261123T104501Z-mlp"
     path.mkdir(parents=True)
-    keep(path, *runs.made(runs.MIXED, runs.Shape(warnings=(runs.EARLY,))))
+    keep(path, *runs.make(runs.MIXED, runs.Shape(warnings=(runs.EARLY,))))
     return path
 
 

@@ -203,7 +203,7 @@ def test_targets_too_many_to_be_alive_at_once_are_each_paired_with_the_baseline(
     ]
     assert alive == [{0, 1, 2}, {0, 3, 4}] * 10
     table = summarize(run).tables[0]
-    found = {row.subject.index: row.ratio for row in table.rows if row.ratio}
+    found = {row.target.index: row.ratio for row in table.rows if row.ratio}
     assert {i: round(1 / ratio.middle, 6) for i, ratio in found.items()} == {
         1: 1.1,
         2: 1.2,
@@ -231,12 +231,12 @@ def test_the_fastest_is_no_winner_over_one_that_was_never_beside_it(
 
     run = bench(model, order(*targets, pace=schedule.pace(0.01, 600)), reports=tmp_path).run
 
-    answer = summarize(run).tables[0].answer
-    assert set(answer.tied) == {
+    conclusion = summarize(run).tables[0].conclusion
+    assert set(conclusion.tied) == {
         "fake cpu, spread=0.002, us=500",
         "fake cpu, spread=0.003, us=500",
     }
-    assert "no difference is shown" in answer.text
+    assert "no difference is shown" in conclusion.text
 
 
 def test_as_many_process_starts_are_made_as_tell_all_right_targets_from_the_baseline(

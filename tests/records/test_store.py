@@ -30,7 +30,7 @@ NOW = datetime(2026, 11, 23, 10, 45, 1, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def running() -> Run:
     """A run that has just begun: its plan, and nothing measured."""
-    run, _ = runs.made(runs.MIXED, runs.Shape())
+    run, _ = runs.make(runs.MIXED, runs.Shape())
     records = [TargetRecord(target=record.target, verdict=record.verdict) for record in run.records]
     return msgspec.structs.replace(run, state="running", records=records, generations=[])
 

@@ -1,4 +1,4 @@
-"""Golden reports; `python -m tests.report.golden` writes them anew."""
+"""Makes the golden reports; `python -m tests.report.golden` writes them anew."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ FOLDER = Path(__file__).parent / "golden"
 
 
 def views() -> dict[str, View]:
-    """Name of the golden file → the view that it shows."""
-    one = summarize(*runs.made(runs.TWO))
-    mixed = summarize(*runs.made(runs.MIXED, runs.Shape(warnings=(runs.EARLY,))))
-    sweep = summarize(*runs.made(runs.SWEEP, runs.Shape(batches=(1, 8), seed=3)))
-    short = summarize(*runs.made(runs.TWO, runs.Shape(starts=4, state="interrupted")))
-    return {"two": one, "mixed": mixed, "sweep": sweep, "short": short}
+    """Stem of the golden files → the view that they show."""
+    two = summarize(*runs.make(runs.TWO))
+    mixed = summarize(*runs.make(runs.MIXED, runs.Shape(warnings=(runs.EARLY,))))
+    sweep = summarize(*runs.make(runs.SWEEP, runs.Shape(batches=(1, 8), seed=3)))
+    short = summarize(*runs.make(runs.TWO, runs.Shape(starts=4, state="interrupted")))
+    return {"two": two, "mixed": mixed, "sweep": sweep, "short": short}
 
 
 def texts() -> dict[str, str]:
-    """File name → content."""
-    made = views()
+    """Name of the golden file → its content."""
+    shown = views()
     return {
-        **{f"{name}.txt": terminal.render(view) for name, view in made.items()},
-        **{f"{name}.md": markdown.render(view) for name, view in made.items()},
+        **{f"{name}.txt": terminal.render(view) for name, view in shown.items()},
+        **{f"{name}.md": markdown.render(view) for name, view in shown.items()},
     }
 
 

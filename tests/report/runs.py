@@ -46,7 +46,7 @@ BANDS: dict[Precision, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One target of a made run."""
+    """A target as a run shall find it."""
 
     label: str
     latency: float
@@ -67,7 +67,8 @@ class Row:
     tail: float = 0.05
     placement: RecordedPlacement | None = None
     warnings: tuple[Warning, ...] = ()
-    card: tuple[SpecialValue, ...] = ()
+    relu: tuple[SpecialValue, ...] = ()
+    """Special values that its Relu was asked for."""
 
     @property
     def library(self) -> str:
@@ -76,7 +77,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Shape:
-    """How large a made run is."""
+    """The size of a run, and how it ended."""
 
     starts: int = 14
     rounds: int = 20
@@ -90,7 +91,7 @@ class Shape:
     not_counted: frozenset[int] = field(default_factory=frozenset)
 
 
-def made(rows: Sequence[Row], shape: Shape | None = None) -> tuple[Run, dict[str, Array]]:
+def make(rows: Sequence[Row], shape: Shape | None = None) -> tuple[Run, dict[str, Array]]:
     """A run and its samples. Each process start has its own speed (SD 1.2 %), each core state its
     own (a third of the starts run 1.5 times slower), and each call its own tail."""
     shape = shape or Shape()
@@ -100,25 +101,10 @@ def made(rows: Sequence[Row], shape: Shape | None = None) -> tuple[Run, dict[str
     records = []
     for index, row in enumerate(rows):
         timings = []
-        for case, batch in enumerate(shape.batches if row.failure is None else ()):
-            series = []
-            for start in range(shape.starts):
-                typical = row.latency * batch**0.6 * states[start] * np.exp(random.normal(0, 0.012))
-                jitter = random.gamma(2.0, row.tail / 2, (shape.rounds, shape.calls))
-                block = (typical * (1 + jitter) * 1e9).astype(np.int64)
-                samples[f"{index}/{case}/{start}"] = block
-                series.append(blocks(start, case, block, random))
-            moved = [50.0] * shape.starts if row.moves else []
-            timings.append(
-                Timing(
-                    case=case,
-                    calls=shape.calls,
-                    empty=50.0,
-                    series=series,
-                    into=[2 * ns for ns in moved],
-                    out=moved,
-                )
-            )
+        for case in range(len(shape.batches) if row.failure is None else 0):
+            times, calls = timing(row, case, shape, states, random)
+            timings.append(times)
+            samples |= {f"{index}/{case}/{start}": block for start, block in enumerate(calls)}
         records.append(record(index, row, timings, shape, random))
     run = Run(
         version=VERSION,
@@ -136,8 +122,32 @@ def made(rows: Sequence[Row], shape: Shape | None = None) -> tuple[Run, dict[str
     return run, samples
 
 
+def timing(
+    row: Row, case: int, shape: Shape, states: Array, random: np.random.Generator
+) -> tuple[Timing, list[Array]]:
+    """The times of a target at one case, and its calls: int64 ns, (rounds, calls) a start."""
+    series, calls = [], []
+    for start in range(shape.starts):
+        own = states[start] * np.exp(random.normal(0, 0.012))
+        jitter = random.gamma(2.0, row.tail / 2, (shape.rounds, shape.calls))
+        typical = row.latency * shape.batches[case] ** 0.6 * own
+        block = (typical * (1 + jitter) * 1e9).astype(np.int64)
+        calls.append(block)
+        series.append(blocks(start, case, block, random))
+    copied = [50.0] * shape.starts if row.moves else []
+    times = Timing(
+        case=case,
+        calls=shape.calls,
+        empty=50.0,
+        series=series,
+        into=[2 * ns for ns in copied],
+        out=copied,
+    )
+    return times, calls
+
+
 def blocks(start: int, case: int, block: Array, random: np.random.Generator) -> Series:
-    """One process start: what the worker says of its blocks."""
+    """The blocks of one process start, as its worker reports them."""
     rounds = len(block)
     return Series(
         generation=start,
@@ -151,7 +161,7 @@ def blocks(start: int, case: int, block: Array, random: np.random.Generator) -> 
 def record(
     index: int, row: Row, timings: list[Timing], shape: Shape, random: np.random.Generator
 ) -> TargetRecord:
-    """What one target did."""
+    """The record of one target."""
     if row.failure is not None:
         return TargetRecord(target=index, failure=row.failure, warnings=list(row.warnings))
 
@@ -169,7 +179,7 @@ def record(
         placement=row.placement
         or RecordedPlacement(nodes={row.provider: 4}, elsewhere={}, copies=0, asked=row.provider),
         verdict=verdict(row) if row.judged else None,
-        card=list(row.card),
+        card=list(row.relu),
         timings=timings,
         cold=ColdStart(
             imported=around(row.start),
@@ -216,7 +226,7 @@ def verdict(row: Row) -> Verdict:
 
 
 def plan(rows: Sequence[Row], shape: Shape) -> Plan:
-    """What the run set out to do."""
+    """The plan of the run."""
     targets = [
         PlannedTarget(
             name=f"{row.library}:{row.provider},row={index}",
@@ -296,16 +306,16 @@ MACHINE = Machine(
     gpus=[],
 )
 
-CARD = (
+RELU = (
     SpecialValue("NaN", "nan", "nan", "nan", "nan", False),
     SpecialValue("−Inf", "-inf", 0.0, 0.0, 0.0, False),
     SpecialValue("+Inf", "inf", "inf", "inf", "inf", False),
     SpecialValue("−0.0", -0.0, 0.0, 0.0, 0.0, False),
     SpecialValue("smallest subnormal", 1.4e-45, 1.4e-45, 1.4e-45, 1.4e-45, False),
 )
-BENT_CARD = (
+BENT_RELU = (
     SpecialValue("NaN", "nan", "nan", 0.0, 0.0, True),
-    *CARD[1:4],
+    *RELU[1:4],
     SpecialValue("smallest subnormal", 1.4e-45, 1.4e-45, 0.0, 0.0, True, "flushed to zero"),
 )
 MISSING_CUDA = Failure(
@@ -315,12 +325,12 @@ MISSING_CUDA = Failure(
 )
 
 TWO = (
-    Row("onnxruntime cpu", 6.5e-6, copies="every call copies 264 bytes", card=CARD),
+    Row("onnxruntime cpu", 6.5e-6, copies="every call copies 264 bytes", relu=RELU),
     Row("torch cpu", 24.1e-6, start=1.9, copies="none: the tensors stay where they are"),
 )
 MIXED = (
-    Row("onnxruntime cpu, bound", 3.9e-6, copies="none: buffers of the runtime", card=CARD),
-    Row("onnxruntime cpu", 6.5e-6, copies="every call copies 264 bytes", moves=True, card=CARD),
+    Row("onnxruntime cpu, bound", 3.9e-6, copies="none: buffers of the runtime", relu=RELU),
+    Row("onnxruntime cpu", 6.5e-6, copies="every call copies 264 bytes", moves=True, relu=RELU),
     Row(
         "openvino cpu",
         3.1e-6,
@@ -328,7 +338,7 @@ MIXED = (
         right=False,
         reason="declares float32, computes bfloat16",
         factor=4100,
-        card=BENT_CARD,
+        relu=BENT_RELU,
     ),
     Row(
         "tract cpu",
@@ -352,14 +362,14 @@ RUNTIMES = (
 def many(count: int = 17) -> tuple[Row, ...]:
     """So many right targets of as many runtimes."""
     return tuple(
-        Row(f"{name} cpu", 4e-6 * 1.2**place, factor=0.8 + place / 8, card=CARD)
-        for place, name in enumerate(RUNTIMES[:count])
+        Row(f"{name} cpu", 4e-6 * 1.2**rank, factor=0.8 + rank / 8, relu=RELU)
+        for rank, name in enumerate(RUNTIMES[:count])
     )
 
 
 SWEEP = (
-    Row("onnxruntime cpu", 6.5e-6, card=CARD),
-    Row("openvino cpu", 6.52e-6, card=CARD),
+    Row("onnxruntime cpu", 6.5e-6, relu=RELU),
+    Row("openvino cpu", 6.52e-6, relu=RELU),
     Row("torch cpu", 24.1e-6, start=1.9, warnings=(TIMER,)),
 )
-"""Two that cannot be told apart."""
+"""The first two cannot be told apart."""

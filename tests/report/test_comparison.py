@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.report.runs import Row, made
+from tests.report.runs import Row, make
 from toolkit.answers.verdict import Name
 from toolkit.report import compared
 from toolkit.report.compared import Gates
@@ -29,7 +29,7 @@ def test_the_gate_of_answers_fails_for_coarser_ones_and_for_no_improvement(
 ) -> None:
     """All are right: the user accepts int8."""
     rows = [Row(name, 5e-6, name, factor=FACTORS[name]) for name in (old, new)]
-    run, _ = made(rows)
+    run, _ = make(rows)
     gates = Gates(worse=True)
 
     ruled = compared.rulings(side_by_side(run, [(0, 1)]), gates)

@@ -1,4 +1,4 @@
-"""The tables as CSV."""
+"""Tests the tables as CSV."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from toolkit.report import csv
 from toolkit.report.summary import summarize
 
 
-def rows(made: tuple[runs.Row, ...], shape: runs.Shape | None = None) -> list[dict[str, str]]:
-    text = csv.render(summarize(*runs.made(made, shape)))
+def rows(targets: tuple[runs.Row, ...], shape: runs.Shape | None = None) -> list[dict[str, str]]:
+    text = csv.render(summarize(*runs.make(targets, shape)))
     return list(reader.DictReader(io.StringIO(text, newline="")))
 
 
 def test_there_is_a_row_for_each_target_and_case() -> None:
-    found = rows(runs.SWEEP, runs.Shape(batches=(1, 8)))
-    assert len(found) == 6
-    assert {row["case"] for row in found} == {"batch 1", "batch 8"}
+    written = rows(runs.SWEEP, runs.Shape(batches=(1, 8)))
+    assert len(written) == 6
+    assert {row["case"] for row in written} == {"batch 1", "batch 8"}
 
 
 def test_numbers_are_seconds_and_bytes() -> None:
@@ -32,9 +32,9 @@ def test_numbers_are_seconds_and_bytes() -> None:
 
 
 def test_rows_without_a_rank_say_why_and_wrong_ones_show_no_latency() -> None:
-    found = {row["label"]: row for row in rows(runs.MIXED)}
+    by_label = {row["label"]: row for row in rows(runs.MIXED)}
     coarse, wrong, failed = (
-        found[name] for name in ("openvino cpu", "tract cpu", "onnxruntime cuda")
+        by_label[name] for name in ("openvino cpu", "tract cpu", "onnxruntime cuda")
     )
     assert (coarse["rank"], coarse["times_faster"], coarse["answers"]) == ("", "", "bfloat16")
     assert (wrong["p50_s"], wrong["reason"]) == ("", "wrong: 3 elements are far off")
@@ -42,5 +42,5 @@ def test_rows_without_a_rank_say_why_and_wrong_ones_show_no_latency() -> None:
 
 
 def test_a_name_that_is_a_formula_stays_text() -> None:
-    found = rows((replace(runs.TWO[0], label="=HYPERLINK(1)"), runs.TWO[1]))
-    assert found[0]["label"] == "'=HYPERLINK(1)"
+    first, _ = rows((replace(runs.TWO[0], label="=HYPERLINK(1)"), runs.TWO[1]))
+    assert first["label"] == "'=HYPERLINK(1)"

@@ -1,4 +1,4 @@
-"""The terminal's and the Markdown report, word for word."""
+"""Tests the terminal's and the Markdown report word for word."""
 
 from __future__ import annotations
 

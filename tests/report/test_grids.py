@@ -1,4 +1,4 @@
-"""Tables of words without a form yet."""
+"""Tests the tables of words without a form yet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toolkit.units import THIN
 
 
 def test_the_machine_is_told_with_who_was_busy_and_the_state_of_its_gpu() -> None:
-    run, _ = runs.made(runs.TWO, runs.Shape(starts=2))
+    run, _ = runs.make(runs.TWO, runs.Shape(starts=2))
     cool = GpuState(name="H100", clock=1980.0, temperature=54.4, throttled=[])
     hot = GpuState(name="H100", clock=1410.0, temperature=88.0, throttled=["its temperature"])
     first, second = run.generations
@@ -28,18 +28,18 @@ def test_the_machine_is_told_with_who_was_busy_and_the_state_of_its_gpu() -> Non
 
     grid = machines.machine(summarize(run))
 
-    told = [dict(zip(grid.head, row, strict=True)) for row in grid.rows]
-    assert [row["busiest, of a core"].replace(THIN, " ") for row in told] == [
+    starts = [dict(zip(grid.head, row, strict=True)) for row in grid.rows]
+    assert [row["busiest, of a core"].replace(THIN, " ") for row in starts] == [
         "cc1\ufffdplus 40 %",
         "–",
     ]
-    assert [row["GPU"].replace(THIN, " ") for row in told] == [
+    assert [row["GPU"].replace(THIN, " ") for row in starts] == [
         "1980 MHz, 54 °C",
         "1410 MHz, 88 °C, held down by its temperature",
     ]
 
 
 def test_a_machine_without_a_gpu_has_no_column_for_it() -> None:
-    run, _ = runs.made(runs.TWO, runs.Shape(starts=2))
+    run, _ = runs.make(runs.TWO, runs.Shape(starts=2))
 
     assert "GPU" not in machines.machine(summarize(run)).head

@@ -1,4 +1,4 @@
-"""HTML cannot forget to escape."""
+"""Tests that HTML cannot forget to escape."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def test_children_may_be_nested_and_missing() -> None:
 
 
 def test_values_cannot_end_their_element() -> None:
-    made = data("x", {"a": "</script><!--"})
-    assert made.count("<") == 2
-    assert json.loads(made.partition(">")[2].rpartition("<")[0]) == {"a": "</script><!--"}
+    element = data("x", {"a": "</script><!--"})
+    assert element.count("<") == 2
+    assert json.loads(element.partition(">")[2].rpartition("<")[0]) == {"a": "</script><!--"}
 
 
 @pytest.mark.parametrize("code", ["'</SCRIPT>'", "a<!--b"])

@@ -1,4 +1,4 @@
-"""report.html, as a browser shows it."""
+"""Tests report.html, also as a browser shows it."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ QUIET = (
 
 
 def rendered(rows: tuple[runs.Row, ...], shape: runs.Shape | None = None) -> str:
-    return page.render(summarize(*runs.made(rows, shape)))
+    return page.render(summarize(*runs.make(rows, shape)))
 
 
 def record(text: str) -> dict[str, object]:
     """The record that the page offers as a download."""
     packed = re.search(r'href="data:application/gzip;base64,([^"]+)"', text)
     assert packed
-    found: dict[str, object] = json.loads(gzip.decompress(base64.b64decode(packed[1])))
-    return found
+    unpacked: dict[str, object] = json.loads(gzip.decompress(base64.b64decode(packed[1])))
+    return unpacked
 
 
 def test_the_same_run_gives_the_same_page() -> None:
@@ -63,7 +63,7 @@ def test_the_page_names_nothing_on_a_network() -> None:
 
 
 def test_the_record_is_in_the_page() -> None:
-    run, samples = runs.made(runs.MIXED)
+    run, samples = runs.make(runs.MIXED)
     assert record(page.render(summarize(run, samples))) == json.loads(store.encode(run))
 
 
@@ -86,7 +86,7 @@ def test_a_hostile_name_is_nowhere_markup() -> None:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Headless Chromium."""
-    path = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
+    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if path is None:
         needs.absent("no Chromium here: none of " + ", ".join(CHROMIUM))
     from playwright.sync_api import sync_playwright
@@ -115,21 +115,21 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(browser: Browser, file: Path, *, width: int = 1100, scheme: str = "light") -> Page:
     """The page with its plots drawn. What it logs and asks for stands in `seen`."""
-    shown = browser.new_page(
+    tab = browser.new_page(
         viewport={"width": width, "height": 800},
         color_scheme="dark" if scheme == "dark" else "light",
     )
     seen: list[str] = []
-    shown.on("console", lambda message: seen.append(message.text))
-    shown.on("pageerror", lambda error: seen.append(str(error)))
-    shown.on("request", lambda request: seen.append(request.url))
-    shown.goto(file.as_uri())
-    shown.wait_for_function(
+    tab.on("console", lambda message: seen.append(message.text))
+    tab.on("pageerror", lambda error: seen.append(str(error)))
+    tab.on("request", lambda request: seen.append(request.url))
+    tab.goto(file.as_uri())
+    tab.wait_for_function(
         "document.querySelectorAll('.plot svg.marks').length"
         " === document.querySelectorAll('.plot').length"
     )
     assert seen == [file.as_uri()]
-    return shown
+    return tab
 
 
 @pytest.mark.browser
@@ -137,85 +137,85 @@ def opened(browser: Browser, file: Path, *, width: int = 1100, scheme: str = "li
 def test_every_plot_is_drawn_without_an_error_and_without_a_network(
     browser: Browser, files: Path, name: str, plots: int
 ) -> None:
-    shown = opened(browser, files / f"{name}.html")
-    counts = shown.eval_on_selector_all(
+    tab = opened(browser, files / f"{name}.html")
+    counts = tab.eval_on_selector_all(
         ".plot",
-        "all => all.map(one => one.querySelectorAll('.role-mark path, .role-mark line').length)",
+        "all => all.map(plot => plot.querySelectorAll('.role-mark path, .role-mark line').length)",
     )
     assert len(counts) == plots
     assert min(counts) >= 2
-    shown.close()
+    tab.close()
 
 
 @pytest.mark.browser
 def test_the_table_says_what_the_terminal_says(browser: Browser, files: Path) -> None:
-    shown = opened(browser, files / "mixed.html")
-    rows = shown.eval_on_selector_all(
+    tab = opened(browser, files / "mixed.html")
+    rows = tab.eval_on_selector_all(
         "table.main tbody tr", "all => all.map(row => row.cells[0].dataset.value)"
     )
-    assert rows == [row.subject.name for row in summarize(*runs.made(runs.MIXED)).tables[0].rows]
-    assert shown.inner_text(".verdict.wrong") == "wrong"
-    assert "6.2" in shown.inner_text(".detail")
-    shown.close()
+    assert rows == [row.target.name for row in summarize(*runs.make(runs.MIXED)).tables[0].rows]
+    assert tab.inner_text(".verdict.wrong") == "wrong"
+    assert "6.2" in tab.inner_text(".detail")
+    tab.close()
 
 
 @pytest.mark.browser
 def test_a_click_sorts_within_the_parts_of_the_table(browser: Browser, files: Path) -> None:
-    shown = opened(browser, files / "mixed.html")
+    tab = opened(browser, files / "mixed.html")
     names = "all => all.map(row => row.cells[0].dataset.value)"
-    shown.click("table.main th button >> text=p50")
-    shown.click("table.main th button >> text=p50")
-    assert shown.eval_on_selector_all("tbody.ranked tr", names) == [
+    tab.click("table.main th button >> text=p50")
+    tab.click("table.main th button >> text=p50")
+    assert tab.eval_on_selector_all("tbody.ranked tr", names) == [
         "torch cpu",
         "onnxruntime cpu",
         "onnxruntime cpu, bound",
     ]
-    assert shown.get_attribute("table.main th:nth-child(2)", "aria-sort") == "descending"
-    last = shown.eval_on_selector_all("table.main tbody tr", names)[-1]
+    assert tab.get_attribute("table.main th:nth-child(2)", "aria-sort") == "descending"
+    last = tab.eval_on_selector_all("table.main tbody tr", names)[-1]
     assert last == "onnxruntime cuda"
-    shown.close()
+    tab.close()
 
 
 @pytest.mark.browser
 def test_pointing_at_a_mark_gives_its_numbers(browser: Browser, files: Path) -> None:
-    shown = opened(browser, files / "mixed.html")
-    mark = shown.locator("#plot-ratios-batch-1 .mark-symbol path").first
+    tab = opened(browser, files / "mixed.html")
+    mark = tab.locator("#plot-ratios-batch-1 .mark-symbol path").first
     mark.scroll_into_view_if_needed()
     mark.hover(force=True)
-    shown.wait_for_selector("#tip:not([hidden])")
-    assert "× faster (" in shown.inner_text("#tip")
-    shown.close()
+    tab.wait_for_selector("#tip:not([hidden])")
+    assert "× faster (" in tab.inner_text("#tip")
+    tab.close()
 
 
 @pytest.mark.browser
 def test_the_page_forbids_itself_every_request(browser: Browser, files: Path) -> None:
-    shown = opened(browser, files / "mixed.html")
-    refused = shown.evaluate(
+    tab = opened(browser, files / "mixed.html")
+    refused = tab.evaluate(
         """() => new Promise(resolve => {
             document.addEventListener("securitypolicyviolation", e => resolve(e.violatedDirective));
             new Image().src = "http://127.0.0.1:9/";
         })"""
     )
     assert refused == "img-src"
-    shown.close()
+    tab.close()
 
 
 @pytest.mark.browser
 def test_a_hostile_name_stays_text_in_the_browser(browser: Browser, files: Path) -> None:
-    shown = opened(browser, files / "hostile.html")
-    assert shown.inner_text("h1") == HOSTILE
-    assert shown.title().startswith(HOSTILE)
-    assert shown.locator("main img, main script, .plot script").count() == 0
-    shown.close()
+    tab = opened(browser, files / "hostile.html")
+    assert tab.inner_text("h1") == HOSTILE
+    assert tab.title().startswith(HOSTILE)
+    assert tab.locator("main img, main script, .plot script").count() == 0
+    tab.close()
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("name", ["mixed", "many", "hostile"])
 def test_a_phone_needs_no_sideways_scrolling(browser: Browser, files: Path, name: str) -> None:
-    shown = opened(browser, files / f"{name}.html", width=360)
-    assert shown.evaluate("document.documentElement.scrollWidth") == 360
-    assert shown.evaluate("document.querySelector('table.main').offsetWidth") <= 360
-    shown.close()
+    tab = opened(browser, files / f"{name}.html", width=360)
+    assert tab.evaluate("document.documentElement.scrollWidth") == 360
+    assert tab.evaluate("document.querySelector('table.main').offsetWidth") <= 360
+    tab.close()
 
 
 @pytest.mark.browser
@@ -224,12 +224,12 @@ def test_the_page_and_its_plots_follow_the_readers_light_or_dark(
 ) -> None:
     seen = {}
     for scheme in ("light", "dark"):
-        shown = opened(browser, files / "mixed.html", scheme=scheme)
-        seen[scheme] = shown.evaluate(
+        tab = opened(browser, files / "mixed.html", scheme=scheme)
+        seen[scheme] = tab.evaluate(
             "[getComputedStyle(document.body).backgroundColor,"
             " getComputedStyle(document.querySelector('.plot .role-axis-label text')).fill]"
         )
-        shown.close()
+        tab.close()
     assert seen["light"][0] == "rgb(255, 255, 255)"
     assert seen["dark"][0] == "rgb(20, 23, 27)"
     assert seen["light"][1] != seen["dark"][1]
@@ -237,7 +237,7 @@ def test_the_page_and_its_plots_follow_the_readers_light_or_dark(
 
 @pytest.mark.browser
 def test_the_page_is_printed_on_three_sheets(browser: Browser, files: Path) -> None:
-    shown = opened(browser, files / "mixed.html", scheme="dark")
-    pdf = shown.pdf(prefer_css_page_size=True)
-    shown.close()
+    tab = opened(browser, files / "mixed.html", scheme="dark")
+    pdf = tab.pdf(prefer_css_page_size=True)
+    tab.close()
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 3

@@ -1,4 +1,4 @@
-"""What the plots show."""
+"""Tests what the plots show."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from toolkit.report.summary import summarize
 from toolkit.report.svg import svg
 from toolkit.report.view import View
 
-MIXED = summarize(*runs.made(runs.MIXED))
+MIXED = summarize(*runs.make(runs.MIXED))
 DRAWN = {plot.name: plot for plot in draw(MIXED)}
 
 
@@ -32,6 +32,7 @@ def data(plot: Plot) -> list[dict[str, Any]]:
 
 
 def named(plot: Plot) -> set[str]:
+    """The targets that have a mark in a plot."""
     return {row["name"] for row in data(plot) if "name" in row}
 
 
@@ -49,7 +50,7 @@ def test_a_run_has_every_plot_in_the_order_of_the_page() -> None:
 
 def test_each_case_has_its_own_plots() -> None:
     names = [
-        plot.name for plot in draw(summarize(*runs.made(runs.SWEEP, runs.Shape(batches=(1, 8)))))
+        plot.name for plot in draw(summarize(*runs.make(runs.SWEEP, runs.Shape(batches=(1, 8)))))
     ]
     assert {"ratios-batch-8", "distribution-batch-8", "over-time-batch-8"} <= set(names)
 
@@ -64,19 +65,19 @@ def test_targets_without_a_rank_are_in_no_plot_of_ratios() -> None:
 
 def test_the_parts_of_a_call_end_where_its_p50_does_and_one_that_tells_none_is_whole() -> None:
     drawn = [row for row in data(DRAWN["parts-batch-1"]) if "stage" in row]
-    told = [row for row in drawn if row["tip"].startswith("onnxruntime cpu\n")]
-    speed = next(r.speed for r in MIXED.tables[0].rows if r.subject.name == "onnxruntime cpu")
+    copying = [row for row in drawn if row["tip"].startswith("onnxruntime cpu\n")]
+    speed = next(r.speed for r in MIXED.tables[0].rows if r.target.name == "onnxruntime cpu")
     whole = [row["stage"] for row in drawn if row["tip"].startswith("torch cpu\n")]
 
     assert speed is not None
-    assert [row["stage"] for row in told] == ["copies in", "compute", "copies out"]
-    assert told[0]["to"] == pytest.approx(0.1)
-    assert told[-1]["to"] == pytest.approx(speed.p50.middle * 1e6)
+    assert [row["stage"] for row in copying] == ["copies in", "compute", "copies out"]
+    assert copying[0]["to"] == pytest.approx(0.1)
+    assert copying[-1]["to"] == pytest.approx(speed.p50.middle * 1e6)
     assert whole == ["whole call"]
 
 
 def test_without_a_runtime_that_tells_its_copies_there_is_no_such_plot() -> None:
-    assert not [plot for plot in draw(summarize(*runs.made(runs.SWEEP))) if "parts" in plot.name]
+    assert not [plot for plot in draw(summarize(*runs.make(runs.SWEEP))) if "parts" in plot.name]
 
 
 def test_wrong_answers_show_no_latency_in_any_plot() -> None:
@@ -85,7 +86,7 @@ def test_wrong_answers_show_no_latency_in_any_plot() -> None:
 
 
 def test_an_interval_in_the_plot_is_the_one_in_the_table() -> None:
-    first = next(row for row in data(DRAWN["ratios-batch-1"]) if row.get("place") == 0)
+    first = next(row for row in data(DRAWN["ratios-batch-1"]) if row.get("line") == 0)
     ratio = MIXED.tables[0].rows[0].ratio
     assert ratio is not None
     assert (first["middle"], first["low"], first["high"]) == (ratio.middle, ratio.low, ratio.high)
@@ -101,27 +102,27 @@ def test_wrong_answers_are_red_and_nothing_else_is() -> None:
 
 def test_errors_that_are_not_finite_stand_at_the_right_edge() -> None:
     rows = (replace(runs.MIXED[3], factor=math.nan), runs.TWO[1])
-    shown = draw(summarize(*runs.made(rows)))
-    plot = next(plot for plot in shown if plot.name == "answers")
+    plots = draw(summarize(*runs.make(rows)))
+    plot = next(plot for plot in plots if plot.name == "answers")
     wrong = next(row for row in data(plot) if row.get("wrong"))
     edge = max(row["high"] for row in data(plot) if "high" in row)
     assert wrong["factor"] > edge
 
 
 def test_a_runtime_keeps_its_colour_whatever_else_is_measured() -> None:
-    alone = palette.colours(summarize(*runs.made(runs.TWO)).subjects)
-    among = palette.colours(MIXED.subjects)
+    alone = palette.colours(summarize(*runs.make(runs.TWO)).targets)
+    among = palette.colours(MIXED.targets)
     assert alone["torch cpu"] == among["torch cpu"]
     assert alone["onnxruntime cpu"] == among["onnxruntime cpu"]
 
 
 def test_targets_of_one_colour_have_different_dashes() -> None:
-    dashes = palette.dashes(MIXED.subjects)
+    dashes = palette.dashes(MIXED.targets)
     assert dashes["onnxruntime cpu, bound"] != dashes["onnxruntime cpu"]
 
 
 def large() -> View:
-    return summarize(*runs.made(runs.many(), runs.Shape(starts=80, calls=10)))
+    return summarize(*runs.make(runs.many(), runs.Shape(starts=80, calls=10)))
 
 
 def test_no_curve_has_more_than_300_points_whatever_the_size_of_the_run() -> None:
@@ -132,12 +133,12 @@ def test_no_curve_has_more_than_300_points_whatever_the_size_of_the_run() -> Non
 
 
 def test_without_samples_there_is_no_distribution() -> None:
-    run, _ = runs.made(runs.TWO)
+    run, _ = runs.make(runs.TWO)
     assert not [p for p in draw(summarize(run)) if p.name.startswith("distribution")]
 
 
 def test_a_run_without_any_number_has_no_plot_of_numbers() -> None:
-    run, _ = runs.made((replace(runs.TWO[0], failure=runs.MISSING_CUDA),), runs.Shape(starts=0))
+    run, _ = runs.make((replace(runs.TWO[0], failure=runs.MISSING_CUDA),), runs.Shape(starts=0))
     assert draw(summarize(run)) == ()
 
 
@@ -151,7 +152,7 @@ def test_a_plot_is_a_whole_svg_of_light_and_dark(name: str) -> None:
 
 def test_a_hostile_name_stays_text_in_an_svg() -> None:
     rows = (replace(runs.TWO[0], label="<script>alert(1)</script>"), runs.TWO[1])
-    for plot in draw(summarize(*runs.made(rows))):
+    for plot in draw(summarize(*runs.make(rows))):
         assert "<script" not in svg(plot)
 
 
@@ -170,12 +171,12 @@ def test_ticks_are_round_and_few(low: float, high: float, expected: list[float])
 
 
 def test_what_a_runtime_made_of_the_model_first_stands_beside_its_cold_start() -> None:
-    run, samples = runs.made(runs.TWO)
-    made = Conversion(seconds=1.5, size=35_200, kept=True)
-    records = [msgspec.structs.replace(run.records[0], conversion=made), *run.records[1:]]
-    grid = machines.cold(summarize(msgspec.structs.replace(run, records=records), samples).subjects)
+    run, samples = runs.make(runs.TWO)
+    conversion = Conversion(seconds=1.5, size=35_200, kept=True)
+    records = [msgspec.structs.replace(run.records[0], conversion=conversion), *run.records[1:]]
+    grid = machines.cold(summarize(msgspec.structs.replace(run, records=records), samples).targets)
 
     assert grid.head[1] == "converted once"
     assert grid.rows[0][1].replace("\u2009", " ") == "1.50 s → 35.2 KB"
     assert grid.rows[1][1] == "–"
-    assert "converted once" not in machines.cold(summarize(run, samples).subjects).head
+    assert "converted once" not in machines.cold(summarize(run, samples).targets).head

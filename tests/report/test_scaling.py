@@ -1,4 +1,4 @@
-"""How fast over the batch and over the threads."""
+"""Tests the curves over the batch and over the threads."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from toolkit.report.summary import summarize
 BATCHES = (1, 8, 64)
 
 
-def shown(run: Run) -> tuple[Scaling, ...]:
+def curves_of(run: Run) -> tuple[Scaling, ...]:
     return scalings(run, summarize(run).tables)
 
 
 def swept(rows: tuple[runs.Row, ...] = runs.TWO, **shape: object) -> Run:
-    run, _ = runs.made(rows, runs.Shape(batches=BATCHES, **shape))  # type: ignore[arg-type]
+    run, _ = runs.make(rows, runs.Shape(batches=BATCHES, **shape))  # type: ignore[arg-type]
     return run
 
 
@@ -41,11 +41,11 @@ def with_threads(run: Run, *counts: int) -> Run:
 
 
 def test_a_row_of_a_larger_batch_is_as_much_faster_as_was_planted() -> None:
-    (over,) = shown(swept())
+    (scaling,) = curves_of(swept())
 
-    assert (over.over, over.at) == ("batch", "")
-    assert [len(curve.points) for curve in over.curves] == [3] * len(runs.TWO)
-    for curve in over.curves:
+    assert (scaling.over, scaling.at) == ("batch", "")
+    assert [len(curve.points) for curve in scaling.curves] == [3] * len(runs.TWO)
+    for curve in scaling.curves:
         assert [point.size for point in curve.points] == [*BATCHES]
         assert curve.points[0].gain is None
         for point in curve.points[1:]:
@@ -60,9 +60,9 @@ def test_a_row_of_a_larger_batch_is_as_much_faster_as_was_planted() -> None:
 def test_a_target_without_a_rank_has_no_curve() -> None:
     right, coarse = runs.TWO[0], runs.Row("openvino cpu", 4e-6, "bfloat16", right=False)
 
-    (over,) = shown(swept((right, coarse)))
+    (scaling,) = curves_of(swept((right, coarse)))
 
-    assert [curve.name for curve in over.curves] == [right.label]
+    assert [curve.name for curve in scaling.curves] == [right.label]
 
 
 def test_sizes_are_compared_where_the_others_are_the_same() -> None:
@@ -73,20 +73,20 @@ def test_sizes_are_compared_where_the_others_are_the_same() -> None:
     ]
     run = msgspec.structs.replace(run, plan=msgspec.structs.replace(run.plan, cases=cases))
 
-    (over,) = shown(run)
+    (scaling,) = curves_of(run)
 
-    assert over.at == "seq 16"
-    assert [[point.size for point in curve.points] for curve in over.curves] == [[1, 8]] * 2
+    assert scaling.at == "seq 16"
+    assert [[point.size for point in curve.points] for curve in scaling.curves] == [[1, 8]] * 2
 
 
 def test_more_threads_are_held_against_the_fewest_of_the_same_target() -> None:
     rows = (runs.Row("a", 8e-6), runs.Row("b", 2e-6))
-    run, _ = runs.made(rows)
+    run, _ = runs.make(rows)
 
-    (over,) = shown(with_threads(run, 2, 1))
+    (scaling,) = curves_of(with_threads(run, 2, 1))
 
-    (curve,) = over.curves
-    assert (over.over, over.at, curve.name) == ("threads", "", "onnxruntime cpu")
+    (curve,) = scaling.curves
+    assert (scaling.over, scaling.at, curve.name) == ("threads", "", "onnxruntime cpu")
     assert [point.size for point in curve.points] == [1, 2]
     gain = curve.points[1].gain
     assert gain is not None
@@ -95,13 +95,13 @@ def test_more_threads_are_held_against_the_fewest_of_the_same_target() -> None:
 
 
 def test_a_point_that_was_never_alive_beside_the_first_is_not_drawn() -> None:
-    run, _ = runs.made((runs.Row("a", 8e-6), runs.Row("b", 8e-6)))
+    run, _ = runs.make((runs.Row("a", 8e-6), runs.Row("b", 8e-6)))
     records = [
         msgspec.structs.replace(
             record,
             timings=[
                 msgspec.structs.replace(
-                    timing, series=[one for one in timing.series if one.generation % 2 == turn]
+                    timing, series=[s for s in timing.series if s.generation % 2 == turn]
                 )
                 for timing in record.timings
             ],
@@ -109,18 +109,18 @@ def test_a_point_that_was_never_alive_beside_the_first_is_not_drawn() -> None:
         for turn, record in enumerate(run.records)
     ]
 
-    (over,) = shown(with_threads(msgspec.structs.replace(run, records=records), 1, 2))
+    (scaling,) = curves_of(with_threads(msgspec.structs.replace(run, records=records), 1, 2))
 
-    (curve,) = over.curves
+    (curve,) = scaling.curves
     assert [point.size for point in curve.points] == [1, 2]
-    assert [point.size for point in curve.shown] == [1]
+    assert [point.size for point in curve.comparable] == [1]
 
 
 def test_the_same_number_of_threads_twice_is_no_curve() -> None:
-    run, _ = runs.made((runs.Row("a", 8e-6), runs.Row("b", 8e-6)))
+    run, _ = runs.make((runs.Row("a", 8e-6), runs.Row("b", 8e-6)))
 
-    assert shown(with_threads(run, 1, 1)) == ()
+    assert curves_of(with_threads(run, 1, 1)) == ()
 
 
 def test_one_size_and_one_number_of_threads_have_no_curve() -> None:
-    assert shown(runs.made(runs.TWO)[0]) == ()
+    assert curves_of(runs.make(runs.TWO)[0]) == ()

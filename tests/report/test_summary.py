@@ -1,4 +1,4 @@
-"""What may be shown, and in which order."""
+"""Tests what may be shown, and in which order."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import msgspec
 import pytest
 
 from tests.report import runs
-from tests.report.runs import Row, Shape, made
+from tests.report.runs import Row, Shape, make
 from toolkit.records.schema import RecordedPlacement, Run
 from toolkit.report.summary import summarize
 from toolkit.report.view import Standing, Table, View
 
 
-def view(rows: tuple[Row, ...], shape: Shape | None = None) -> View:
-    return summarize(*made(rows, shape))
+def view_of(rows: tuple[Row, ...], shape: Shape | None = None) -> View:
+    return summarize(*make(rows, shape))
 
 
-def table(rows: tuple[Row, ...], shape: Shape | None = None) -> Table:
-    return view(rows, shape).tables[0]
+def first_table(rows: tuple[Row, ...], shape: Shape | None = None) -> Table:
+    return view_of(rows, shape).tables[0]
 
 
-def standings(found: Table) -> dict[str, Standing]:
-    return {row.subject.name: row.standing for row in found.rows}
+def standings(table: Table) -> dict[str, Standing]:
+    return {row.target.name: row.standing for row in table.rows}
 
 
 def test_right_targets_stand_in_the_order_of_speed() -> None:
-    found = table(runs.MIXED)
-    assert [(row.rank, row.subject.name) for row in found.ranked()] == [
+    table = first_table(runs.MIXED)
+    assert [(row.rank, row.target.name) for row in table.ranked()] == [
         (1, "onnxruntime cpu, bound"),
         (2, "onnxruntime cpu"),
         (3, "torch cpu"),
@@ -36,7 +36,7 @@ def test_right_targets_stand_in_the_order_of_speed() -> None:
 
 
 def test_targets_that_are_not_right_come_after_the_right_and_those_that_failed_last() -> None:
-    assert list(standings(table(runs.MIXED)).values()) == [
+    assert list(standings(first_table(runs.MIXED)).values()) == [
         *[Standing.RANKED] * 3,
         *[Standing.NOT_RIGHT] * 2,
         Standing.NOT_MEASURED,
@@ -44,7 +44,7 @@ def test_targets_that_are_not_right_come_after_the_right_and_those_that_failed_l
 
 
 def test_a_ratio_is_near_what_was_planted_and_its_interval_holds_it() -> None:
-    ratio = table(runs.MIXED).rows[0].ratio
+    ratio = first_table(runs.MIXED).rows[0].ratio
     assert ratio is not None
     assert ratio.low is not None
     assert ratio.high is not None
@@ -54,26 +54,26 @@ def test_a_ratio_is_near_what_was_planted_and_its_interval_holds_it() -> None:
 
 
 def test_a_row_that_is_not_right_has_no_rank_and_no_ratio() -> None:
-    rows = table(runs.MIXED).part(Standing.NOT_RIGHT)
+    rows = first_table(runs.MIXED).part(Standing.NOT_RIGHT)
     assert [(row.rank, row.ratio) for row in rows] == [(None, None), (None, None)]
 
 
 def test_a_wrong_row_shows_no_latency_and_a_coarse_one_shows_its_own() -> None:
-    coarse, wrong = table(runs.MIXED).part(Standing.NOT_RIGHT)
+    coarse, wrong = first_table(runs.MIXED).part(Standing.NOT_RIGHT)
     assert coarse.speed is not None
     assert coarse.says == "not ranked: declares float32, computes bfloat16"
     assert wrong.speed is None
 
 
 def test_times_without_a_verdict_are_not_shown_and_the_row_says_so() -> None:
-    found = table((replace(runs.TWO[0], judged=False), runs.TWO[1]))
-    row = found.part(Standing.NOT_MEASURED)[0]
+    table = first_table((replace(runs.TWO[0], judged=False), runs.TWO[1]))
+    row = table.part(Standing.NOT_MEASURED)[0]
     assert row.speed is None
     assert row.says == ("not measured: its answers were not judged, so its times are not shown")
 
 
 def test_times_of_a_runtime_without_a_version_are_not_shown() -> None:
-    run, samples = made(runs.TWO)
+    run, samples = make(runs.TWO)
     nameless = msgspec.structs.replace(run.records[0], library=None)
     run = msgspec.structs.replace(run, records=[nameless, run.records[1]])
     row = summarize(run, samples).tables[0].part(Standing.NOT_MEASURED)[0]
@@ -82,116 +82,119 @@ def test_times_of_a_runtime_without_a_version_are_not_shown() -> None:
 
 
 def test_a_failed_target_is_a_row_with_its_reason_and_cure() -> None:
-    row = table(runs.MIXED).part(Standing.NOT_MEASURED)[0]
+    row = first_table(runs.MIXED).part(Standing.NOT_MEASURED)[0]
     assert row.says == "not measured: libcublasLt.so.13 is missing"
     assert row.cures == ("toolkit doctor",)
 
 
 def test_a_target_that_the_run_had_not_come_to_is_a_row() -> None:
-    run, samples = made(runs.TWO, Shape(state="running"))
+    run, samples = make(runs.TWO, Shape(state="running"))
     run = msgspec.structs.replace(run, records=run.records[1:])
-    found = summarize(run, samples).tables[0]
-    assert standings(found)["onnxruntime cpu"] is Standing.NOT_MEASURED
-    assert found.rows[-1].reason == "the run had not come to it"
+    table = summarize(run, samples).tables[0]
+    assert standings(table)["onnxruntime cpu"] is Standing.NOT_MEASURED
+    assert table.rows[-1].reason == "the run had not come to it"
 
 
 def test_process_starts_that_do_not_count_are_left_out() -> None:
-    rows = table(runs.TWO, Shape(starts=10, not_counted=frozenset({0, 1, 2}))).ranked()
+    rows = first_table(runs.TWO, Shape(starts=10, not_counted=frozenset({0, 1, 2}))).ranked()
     assert [row.speed.starts for row in rows if row.speed] == [7, 7]
     assert rows[0].ratio is not None
     assert rows[0].ratio.starts == 7
 
 
 def test_where_no_process_start_counts_no_number_is_shown() -> None:
-    found = table(runs.TWO, Shape(starts=3, not_counted=frozenset({0, 1, 2})))
-    assert [row.speed for row in found.rows] == [None, None]
-    assert found.rows[0].reason == ("in no process start were the answers of its timed calls right")
+    table = first_table(runs.TWO, Shape(starts=3, not_counted=frozenset({0, 1, 2})))
+    assert [row.speed for row in table.rows] == [None, None]
+    assert table.rows[0].reason == ("in no process start were the answers of its timed calls right")
 
 
 def test_too_few_process_starts_for_so_many_pairs_name_no_fastest() -> None:
     """Seven cannot show four pairs to differ, however far apart they are."""
     rows = tuple(Row(f"fake cpu, us={i}", 1e-5 * 4**i) for i in range(1, 6))
-    found = table(rows, Shape(starts=7))
-    assert found.answer.headline == "Lowest latency with right answers: fake cpu, us=1."
+    table = first_table(rows, Shape(starts=7))
+    assert table.conclusion.headline == "Lowest latency with right answers: fake cpu, us=1."
     assert (
-        "7 process starts are too few to tell so many targets apart: 8" in found.answer.details[0]
+        "7 process starts are too few to tell so many targets apart: 8"
+        in table.conclusion.details[0]
     )
-    ratio = found.rows[0].ratio
+    ratio = table.rows[0].ratio
     assert ratio is not None
     assert ratio.text.endswith(
         "× faster (250 to 261) by itself, not decided: 7 process starts are too few for 4 pairs"
     )
-    assert table(rows, Shape(starts=9)).answer.headline == (
+    assert first_table(rows, Shape(starts=9)).conclusion.headline == (
         "Fastest with right answers: fake cpu, us=1."
     )
 
 
 def test_fewer_than_six_process_starts_give_numbers_without_an_interval_and_say_so() -> None:
-    shown = view(runs.TWO, Shape(starts=5))
-    ratio = shown.tables[0].rows[0].ratio
+    view = view_of(runs.TWO, Shape(starts=5))
+    ratio = view.tables[0].rows[0].ratio
     assert ratio is not None
     assert (ratio.low, ratio.high) == (None, None)
     assert ratio.text.endswith("× faster, no interval")
-    assert shown.answer[0].text.endswith(
+    assert view.conclusions[0].text.endswith(
         "5 process starts are too few to say how sure that is: 6 are needed."
     )
 
 
 def test_two_targets_that_cannot_be_told_apart_are_both_named_fastest() -> None:
-    answer = view(runs.SWEEP, Shape(seed=3)).answer[0].text
-    assert answer.startswith(
+    conclusion = view_of(runs.SWEEP, Shape(seed=3)).conclusions[0].text
+    assert conclusion.startswith(
         "Fastest with right answers: onnxruntime cpu and openvino cpu. "
         "Between the two no difference is shown (smaller than ±"
     )
-    assert "is not excluded)" in answer
-    assert "onnxruntime cpu is 3.7" in answer
+    assert "is not excluded)" in conclusion
+    assert "onnxruntime cpu is 3.7" in conclusion
 
 
-def test_the_answer_names_the_fastest_and_its_lead_over_the_baseline() -> None:
-    answer = view(runs.MIXED).answer[0].text
-    assert answer.startswith("Fastest with right answers: onnxruntime cpu, bound. A call takes ")
-    assert answer.endswith(" than torch cpu.")
+def test_the_conclusion_names_the_fastest_and_its_lead_over_the_baseline() -> None:
+    conclusion = view_of(runs.MIXED).conclusions[0].text
+    assert conclusion.startswith(
+        "Fastest with right answers: onnxruntime cpu, bound. A call takes "
+    )
+    assert conclusion.endswith(" than torch cpu.")
 
 
-def test_where_the_baseline_is_fastest_the_answer_says_how_far_the_next_is_behind() -> None:
-    answer = view(runs.TWO, Shape(baseline=0)).answer[0].text
-    assert "; it is the baseline. The next, torch cpu, is 3.7" in answer
-    assert "× slower (" in answer
+def test_where_the_baseline_is_fastest_the_conclusion_says_how_far_the_next_is_behind() -> None:
+    conclusion = view_of(runs.TWO, Shape(baseline=0)).conclusions[0].text
+    assert "; it is the baseline. The next, torch cpu, is 3.7" in conclusion
+    assert "× slower (" in conclusion
 
 
 def test_where_nothing_is_right_no_target_is_named_fastest() -> None:
-    shown = view((runs.MIXED[2], runs.MIXED[3]))
-    assert [one.text for one in shown.answer] == [
+    view = view_of((runs.MIXED[2], runs.MIXED[3]))
+    assert [conclusion.text for conclusion in view.conclusions] == [
         "No target is ranked: none was both measured and right."
     ]
-    assert shown.without_rank == (
+    assert view.without_rank == (
         "Not ranked: openvino cpu (declares float32, computes bfloat16).",
         "Not ranked: tract cpu (wrong: 3 elements are far off).",
     )
 
 
 def test_a_baseline_that_is_not_right_is_replaced_and_that_is_said() -> None:
-    found = table((runs.TWO[0], runs.TWO[1], runs.MIXED[2]))
-    assert found.baseline == "onnxruntime cpu"
-    assert found.changed == "openvino cpu, the planned baseline, is not ranked"
+    table = first_table((runs.TWO[0], runs.TWO[1], runs.MIXED[2]))
+    assert table.baseline == "onnxruntime cpu"
+    assert table.changed == "openvino cpu, the planned baseline, is not ranked"
 
 
 def test_a_sweep_has_a_table_for_each_case_and_tells_what_is_the_same_once() -> None:
-    shown = view(runs.MIXED, Shape(batches=(1, 8)))
-    assert [found.case.name for found in shown.tables] == ["batch 1", "batch 8"]
-    (answer,) = shown.answer
-    assert answer.headline == (
+    view = view_of(runs.MIXED, Shape(batches=(1, 8)))
+    assert [at.case.name for at in view.tables] == ["batch 1", "batch 8"]
+    (conclusion,) = view.conclusions
+    assert conclusion.headline == (
         "At batch 1 and batch 8, fastest with right answers: onnxruntime cpu, bound."
     )
-    assert [detail[:22] for detail in answer.details] == [
+    assert [detail[:22] for detail in conclusion.details] == [
         "At batch 1: a call tak",
         "At batch 8: a call tak",
     ]
 
 
 def test_those_that_cannot_be_told_apart_lead_together() -> None:
-    found = table(runs.SWEEP, Shape(seed=3))
-    assert [found.leads(row) for row in found.rows] == [True, True, False]
+    table = first_table(runs.SWEEP, Shape(seed=3))
+    assert [table.leads(row) for row in table.rows] == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +213,7 @@ def test_those_that_cannot_be_told_apart_lead_together() -> None:
     ],
 )
 def test_an_unfinished_run_says_so(state: str, says: str) -> None:
-    run, samples = made(runs.TWO)
+    run, samples = make(runs.TWO)
     run = msgspec.convert({**msgspec.to_builtins(run), "state": state}, Run)
     assert summarize(run, samples).state == says
 
@@ -224,9 +227,9 @@ def test_a_row_that_ran_partly_elsewhere_is_named_by_what_ran() -> None:
         shape_only=False,
     )
     split = replace(runs.TWO[0], label="onnxruntime cuda", placement=placement)
-    row = table((split, runs.TWO[1])).rows[0]
-    assert row.subject.name == "onnxruntime cuda (cuda 142/148 + cpu 6: Conv, Gather)"
-    assert row.subject.placement == "cuda 142/148 + cpu 6: Conv, Gather; 4 copies"
+    row = first_table((split, runs.TWO[1])).rows[0]
+    assert row.target.name == "onnxruntime cuda (cuda 142/148 + cpu 6: Conv, Gather)"
+    assert row.target.placement == "cuda 142/148 + cpu 6: Conv, Gather; 4 copies"
 
 
 def test_a_row_whose_shape_arithmetic_ran_elsewhere_keeps_its_name() -> None:
@@ -234,14 +237,14 @@ def test_a_row_whose_shape_arithmetic_ran_elsewhere_keeps_its_name() -> None:
         nodes={"cuda": 142, "cpu": 6}, elsewhere={"cpu": ["Shape"]}, copies=None, asked="cuda"
     )
     split = replace(runs.TWO[0], label="onnxruntime cuda", placement=placement)
-    row = table((split, runs.TWO[1])).rows[0]
-    assert row.subject.name == "onnxruntime cuda"
-    assert row.subject.placement == "cuda 142/148 + cpu 6: Shape; copies unknown"
+    row = first_table((split, runs.TWO[1])).rows[0]
+    assert row.target.name == "onnxruntime cuda"
+    assert row.target.placement == "cuda 142/148 + cpu 6: Shape; copies unknown"
 
 
 def test_two_targets_with_one_label_are_told_apart_by_their_canonical_names() -> None:
-    found = table((runs.TWO[0], runs.TWO[0], runs.TWO[1]))
-    assert {row.subject.name for row in found.rows} == {
+    table = first_table((runs.TWO[0], runs.TWO[0], runs.TWO[1]))
+    assert {row.target.name for row in table.rows} == {
         "onnxruntime:cpu,row=0",
         "onnxruntime:cpu,row=1",
         "torch cpu",
@@ -249,30 +252,30 @@ def test_two_targets_with_one_label_are_told_apart_by_their_canonical_names() ->
 
 
 def test_memory_is_what_one_process_holds_above_its_own_idle() -> None:
-    resident = view(runs.TWO).subjects[0].use.resident
+    resident = view_of(runs.TWO).targets[0].use.resident
     assert resident is not None
     assert (resident.low, resident.high) == (12_000_000, 12_000_000 + 13 * 4096)
 
 
 def test_warnings_of_the_run_and_of_its_targets_carry_their_cures() -> None:
-    shown = view(runs.SWEEP, Shape(warnings=(runs.EARLY,)))
-    assert [(note.where, note.kind.value) for note in shown.notes] == [
+    view = view_of(runs.SWEEP, Shape(warnings=(runs.EARLY,)))
+    assert [(note.where, note.kind.value) for note in view.notes] == [
         ("", "stopped early"),
         ("torch cpu", "timer share"),
     ]
-    assert shown.notes[1].advice.do.startswith("Time a larger batch")
+    assert view.notes[1].advice.do.startswith("Time a larger batch")
 
 
 def test_control_characters_of_a_record_reach_no_reader() -> None:
-    found = table((replace(runs.TWO[0], label="x\x1b[2J\ny"), runs.TWO[1]))
-    assert found.rows[0].subject.name == "x�[2J y"
+    table = first_table((replace(runs.TWO[0], label="x\x1b[2J\ny"), runs.TWO[1]))
+    assert table.rows[0].target.name == "x�[2J y"
 
 
 def test_many_targets_have_a_fastest_though_no_test_could_decide_all_their_pairs() -> None:
     """17 targets have 136 pairs: 11 process starts give no p below 1 / 1,024."""
-    run, samples = runs.made(runs.many(), runs.Shape(starts=11))
+    run, samples = runs.make(runs.many(), runs.Shape(starts=11))
 
-    answer = summarize(run, samples).tables[0].answer
+    conclusion = summarize(run, samples).tables[0].conclusion
 
-    assert answer.tied == ()
-    assert answer.headline == "Fastest with right answers: onnxruntime cpu."
+    assert conclusion.tied == ()
+    assert conclusion.headline == "Fastest with right answers: onnxruntime cpu."

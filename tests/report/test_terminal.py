@@ -1,4 +1,4 @@
-"""The table in a terminal."""
+"""Tests the report in a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toolkit.report import terminal
 from toolkit.report.summary import summarize
 from toolkit.report.words import width
 
-VIEW = summarize(*runs.made(runs.MIXED, runs.Shape(warnings=(runs.EARLY,))))
+VIEW = summarize(*runs.make(runs.MIXED, runs.Shape(warnings=(runs.EARLY,))))
 
 
 @pytest.mark.parametrize("columns", [64, 80, 120])
@@ -35,7 +35,7 @@ def test_a_terminal_gets_the_fastest_row_bold_and_the_wrong_one_red() -> None:
 
 def test_wide_names_keep_the_columns_aligned() -> None:
     rows = (replace(runs.TWO[0], label="推論 cpu"), runs.TWO[1])
-    lines = terminal.render(summarize(*runs.made(rows))).splitlines()
+    lines = terminal.render(summarize(*runs.make(rows))).splitlines()
     head, first, second = (line for line in lines if line.endswith(("answers", "float32")))
     starts = {width(line[: line.index("float32")]) for line in (first, second)}
     assert starts == {head.index("answers")}

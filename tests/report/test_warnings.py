@@ -1,4 +1,4 @@
-"""Every kind of warning says what to do."""
+"""Tests that every kind of warning says what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How numbers are said."""
+"""Tests the words for numbers and lists."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_the_examples_in_the_docstrings_hold() -> None:
     assert doctest.testmod(words).failed == 0
 
 
-def said(middle: float, low: float, high: float, outcome: Outcome = Outcome.DIFFERENT) -> str:
+def words_of(middle: float, low: float, high: float, outcome: Outcome = Outcome.DIFFERENT) -> str:
     return ratios.words(Comparison(middle, Interval(middle, low, high, 14), 0.001, outcome))
 
 
@@ -37,11 +37,11 @@ def said(middle: float, low: float, high: float, outcome: Outcome = Outcome.DIFF
 def test_a_difference_is_said_with_its_interval_and_no_more_figures_than_it_carries(
     interval: tuple[float, float, float], text: str
 ) -> None:
-    assert said(*interval) == text
+    assert words_of(*interval) == text
 
 
 def test_no_difference_is_said_with_what_is_not_excluded() -> None:
-    assert said(1.001, 0.993, 1.008, Outcome.NOT_SHOWN) == (
+    assert words_of(1.001, 0.993, 1.008, Outcome.NOT_SHOWN) == (
         f"no difference shown (smaller than ±0.80{THIN}% is not excluded)"
     )
 
@@ -97,12 +97,12 @@ def test_lists_read_as_sentences() -> None:
 def test_what_the_clock_and_the_binding_take_is_said_of_short_calls(
     latency: float, sentences: int
 ) -> None:
-    run, _ = runs.made((runs.Row("onnxruntime cpu", latency),))
+    run, _ = runs.make((runs.Row("onnxruntime cpu", latency),))
 
-    said = facts.method(run)
+    method = facts.method(run)
 
-    assert len(said) == sentences
-    assert ("50\u2009ns" in " ".join(said)) == (sentences == 6)
+    assert len(method) == sentences
+    assert ("50\u2009ns" in " ".join(method)) == (sentences == 6)
 
 
 @pytest.mark.parametrize("few", [False, True])

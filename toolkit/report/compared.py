@@ -1,4 +1,4 @@
-"""A comparison of old and new: for a terminal, for a pull request, and for a CI server."""
+"""Renders a comparison of old and new: for a terminal, for a pull request, and for a CI server."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from toolkit.report.words import printable, timed, wrapped
 from toolkit.units import duration, percent, size
 
 ROOM = 14
-"""Width of the names of what is known of a target."""
+"""Cells of the column that names what follows ('cold start'), its indent and a gap with it."""
 
 
 @dataclass(frozen=True)
 class Gates:
-    """What makes a comparison fail."""
+    """The limits of a comparison: it fails where one is crossed."""
 
     slower: float | None = None
-    """The share by which a target may have become slower."""
+    """The share by which a target may have become slower; None: any."""
     worse: bool = False
-    """Answers that have become worse."""
+    """True: answers that have become worse fail."""
     strict: bool = False
-    """What cannot be told fails too."""
+    """True: what cannot be told fails too."""
 
 
 @dataclass(frozen=True)
 class Ruling:
-    """What one gate says of one pairing."""
+    """The outcome of one gate for one pairing."""
 
     pairing: Pairing
     gate: str
@@ -41,54 +41,67 @@ class Ruling:
 
 
 def rulings(pairings: Sequence[Pairing], gates: Gates) -> list[Ruling]:
-    """Every gate on every pairing."""
-    found = []
-    for one in pairings:
+    """Holds every pairing to every gate that is set."""
+    ruled = []
+    for pairing in pairings:
         if gates.slower is not None:
-            found.append(Ruling(one, "speed", one.slower(gates.slower), _speed(one, gates.slower)))
+            outcome = pairing.slower(gates.slower)
+            ruled.append(Ruling(pairing, "speed", outcome, _speed(pairing, outcome, gates.slower)))
         if gates.worse:
-            outcome = Gate.FAILS if one.worse else Gate.HOLDS
-            found.append(Ruling(one, "answers", outcome, one.worse or "no worse than before"))
-    return found
+            outcome = Gate.FAILS if pairing.worse else Gate.HOLDS
+            reason = pairing.worse or "no worse than before"
+            ruled.append(Ruling(pairing, "answers", outcome, reason))
+    return ruled
 
 
 def fails(ruled: Sequence[Ruling], gates: Gates) -> bool:
-    """Whether the command ends with 1."""
-    wrong = {Gate.FAILS, Gate.OPEN} if gates.strict else {Gate.FAILS}
-    return any(ruling.outcome in wrong for ruling in ruled)
+    """True where the command has to end with 1."""
+    failing = {Gate.FAILS, Gate.OPEN} if gates.strict else {Gate.FAILS}
+    return any(ruling.outcome in failing for ruling in ruled)
 
 
-def _speed(one: Pairing, limit: float) -> str:
-    said = {
-        Gate.FAILS: f"slower by more than {percent(limit)}",
-        Gate.HOLDS: f"not slower by more than {percent(limit)}",
-        Gate.OPEN: f"cannot tell whether it is slower by more than {percent(limit)}",
-    }
-    return f"{said[one.slower(limit)]}: {one.words}"
+def _speed(pairing: Pairing, outcome: Gate, limit: float) -> str:
+    slower = f"slower by more than {percent(limit)}"
+    sentence = {
+        Gate.FAILS: slower,
+        Gate.HOLDS: f"not {slower}",
+        Gate.OPEN: f"cannot tell whether it is {slower}",
+    }[outcome]
+    return f"{sentence}: {pairing.words}"
 
 
 def terminal(
     pairings: Sequence[Pairing], ruled: Sequence[Ruling], *, columns: int, colour: bool
 ) -> str:
     """Each target with what is known of it, then what the gates say; ends with a newline."""
-    lines = [said for one in pairings for said in _block(one, columns, colour)]
+    lines = [line for pairing in pairings for line in _block(pairing, columns, colour)]
     for ruling in ruled:
         if ruling.outcome is not Gate.HOLDS:
-            said = f"{ruling.pairing.name} at {ruling.pairing.case}: {ruling.text}"
+            sentence = f"{ruling.pairing.name} at {ruling.pairing.case}: {ruling.text}"
             label = "fails" if ruling.outcome is Gate.FAILS else "open"
-            first, *rest = paragraph(printable(said), columns)
+            first, *rest = paragraph(printable(sentence), columns)
             lines += [f"{label:<{LABEL}}{first[LABEL:]}", *rest]
     if ruled and all(ruling.outcome is Gate.HOLDS for ruling in ruled):
         lines.append(f"{'gates':<{LABEL}}all hold")
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
+def _block(pairing: Pairing, columns: int, colour: bool) -> Iterator[str]:
+    """A line for each known thing, below the target's name."""
+    known = grid([pairing])
+    yield " " * LABEL + styled(printable(f"{pairing.name} · {pairing.case}"), "strong", colour)
+    for name, cell in [*zip(known.head, known.rows[0], strict=True)][2:]:
+        first, *rest = wrapped(cell, columns - LABEL - ROOM)
+        yield f"{' ' * LABEL}  {name:<{ROOM - 2}}{first}"
+        yield from (" " * (LABEL + ROOM) + line for line in rest)
+
+
 def markdown(title: str, pairings: Sequence[Pairing], ruled: Sequence[Ruling]) -> str:
-    """For a pull request."""
-    marks = {Gate.HOLDS: "holds", Gate.FAILS: "**fails**", Gate.OPEN: "cannot tell"}
+    """A section for a pull request: the table, and a line for each gate of each pairing."""
+    outcomes = {Gate.HOLDS: "holds", Gate.FAILS: "**fails**", Gate.OPEN: "cannot tell"}
     lines = [
-        f"- {marks[ruling.outcome]} · {text(ruling.pairing.name)} at {text(ruling.pairing.case)}: "
-        f"{text(ruling.text)}"
+        f"- {outcomes[ruling.outcome]} · {text(ruling.pairing.name)} at "
+        f"{text(ruling.pairing.case)}: {text(ruling.text)}"
         for ruling in ruled
     ]
     blocks = [f"### {text(title)}", drawn(grid(pairings)), "\n".join(lines)]
@@ -120,24 +133,24 @@ def junit(title: str, ruled: Sequence[Ruling]) -> bytes:
 
 
 def grid(pairings: Sequence[Pairing]) -> Grid:
-    """One row a target and case: old → new. A column in which nothing is known is left out."""
+    """One row a target and case, old → new. Columns in which nothing is known are left out."""
     rows = [
         (
-            one.name,
-            one.case,
-            _change(_latency(one.old), _latency(one.new)),
-            one.words if one.interval or not one.worse else NONE,
-            _change(one.old.answers, _answers(one.new)),
-            _change(_cold(one.old), _cold(one.new)),
-            _change(_memory(one.old), _memory(one.new)),
-            _change(size(one.old.size), size(one.new.size)),
+            pairing.name,
+            pairing.case,
+            _change(_latency(pairing.old), _latency(pairing.new)),
+            pairing.words if pairing.interval or not pairing.worse else NONE,
+            _change(pairing.old.answers, _answers(pairing.new)),
+            _change(_cold(pairing.old), _cold(pairing.new)),
+            _change(_memory(pairing.old), _memory(pairing.new)),
+            _change(size(pairing.old.size), size(pairing.new.size)),
         )
-        for one in pairings
+        for pairing in pairings
     ]
     head = ("target", "at", "p50", "time", "answers", "cold start", "memory", "file")
     kept = [c for c in range(len(head)) if c < 2 or any(row[c] != NONE for row in rows)]
-    shown = tuple(tuple(printable(row[c]) for c in kept) for row in rows)
-    return Grid(tuple(head[c] for c in kept), shown)
+    cells = tuple(tuple(printable(row[c]) for c in kept) for row in rows)
+    return Grid(tuple(head[c] for c in kept), cells)
 
 
 def _change(old: str, new: str) -> str:
@@ -149,7 +162,7 @@ def _latency(side: Side) -> str:
 
 
 def _answers(side: Side) -> str:
-    """A target that was not measured has its reason in the place of a verdict."""
+    """The verdict; behind it the reason of a target that is not right or was not measured."""
     return side.answers if side.right or not side.reason else f"{side.answers} ({side.reason})"
 
 
@@ -158,14 +171,5 @@ def _cold(side: Side) -> str:
 
 
 def _memory(side: Side) -> str:
+    # A process may hold less after the load than before it: shown as nothing, not as a gain.
     return NONE if side.memory is None else size(round(max(0.0, side.memory)))
-
-
-def _block(one: Pairing, columns: int, colour: bool) -> Iterator[str]:
-    """A line for each thing that is known, below the target's name."""
-    known = grid([one])
-    yield " " * LABEL + styled(printable(f"{one.name} · {one.case}"), "strong", colour)
-    for name, cell in [*zip(known.head, known.rows[0], strict=True)][2:]:
-        first, *rest = wrapped(cell, columns - LABEL - ROOM)
-        yield f"{' ' * LABEL}  {name:<{ROOM - 2}}{first}"
-        yield from (" " * (LABEL + ROOM) + line for line in rest)

@@ -1,4 +1,4 @@
-"""Old against new, target by target: two files side by side in one run, or two runs.
+"""Compares old with new, target by target: two files side by side in one run, or two runs.
 
 C1  Side by side the ratio is paired, as in any table of a run.
 C2  Latencies of two runs are never compared. What is compared is each target's ratio to a baseline
@@ -28,7 +28,7 @@ from toolkit.units import Bytes, Seconds, percent
 
 
 class Gate(StrEnum):
-    """What a limit says of a pairing (C3)."""
+    """The three outcomes of a limit that a pairing is held to (C3)."""
 
     HOLDS = "holds"
     FAILS = "fails"
@@ -37,21 +37,22 @@ class Gate(StrEnum):
 
 @dataclass(frozen=True)
 class Side:
-    """One target as it was, or as it is now."""
+    """One target at one case, either as it was or as it is now."""
 
     name: str
     p50: Spread | None
     """Seconds; None between two runs, where latencies are not compared (C2)."""
     answers: str
+    """The verdict in a few words."""
     right: bool
     reason: str
     """Why it is not right, or was not measured."""
     cold: Seconds | None
-    """From its start to its first answer."""
+    """From the start of its process to its first answer; None where that was not measured."""
     memory: float | None
-    """Bytes above idle."""
+    """Bytes that the process holds above its idle state; None where they were not measured."""
     size: Bytes
-    """Of the model's file."""
+    """The size of the model's file."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,14 @@ class Pairing:
     old: Side
     new: Side
     interval: Interval | None
-    """Time of the new divided by the time of the old; None where there is none."""
+    """Time of the new divided by the time of the old; None where too few process starts, or none of
+    both, allow one."""
     worse: str
-    """What is worse about the answers (C4); empty: nothing."""
+    """A sentence on how the answers have become worse (C4); empty where they have not."""
 
     @property
     def words(self) -> str:
-        """The ratio, in words."""
+        """The interval in words."""
         if self.interval is None:
             return "no interval"
         if self.interval.excludes_one:
@@ -78,7 +80,7 @@ class Pairing:
         return f"no difference shown (smaller than ±{limit} is not excluded)"
 
     def slower(self, limit: float) -> Gate:
-        """Whether the new one is slower by more than `limit`, a share."""
+        """Says whether the new one is slower by more than `limit`, a share (0.05 is 5 %)."""
         if self.interval is None:
             return Gate.OPEN
         if self.interval.low > 1 + limit:
@@ -87,7 +89,7 @@ class Pairing:
 
 
 def side_by_side(run: Run, pairs: Sequence[tuple[int, int]]) -> list[Pairing]:
-    """The pairings of one run: (old, new), the places of two targets (C1)."""
+    """The pairings of one run (C1). `pairs`: (old, new), each the index of a target in the plan."""
     view = summarize(run)
     return [
         _beside(run, table, case, old, new)
@@ -97,14 +99,14 @@ def side_by_side(run: Run, pairs: Sequence[tuple[int, int]]) -> list[Pairing]:
 
 
 def _beside(run: Run, table: Table, case: int, old: int, new: int) -> Pairing:
-    rows = {row.subject.index: row for row in table.rows}
-    ratio = effects(run, case, old, new) if _measured(rows[old], rows[new]) else []
+    rows = {row.target.index: row for row in table.rows}
+    logs = effects(run, case, old, new) if _measured(rows[old], rows[new]) else []
     return Pairing(
-        name=rows[new].subject.name,
+        name=rows[new].target.name,
         case=table.case.name,
         old=_side(run, rows[old]),
         new=_side(run, rows[new]),
-        interval=stats.hodges_lehmann(ratio, run.plan.alpha),
+        interval=stats.hodges_lehmann(logs, run.plan.alpha),
         worse=_worse(rows[old], rows[new]),
     )
 
@@ -115,29 +117,30 @@ def between(base: Run, new: Run) -> list[Pairing]:
     Raises RunError where they have no common baseline (C2), with the way that works.
     """
     _demand_common_baseline(base, new)
-    found = []
+    pairings: list[Pairing] = []
     for case, table in enumerate(summarize(base).tables):
-        for place, later in enumerate(summarize(new).tables):
+        for later_case, later in enumerate(summarize(new).tables):
+            # The hash is that of the feed: one name may stand for other values.
             if table.case.name == later.case.name and table.case.sha256 == later.case.sha256:
-                found += [*_between(base, new, (case, table), (place, later))]
-    return found
+                pairings += _between(base, new, (case, table), (later_case, later))
+    return pairings
 
 
 def _between(
     base: Run, new: Run, was: tuple[int, Table], now: tuple[int, Table]
 ) -> Iterator[Pairing]:
-    (case, table), (place, later) = was, now
+    (case, table), (later_case, later) = was, now
     rows = {_same(row): row for row in later.rows}
     for row in table.rows:
         other = rows.get(_same(row))
-        if other is None or row.subject.index == base.plan.baseline:
+        if other is None or row.target.index == base.plan.baseline:
             continue
         both = _measured(row, other)
-        first = effects(base, case, base.plan.baseline, row.subject.index) if both else []
-        second = effects(new, place, new.plan.baseline, other.subject.index) if both else []
+        first = effects(base, case, base.plan.baseline, row.target.index) if both else []
+        second = effects(new, later_case, new.plan.baseline, other.target.index) if both else []
         alpha = min(base.plan.alpha, new.plan.alpha)
         yield Pairing(
-            name=row.subject.name,
+            name=row.target.name,
             case=table.case.name,
             old=_side(base, row, latency=False),
             new=_side(new, other, latency=False),
@@ -147,8 +150,8 @@ def _between(
 
 
 def _same(row: Row) -> tuple[str, int]:
-    """What a target is known by in two runs: --threads of a run is in no name."""
-    return row.subject.target.name, row.subject.target.threads
+    """Identifies a target in both runs. Threads that --threads gave it are not in its name."""
+    return row.target.planned.name, row.target.planned.threads
 
 
 def _demand_common_baseline(base: Run, new: Run) -> None:
@@ -185,17 +188,17 @@ def _measured(old: Row, new: Row) -> bool:
 
 
 def _side(run: Run, row: Row, *, latency: bool = True) -> Side:
-    one = row.subject
-    start = sum(part.middle for part in one.cold.parts().values() if part)
+    target = row.target
+    resident = target.use.resident
     return Side(
-        name=one.name,
+        name=target.name,
         p50=row.speed.p50 if latency and row.speed else None,
         answers=row.answers,
         right=row.standing is Standing.RANKED,
         reason=row.reason,
-        cold=start or None,
-        memory=one.use.resident.middle if one.use.resident else None,
-        size=(one.target.model or run.plan.model).size,
+        cold=target.cold.total or None,
+        memory=resident.middle if resident else None,
+        size=(target.planned.model or run.plan.model).size,
     )
 
 
@@ -204,7 +207,7 @@ def _worse(old: Row, new: Row) -> str:
         return ""
     if new.standing is not Standing.RANKED:
         return new.reason or f"it is {new.standing}"
-    was, now = old.subject.verdict, new.subject.verdict
+    was, now = old.target.verdict, new.target.verdict
     return worse_answers(was, now) if was and now else ""
 
 

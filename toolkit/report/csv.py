@@ -1,4 +1,4 @@
-"""The tables as CSV: a row for each target and case, in seconds and bytes."""
+"""Renders the tables as CSV: a row for each target and case, in seconds and bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Cell = str | float | int | None
 
 
 def render(view: View) -> str:
-    """With a head; lines end as RFC 4180 has it."""
+    """The whole file, with a head; lines end in CR LF (RFC 4180)."""
     rows = [cells(table, row) for table in view.tables for row in table.rows]
     out = io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]) if rows else ["target"])
@@ -24,26 +24,23 @@ def render(view: View) -> str:
 
 
 def safe(cell: Cell) -> Cell:
-    """A text that a spreadsheet would take for a formula gets an apostrophe."""
-    return (
-        f"'{cell}"
-        if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t"))
-        else cell
-    )
+    """Puts an apostrophe before a text that a spreadsheet would take for a formula."""
+    formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t"))
+    return f"'{cell}" if formula else cell
 
 
 def cells(table: Table, row: Row) -> dict[str, Cell]:
-    """One row; what is not shown stays empty."""
-    speed, ratio, one = row.speed, row.ratio, row.subject
-    made = one.record.conversion if one.record else None
+    """One row by the names of its columns; what is not shown stays empty."""
+    speed, ratio, target = row.speed, row.ratio, row.target
+    conversion = target.record.conversion if target.record else None
     return {
         "case": table.case.name,
-        "target": one.target.name,
-        "label": one.name,
-        "library": one.library,
+        "target": target.planned.name,
+        "label": target.name,
+        "library": target.library,
         "standing": str(row.standing),
         "rank": row.rank,
-        "answers": one.verdict.text if one.verdict else "",
+        "answers": target.verdict.text if target.verdict else "",
         "reason": row.reason,
         **dict(columns("p50", "s", speed.p50 if speed else None)),
         "process_starts": speed.starts if speed else None,
@@ -51,7 +48,7 @@ def cells(table: Table, row: Row) -> dict[str, Cell]:
         "times_faster": ratio.middle if ratio else None,
         "times_faster_low": ratio.low if ratio else None,
         "times_faster_high": ratio.high if ratio else None,
-        "difference_shown": shown(ratio) if ratio else None,
+        "difference_shown": difference_shown(ratio) if ratio else None,
         **{f"{name}_s": carried(speed, name) for name in LEVELS},
         **dict(columns("copies_in", "s", speed.into if speed else None)),
         **dict(columns("copies_out", "s", speed.out if speed else None)),
@@ -59,27 +56,27 @@ def cells(table: Table, row: Row) -> dict[str, Cell]:
         "rows_per_call": speed.rows if speed else None,
         **{
             name: value
-            for part, spread in one.cold.parts().items()
+            for part, spread in target.cold.parts().items()
             for name, value in columns(part.replace(" ", "_"), "s", spread)
         },
-        "conversion_s": made.seconds if made else None,
-        "conversion_bytes": made.size if made else None,
-        **dict(columns("memory_above_idle", "bytes", one.use.resident)),
-        **dict(columns("memory_peak", "bytes", one.use.peak)),
-        "placement": one.placement,
-        "copies_inside": one.copies,
+        "conversion_s": conversion.seconds if conversion else None,
+        "conversion_bytes": conversion.size if conversion else None,
+        **dict(columns("memory_above_idle", "bytes", target.use.resident)),
+        **dict(columns("memory_peak", "bytes", target.use.peak)),
+        "placement": target.placement,
+        "copies_inside": target.copies,
     }
 
 
-def shown(ratio: Ratio) -> str:
-    """Whether the difference from the baseline is shown."""
+def difference_shown(ratio: Ratio) -> str:
+    """'yes', 'no', or 'not decided' where so few process starts could not show one."""
     if ratio.undecidable:
         return "not decided"
     return "yes" if ratio.different else "no"
 
 
 def columns(name: str, unit: str, spread: Spread | None) -> Iterator[tuple[str, Cell]]:
-    """Median, least and largest."""
+    """Three columns: the middle value, the lowest and the highest."""
     yield f"{name}_{unit}", spread.middle if spread else None
     yield f"{name}_low_{unit}", spread.low if spread else None
     yield f"{name}_high_{unit}", spread.high if spread else None

@@ -1,4 +1,4 @@
-"""The lines that say what was measured, where and how."""
+"""Writes the lines that say what was measured, where and how."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from toolkit.report.words import counted, listed, printable, seconds
 from toolkit.units import THIN, duration, percent, size
 
 MOST_KINDS = 6
+"""Kinds of operators that the model's line names, so that it stays one line."""
+MOST_ELSEWHERE = 4
+"""Kinds of operators that a target's name holds where nodes ran elsewhere."""
 SHORT = 100e3
-"""Nanoseconds: below it the clock and the binding are a visible part of a call."""
+"""Nanoseconds: below it the clock and the binding are a visible part of a call. A binding takes 1.4
+to 4 µs, which is 1.4 to 4 % of this."""
 
 
 def model_line(model: Model) -> str:
@@ -38,7 +42,7 @@ def model_line(model: Model) -> str:
 
 
 def machine_line(machine: Machine) -> str:
-    """'AMD EPYC · 2 of 2 cores · Linux 6.1 · Python 3.11.2'."""
+    """'AMD EPYC · 2 of 2 cores allowed · 8.2 GB · Linux 6.1 · Python 3.11.2'."""
     parts = [
         machine.cpu,
         f"{len(machine.allowed)} of {counted(machine.cores, 'core')} allowed",
@@ -52,8 +56,11 @@ def machine_line(machine: Machine) -> str:
 
 
 def protocol_line(run: Run) -> str:
-    """'1 and 2 threads · 14 process starts × 20 rounds': of the targets with the fewest, since the
-    baseline is in every group of them."""
+    """'1 and 2 threads · 14 process starts × 20 rounds'.
+
+    The process starts are those of the targets with the fewest: where targets are measured in
+    groups, the baseline is in every group and has more.
+    """
     starts = counted(_fewest_starts(run), "process start")
     counts = sorted({target.threads for target in run.plan.targets})
     threads = f"{listed(map(str, counts))} thread{'' if counts == [1] else 's'}"
@@ -61,13 +68,14 @@ def protocol_line(run: Run) -> str:
 
 
 def _fewest_starts(run: Run) -> int:
+    """The fewest counted process starts of a target that was measured; those of the run if none."""
     known = set(counted_starts(run))
-    each = [
-        {one.generation for timing in record.timings for one in timing.series} & known
+    starts = [
+        {series.generation for timing in record.timings for series in timing.series} & known
         for record in run.records
         if record.timings and record.failure is None
     ]
-    return min(map(len, each), default=len(known))
+    return min(map(len, starts), default=len(known))
 
 
 def measured_line(run: Run) -> str:
@@ -76,7 +84,7 @@ def measured_line(run: Run) -> str:
 
 
 def when(run: Run) -> str:
-    """'2026-11-23 10:45 UTC'; what is no time stays as it is."""
+    """'2026-11-23 10:45 UTC'; a text that is no time stays as it is."""
     try:
         started = datetime.fromisoformat(run.started)
     except ValueError:
@@ -85,7 +93,7 @@ def when(run: Run) -> str:
 
 
 def state_line(run: Run) -> str:
-    """What must be known of a run that is not whole; empty for one that is."""
+    """A warning that the run did not end as planned; empty for one that did."""
     starts = counted(len(counted_starts(run)), "process start")
     return {
         "running": f"This run has not ended: what stands here is from its first {starts}.",
@@ -96,7 +104,11 @@ def state_line(run: Run) -> str:
 
 
 def placement_text(record: TargetRecord | None) -> tuple[str, str]:
-    """Where the nodes ran; and what its name gets added where it may not keep it as it is."""
+    """Says where the nodes ran, and what the target's name has to add about it.
+
+    The second is empty where all nodes ran where they were asked to, or where the rest is shape
+    arithmetic; else the row is named by what ran.
+    """
     placement = record.placement if record else None
     if placement is None or not placement.nodes:
         return "", ""
@@ -104,7 +116,7 @@ def placement_text(record: TargetRecord | None) -> tuple[str, str]:
     if here == everything:
         return printable(f"{here}/{everything} nodes on {placement.asked}"), ""
     others = [
-        f"{provider} {count}{operators(placement.elsewhere.get(provider, []))}"
+        f"{provider} {count}{_operators(placement.elsewhere.get(provider, []))}"
         for provider, count in placement.nodes.items()
         if provider != placement.asked
     ]
@@ -115,17 +127,16 @@ def placement_text(record: TargetRecord | None) -> tuple[str, str]:
     return f"{ran}; {copies}", "" if placement.shape_only else ran
 
 
-def operators(names: Sequence[str], most: int = 4) -> str:
-    """': Shape, Gather', each once."""
+def _operators(names: Sequence[str]) -> str:
+    """': Shape, Gather', each kind once; '…' stands for what is too much for a name."""
     kinds = list(dict.fromkeys(names))
-    more = ["…"] if len(kinds) > most else []
-    return f": {', '.join(kinds[:most] + more)}" if kinds else ""
+    more = ["…"] if len(kinds) > MOST_ELSEWHERE else []
+    return f": {', '.join(kinds[:MOST_ELSEWHERE] + more)}" if kinds else ""
 
 
 def method(run: Run) -> list[str]:
-    """How the numbers were made, in five sentences; a sixth where calls are short."""
-    plan = run.plan
-    sure = percent(1 - plan.alpha)
+    """Explains how the numbers were made, in five sentences; a sixth where calls are short."""
+    sure = percent(1 - run.plan.alpha)
     return [
         "Every process start begins one fresh process for each target, all on the same core or "
         "cores, and times them in short blocks, in an order drawn anew for every round.",
@@ -143,19 +154,20 @@ def method(run: Run) -> list[str]:
 
 
 def _short_calls(run: Run) -> list[str]:
-    """What else is in a latency of microseconds."""
+    """Names what else is in a latency of microseconds: the clock and the Python binding."""
     known = set(counted_starts(run))
-    found = [
-        (float(np.median(one.medians)), timing.empty)
+    latencies = [
+        (float(np.median(series.medians)), timing.empty)
         for record in run.records
         if record.failure is None
         for timing in record.timings
-        for one in timing.series
-        if one.generation in known and one.medians
+        for series in timing.series
+        if series.generation in known and series.medians
     ]
-    latency, empty = min(found, default=(math.inf, 0.0))
+    latency, empty = min(latencies, default=(math.inf, 0.0))
     if latency >= SHORT:
         return []
+    # 1.4 µs with bound buffers and 4 µs without: benchmarks.overhead measures the first anew.
     return [
         f"A call here takes as little as {duration(latency / 1e9)}: the clock itself is "
         f"{empty:.0f}{THIN}ns of it, and a Python binding some 1.4 to 4{THIN}µs (ONNX Runtime "

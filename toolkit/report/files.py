@@ -1,4 +1,4 @@
-"""The files of a report, in the folder of its run."""
+"""Writes the files of a report into the folder of its run."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ MARKDOWN, PAGE = "report.md", "report.html"
 
 
 def write(view: View, folder: Path) -> Path:
-    """report.md with its plots and report.html; returns the page. Raises InputError."""
+    """Writes report.md with its plots, and report.html; returns the path of the page.
+
+    Raises InputError where the folder cannot be written to.
+    """
     write_markdown(view, folder / MARKDOWN)
     return write_page(view, folder / PAGE)
 
 
 def write_markdown(view: View, file: Path) -> None:
-    """The Markdown, and beside it an SVG for each plot."""
+    """Writes the Markdown, and beside it an SVG for each plot. Raises InputError."""
     plots = draw(view)
     for plot in plots:
         store.write(file.with_name(f"{plot.name}.svg"), svg(plot).encode())
-    shown = [(f"{plot.name}.svg", plot.title, plot.reading) for plot in plots]
-    store.write(file, markdown.render(view, shown).encode())
+    pictures = [markdown.Picture(f"{plot.name}.svg", plot.title, plot.reading) for plot in plots]
+    store.write(file, markdown.render(view, pictures).encode())
 
 
 def write_page(view: View, file: Path) -> Path:
-    """The page."""
+    """Writes the page and returns its path. Raises InputError."""
     store.write(file, page.render(view).encode())
     return file

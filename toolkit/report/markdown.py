@@ -1,4 +1,7 @@
-"""report.md: what the page says, for where only text is shown. The plots stand beside it as SVG."""
+"""Renders report.md: it says what the page says, for where only text is shown.
+
+The plots stand beside it as SVG.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import html
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from toolkit.report.facts import method
 from toolkit.report.grids import answers, latencies, machines
@@ -15,32 +19,38 @@ from toolkit.report.view import Table, View
 from toolkit.report.words import printable
 
 
-def render(view: View, plots: Sequence[tuple[str, str, str]] = ()) -> str:
-    """The report as Markdown. `plots`: (file, title, how to read it) of each plot beside it."""
+@dataclass(frozen=True)
+class Picture:
+    """A plot that stands as a file beside the text."""
+
+    file: str
+    """Its name, relative to the text."""
+    title: str
+    reading: str
+    """A sentence or two on how to read it."""
+
+
+def render(view: View, pictures: Sequence[Picture] = ()) -> str:
+    """The report as Markdown; ends with a newline."""
     blocks = [
         f"# {text(view.title)}",
         f"**{text(view.state)}**" if view.state else "",
-        bullets([*(answer.text for answer in view.answer), *view.without_rank]),
-        "  \n".join(
-            [
-                text(view.model),
-                text(view.machine),
-                text(view.measured),
-            ]
-        ),
+        bullets([*(conclusion.text for conclusion in view.conclusions), *view.without_rank]),
+        # Two spaces at the end of a line break it.
+        "  \n".join(map(text, (view.model, view.machine, view.measured))),
         *(block for table in view.tables for block in case_blocks(view, table)),
         bullets(view.copies),
         *(
             block
-            for one in scalings(view.run, view.tables)
-            for block in section(scaling_title(one), latencies.scaling(one))
+            for scaling in scalings(view.run, view.tables)
+            for block in section(scaling_title(scaling), latencies.scaling(scaling))
         ),
-        *pictures(plots),
-        *section("What ran", answers.facts(view.subjects)),
-        *section("Answers", answers.answers(view.subjects)),
-        *section("ReLU card", answers.special_values(view.subjects)),
-        bullets(answers.special_value_notes(view.subjects)),
-        *section("Cold start and memory", machines.cold(view.subjects)),
+        *picture_blocks(pictures),
+        *section("What ran", answers.facts(view.targets)),
+        *section("Answers", answers.answers(view.targets)),
+        *section("Special values of Relu", answers.special_values(view.targets)),
+        bullets(answers.special_value_notes(view.targets)),
+        *section("Cold start and memory", machines.cold(view.targets)),
         *section("Warnings", machines.notes(view)),
         "## How this was measured",
         text(" ".join(method(view.run))),
@@ -49,23 +59,31 @@ def render(view: View, plots: Sequence[tuple[str, str, str]] = ()) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def scaling_title(one: Scaling) -> str:
-    at = f" at {one.at}" if one.at else ""
-    return f"Over the {'batch' if one.over == 'batch' else 'number of threads'}{at}"
+def scaling_title(scaling: Scaling) -> str:
+    at = f" at {scaling.at}" if scaling.at else ""
+    return f"Over the {'batch' if scaling.over == 'batch' else 'number of threads'}{at}"
 
 
-def pictures(plots: Sequence[tuple[str, str, str]]) -> Iterator[str]:
-    """Each plot, and below it how to read it, once."""
-    said: set[str] = set()
-    for file, title, reading in plots:
-        yield f"![{text(title)}]({file})"
-        if reading not in said:
-            yield text(reading)
-        said.add(reading)
+def picture_blocks(pictures: Sequence[Picture]) -> Iterator[str]:
+    """Each picture, and below it how to read it; the same words stand once."""
+    explained: set[str] = set()
+    for picture in pictures:
+        yield f"![{text(picture.title)}]({picture.file})"
+        if picture.reading not in explained:
+            yield text(picture.reading)
+        explained.add(picture.reading)
+
+
+def case_blocks(view: View, table: Table) -> Iterator[str]:
+    """The tables of one case, and the remarks on them."""
+    yield f"## {text(table.case.name)}"
+    yield drawn(latencies.ranked(table))
+    yield drawn(latencies.others(table))
+    yield bullets([*latencies.remarks(table), *latencies.missing(table, view.samples)])
 
 
 def text(words: str) -> str:
-    """Words that stay words: neither Markdown nor HTML."""
+    """Escapes words so that they stay words: neither Markdown nor HTML."""
     plain = html.escape(printable(words), quote=False)
     return re.sub(r"([\\`*_\[\]|~#!])", r"\\\1", plain)
 
@@ -92,10 +110,10 @@ def section(title: str, grid: Grid) -> list[str]:
 
 
 def drawn(grid: Grid) -> str:
-    """A table; nothing without rows."""
+    """A table in Markdown; empty without rows. Marked cells are bold."""
     if not grid.rows:
         return ""
-    rule = ["---:" if place in grid.numbers else "---" for place in range(len(grid.head))]
+    rule = ["---:" if column in grid.numbers else "---" for column in range(len(grid.head))]
     cells = [
         [
             f"**{text(cell)}**" if (row, column) in grid.marked else text(cell)
@@ -105,11 +123,3 @@ def drawn(grid: Grid) -> str:
     ]
     lines = [list(map(text, grid.head)), rule, *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def case_blocks(view: View, table: Table) -> Iterator[str]:
-    """The tables of one case, and what must be said of them."""
-    yield f"## {text(table.case.name)}"
-    yield drawn(latencies.ranked(table))
-    yield drawn(latencies.others(table))
-    yield bullets([*latencies.remarks(table), *latencies.missing(table, view.samples)])

@@ -1,4 +1,4 @@
-"""HTML that cannot forget to escape: every string is text unless it was made here."""
+"""Builds HTML that cannot forget to escape: every string is text unless it was made here."""
 
 from __future__ import annotations
 
@@ -9,19 +9,24 @@ from collections.abc import Iterable
 from toolkit.report.grids.grid import Grid
 
 VOID = {"br", "col", "hr", "img", "input", "link", "meta"}
+"""Elements that HTML never closes."""
 
 
 class Markup(str):
-    """Finished HTML. Made by the functions below, and from nothing that a record says."""
+    """Finished HTML, made by the functions below and never directly from the words of a record."""
 
     __slots__ = ()
 
 
 Child = str | Markup | None | Iterable["Child"]
+"""Anything that an element may hold; None is left out, and what is iterable stands side by side."""
 
 
 def tag(name: str, /, *children: Child, **attributes: str | bool | None) -> Markup:
-    """An element. `class_` is written class, `data_value` data-value; False and None leave out.
+    """An element with its children.
+
+    An attribute `class_` is written class, and `data_value` data-value. True writes its name alone;
+    False and None leave it out.
 
     >>> tag("p", "a < b", tag("b", "c"), class_="x", hidden=True, id=None)
     '<p class="x" hidden>a &lt; b<b>c</b></p>'
@@ -41,7 +46,7 @@ def _name(key: str) -> str:
 
 
 def joined(child: Child) -> Markup:
-    """Children side by side; what is no Markup is escaped."""
+    """Puts children side by side; a string that is no Markup is escaped."""
     if child is None:
         return Markup("")
     if isinstance(child, Markup):
@@ -52,25 +57,29 @@ def joined(child: Child) -> Markup:
 
 
 def script(code: str) -> Markup:
-    """Code. Raises ValueError for what HTML would not take as one script."""
+    """An element with code. Raises ValueError for code that HTML would not take as one script."""
     if "<!--" in code or "</script" in code.lower():
         raise ValueError("this code cannot stand in a page: it holds <!-- or </script")
     return Markup(f"<script>{code}</script>")
 
 
 def data(name: str, value: object) -> Markup:
-    """Values for the page's code. No `<` stands in it, so nothing can end the element."""
+    """An element with values for the page's code, which finds it by `name`.
+
+    No `<` stands in it, so no value can end the element. Raises ValueError for a number that is not
+    finite: JSON has none.
+    """
     text = json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return Markup(f'<script type="application/json" id="{html.escape(name)}">{text}</script>')
 
 
 def style(sheet: str) -> Markup:
-    """Our own style sheet."""
+    """An element with our own style sheet, which is not escaped."""
     return Markup(f"<style>{sheet}</style>")
 
 
 def table_markup(grid: Grid) -> Markup:
-    """A table of words."""
+    """A table; numbers are set to the right, marked cells have the class 'marked'."""
 
     def kind(row: int, column: int) -> str | None:
         names = [
@@ -79,11 +88,13 @@ def table_markup(grid: Grid) -> Markup:
         ]
         return " ".join(names) or None
 
+    # -1 is the row of the head: it has no marked cells.
     head = [
-        tag("th", text, scope="col", class_=kind(-1, place)) for place, text in enumerate(grid.head)
+        tag("th", text, scope="col", class_=kind(-1, column))
+        for column, text in enumerate(grid.head)
     ]
     rows = [
-        tag("tr", [tag("td", text, class_=kind(place, column)) for column, text in enumerate(row)])
-        for place, row in enumerate(grid.rows)
+        tag("tr", [tag("td", text, class_=kind(row, column)) for column, text in enumerate(cells)])
+        for row, cells in enumerate(grid.rows)
     ]
     return tag("table", tag("thead", tag("tr", head)), tag("tbody", rows))

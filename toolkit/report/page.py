@@ -1,6 +1,6 @@
-"""report.html: one file that needs no network.
+"""Renders report.html: one file that needs no network.
 
-It says so itself: its Content-Security-Policy allows no request at all.
+It enforces that itself: its Content-Security-Policy allows no request at all.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'"
 )
-"""Vega makes functions of its expressions: hence unsafe-eval."""
+"""Vega compiles its expressions into functions: hence unsafe-eval."""
 
 
 def render(view: View) -> str:
-    """The whole page."""
+    """The whole page; ends with a newline. The same view gives the same page."""
     plots = draw(view)
     head = tag(
         "head",
@@ -52,21 +52,22 @@ def render(view: View) -> str:
 
 @cache
 def library() -> str:
-    """Vega alone, 580 KB, from what vl-convert carries: the specifications come compiled.
+    """The code of Vega, 580 KB, bundled from what vl-convert carries.
 
-    With Vega-Lite and Vega-Embed, as Altair would put it in, it is 900 KB.
+    Vega alone suffices, since the specifications come compiled; with Vega-Lite and Vega-Embed, as
+    Altair would put it in, it is 900 KB.
     """
     import vl_convert
 
     version = vl_convert.get_vega_version()
-    wanted = (
+    imported = (
         f"import {{View, parse}} from '/npm/vega@{version}/+esm'; window.vega = {{View, parse}};"
     )
-    return f"(() => {{{vl_convert.javascript_bundle(wanted)}}})();"
+    return f"(() => {{{vl_convert.javascript_bundle(imported)}}})();"
 
 
 def vega(plot: Plot) -> dict[str, object]:
-    """The plot as Vega, so that the page needs no compiler."""
+    """Compiles a plot from Vega-Lite to Vega, so that the page needs no compiler."""
     import vl_convert
 
     compiled: dict[str, object] = vl_convert.vegalite_to_vega(plot.spec)
@@ -74,9 +75,10 @@ def vega(plot: Plot) -> dict[str, object]:
 
 
 def sections(view: View, plots: Sequence[Plot]) -> list[Markup]:
-    """The page from top to bottom."""
+    """The parts of the page from top to bottom."""
 
     def of(*kinds: str) -> list[Plot]:
+        """The plots whose names begin so: a plot of one case ends in the case's name."""
         return [plot for plot in plots if plot.name.startswith(kinds)]
 
     return [
@@ -112,11 +114,14 @@ def section(
     alone: bool = True,
     beside: bool = False,
 ) -> Markup:
-    """A part of the page; nothing of nothing. A plot that stands `alone` gives it its title; those
-    that may stand `beside` each other do so on paper."""
+    """A part of the page with its plots; empty where there is nothing to show.
+
+    One plot that may stand `alone` gives the part its title. Plots that may stand `beside` each
+    other do so on paper.
+    """
     if not (plots or before or after):
         return Markup("")
-    said = [plot.reading for plot in plots]
+    readings = [plot.reading for plot in plots]
     single = alone and len(plots) == 1
     return tag(
         "section",
@@ -125,8 +130,8 @@ def section(
         tag(
             "div",
             [
-                figure(plot, titled=not single, read=plot.reading not in said[:place])
-                for place, plot in enumerate(plots)
+                figure(plot, titled=not single, read=plot.reading not in readings[:number])
+                for number, plot in enumerate(plots)
             ],
             class_="pair" if beside and len(plots) > 1 else None,
         ),
@@ -135,16 +140,16 @@ def section(
 
 
 def opening(view: View) -> Markup:
-    """The answer, and below it what it is about."""
+    """The conclusions, and below them the model, the machine and the time."""
     return tag(
         "header",
         tag("p", "Which runtime, how fast, how right", class_="kicker"),
         tag("h1", view.title),
         tag("p", view.state, class_="state") if view.state else None,
         [
-            [tag("p", one.headline, class_="answer")]
-            + [tag("p", detail, class_="detail") for detail in one.details]
-            for one in view.answer
+            [tag("p", conclusion.headline, class_="headline")]
+            + [tag("p", detail, class_="detail") for detail in conclusion.details]
+            for conclusion in view.conclusions
         ],
         [tag("p", sentence, class_="beside") for sentence in view.without_rank],
         tag(
@@ -163,7 +168,11 @@ def opening(view: View) -> Markup:
 
 
 def figure(plot: Plot, *, titled: bool, read: bool) -> Markup:
-    """A plot with its title, how to read it (once in a section), and the table behind it."""
+    """A plot with its title, how to read it, and the table behind it.
+
+    `titled`: with its title, unless the section has it. `read`: with how to read it, unless a plot
+    before it has the same words.
+    """
     return tag(
         "figure",
         tag(
@@ -182,7 +191,7 @@ def figure(plot: Plot, *, titled: bool, read: bool) -> Markup:
 
 
 def legend(entries: Sequence[Entry]) -> Markup | None:
-    """Its lines wrap, as the plot's own would not."""
+    """A legend as a list, whose lines wrap as those of a legend drawn by Vega would not."""
     if not entries:
         return None
     return tag(
@@ -193,6 +202,7 @@ def legend(entries: Sequence[Entry]) -> Markup | None:
 
 
 def swatch(shade: str, dash: Sequence[int]) -> Markup:
+    """A stroke of a legend, as it is drawn in the plot."""
     line = tag(
         "line", x1="0", x2="24", y1="5", y2="5", stroke=shade, stroke_width="3",
         stroke_dasharray=" ".join(map(str, dash)) or None,
@@ -201,7 +211,7 @@ def swatch(shade: str, dash: Sequence[int]) -> Markup:
 
 
 def copies(view: View) -> Child:
-    """Which copies the numbers hold."""
+    """Says which copies a timed call contains."""
     if not view.copies:
         return None
     return [
@@ -211,7 +221,7 @@ def copies(view: View) -> Child:
 
 
 def missing(view: View) -> Child:
-    """What has no percentile, and why: each sentence once."""
+    """Says which percentiles are not shown and why, each sentence once."""
     lines = dict.fromkeys(
         line for table in view.tables for line in latencies.missing(table, view.samples)
     )
@@ -219,34 +229,34 @@ def missing(view: View) -> Child:
 
 
 def oracle(view: View) -> Child:
-    """What the answers were held against."""
-    said = dict.fromkeys(
-        f"{one.verdict.feeds} feeds, judged against {one.verdict.oracle}"
-        for one in view.subjects
-        if one.verdict
+    """Says what the answers were judged against, each sentence once."""
+    sentences = dict.fromkeys(
+        f"{target.verdict.feeds} feeds, judged against {target.verdict.oracle}"
+        for target in view.targets
+        if target.verdict
     )
-    return [tag("p", f"{printable(text)}.", class_="lead-in") for text in said]
+    return [tag("p", f"{printable(sentence)}.", class_="lead-in") for sentence in sentences]
 
 
 def special_values(view: View) -> Child:
-    """The ReLU card."""
-    grid = answers.special_values(view.subjects)
+    """The special values of Relu: a table, and what its cells cannot say."""
+    grid = answers.special_values(view.targets)
     if not grid.rows:
         return None
     return [
-        tag("h3", "The ReLU card"),
+        tag("h3", "Special values of Relu"),
         tag(
             "p",
             "What each Relu gives for the values that tell runtimes apart; judged apart from the "
             "verdict. Deviating cells are marked.",
         ),
-        tag("div", table_markup(grid), class_="wide card"),
-        [tag("p", note, class_="note") for note in answers.special_value_notes(view.subjects)],
+        tag("div", table_markup(grid), class_="wide special-values"),
+        [tag("p", note, class_="note") for note in answers.special_value_notes(view.targets)],
     ]
 
 
 def how(view: View) -> Child:
-    """The method, the command, the warnings, the versions, the record."""
+    """Explains the method; with the command, the warnings, the versions and the record."""
     warnings = machines.notes(view)
     return [
         tag("p", " ".join(method(view.run)), " METHODOLOGY.md of toolkit has the whole of it."),
@@ -255,6 +265,6 @@ def how(view: View) -> Child:
         if warnings.rows
         else None,
         tag("h3", "What ran"),
-        tag("div", table_markup(answers.facts(view.subjects)), class_="wide"),
+        tag("div", table_markup(answers.facts(view.targets)), class_="wide"),
         tag("p", f"toolkit {view.run.toolkit} · ", download(view.run), class_="record"),
     ]

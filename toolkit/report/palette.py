@@ -1,4 +1,4 @@
-"""Colours: a runtime keeps its own in every plot and every report.
+"""Assigns the colours: a runtime keeps its own in every plot and every report.
 
 M. Okabe, K. Ito, *Color Universal Design*, 2008: eight colours that the colour-blind tell apart.
 Vermillion is kept for wrong answers.
@@ -16,8 +16,10 @@ SKY, YELLOW, GREY = "#56B4E9", "#C9B800", "#808080"
 """Grey stands for Okabe and Ito's black, which a dark page would swallow; their yellow (#F0E442) is
 darkened, which a white page would."""
 WRONG = "#D55E00"
+"""Okabe and Ito's vermillion."""
 
 FREE = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
+"""The colours that a runtime of a plug-in may get."""
 KNOWN = {
     "onnxruntime": BLUE,
     "torch": ORANGE,
@@ -28,36 +30,38 @@ KNOWN = {
     "reference": GREY,
     "fake": GREY,
 }
+"""Fixed, so that the runtimes that are compared most never share a colour."""
 DASHES: tuple[tuple[int, ...], ...] = ((), (6, 3), (2, 2), (8, 2, 2, 2), (12, 3))
-"""Lines of one colour are told apart by these."""
+"""The dashes (pixels drawn, pixels left out) that tell lines of one colour apart."""
 
 STAGES = {"import": "#5a6572", "load": "#8894a1", "first call": "#b4bdc7", "new shape": "#d9dee3"}
-"""Parts of a cold start: greys, since a colour is a runtime."""
+"""The parts of a cold start are greys, since a colour is a runtime."""
 PARTS = {
     "copies in": "#5a6572",
     "compute": "#b4bdc7",
     "copies out": "#8894a1",
     "whole call": "#d9dee3",
 }
-"""Parts of a call."""
+"""The parts of a call, in greys too."""
 
 
 def colour(runtime: str) -> str:
-    """Of a runtime; one that is not known here gets the same colour every time too."""
+    """The colour of a runtime; a plug-in's, which is not known here, is drawn from its name."""
+    # crc32 and not hash(): hash() differs from process to process.
     return KNOWN.get(runtime) or FREE[zlib.crc32(runtime.encode()) % len(FREE)]
 
 
-def colours(subjects: Sequence[ShownTarget]) -> dict[str, str]:
-    """Name → colour."""
-    return {one.name: colour(one.target.runtime) for one in subjects}
+def colours(targets: Sequence[ShownTarget]) -> dict[str, str]:
+    """The name of each target → its colour."""
+    return {target.name: colour(target.planned.runtime) for target in targets}
 
 
-def dashes(subjects: Sequence[ShownTarget]) -> dict[str, tuple[int, ...]]:
-    """Name → dash: solid for the first of a colour, then another for each."""
-    seen: dict[str, int] = {}
-    found: dict[str, tuple[int, ...]] = {}
-    for name, shade in colours(subjects).items():
-        place = seen.get(shade, 0)
-        seen[shade] = place + 1
-        found[name] = DASHES[place % len(DASHES)]
-    return found
+def dashes(targets: Sequence[ShownTarget]) -> dict[str, tuple[int, ...]]:
+    """The name of each target → its dash: the first of a colour is solid, each next one differs."""
+    users: dict[str, int] = {}
+    by_name: dict[str, tuple[int, ...]] = {}
+    for name, shade in colours(targets).items():
+        before = users.get(shade, 0)
+        users[shade] = before + 1
+        by_name[name] = DASHES[before % len(DASHES)]
+    return by_name

@@ -1,4 +1,4 @@
-"""The main table of the page: one for each case."""
+"""Draws the main table of the page: one for each case."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ HEADS = {
     "memory": "What the process holds more than before it loaded the model; a GPU's own memory "
     "is not counted.",
 }
+"""Column → what it means, as readers see it."""
 
 
 def case_section(view: View, table: Table) -> Markup:
-    """The table of one case, what must be said of it, and what its columns mean."""
+    """The table of one case, the remarks on it, and what its columns mean."""
     levels = [
         name for name in LEVELS if any(latencies.carried(row.speed, name) for row in table.rows)
     ]
@@ -44,14 +45,19 @@ def case_section(view: View, table: Table) -> Markup:
         "section",
         tag("h2", heading(view, table)),
         tag("div", drawn, class_="wide"),
-        [tag("p", said, class_="note") for said in latencies.remarks(table)],
+        [tag("p", remark, class_="note") for remark in latencies.remarks(table)],
         tag("details", tag("summary", "What the columns say"), tag("dl", meanings, class_="heads")),
         class_="case",
     )
 
 
+def heading(view: View, table: Table) -> str:
+    case = table.case.name[:1].upper() + table.case.name[1:]
+    return case if len(view.tables) > 1 else "The targets"
+
+
 def heads(columns: Mapping[str, str]) -> list[Markup]:
-    """Each sorts by a click, and says what it means when pointed at."""
+    """The cells of the head; each sorts by a click, and explains itself when pointed at."""
     return [
         tag(
             "th",
@@ -64,13 +70,13 @@ def heads(columns: Mapping[str, str]) -> list[Markup]:
 
 
 def parts(view: View, table: Table, levels: Sequence[str]) -> list[Markup]:
-    """The right, those that are not, and those that did not run: sorting does not mix them."""
-    shades = palette.colours(view.subjects)
+    """A body of the table for each standing, so that sorting does not mix them."""
+    shades = palette.colours(view.targets)
     return [
         tag(
             "tbody",
             [
-                row_markup(row, levels, shades[row.subject.name], table.leads(row))
+                row_markup(row, levels, shades[row.target.name], table.leads(row))
                 for row in table.part(standing)
             ],
             class_=standing.replace(" ", "-"),
@@ -80,55 +86,57 @@ def parts(view: View, table: Table, levels: Sequence[str]) -> list[Markup]:
     ]
 
 
-def heading(view: View, table: Table) -> str:
-    case = table.case.name[:1].upper() + table.case.name[1:]
-    return case if len(view.tables) > 1 else "The targets"
-
-
 def row_markup(row: Row, levels: Sequence[str], shade: str, leads: bool) -> Markup:
-    """One row; cells carry the number that they are sorted by."""
-    one, speed = row.subject, row.speed
-    about = " · ".join(part for part in (one.library, one.placement) if part)
-    name = tag(
-        "th",
-        tag("span", class_="dot", style=f"--shade:{shade}"),
-        one.name,
-        tag("small", about) if about else None,
-        scope="row",
-        data_value=one.name,
-    )
+    """One row; its cells carry the numbers that they are sorted by."""
+    speed, cold, memory = row.speed, row.target.cold.total, row.target.use.resident
     middle, around = timed(speed.p50) if speed else (NONE, "")
-    start = sum(part.middle for part in one.cold.parts().values() if part)
-    use = one.use.resident
-    reason = row.standing is not Standing.RANKED
     cells = [
-        name,
-        cell(
-            "p50",
-            middle,
-            speed.p50.middle if speed else None,
-            tag("small", around) if around else None,
-        ),
-        cell(
-            "ratio",
-            "the baseline" if row.rank and row.ratio is None else row.says,
-            1 / row.ratio.middle if row.ratio else 1.0 if not reason else None,
-            tag("small", "; ".join(row.cures)) if row.cures else None,
-        ),
-        tag("td", answer(row), data_label="answers", data_value=row.answers),
+        name_cell(row, shade),
+        cell("p50", middle, speed.p50.middle if speed else None, small(around)),
+        ratio_cell(row),
+        tag("td", verdict_markup(row), data_label="answers", data_value=row.answers),
         *(cell(level, percentile(row, level), latencies.carried(speed, level)) for level in levels),
-        cell("cold start", duration(start) if start else NONE, start or None),
+        cell("cold start", duration(cold) if cold else NONE, cold or None),
         cell(
             "memory",
-            machines.signed_size(use.middle) if use else NONE,
-            use.middle if use else None,
+            machines.signed_size(memory.middle) if memory else NONE,
+            memory.middle if memory else None,
         ),
     ]
     return tag("tr", cells, class_="first" if leads else None)
 
 
+def name_cell(row: Row, shade: str) -> Markup:
+    """The head of a row: a dot of the runtime's colour, the name, and what ran."""
+    target = row.target
+    return tag(
+        "th",
+        tag("span", class_="dot", style=f"--shade:{shade}"),
+        target.name,
+        small(" · ".join(part for part in (target.library, target.placement) if part)),
+        scope="row",
+        data_value=target.name,
+    )
+
+
+def ratio_cell(row: Row) -> Markup:
+    """The ratio, or why there is none; sorted by the time beside the baseline's."""
+    times = 1 / row.ratio.middle if row.ratio else 1.0  # Ranked without a ratio: the baseline.
+    return cell(
+        "ratio",
+        "the baseline" if row.rank and row.ratio is None else row.says,
+        times if row.standing is Standing.RANKED else None,
+        small("; ".join(row.cures)),
+    )
+
+
+def small(text: str) -> Markup | None:
+    """A line in small type below the words of a cell; nothing where there is no text."""
+    return tag("small", text) if text else None
+
+
 def cell(label: str, text: str, value: float | None, more: Markup | None = None) -> Markup:
-    """A cell with its name, for narrow pages where the head is not seen."""
+    """A cell with its label, for narrow pages where the head is not seen."""
     return tag(
         "td",
         text,
@@ -140,12 +148,13 @@ def cell(label: str, text: str, value: float | None, more: Markup | None = None)
 
 
 def percentile(row: Row, level: str) -> str:
-    found = latencies.carried(row.speed, level)
-    return duration(found) if found is not None else NONE
+    latency = latencies.carried(row.speed, level)
+    return duration(latency) if latency is not None else NONE
 
 
-def answer(row: Row) -> Markup:
+def verdict_markup(row: Row) -> Markup:
     """The verdict; red for wrong answers and for nothing else."""
     kind = {Standing.RANKED: "right", Standing.NOT_RIGHT: "coarse", Standing.NOT_MEASURED: "none"}
+    # Rule V2: of the rows that are not right, only the wrong ones show no latency.
     wrong = row.standing is Standing.NOT_RIGHT and row.speed is None
     return tag("span", row.answers, class_=f"verdict {'wrong' if wrong else kind[row.standing]}")

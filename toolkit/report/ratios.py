@@ -1,7 +1,7 @@
-"""Ratios of two targets, paired block by block, in words.
+"""Estimates the ratios of two targets, paired block by block, and puts them into words.
 
 The unit is the process start: `toolkit.measure.stats` gives one effect for each and the interval
-over them. A record says latencies; a reader asks who is faster: so a ratio here is turned over.
+over them. Statistics divide latencies, a reader asks who is faster: so a `Ratio` is their inverse.
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ def _paired(run: Run, left: Timing | None, right: Timing | None) -> list[float]:
 
 
 def against(run: Run, case: int, base: int, targets: Sequence[int]) -> dict[int, Ratio]:
-    """The ratio of each target to `base`, but of those that never ran beside it.
+    """The ratio of each target to `base`, by its index; none for those that never ran beside it.
 
     'Faster' and 'slower' are said only where they hold for all these targets taken together.
     """
-    found = {one: effects(run, case, base, one) for one in targets if one != base}
-    paired = {one: values for one, values in found.items() if values}
-    compared = compare(list(paired.values()), run.plan.alpha)
+    logs = {target: effects(run, case, base, target) for target in targets if target != base}
+    paired = {target: values for target, values in logs.items() if values}
+    comparisons = compare(list(paired.values()), run.plan.alpha)
     return {
-        one: ratio(made, len(values))
-        for (one, values), made in zip(paired.items(), compared, strict=True)
+        target: ratio(comparison, len(values))
+        for (target, values), comparison in zip(paired.items(), comparisons, strict=True)
     }
 
 
 def beside_the_first(run: Run, case: int, first: int, others: Sequence[int]) -> dict[int, Ratio]:
-    """The ratio of each of `others` to the one that came out fastest.
+    """The ratio of each of `others` to the one that came out fastest, by its index.
 
     Which one that is the data themselves have said, so each is taken as one of all pairs of these
     targets: against a leader that was picked afterwards, fewer would find false differences. So
@@ -71,30 +71,34 @@ def beside_the_first(run: Run, case: int, first: int, others: Sequence[int]) -> 
     best of them (J. Hsu, *Constrained Simultaneous Confidence Intervals for Multiple Comparisons
     with the Best*, 1984).
     """
-    led = {one: effects(run, case, first, one) for one in others}
-    paired = {one: values for one, values in led.items() if values}
+    logs = {target: effects(run, case, first, target) for target in others}
+    paired = {target: values for target, values in logs.items() if values}
     rest = [effects(run, case, a, b) for a, b in itertools.combinations(others, 2)]
     family = [*paired.values(), *filter(None, rest)]
     if not decidable(family, run.plan.alpha):
         family = [*paired.values()]
-    compared = compare(family, run.plan.alpha)
+    comparisons = compare(family, run.plan.alpha)
+    # Not strict: the comparisons of the rest stand behind those with the leader.
     return {
-        one: ratio(made, len(values))
-        for (one, values), made in zip(paired.items(), compared, strict=False)
+        target: ratio(comparison, len(values))
+        for (target, values), comparison in zip(paired.items(), comparisons, strict=False)
     }
 
 
 def decidable(pairs: Sequence[Sequence[float]], alpha: float) -> bool:
-    """Whether the smallest p that the exact test can give stands the adjustment for so many."""
+    """True where the exact test could show a difference of so many pairs.
+
+    The smallest p that it can give for the shortest of `pairs` must stand Holm's adjustment.
+    """
     fewest = min((len(values) for values in pairs), default=0)
     return fewest >= starts_needed(len(pairs), alpha)
 
 
 def through_the_baseline(first: Ratio, other: Ratio) -> Ratio | None:
-    """The ratio of `first` to `other`, which were never alive together, from those to the baseline
-    that each was paired with; None below 6 process starts.
+    """The ratio of two targets that were never alive together, from their ratios to the baseline.
 
-    Its interval is from end to end of theirs: wider than a paired one, and never too narrow.
+    Its words say how much slower `other` is than `first`. None below 6 process starts. The interval
+    is from end to end of the two: wider than a paired one, and never too narrow.
     """
     if first.low is None or first.high is None or other.low is None or other.high is None:
         return None
@@ -111,45 +115,53 @@ def through_the_baseline(first: Ratio, other: Ratio) -> Ratio | None:
     )
 
 
-def ratio(made: Comparison, starts: int) -> Ratio:
-    """From latency target / base to how many times faster, with its words."""
-    interval = made.interval
+def ratio(comparison: Comparison, starts: int) -> Ratio:
+    """Turns latency target / base into how many times faster the target is, with its words."""
+    interval = comparison.interval
     return Ratio(
-        middle=1 / made.ratio,
+        middle=1 / comparison.ratio,
         low=1 / interval.high if interval else None,
         high=1 / interval.low if interval else None,
         starts=starts,
-        text=words(made),
-        different=made.outcome is Outcome.DIFFERENT,
-        undecidable=made.outcome is Outcome.UNDECIDABLE,
+        text=words(comparison),
+        different=comparison.outcome is Outcome.DIFFERENT,
+        undecidable=comparison.outcome is Outcome.UNDECIDABLE,
     )
 
 
-def words(made: Comparison) -> str:
+def words(comparison: Comparison) -> str:
     """'1.23× faster (1.21 to 1.25)', or what is not excluded where no difference is shown."""
-    if made.interval is None:
-        faster = made.ratio <= 1
-        times = 1 / made.ratio if faster else made.ratio
-        return f"{significant(times)}× {direction(faster)}, no interval"
-    if made.outcome is Outcome.UNDECIDABLE:
-        return f"{interval_words(made.interval)} by itself, {made.words}"
-    if made.outcome is not Outcome.DIFFERENT:
-        return made.words
-    small = f", by less than {percent(MARGIN, 1)}" if made.interval.largest <= MARGIN else ""
-    return f"{interval_words(made.interval)}{small}"
+    interval = comparison.interval
+    if interval is None:
+        faster = comparison.ratio <= 1
+        times = 1 / comparison.ratio if faster else comparison.ratio
+        return f"{significant(times)}× {_direction(faster)}, no interval"
+    if comparison.outcome is Outcome.UNDECIDABLE:
+        return f"{interval_words(interval)} by itself, {comparison.words}"
+    if comparison.outcome is not Outcome.DIFFERENT:
+        return comparison.words
+    small = f", by less than {percent(MARGIN, 1)}" if interval.largest <= MARGIN else ""
+    return f"{interval_words(interval)}{small}"
 
 
-def direction(faster: bool) -> str:
+def _direction(faster: bool) -> str:
     return "faster" if faster else "slower"
 
 
-def interval_words(i: Interval) -> str:
-    """'1.23× faster (1.21 to 1.25)': places enough that an interval without 1 in it shows none."""
-    faster = i.estimate < 1
-    around = Spread(i.estimate, i.low, i.high)
-    times = Spread(1 / i.estimate, 1 / i.high, 1 / i.low) if faster else around
+MOST_PLACES = 6
+"""The most that are shown: an interval that ends within a millionth of 1 looks as if it held 1."""
+
+
+def interval_words(interval: Interval) -> str:
+    """'1.23× faster (1.21 to 1.25)', from an interval of latencies.
+
+    It has places enough that an interval without 1 in it does not look as if it held 1.
+    """
+    faster = interval.estimate < 1
+    around = Spread(interval.estimate, interval.low, interval.high)
+    times = Spread(1 / around.middle, 1 / around.high, 1 / around.low) if faster else around
     places = decimals(times)
-    while float(f"{times.low:.{places}f}") <= 1 < times.low and places < 6:
+    while float(f"{times.low:.{places}f}") <= 1 < times.low and places < MOST_PLACES:
         places += 1
     middle, low, high = (f"{v:.{places}f}" for v in (times.middle, times.low, times.high))
-    return f"{middle}× {direction(faster)} ({low} to {high})"
+    return f"{middle}× {_direction(faster)} ({low} to {high})"

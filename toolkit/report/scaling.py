@@ -1,4 +1,4 @@
-"""How fast a target is over the size of the batch, and over its number of threads.
+"""Computes how a target scales with the size of the batch and with its number of threads.
 
 Both are ratios within one run: two cases of one worker are blocks of the same rounds, and two
 numbers of threads are two targets. So each has its interval over the process starts.
@@ -31,22 +31,23 @@ class Point:
     """Rows of a call, or threads."""
     speed: Speed
     gain: Ratio | None
-    """How many times faster a row is than at the first point. None: it is that one, or was never
-    alive beside it."""
+    """The factor by which a row (over threads: a call) is faster than at the first point. None at
+    the first point itself, and where the target was never alive beside it."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One target, from its smallest size on."""
+    """The points of one target, from its smallest size on."""
 
     name: str
+    """The target's label; over threads without their number."""
     row: Row
-    """At the first point: its colour is that of its target."""
+    """The row of the first point: the curve has the colour of its target."""
     points: tuple[Point, ...]
 
     @property
-    def shown(self) -> tuple[Point, ...]:
-        """Without those that never ran beside the first: they have no ratio."""
+    def comparable(self) -> tuple[Point, ...]:
+        """The points with a ratio to the first, and the first itself."""
         return (self.points[0], *(point for point in self.points[1:] if point.gain is not None))
 
 
@@ -56,19 +57,19 @@ class Scaling:
 
     over: Over
     at: str
-    """What else is the same: 'seq 32', 'batch 8'; empty where there is nothing to tell."""
+    """The other dimensions, the same for all points: 'seq 32', 'batch 8'; empty without others."""
     curves: tuple[Curve, ...]
 
     @property
     def one_start(self) -> bool:
-        """All curves begin at one size."""
+        """True where all curves begin at the same size."""
         return len({curve.points[0].size for curve in self.curves}) == 1
 
 
 def scalings(run: Run, tables: Sequence[Table]) -> tuple[Scaling, ...]:
-    """What a run shows of it; only rows with a rank, so only right answers."""
-    found = [*_over_batches(run, tables), *_over_threads(run, tables)]
-    return tuple(one for one in found if one.curves)
+    """The curves that a run shows, of ranked rows only, so that all their answers are right."""
+    every = [*_over_batches(run, tables), *_over_threads(run, tables)]
+    return tuple(scaling for scaling in every if scaling.curves)
 
 
 def _over_batches(run: Run, tables: Sequence[Table]) -> Iterator[Scaling]:
@@ -78,89 +79,100 @@ def _over_batches(run: Run, tables: Sequence[Table]) -> Iterator[Scaling]:
             _batch_curve(run, {case: rows[case][target] for case in cases if target in rows[case]})
             for target in range(len(run.plan.targets))
         ]
-        yield Scaling("batch", at, tuple(one for one in curves if one is not None))
+        yield Scaling("batch", at, tuple(curve for curve in curves if curve is not None))
 
 
 def _alike(cases: Sequence[Case]) -> Mapping[str, list[int]]:
-    """Cases that differ by their batch alone, the smallest first; each size once."""
-    found: dict[str, dict[int, int]] = {}
-    for place, case in enumerate(cases):
+    """Groups cases that differ by their batch alone.
+
+    The key names the other dimensions; the value has the indices of the cases, the smallest batch
+    first, each batch once.
+    """
+    by_rest: dict[str, dict[int, int]] = {}
+    for index, case in enumerate(cases):
         if not any(name in case.dims for name in BATCHES):
             continue
         rest = ", ".join(f"{name} {n}" for name, n in case.dims.items() if name not in BATCHES)
-        found.setdefault(rest, {}).setdefault(batch(case), place)
+        by_rest.setdefault(rest, {}).setdefault(batch(case), index)
     return {
-        at: [sizes[size] for size in sorted(sizes)] for at, sizes in found.items() if len(sizes) > 1
+        rest: [by_size[size] for size in sorted(by_size)]
+        for rest, by_size in by_rest.items()
+        if len(by_size) > 1
     }
 
 
 def _by_target(table: Table) -> dict[int, Row]:
-    return {row.subject.index: row for row in table.ranked()}
+    return {row.target.index: row for row in table.ranked()}
 
 
 def _batch_curve(run: Run, rows: Mapping[int, Row]) -> Curve | None:
-    """`rows`: case → the target's row, the smallest batch first."""
+    """The curve of one target; None below two points. `rows`: case → row, smallest batch first."""
     speeds = {case: row.speed for case, row in rows.items() if row.speed is not None}
     if len(speeds) < 2:
         return None
     (first, smallest), *others = speeds.items()
     row = rows[first]
-    paired = {
+    # A call of n rows that takes t has an effect of log(t / n) a row.
+    effects_a_row = {
         case: [
             effect - math.log(speed.rows / smallest.rows)
-            for effect in between_cases(run, row.subject.index, first, case)
+            for effect in between_cases(run, row.target.index, first, case)
         ]
         for case, speed in others
     }
     points = [
-        Point(speed.rows, speed, gain(paired.get(case, []), run.plan.alpha))
+        Point(speed.rows, speed, gain(effects_a_row.get(case, []), run.plan.alpha))
         for case, speed in speeds.items()
     ]
-    return Curve(row.subject.name, row, tuple(points))
+    return Curve(row.target.name, row, tuple(points))
 
 
 def _over_threads(run: Run, tables: Sequence[Table]) -> Iterator[Scaling]:
     for case, table in enumerate(tables):
         families: dict[str, list[Row]] = {}
         for row in table.ranked():
-            families.setdefault(_without_threads(row.subject.target.name), []).append(row)
+            families.setdefault(_without_threads(row.target.planned.name), []).append(row)
         curves = [_thread_curve(run, case, rows) for rows in families.values() if _differ(rows)]
         at = table.case.name if len(tables) > 1 else ""
         yield Scaling("threads", at, tuple(curves))
 
 
 def _thread_curve(run: Run, case: int, rows: Sequence[Row]) -> Curve:
-    first, *others = sorted(rows, key=lambda row: row.subject.target.threads)
-    start = first.subject.index
+    """The curve of one target; `rows` are the same target with different numbers of threads."""
+    first, *others = sorted(rows, key=lambda row: row.target.planned.threads)
+    start = first.target.index
     gains = {
-        row.subject.index: gain(effects(run, case, start, row.subject.index), run.plan.alpha)
+        row.target.index: gain(effects(run, case, start, row.target.index), run.plan.alpha)
         for row in others
     }
     points = [
-        Point(row.subject.target.threads, row.speed, gains.get(row.subject.index))
+        Point(row.target.planned.threads, row.speed, gains.get(row.target.index))
         for row in (first, *others)
         if row.speed is not None
     ]
-    name = re.sub(r", \d+ threads?$", "", first.subject.name)
+    name = re.sub(r", \d+ threads?$", "", first.target.name)
     return Curve(name, first, tuple(points))
 
 
 def _differ(rows: Sequence[Row]) -> bool:
-    return len({row.subject.target.threads for row in rows}) > 1
+    return len({row.target.planned.threads for row in rows}) > 1
 
 
 def gain(effects: Sequence[float], alpha: float) -> Ratio | None:
-    """How many times faster, with the interval of this point alone: whether it differs is said in
-    the table of its case, for all pairs together."""
+    """The factor by which a point is faster, from log ratios of process starts; None without any.
+
+    The interval is that of this point alone: the table of its case says whether it differs, with
+    all pairs taken together.
+    """
     if not effects:
         return None
-    (made,) = compare([effects], alpha)
-    found = ratio(made, len(effects))
-    if found.low is None or found.high is None:
-        return replace(found, text=f"{significant(found.middle)}×, no interval")
-    places = decimals(Spread(found.middle, found.low, found.high))
-    middle, low, high = (f"{v:.{places}f}" for v in (found.middle, found.low, found.high))
-    return replace(found, text=f"{middle}× ({low} to {high})")
+    (comparison,) = compare([effects], alpha)
+    times = ratio(comparison, len(effects))
+    if times.low is None or times.high is None:
+        return replace(times, text=f"{significant(times.middle)}×, no interval")
+    places = decimals(Spread(times.middle, times.low, times.high))
+    middle, low, high = (f"{v:.{places}f}" for v in (times.middle, times.low, times.high))
+    return replace(times, text=f"{middle}× ({low} to {high})")
 
 
 def _without_threads(name: str) -> str:

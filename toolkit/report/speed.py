@@ -1,4 +1,4 @@
-"""How fast one target was at one case, from the blocks and the samples of its record."""
+"""Computes how fast one target was at one case, from the blocks and samples of its record."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from toolkit.report.view import Quantiles, Samples, Speed, Trace, spread
 from toolkit.tensors import Array
 
 NS = 1e-9
+"""Seconds in a nanosecond: the unit of a record's blocks and samples."""
 PERCENTILES = {"p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 POINTS = 160
-"""The most that a curve may have."""
+"""The most points that a curve over time may have."""
 ALL_POINTS = 2400
-"""The most that all curves of one kind may have, so that a page stays small for any run."""
+"""The most points that all curves of one kind may have: a page stays under 2 MB for any run."""
 CURVE = 80
 """Points of a quantile curve: one half for the calls up to p90, one for the tail."""
 BATCHES = ("batch", "batch_size", "N", "n")
+"""Names that exporters give to the dimension of the rows."""
 
 
 def counted_starts(run: Run) -> list[int]:
@@ -28,60 +30,76 @@ def counted_starts(run: Run) -> list[int]:
 
 
 def timing(record: TargetRecord, case: int) -> Timing | None:
-    """What was measured of a target at one case, or None."""
-    return next((one for one in record.timings if one.case == case), None)
+    """The times of a target at one case; None where it has none."""
+    return next((timing for timing in record.timings if timing.case == case), None)
 
 
 def speed(run: Run, record: TargetRecord, case: int, samples: Samples | None) -> Speed | None:
-    """None where no process start counts."""
-    found = timing(record, case)
-    known = set(counted_starts(run))
-    series = [one for one in found.series if one.generation in known] if found else []
-    series = [one for one in series if one.medians]
-    p50 = spread([float(np.median(one.medians)) * NS for one in series])
-    if found is None or p50 is None:
+    """Sums up a target at one case, over the process starts that count; None where none does.
+
+    Without samples there are no quantiles.
+    """
+    times = timing(record, case)
+    series = _counted(run, times.series) if times else []
+    p50 = spread([float(np.median(start.medians)) * NS for start in series])
+    if times is None or p50 is None:
         return None
+    means = [mean for start in series for mean in start.means]
+    most = min(CURVE, points(run))
     return Speed(
         p50=p50,
         starts=len(series),
-        rounds=max(len(one.medians) for one in series),
-        calls=found.calls,
-        empty=found.empty * NS,
-        rate=1 / (float(np.mean([mean for one in series for mean in one.means])) * NS),
+        rounds=max(len(start.medians) for start in series),
+        calls=times.calls,
+        empty=times.empty * NS,
+        rate=1 / (float(np.mean(means)) * NS),
         rows=batch(run.plan.cases[case]),
-        quantiles=quantiles(gathered(samples, record.target, case, series), min(CURVE, points(run)))
+        quantiles=quantiles(gathered(samples, record.target, case, series), most)
         if samples
         else None,
         trace=trace(series, points(run)),
-        into=spread([one * NS for one in found.into]),
-        out=spread([one * NS for one in found.out]),
+        into=spread([copied * NS for copied in times.into]),
+        out=spread([copied * NS for copied in times.out]),
     )
 
 
+def _counted(run: Run, series: Sequence[Series]) -> list[Series]:
+    """The series with blocks, of the process starts that count."""
+    known = set(counted_starts(run))
+    return [start for start in series if start.generation in known and start.medians]
+
+
 def batch(case: Case) -> int:
-    """Rows that one call works on: the size of the dimension that is called so, else 1."""
+    """The rows that one call works on: the size of the dimension named in BATCHES, else 1."""
     return next((case.dims[name] for name in BATCHES if name in case.dims), 1)
 
 
 def gathered(samples: Samples, target: int, case: int, series: Sequence[Series]) -> Array:
-    """All calls of a target at a case; nanoseconds, in one row."""
-    keys = [f"{target}/{case}/{one.generation}" for one in series]
+    """All calls of a target at a case: int64 nanoseconds, (calls,)."""
+    keys = [f"{target}/{case}/{start.generation}" for start in series]
     blocks = [np.ravel(samples[key]) for key in keys if key in samples]
     return np.concatenate(blocks) if blocks else np.zeros(0, np.int64)
 
 
 def quantiles(calls: Array, most: int = CURVE) -> Quantiles | None:
-    """The distribution up to the last percentile that so many calls carry; None without calls."""
+    """The distribution up to the last percentile that so many calls carry; None without calls.
+
+    `calls`: nanoseconds, (calls,). The curve has at most `most` points.
+    """
     if not calls.size:
         return None
-    found = {name: percentile(calls, share) for name, share in PERCENTILES.items()}
-    carried = {name: one * NS for name, one in found.items() if not isinstance(one, Missing)}
+    latencies = {name: percentile(calls, share) for name, share in PERCENTILES.items()}
+    carried = {
+        name: latency * NS
+        for name, latency in latencies.items()
+        if not isinstance(latency, Missing)
+    }
     last = max((PERCENTILES[name] for name in carried), default=0.5)
     shares = shares_up_to(last, most)
-    latency = np.quantile(calls, shares) * NS
+    curve = np.quantile(calls, shares) * NS
     return Quantiles(
         calls=int(calls.size),
-        curve=tuple(zip(shares.tolist(), latency.tolist(), strict=True)),
+        curve=tuple(zip(shares.tolist(), curve.tolist(), strict=True)),
         percentiles=carried,
         missing={
             name: samples_needed(share)
@@ -92,32 +110,39 @@ def quantiles(calls: Array, most: int = CURVE) -> Quantiles | None:
 
 
 def shares_up_to(last: float, most: int) -> Array:
-    """Shares at which a curve is drawn: even up to p90, from there closer and closer."""
+    """The shares at which a curve is drawn: even up to p90, from there closer and closer to 1.
+
+    (points,), float64, ascending, at most `most` of them.
+    """
     body = np.linspace(0, min(last, 0.9), most - most // 2)
     tail = 1 - 10.0 ** -np.linspace(1, max(1.0, -np.log10(1 - last)), most // 2)
     return np.unique(np.concatenate([body, tail]).clip(0, last))
 
 
 def points(run: Run) -> int:
-    """How many points a curve over time may have in this run."""
+    """The number of points that a curve may have in this run; at least 2."""
     curves = len(run.plan.targets) * len(run.plan.cases)
     return max(2, min(POINTS, ALL_POINTS // max(1, curves)))
 
 
 def trace(series: Sequence[Series], most: int) -> Trace:
-    """Block medians over time, neighbours of one process start drawn together by their median."""
-    step = max(1, -(-len(series) // most))  # more starts than points: every so-many-th
-    shown = series[::step]
-    groups = max(1, most // len(shown))
+    """Thins block medians over time to about `most` points.
+
+    Neighbours within one process start become one point, by their medians: a point of two process
+    starts would hide that each has its own speed.
+    """
+    step = max(1, -(-len(series) // most))  # More starts than points: every so-many-th.
+    kept = series[::step]
+    groups = max(1, most // len(kept))
     at: list[float] = []
     latency: list[float] = []
     generation: list[int] = []
-    for one in shown:
-        many = min(groups, len(one.medians))
+    for start in kept:
+        parts = min(groups, len(start.medians))
         for times, medians in zip(
-            np.array_split(one.starts, many), np.array_split(one.medians, many), strict=True
+            np.array_split(start.starts, parts), np.array_split(start.medians, parts), strict=True
         ):
             at.append(float(np.median(times)))
             latency.append(float(np.median(medians)) * NS)
-            generation.append(one.generation)
+            generation.append(start.generation)
     return Trace(tuple(at), tuple(latency), tuple(generation))

@@ -1,4 +1,4 @@
-"""From a run to what is shown of it. The rules V1 to V4 stand in view.py."""
+"""Turns a run into what is shown of it. The rules V1 to V4 stand in view.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from toolkit.records.schema import PlannedTarget, Run, TargetRecord
-from toolkit.report.answer import answers, fastest, without_rank
+from toolkit.report.conclusion import conclusions, fastest, without_rank
 from toolkit.report.facts import (
     machine_line,
     measured_line,
@@ -40,15 +40,15 @@ NOT_REACHED = "the run had not come to it"
 
 
 def summarize(run: Run, samples: Samples | None = None) -> View:
-    """All that is shown of `run`. Without samples there is no distribution, and that is said."""
+    """The view of a run. Without samples it has no distributions, and says so."""
     records = {record.target: record for record in run.records}
-    subjects = tuple(
-        subject(index, name, target, records.get(index))
-        for index, (name, target) in enumerate(
+    targets = tuple(
+        shown_target(index, name, planned, records.get(index))
+        for index, (name, planned) in enumerate(
             zip(names(run.plan.targets), run.plan.targets, strict=True)
         )
     )
-    tables = tuple(table(run, case, subjects, samples) for case in range(len(run.plan.cases)))
+    tables = tuple(table(run, case, targets, samples) for case in range(len(run.plan.cases)))
     return View(
         run=run,
         title=printable(run.plan.model.name),
@@ -57,45 +57,48 @@ def summarize(run: Run, samples: Samples | None = None) -> View:
         protocol=protocol_line(run),
         measured=measured_line(run),
         state=state_line(run),
-        answer=answers(tables),
+        conclusions=conclusions(tables),
         without_rank=without_rank(tables),
         tables=tables,
-        subjects=subjects,
-        notes=tuple(notes(run, subjects)),
-        copies=tuple(copies(subjects)),
+        targets=targets,
+        notes=tuple(notes(run, targets)),
+        copies=tuple(copies(targets)),
         samples=samples is not None and len(samples) > 0,
     )
 
 
 def names(targets: Sequence[PlannedTarget]) -> list[str]:
-    """Labels, or canonical names where two targets have one label."""
+    """The label of each target; its canonical name where another has the same label."""
     labels = [target.label for target in targets]
-    return [printable(one.label if labels.count(one.label) == 1 else one.name) for one in targets]
+    return [
+        printable(target.label if labels.count(target.label) == 1 else target.name)
+        for target in targets
+    ]
 
 
-def subject(
-    index: int, name: str, target: PlannedTarget, record: TargetRecord | None
+def shown_target(
+    index: int, name: str, planned: PlannedTarget, record: TargetRecord | None
 ) -> ShownTarget:
-    """What is known of a target at every case."""
+    """Gathers what is known of a target at every case."""
     placement, moved = placement_text(record)
     library = record.library if record else None
-    told = None if record is None or record.failure is not None else record
+    measured = None if record is None or record.failure is not None else record
     return ShownTarget(
         index=index,
         name=f"{name} ({moved})" if moved else name,
-        target=target,
+        planned=planned,
         record=record,
         library=printable(f"{library.runtime} {library.version}") if library else "",
-        verdict=told.verdict if told else None,
+        verdict=measured.verdict if measured else None,
         placement=placement,
-        copies=printable(target.copies_inside),
-        cold=cold(told),
-        use=use(told),
+        copies=printable(planned.copies_inside),
+        cold=cold(measured),
+        use=use(measured),
     )
 
 
 def cold(record: TargetRecord | None) -> Cold:
-    """The four times of a cold start, over the process starts."""
+    """The times of a cold start over the process starts; without a record there are none."""
     if record is None:
         return Cold(None, None, None, None, None)
     start = record.cold
@@ -109,7 +112,11 @@ def cold(record: TargetRecord | None) -> Cold:
 
 
 def use(record: TargetRecord | None) -> Use:
-    """Memory above idle: a difference within one process, never of two medians."""
+    """Memory above idle; without a record there is none.
+
+    It is a difference within each process, and never one of two medians: those may come from
+    different processes.
+    """
     if record is None:
         return Use(None, None)
     memory = record.memory
@@ -120,13 +127,13 @@ def use(record: TargetRecord | None) -> Use:
     return Use(resident, peak)
 
 
-def table(run: Run, case: int, subjects: Sequence[ShownTarget], samples: Samples | None) -> Table:
+def table(run: Run, case: int, targets: Sequence[ShownTarget], samples: Samples | None) -> Table:
     """All targets at one case: the right by speed, then the others as they were planned."""
-    rows = [judged(run, case, one, samples) for one in subjects]
+    rows = [judged(run, case, target, samples) for target in targets]
     right = [row for row in rows if row.standing is Standing.RANKED]
     base, changed = baseline(run, rows, right)
     ranked = by_speed(run, case, right, base)
-    name = base.subject.name if base else ""
+    name = base.target.name if base else ""
     return Table(
         case=run.plan.cases[case],
         baseline=name,
@@ -136,7 +143,7 @@ def table(run: Run, case: int, subjects: Sequence[ShownTarget], samples: Samples
             *(row for row in rows if row.standing is Standing.NOT_RIGHT),
             *(row for row in rows if row.standing is Standing.NOT_MEASURED),
         ),
-        answer=fastest(run, case, ranked, name),
+        conclusion=fastest(run, case, ranked, name),
         apart=tuple(apart(ranked, base)),
     )
 
@@ -145,7 +152,7 @@ def judged(run: Run, case: int, one: ShownTarget, samples: Samples | None) -> Ro
     """One row with its standing; rules V1 to V3 are kept here and nowhere else."""
     verdict, failure = one.verdict, one.record.failure if one.record else None
     row = Row(
-        subject=one,
+        target=one,
         standing=Standing.NOT_MEASURED,
         rank=None,
         speed=None,
@@ -189,50 +196,53 @@ def baseline(run: Run, rows: Sequence[Row], right: Sequence[Row]) -> tuple[Row |
     planned = rows[run.plan.baseline]
     if planned in right or not right:
         return (planned if planned in right else None), ""
-    return right[0], f"{planned.subject.name}, the planned baseline, is {planned.standing}"
+    return right[0], f"{planned.target.name}, the planned baseline, is {planned.standing}"
 
 
 def by_speed(run: Run, case: int, right: Sequence[Row], base: Row | None) -> list[Row]:
-    """Ranked by the ratio to the baseline, which is paired; by p50 where there is none."""
+    """Ranks rows by their ratio to the baseline, which is paired; by p50 where they have none."""
     if base is None:
         return []
-    beside = against(run, case, base.subject.index, [row.subject.index for row in right])
+    ratios = against(run, case, base.target.index, [row.target.index for row in right])
 
     def slowness(row: Row) -> float:
-        ratio = beside.get(row.subject.index)
+        ratio = ratios.get(row.target.index)
         if ratio is not None:
             return 1 / ratio.middle
         return row.speed.p50.middle / base.speed.p50.middle if row.speed and base.speed else 1.0
 
     ordered = sorted(right, key=slowness)
     return [
-        replace(row, rank=place, ratio=beside.get(row.subject.index))
-        for place, row in enumerate(ordered, start=1)
+        replace(row, rank=rank, ratio=ratios.get(row.target.index))
+        for rank, row in enumerate(ordered, start=1)
     ]
 
 
 def apart(ranked: Sequence[Row], base: Row | None) -> Iterator[str]:
-    """The targets whose interval does not hold the quotient of the p50s beside it."""
+    """Names the targets whose interval does not contain the quotient of the p50s beside it."""
     if base is None or base.speed is None:
         return
     for row in ranked:
         if row.speed and row.ratio and row.ratio.low and row.ratio.high:
             quotient = base.speed.p50.middle / row.speed.p50.middle
             if not row.ratio.low <= quotient <= row.ratio.high:
-                yield row.subject.name
+                yield row.target.name
 
 
-def notes(run: Run, subjects: Sequence[ShownTarget]) -> Iterator[Note]:
+def notes(run: Run, targets: Sequence[ShownTarget]) -> Iterator[Note]:
     """The warnings of the run, then those of each target."""
     for warning in run.warnings:
         yield Note(warning.kind, "", printable(warning.detail), ADVICE[warning.kind])
-    for one in subjects:
-        for warning in one.record.warnings if one.record else ():
-            yield Note(warning.kind, one.name, printable(warning.detail), ADVICE[warning.kind])
+    for target in targets:
+        for warning in target.record.warnings if target.record else ():
+            yield Note(warning.kind, target.name, printable(warning.detail), ADVICE[warning.kind])
 
 
-def copies(subjects: Sequence[ShownTarget]) -> Iterator[str]:
-    """Which copies the numbers hold: each text once, with the targets that it is true of."""
-    texts = dict.fromkeys(one.copies for one in subjects if one.copies)
-    for text in texts:
-        yield f"{', '.join(one.name for one in subjects if one.copies == text)}: {text}"
+def copies(targets: Sequence[ShownTarget]) -> Iterator[str]:
+    """Says which copies the numbers contain, each text once with the targets that it is true of."""
+    names: dict[str, list[str]] = {}
+    for target in targets:
+        if target.copies:
+            names.setdefault(target.copies, []).append(target.name)
+    for text, same in names.items():
+        yield f"{', '.join(same)}: {text}"

@@ -1,4 +1,4 @@
-"""A plot as an SVG file that follows its reader's light or dark."""
+"""Draws a plot as an SVG file that follows its reader's light or dark."""
 
 from __future__ import annotations
 
@@ -10,32 +10,41 @@ from toolkit.report.plots import Plot
 from toolkit.report.plots.base import Entry
 
 WIDTH = 760
+"""Pixels of the plot; a narrower column scales the whole picture down."""
 LINE = 18
-"""Height of a line of the legend."""
+"""Pixels: the height of a line of the legend."""
 SWATCH = 22
+"""Pixels: the length of the stroke beside a name of the legend."""
+BESIDE = 6
+"""Pixels between a stroke and its name, and between the legend and the plot."""
+APART = 20
+"""Pixels between two entries of the legend."""
 CHARACTER = 6.6
 """Pixels of a character at 12 pixels, more or less: legends only need room enough."""
 BACKGROUND = ".page { fill: var(--page); }"
 
 
 def asset(name: str) -> str:
-    """A file of the page, from the package."""
+    """The text of a file of the page, from the package."""
     return resources.files("toolkit.report").joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def svg(plot: Plot) -> str:
-    """Drawn without a network. It has its own background: text of a dark page on a white one is
-    not readable."""
+    """The SVG, drawn without a network.
+
+    It has a background of its own, since the text of a dark plot is not readable on a white page.
+    Raises ValueError where vl-convert writes another form of SVG than it does today.
+    """
     import vl_convert
 
     drawn: str = vl_convert.vegalite_to_svg(plot.spec | {"width": WIDTH})
-    found = re.match(r'<svg[^>]*?width="([\d.]+)" height="([\d.]+)"[^>]*>', drawn)
-    if found is None:
+    head = re.match(r'<svg[^>]*?width="([\d.]+)" height="([\d.]+)"[^>]*>', drawn)
+    if head is None:
         raise ValueError("vl-convert no longer writes an SVG with a width and a height")
-    width, height = float(found[1]), float(found[2])
+    width, height = float(head[1]), float(head[2])
     rows = legend(plot.legend, width)
-    top = LINE * len(rows) + (6 if rows else 0)
-    body = drawn[found.end() : -len("</svg>")]
+    top = LINE * len(rows) + (BESIDE if rows else 0)
+    body = drawn[head.end() : -len("</svg>")]
     return (
         f'<svg class="marks" xmlns="http://www.w3.org/2000/svg" role="img" '
         f'aria-label="{html.escape(plot.title)}" font-family="system-ui, sans-serif" '
@@ -48,11 +57,11 @@ def svg(plot: Plot) -> str:
 
 
 def legend(entries: tuple[Entry, ...], width: float) -> list[str]:
-    """Its lines, each as wide as the plot."""
+    """The lines of the legend as SVG, each at most as wide as the plot."""
     rows: list[list[str]] = []
-    x = width
+    x = width  # A full line: the first entry begins a new one.
     for name, shade, dash in entries:
-        needed = SWATCH + 6 + CHARACTER * len(name) + 20
+        needed = SWATCH + BESIDE + CHARACTER * len(name) + APART
         if x + needed > width:
             rows.append([])
             x = 5.0
@@ -61,7 +70,7 @@ def legend(entries: tuple[Entry, ...], width: float) -> list[str]:
         rows[-1].append(
             f'<line x1="{x:g}" x2="{x + SWATCH:g}" y1="{y - 4}" y2="{y - 4}" '
             f'stroke="{shade}" stroke-width="3"{dashes}/>'
-            f'<text x="{x + SWATCH + 6:g}" y="{y}">{html.escape(name)}</text>'
+            f'<text x="{x + SWATCH + BESIDE:g}" y="{y}">{html.escape(name)}</text>'
         )
         x += needed
     return ["".join(row) for row in rows]

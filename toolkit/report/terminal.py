@@ -1,4 +1,4 @@
-"""The report as it stands in a terminal: plain text, with colour only where it is asked for."""
+"""Renders the report for a terminal: plain text, with colour only where it is asked for."""
 
 from __future__ import annotations
 
@@ -12,28 +12,33 @@ from toolkit.report.words import seconds, timed, width, wrapped
 LABEL = 9
 """Width of the first column, as in all lines of the tool."""
 GAP = 2
+"""Cells between two columns."""
 NAME = 30
 """The most that a target's name may take before it is wrapped."""
+ANSWERS = 20
+"""The most that a verdict may take before it is wrapped."""
 NARROWEST = 64
-"""A terminal that has fewer columns is taken to have these."""
+"""A terminal that has fewer columns is taken to have these: below, no words fit into the table."""
 NEWS = {WarningKind.STOPPED_EARLY}
-"""What is no warning to one who watched: the heading has the process starts."""
+"""No warning to one who watched the run: the heading has the process starts."""
 STYLES = {"strong": "\x1b[1m", "quiet": "\x1b[2m", "wrong": "\x1b[31m"}
+"""Name → the escape sequence (ECMA-48): bold, faint, red."""
 
-Grid = tuple[int, int, int, int]
+Widths = tuple[int, int, int, int]
 """Widths of the columns: target, p50, ratio, answers."""
 
 
 def render(view: View, *, columns: int = 80, colour: bool = False, label: str = "report") -> str:
-    """The whole report; ends with a newline. lines break at `columns`."""
+    """The whole report; ends with a newline. Lines break at `columns`."""
     columns = max(NARROWEST, columns)
     lines: list[str] = []
     for number, table in enumerate(view.tables):
         lines += heading(view, table, "" if number else label, columns)
         lines += ["", *table_lines(table, columns - LABEL, colour), ""]
-    for sentence in (view.state, *(said for answer in view.answer for said in answer.paragraphs)):
-        lines += paragraph(sentence, columns)
-    for text in (*view.copies, *(said for table in view.tables for said in remarks(table))):
+    paragraphs = (text for conclusion in view.conclusions for text in conclusion.paragraphs)
+    for text in (view.state, *paragraphs):
+        lines += paragraph(text, columns)
+    for text in (*view.copies, *(remark for table in view.tables for remark in remarks(table))):
         lines += [styled(line, "quiet", colour) for line in paragraph(text, columns)]
     for note in view.notes:
         if note.kind not in NEWS:
@@ -42,12 +47,15 @@ def render(view: View, *, columns: int = 80, colour: bool = False, label: str = 
 
 
 def styled(text: str, style: str, colour: bool) -> str:
-    """`text` with a terminal's colour, or as it is."""
+    """`text` in a style of STYLES; as it is without colour or with an empty style."""
     return f"{STYLES[style]}{text}\x1b[0m" if colour and style else text
 
 
 def heading(view: View, table: Table, label: str, columns: int) -> list[str]:
-    """'report   mlp.onnx · batch 1 · 1 thread · 14 process starts × 20 rounds    24.0 s'."""
+    """'report   mlp.onnx · batch 1 · 1 thread · 14 process starts × 20 rounds    24.0 s'.
+
+    The time stands at the right edge where it fits, and only where there is a label.
+    """
     text = f"{view.title} · {table.case.name} · {view.protocol}"
     taken = seconds(view.run.seconds)
     first, *rest = wrapped(text, columns - LABEL)
@@ -58,12 +66,12 @@ def heading(view: View, table: Table, label: str, columns: int) -> list[str]:
 
 
 def paragraph(text: str, columns: int) -> list[str]:
-    """`text` below the label column; nothing of nothing."""
+    """`text` in lines below the label column; no lines of an empty text."""
     return [" " * LABEL + line for line in wrapped(text, columns - LABEL)] if text else []
 
 
 def warning(note: Note, columns: int) -> list[str]:
-    """What was seen, and below it what to do."""
+    """The lines of a warning: what was seen, and below it what to do."""
     where = f"{note.where}: " if note.where else ""
     seen = wrapped(f"{where}{note.kind}: {note.detail}", columns - LABEL)
     first, *rest = seen or [""]
@@ -75,50 +83,49 @@ def warning(note: Note, columns: int) -> list[str]:
 
 
 def table_lines(table: Table, room: int, colour: bool) -> Iterator[str]:
-    """The table, indented; its three parts apart by a line."""
-    grid = widths(table, room)
+    """The lines of the table, indented; a rule stands between its three parts."""
+    widths = column_widths(table, room)
     against = f"against {table.baseline}" if table.baseline else ""
-    yield from cells(["target", "p50", against, "answers"], grid, "quiet", colour)
+    yield from cells(["target", "p50", against, "answers"], widths, "quiet", colour)
     parts = [part for part in Standing if table.part(part)]
     for number, part in enumerate(parts):
         if number:
-            yield " " * LABEL + styled("─" * (sum(grid) + GAP * 3), "quiet", colour)
+            yield " " * LABEL + styled("─" * (sum(widths) + GAP * 3), "quiet", colour)
         for row in table.part(part):
-            yield from row_lines(table, row, grid, colour)
+            yield from row_lines(table, row, widths, colour)
 
 
-def row_lines(table: Table, row: Row, grid: Grid, colour: bool) -> Iterator[str]:
-    """One row. Without a ratio its reason takes the last two columns."""
+def row_lines(table: Table, row: Row, widths: Widths, colour: bool) -> Iterator[str]:
+    """The lines of one row. Without a ratio its reason takes the last two columns."""
     p50 = timed(row.speed.p50)[0] if row.speed else "–"
     if row.standing is Standing.RANKED:
         style = "strong" if table.leads(row) else ""
-        yield from cells([row.subject.name, p50, row.says, row.answers], grid, style, colour)
+        yield from cells([row.target.name, p50, row.says, row.answers], widths, style, colour)
         return
     style = "wrong" if row.standing is Standing.NOT_RIGHT and not row.speed else "quiet"
-    target, number, ratio, answers = grid
-    # What to do about it is said once, in the command's last lines.
-    said = [row.subject.name, p50, row.says]
-    yield from cells(said, (target, number, ratio + GAP + answers), style, colour)
+    target, number, ratio, answers = widths
+    # The cures are left out: the command's last lines say once what to do.
+    texts = [row.target.name, p50, row.says]
+    yield from cells(texts, (target, number, ratio + GAP + answers), style, colour)
 
 
-def cells(texts: Sequence[str], grid: Sequence[int], style: str, colour: bool) -> Iterator[str]:
-    """One row of cells, each wrapped in its column; the second one, a number, to the right."""
-    columns = [wrapped(text, room) for text, room in zip(texts, grid, strict=True)]
-    for line in range(max(map(len, columns))):
+def cells(texts: Sequence[str], widths: Sequence[int], style: str, colour: bool) -> Iterator[str]:
+    """The lines of one row, each cell wrapped in its column; the second, a number, to the right."""
+    wrapped_cells = [wrapped(text, room) for text, room in zip(texts, widths, strict=True)]
+    for line in range(max(map(len, wrapped_cells))):
         parts = []
-        for place, (lines, room) in enumerate(zip(columns, grid, strict=True)):
+        for column, (lines, room) in enumerate(zip(wrapped_cells, widths, strict=True)):
             text = lines[line] if line < len(lines) else ""
             space = " " * (room - width(text))
-            parts.append(space + text if place == 1 else text + space)
+            parts.append(space + text if column == 1 else text + space)
         yield " " * LABEL + styled((" " * GAP).join(parts).rstrip(), style, colour)
 
 
-def widths(table: Table, room: int) -> Grid:
-    """As wide as the content needs, and together no wider than the room."""
-    ranked = table.ranked()
-    target = min(NAME, room // 3, widest(["target", *(row.subject.name for row in table.rows)]))
+def column_widths(table: Table, room: int) -> Widths:
+    """Widths as the content needs them, together no wider than `room` cells."""
+    target = min(NAME, room // 3, widest(["target", *(row.target.name for row in table.rows)]))
     number = widest(["p50", *(timed(row.speed.p50)[0] for row in table.rows if row.speed)])
-    answers = min(20, widest(["answers", *(row.answers for row in ranked)]))
+    answers = min(ANSWERS, widest(["answers", *(row.answers for row in table.ranked())]))
     left = room - target - number - answers - 3 * GAP
     against = f"against {table.baseline}"
     needed = widest([against, *(row.says for row in table.rows)])

@@ -1,6 +1,7 @@
-"""What a reader is shown, before it has a form: every rendering is made from a `View`.
+"""The view of a run: everything that a reader is shown, before it has a form.
 
-The rules that nothing here may weaken:
+Every rendering (terminal, Markdown, page, CSV, plots) is made from a `View`. These rules hold for
+all of them, and nothing here may weaken them:
 
 V1  A number is never shown without a verdict of the same session.
 V2  A row that is not right has no rank and no ratio; one whose answers are wrong has no latency.
@@ -24,14 +25,14 @@ from toolkit.tensors import Array
 from toolkit.units import Seconds
 
 PARTS = ("copies in", "compute", "copies out", "whole call")
-"""Of a call; the last where its runtime cannot take it apart."""
+"""The parts of a call; it has only the last one where its runtime cannot take it apart."""
 
 Samples = Mapping[str, Array]
 """'<target index>/<case index>/<generation>' → int64 nanoseconds, (rounds, calls)."""
 
 
 class Standing(StrEnum):
-    """The three parts of a table, in this order."""
+    """The three parts of a table, in the order in which they are shown."""
 
     RANKED = "ranked"
     NOT_RIGHT = "not ranked"
@@ -44,15 +45,18 @@ class Ratio:
 
     middle: float
     low: float | None
+    """The lower end of the interval; None below 6 process starts (rule V4)."""
     high: float | None
-    """None below 6 process starts (rule V4)."""
+    """The upper end; None where `low` is."""
     starts: int
+    """The process starts that the ratio was estimated from."""
     text: str
-    """'1.23× faster (1.21 to 1.25)'."""
+    """The ratio in words: '1.23× faster (1.21 to 1.25)'."""
     different: bool
-    """The interval excludes 1, all pairs of this case taken together."""
+    """True where the interval excludes 1 with all pairs of this case taken together."""
     undecidable: bool = False
-    """The interval excludes 1, and so few process starts could not show it of so many pairs."""
+    """True where the interval by itself excludes 1, but so few process starts could not show that
+    of so many pairs, however far apart they are."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,19 @@ class Quantiles:
 
     calls: int
     curve: tuple[tuple[float, Seconds], ...]
-    """(share of the calls, latency), up to the last percentile that is carried."""
+    """(share of the calls, latency), up to the last percentile that the calls carry."""
     percentiles: Mapping[str, Seconds]
-    """'p90' → latency, for those that so many calls carry."""
+    """'p90' → latency, for the percentiles that so many calls carry."""
     missing: Mapping[str, int]
-    """'p99.9' → calls that it needs."""
+    """'p99.9' → the number of calls that it needs, for the other percentiles."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Block medians over the time of the run, thinned to what a plot can show."""
+    """Block medians over the time of the run, thinned to what a plot can show.
+
+    The three tuples are equally long: each position is a point.
+    """
 
     at: tuple[Seconds, ...]
     latency: tuple[Seconds, ...]
@@ -79,16 +86,16 @@ class Trace:
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast one target was at one case."""
+    """The speed of one target at one case."""
 
     p50: Spread
     """Seconds: the median over process starts of their medians, with the range."""
     starts: int
     rounds: int
     calls: int
-    """Calls a block."""
+    """Calls in a block."""
     empty: Seconds
-    """What an empty interval shows, inside every sample."""
+    """The time that an empty interval shows; every sample contains it."""
     rate: float
     """Calls a second, from the mean latency: one call after the other in one process."""
     rows: int
@@ -96,17 +103,19 @@ class Speed:
     quantiles: Quantiles | None
     trace: Trace
     into: Spread | None
-    """The copies of the inputs inside the call, made alone; None: not to be told apart."""
+    """Seconds: the copies of the inputs inside a call, timed alone; None where the runtime cannot
+    make them alone."""
     out: Spread | None
-    """The same of the outputs."""
+    """Seconds: the copies of the outputs inside a call, as `into`."""
 
     def parts(self) -> dict[str, Seconds]:
-        """Where the time of a call goes; compute is what is left of it."""
+        """Splits the p50 into its parts; compute is what the copies leave of it."""
         if self.into is None or self.out is None:
             return {"whole call": self.p50.middle}
         rest = self.p50.middle - self.into.middle - self.out.middle
         return {
             "copies in": self.into.middle,
+            # The copies are timed apart from the call, so their noise may exceed a short one.
             "compute": max(0.0, rest),
             "copies out": self.out.middle,
         }
@@ -123,12 +132,18 @@ class Cold:
     steady_after: Spread | None
 
     def parts(self) -> dict[str, Spread | None]:
+        """The parts that follow each other, by the names that readers see."""
         return {
             "import": self.imported,
             "load": self.loaded,
             "first call": self.first_call,
             "new shape": self.new_shape,
         }
+
+    @property
+    def total(self) -> Seconds:
+        """The medians of the known parts together; 0 where none is known."""
+        return sum(part.middle for part in self.parts().values() if part)
 
 
 @dataclass(frozen=True)
@@ -145,14 +160,17 @@ class ShownTarget:
 
     index: int
     name: str
-    """The label, with where it ran in it where that is not what was asked for."""
-    target: PlannedTarget
+    """The label; where it ran stands behind it if that is not what was asked for."""
+    planned: PlannedTarget
     record: TargetRecord | None
+    """None where the run had not come to it."""
     library: str
     """'onnxruntime 1.32.0'; empty where it never answered."""
     verdict: Verdict | None
     placement: str
+    """The providers that its nodes ran on: '4/4 nodes on cuda'; empty where that is unknown."""
     copies: str
+    """The copies that its calls contain, in words."""
     cold: Cold
     use: Use
 
@@ -161,7 +179,7 @@ class ShownTarget:
 class Row:
     """One line of a table: one target at one case."""
 
-    subject: ShownTarget
+    target: ShownTarget
     standing: Standing
     rank: int | None
     speed: Speed | None
@@ -174,29 +192,30 @@ class Row:
 
     @property
     def says(self) -> str:
-        """What stands where a ranked row has its ratio."""
+        """The text of the ratio's column: the ratio, or the reason why there is none."""
         if self.standing is Standing.RANKED:
             return self.ratio.text if self.ratio else "–"
         return f"{self.standing}: {self.reason}"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What is fastest at a case."""
+class Conclusion:
+    """Says in sentences which target is fastest at a case."""
 
     headline: str
     details: tuple[str, ...] = ()
-    """By how much, and how sure that is."""
+    """Sentences on how large the lead is, and how sure that is."""
     tied: tuple[str, ...] = ()
     """The fastest and those that are not shown to differ from it; empty where it stands alone."""
 
     @property
     def text(self) -> str:
+        """All sentences on one line."""
         return " ".join((self.headline, *self.details))
 
     @property
     def paragraphs(self) -> tuple[str, ...]:
-        """One where all of it is about one case."""
+        """One paragraph where all of it is about one case, else one for each sentence."""
         return (self.headline, *self.details) if len(self.details) > 1 else (self.text,)
 
 
@@ -210,7 +229,7 @@ class Table:
     changed: str
     """Why it is not the baseline that was planned; else empty."""
     rows: tuple[Row, ...]
-    answer: Answer
+    conclusion: Conclusion
     apart: tuple[str, ...] = ()
     """Targets whose ratio to the baseline is not the quotient of the two p50s, by more than its
     interval: a ratio is paired and estimated by itself."""
@@ -219,8 +238,8 @@ class Table:
         return self.part(Standing.RANKED)
 
     def leads(self, row: Row) -> bool:
-        """It is the fastest, or not shown to differ from it."""
-        return row.rank == 1 or row.subject.name in self.answer.tied
+        """True for the fastest row, and for those that are not shown to differ from it."""
+        return row.rank == 1 or row.target.name in self.conclusion.tied
 
     def part(self, standing: Standing) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.standing is standing)
@@ -247,26 +266,28 @@ class View:
     model: str
     """The model in one line."""
     machine: str
+    """The machine in one line."""
     protocol: str
     """'1 thread · 14 process starts × 20 rounds'."""
     measured: str
-    """When, how and how long."""
+    """When it was measured, how, and how long that took, in one line."""
     state: str
-    """What a reader must know of an unfinished run; empty for a finished one."""
-    answer: tuple[Answer, ...]
-    """What is fastest; cases with one answer are told together."""
+    """A warning to the reader of an unfinished run; empty for a finished one."""
+    conclusions: tuple[Conclusion, ...]
+    """Which target is fastest; cases with the same headline share one conclusion."""
     without_rank: tuple[str, ...]
-    """What is not right, and what was not measured."""
+    """Sentences on what is not right, and on what was not measured."""
     tables: tuple[Table, ...]
-    subjects: tuple[ShownTarget, ...]
+    targets: tuple[ShownTarget, ...]
     notes: tuple[Note, ...]
     copies: tuple[str, ...]
+    """Sentences on the copies that a timed call contains."""
     samples: bool
-    """The samples were there."""
+    """False where samples.npz is missing, so that there are no percentiles beyond p50."""
 
 
 def spread(values: list[float] | list[int]) -> Spread | None:
-    """Median and range; None of nothing."""
+    """Median and range of some values; None without values."""
     if not values:
         return None
     return Spread(float(np.median(values)), float(min(values)), float(max(values)))

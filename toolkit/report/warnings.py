@@ -1,4 +1,4 @@
-"""What each kind of warning means, and what to do about it."""
+"""Explains each kind of warning, and says what to do about it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from toolkit.records.schema import WarningKind
 
 @dataclass(frozen=True)
 class Advice:
-    """One sentence each."""
+    """A sentence on what a warning means, and one on what to do."""
 
     means: str
     do: str
@@ -113,4 +113,4 @@ ADVICE: dict[WarningKind, Advice] = {
         "--target onnxruntime,int8=exact, or measure where the model will run.",
     ),
 }
-"""Every kind of warning stands here; a test holds that."""
+"""Every WarningKind stands here; a test holds that."""

@@ -1,6 +1,6 @@
-"""How numbers and lists are said: the same words in every rendering.
+"""Puts numbers and lists into words, the same in every rendering.
 
-Three significant figures, and never more than the interval carries.
+A number has three significant figures, and never more than its interval carries.
 """
 
 from __future__ import annotations
@@ -13,27 +13,34 @@ from dataclasses import dataclass
 
 from toolkit.units import THIN, Number, Seconds, significant, time_unit
 
+NOT_FINITE = {"nan": "NaN", "inf": "Inf", "-inf": "−Inf"}
+"""Numbers that are not finite: as a record writes them → as a reader sees them."""
+
 
 @dataclass(frozen=True)
 class Spread:
-    """A middle with what lies around it: a range over process starts, or an interval."""
+    """A middle value with the range over process starts, or the interval, that lies around it."""
 
     middle: float
     low: float
     high: float
 
     def scaled(self, factor: float) -> Spread:
+        """Converts all three values into another unit, by `factor`."""
         return Spread(self.middle * factor, self.low * factor, self.high * factor)
 
 
 def decimals(spread: Spread, digits: int = 3) -> int:
-    """Places behind the point: at most `digits` significant figures, none finer than the spread.
+    """Counts the places behind the point that a value deserves.
+
+    They give at most `digits` significant figures, and none that is finer than half the spread.
 
     >>> decimals(Spread(6.21, 6.10, 6.31)), decimals(Spread(1.2345, 1.2100, 1.2500))
     (1, 2)
     """
     if spread.middle == 0 or not math.isfinite(spread.middle):
         return 0
+    # Rounded first: 0.9996 has the places of 1.00.
     rounded = abs(float(f"{spread.middle:.{digits - 1}e}"))
     most = digits - 1 - math.floor(math.log10(rounded))
     half = (spread.high - spread.low) / 2
@@ -42,38 +49,39 @@ def decimals(spread: Spread, digits: int = 3) -> int:
 
 
 def timed(spread: Spread) -> tuple[str, str]:
-    """A time and its range, in one unit: ('3.9 µs', '3.8 to 4.2').
+    """A time, and the range around it, in one unit: ('3.9 µs', '3.8 to 4.2').
 
-    A range over process starts holds whole states of the machine, so two figures always stand.
+    Seconds in. A range over process starts spans whole states of the machine (a core may be 1.5
+    times slower for seconds), so two significant figures stand however wide it is.
 
     >>> [text.replace(THIN, " ") for text in timed(Spread(3.92e-6, 3.8e-6, 4.2e-6))]
     ['3.9 µs', '3.8 to 4.2']
     """
     factor, unit = time_unit(spread.middle)
-    shown = spread.scaled(1 / factor)
-    places = max(decimals(shown), decimals(Spread(shown.middle, 0, 0), digits=2))
+    scaled = spread.scaled(1 / factor)
+    places = max(decimals(scaled), decimals(Spread(scaled.middle, 0, 0), digits=2))
     return (
-        f"{shown.middle:.{places}f}{THIN}{unit}",
-        f"{shown.low:.{places}f} to {shown.high:.{places}f}",
+        f"{scaled.middle:.{places}f}{THIN}{unit}",
+        f"{scaled.low:.{places}f} to {scaled.high:.{places}f}",
     )
 
 
 def seconds(value: Seconds) -> str:
-    """A time in whole or tenths of seconds, as a command's line ends: '24.0 s'."""
+    """A time in tenths of seconds, as it stands at the end of a command's line: '24.0 s'."""
     return f"{value:.1f}{THIN}s"
 
 
 def factor(value: Number) -> str:
     """An error as a multiple of plain float32's, also where it is not finite."""
     if isinstance(value, str):
-        return {"nan": "NaN", "inf": "Inf", "-inf": "−Inf"}[value]
+        return NOT_FINITE[value]
     return f"{grouped(value)}×"
 
 
 def figure(value: Number, digits: int = 3) -> str:
-    """A number of any size: plain near one, else with a power of ten."""
+    """A number of any size: plain between 0.001 and 100,000, else with a power of ten."""
     if isinstance(value, str):
-        return {"nan": "NaN", "inf": "Inf", "-inf": "−Inf"}[value]
+        return NOT_FINITE[value]
     if value == 0:
         return "−0.0" if math.copysign(1, value) < 0 else "0"
     if 1e-3 <= abs(value) < 1e5:
@@ -92,26 +100,30 @@ def grouped(value: float) -> str:
     return f"{float(f'{value:.2e}'):,.0f}"
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """'1 round', '20 rounds'."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+def counted(count: int, singular: str, plural: str = "") -> str:
+    """'1 round', '20 rounds'; without `plural` an s is added."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
 def listed(items: Iterable[str]) -> str:
-    """'a', 'a and b', 'a, b and c'."""
+    """'a', 'a and b', 'a, b and c'. Raises ValueError where there are no items."""
     *first, last = items
     return f"{', '.join(first)} and {last}" if first else last
 
 
+INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+"""Unicode's categories of characters that steer a terminal or the direction of a text: controls,
+formats (among them U+202E), surrogates, private and unassigned ones, line and paragraph ends."""
+
+
 def printable(text: str) -> str:
-    """`text` on one line without control characters: a record is untrusted.
+    """`text` on one line without control characters, since a record is untrusted.
 
     >>> printable("a\\x1b[31mb\\nc\\u202ed")
     'a�[31mb c�d'
     """
     line = re.sub(r"[ \t\r\n\v\f]+", " ", text).strip()
-    kinds = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-    return "".join("�" if unicodedata.category(c) in kinds else c for c in line)
+    return "".join("�" if unicodedata.category(c) in INVISIBLE else c for c in line)
 
 
 def width(text: str) -> int:
@@ -123,7 +135,7 @@ def width(text: str) -> int:
 
 
 def wrapped(text: str, room: int) -> Sequence[str]:
-    """`text` in lines of at most `room` cells, broken at spaces; a longer word stands alone."""
+    """Breaks `text` at spaces into lines of at most `room` cells; a longer word stands alone."""
     lines: list[str] = []
     for word in text.split(" "):
         if lines and width(lines[-1]) + 1 + width(word) <= room:

@@ -1,1 +1,1 @@
-"""Loops without a harness, as targets of a run: their ratio to the harness's own is paired."""
+"""A plug-in with loops of no harness, as targets of a run: their ratio to a harness is paired."""

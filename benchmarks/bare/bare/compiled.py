@@ -1,4 +1,4 @@
-"""The bare loop in C, over the library that the wheel of ONNX Runtime brings.
+"""Runs the bare loop in C, over the library that the wheel of ONNX Runtime brings.
 
 `loop.so` is built from loop.c by benchmarks/building.py and lies beside this file.
 """
@@ -24,6 +24,7 @@ from .script import DRIVER, Bare
 
 BUILT = Path(__file__).with_name("loop.so")
 MOST_DIMENSIONS = 16
+"""As in loop.c."""
 
 TYPES = {
     1: "float32",
@@ -39,12 +40,12 @@ TYPES = {
     12: "uint32",
     13: "uint64",
 }
-"""ONNX's numbers of the types that numpy has too."""
+"""ONNX's number of a type (TensorProto.DataType) → numpy's name, where numpy has it too."""
 NUMBERS = {name: number for number, name in TYPES.items()}
 
 
 class Tensor(ctypes.Structure):
-    """`struct tensor`."""
+    """loop.c's `struct tensor`."""
 
     _fields_: ClassVar = [
         ("name", ctypes.c_char_p),
@@ -63,21 +64,25 @@ class BareC(Bare):
     options: ClassVar[Mapping[str, Option]] = {"driver": DRIVER}
 
     def version(self) -> str:
-        """The library's own word: the Python package is not imported."""
-        found = loop().loop_version(bytes(self.library()))
-        if found is None:
+        """The version as the library says it: the Python package is not imported."""
+        version = loop().loop_version(bytes(self.library()))
+        if version is None:
             raise TargetError(f"{self.library().name} is no ONNX Runtime")
-        return str(found.decode())
+        return str(version.decode())
 
     def library(self) -> Path:
+        """The file of ONNX Runtime's library.
+
+        Raises ModuleNotFoundError without the package, TargetError without the library in it.
+        """
         package = importlib.util.find_spec("onnxruntime")
         if package is None or package.origin is None:
             raise ModuleNotFoundError("onnxruntime", name="onnxruntime")
         folder = Path(package.origin).parent / "capi"
-        found = next(folder.glob("libonnxruntime.so*"), None)
-        if found is None:
+        file = next(folder.glob("libonnxruntime.so*"), None)
+        if file is None:
             raise TargetError("this package of onnxruntime has no library for C beside it")
-        return found
+        return file
 
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> CSession:
         session = ctypes.c_void_p()
@@ -88,7 +93,7 @@ class BareC(Bare):
 
 
 class CSession:
-    """One OrtSession."""
+    """One OrtSession, which C holds."""
 
     def __init__(self, session: ctypes.c_void_p, names: Sequence[str], driver: Driver) -> None:
         self._session = session
@@ -103,7 +108,7 @@ class CSession:
         demand(
             loop().loop_bind(self._session, inputs, len(held), names, len(names), _at(bound)),
         )
-        outputs = {name: _output(bound, place) for place, name in enumerate(self._names)}
+        outputs = {name: _output(bound, index) for index, name in enumerate(self._names)}
         dealt = Dealt(partial(c_loop, bound), self._driver)
 
         def left(result: None) -> dict[str, Array]:
@@ -131,14 +136,14 @@ class CSession:
 
 
 def c_loop(bound: ctypes.c_void_p, calls: int) -> tuple[list[int], None]:
-    """So many calls."""
+    """Makes so many calls; returns the nanoseconds of each. Their outputs stay where they are."""
     times = (ctypes.c_int64 * calls)()
     demand(loop().loop_run(bound, calls, times))
     return list(times), None
 
 
 def empty_interval() -> float:
-    """Nanoseconds between two looks at the clock in C: the median of 1,001."""
+    """Measures the nanoseconds between two looks at the clock in C: the median of 1,001."""
     times = (ctypes.c_int64 * 1001)()
     loop().loop_empty(len(times), times)
     return float(sorted(times)[500])
@@ -146,7 +151,7 @@ def empty_interval() -> float:
 
 @lru_cache
 def loop() -> Any:
-    """The compiled loop."""
+    """Loads the compiled loop. Raises TargetError where it is not built."""
     if not BUILT.exists():
         raise TargetError(
             "its loop in C is not built", "python -m benchmarks.overhead    builds it"
@@ -164,7 +169,7 @@ def loop() -> Any:
 
 
 def demand(reason: bytes | None) -> None:
-    """Raises TargetError with what the loop said."""
+    """Raises TargetError with the loop's words where it gives a reason."""
     if reason is not None:
         raise TargetError(reason.decode(errors="replace").splitlines()[0])
 
@@ -178,22 +183,22 @@ def _at(pointer: ctypes.c_void_p) -> Any:
 
 
 def _tensor(name: str, array: Array) -> Tensor:
-    """An input where it lies. Raises TargetError for a type that the loop does not take."""
+    """Describes an input where it lies. Raises TargetError for a type that the loop takes not."""
     if array.dtype.name not in NUMBERS or array.ndim > MOST_DIMENSIONS:
         raise TargetError(f"the loop in C takes no {array.dtype.name} of {array.ndim} dimensions")
-    made = Tensor(name.encode(), array.ctypes.data, array.nbytes)
-    made.shape[: array.ndim] = array.shape
-    made.rank, made.type = array.ndim, NUMBERS[array.dtype.name]
-    return made
+    tensor = Tensor(name.encode(), array.ctypes.data, array.nbytes)
+    tensor.shape[: array.ndim] = array.shape
+    tensor.rank, tensor.type = array.ndim, NUMBERS[array.dtype.name]
+    return tensor
 
 
-def _output(bound: ctypes.c_void_p, place: int) -> Array:
-    """An output where it lies. Raises TargetError for a type that numpy lacks."""
-    told = Tensor()
-    demand(loop().loop_output(bound, place, ctypes.byref(told)))
-    if told.type not in TYPES:
-        raise TargetError(f"the loop in C gives no output of ONNX's type {told.type}")
-    shape, dtype = tuple(told.shape[: told.rank]), np.dtype(TYPES[told.type])
+def _output(bound: ctypes.c_void_p, index: int) -> Array:
+    """A view of an output where it lies. Raises TargetError for a type that numpy lacks."""
+    tensor = Tensor()
+    demand(loop().loop_output(bound, index, ctypes.byref(tensor)))
+    if tensor.type not in TYPES:
+        raise TargetError(f"the loop in C gives no output of ONNX's type {tensor.type}")
+    shape, dtype = tuple(tensor.shape[: tensor.rank]), np.dtype(TYPES[tensor.type])
     size = math.prod(shape) * dtype.itemsize
-    memory = (ctypes.c_char * size).from_address(told.data) if size else b""
+    memory = (ctypes.c_char * size).from_address(tensor.data) if size else b""
     return np.frombuffer(memory, dtype).reshape(shape)

@@ -1,4 +1,4 @@
-"""A loop of our own in place of the worker's, through the contract as it is.
+"""Puts a loop of our own in place of the worker's, through the contract as it is.
 
 The worker times `Call.run` by `Call.clock`. Here the first run of a block makes all calls of that
 block in a bare loop, which times them itself; it and each run after it hand out one of those times,
@@ -17,11 +17,11 @@ from time import perf_counter_ns
 from typing import Any
 
 Loop = Callable[[int], tuple[Sequence[int], Any]]
-"""Makes so many calls: the nanoseconds of each, and what the last one returned."""
+"""Makes so many calls; returns the nanoseconds of each, and what the last one returned."""
 
 
 class Dealt:
-    """One feed's calls, made a block at a time and handed out one by one."""
+    """The calls of one feed, made a block at a time and handed out one by one."""
 
     def __init__(self, loop: Loop, driver: Driver) -> None:
         self._loop = loop
@@ -29,17 +29,17 @@ class Dealt:
         self._times: Iterator[int] = iter(())
         self._left: Any = None
         self._handed = 0
-        """In this block so far."""
+        """Calls handed out in this block so far."""
         self._expected = 1
         self._now = 0
 
     def begin(self) -> None:
-        """A new block: as long as the last one, as far as one can know."""
+        """Begins a new block: as long as the last one, as far as one can know."""
         self._expected = max(1, self._handed)
         self._times, self._handed = iter(()), 0
 
     def run(self) -> Any:
-        """What the last call of the loop returned."""
+        """Hands out a call, and with it what the last call of the loop returned."""
         took = next(self._times, None)
         if took is None:
             self._times = iter(self._made(self._handed or self._expected))
@@ -49,30 +49,33 @@ class Dealt:
         return self._left
 
     def clock(self) -> int:
-        """The nanoseconds of all calls handed out."""
+        """The nanoseconds of all calls handed out so far."""
         return self._now
 
     def _made(self, calls: int) -> Sequence[int]:
-        """The loop as in a program of its own: with the collector at work, nothing hidden from
-        it."""
-        worked = gc.isenabled()
+        """Runs the loop as in a program of its own.
+
+        The garbage collector works in it, and nothing is hidden from it, as the worker would have
+        it.
+        """
+        collected = gc.isenabled()
         gc.unfreeze()
         gc.enable()
         try:
             with self._driver:
                 times, self._left = self._loop(calls)
         finally:
-            if not worked:
+            if not collected:
                 gc.disable()
         return times
 
 
 class Driver:
-    """The CPU time that the parent of this process uses while a loop runs here."""
+    """Measures the CPU time that the parent of this process uses while a loop runs here."""
 
     def __init__(self, file: str) -> None:
         self._file = file
-        """Where `note` adds a line; empty: nowhere."""
+        """The file to which `note` adds a line; empty: none."""
         # Linux: the clock of another process's CPU time, all its threads, in nanoseconds; see
         # clock_getcpuclockid(3).
         self._clock = (~os.getppid() << 3) | 2
@@ -88,7 +91,7 @@ class Driver:
         self._spans += 1
 
     def note(self) -> None:
-        """Adds what was seen so far to the file."""
+        """Adds the sums so far to the file."""
         if self._file:
             seen = {"used": self._used, "lasted": self._lasted, "spans": self._spans}
             with Path(self._file).open("a", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""ONNX Runtime as a script of one's own would time it: a session, a loop, two looks at a clock."""
+"""Times ONNX Runtime as a script of one's own would: a session, a loop, two looks at a clock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DRIVER = Option("", "a file that is told the CPU time of the parent while a loop
 
 
 class Bare(OnnxRuntime):
-    """A bare loop in Python. It shares with the product's runtime what is known of the package."""
+    """A bare loop in Python, with all that the product's runtime knows of the package."""
 
     name: ClassVar[str] = "bare"
     providers: ClassVar[tuple[str, ...]] = ("cpu",)
@@ -47,7 +47,7 @@ class Bare(OnnxRuntime):
 def numpy_loop(
     session: Any, names: list[str], feed: Feed, calls: int
 ) -> tuple[list[int], list[Array]]:
-    """Arrays in, arrays out."""
+    """Makes so many calls, arrays in and arrays out."""
     times = []
     for _ in range(calls):
         started = perf_counter_ns()
@@ -58,7 +58,7 @@ def numpy_loop(
 
 
 def bound_loop(session: Any, binding: Any, calls: int) -> tuple[list[int], None]:
-    """Inputs and outputs stay where they are."""
+    """Makes so many calls whose inputs and outputs stay where they are."""
     times = []
     for _ in range(calls):
         started = perf_counter_ns()

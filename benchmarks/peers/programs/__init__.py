@@ -1,1 +1,1 @@
-"""What the other tools start. These run in the environment of the peers."""
+"""The programs that the other tools start, in the environment of the peers."""

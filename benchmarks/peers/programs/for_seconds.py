@@ -10,11 +10,12 @@ import time
 from benchmarks.peers.programs import planted_call
 
 WARM_UP = 1000
+"""Calls before the first that counts."""
 
 
 def main(slower: str, seconds: float) -> None:
-    """Prints them as JSON."""
-    call, clock = planted_call.made(slower), time.perf_counter_ns
+    """Prints the estimators as JSON, in nanoseconds."""
+    call, clock = planted_call.make(slower), time.perf_counter_ns
     for _ in range(WARM_UP):
         call()
     samples: list[int] = []

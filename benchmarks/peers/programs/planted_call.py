@@ -1,4 +1,4 @@
-"""The call that is timed: the reference model in ONNX Runtime, slowed down by a known share."""
+"""Makes the call that is timed: the reference model in ONNX Runtime, slowed by a known share."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from toolkit.runtimes.base import Program, settings
 MODEL = Path(__file__).parents[3] / "models/mlp/mlp.onnx"
 
 
-def made(slower: str) -> Callable[[], Any]:
-    """'2%' → a call of one row with IO binding: one intra-op thread, no spinning."""
+def make(slower: str) -> Callable[[], Any]:
+    """A call of one row with IO binding: one intra-op thread, no spinning. `slower`: '2%'."""
     os.environ.update(Planted.environment)
     options = settings(Planted, {"io": "bound", "slower": slower})
     session = Planted().load(Program(MODEL, (), ()), "cpu", options)

@@ -10,14 +10,14 @@ from benchmarks.peers.programs import planted_call
 
 
 def main() -> None:
-    """What pyperf starts anew in each of its processes."""
+    """Runs in each process that pyperf starts."""
     runner = pyperf.Runner(add_cmdline_args=pass_on)
     runner.argparser.add_argument("slower")
-    runner.bench_func("mlp", planted_call.made(runner.parse_args().slower))
+    runner.bench_func("mlp", planted_call.make(runner.parse_args().slower))
 
 
 def pass_on(command: list[str], given: Namespace) -> None:
-    """The share, to the processes that measure."""
+    """Passes the share on to the processes that measure."""
     command.append(given.slower)
 
 

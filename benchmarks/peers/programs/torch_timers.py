@@ -1,4 +1,4 @@
-"""torch.utils.benchmark, one Timer after the other: torch_timers.py SECONDS SLOWER... → medians."""
+"""Times with one Timer after the other: torch_timers.py SECONDS SLOWER... → their medians."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from benchmarks.peers.programs import planted_call
 
 def main(seconds: float, *shares: str) -> None:
     """Prints the medians in seconds as JSON, in the order of the shares."""
-    calls = [planted_call.made(slower) for slower in shares]
+    calls = [planted_call.make(slower) for slower in shares]
     timers = [Timer("call()", globals={"call": call}) for call in calls]
-    found = [timer.blocked_autorange(min_run_time=seconds) for timer in timers]
-    sys.stdout.write(json.dumps([one.median for one in found]))
+    measurements = [timer.blocked_autorange(min_run_time=seconds) for timer in timers]
+    sys.stdout.write(json.dumps([measurement.median for measurement in measurements]))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""A plug-in: ONNX Runtime, slowed down by a share that is known."""
+"""A plug-in that runs ONNX Runtime, slowed down by a known share."""

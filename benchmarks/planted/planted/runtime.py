@@ -1,4 +1,4 @@
-"""ONNX Runtime whose calls take a known share longer: what a measurement has to find."""
+"""Runs ONNX Runtime with calls that take a known share longer, for a measurement to find."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from toolkit.runtimes.onnxruntime import OnnxRuntime
 from toolkit.tensors import Feed
 
 FLOOR = 600
-"""Nanoseconds that every call waits, slowed down or not, so that both leave the loop alike. Longer
-than the way to the loop's first look at the clock: with 200 every wait was too long, and 3 % showed
-as 2 %."""
+"""Nanoseconds that every call waits, slowed down or not, so that both leave the loop alike. It is
+longer than the way to the loop's first look at the clock: with 200 every wait was too long, so that
+a planted 3 % showed as 2 %."""
 MOST_CARRIED = 300
 """Nanoseconds: a longer overshoot was another process, which the next call does not pay back."""
 
 
 class Planted(OnnxRuntime):
-    """ONNX Runtime with one more option."""
+    """The runtime: ONNX Runtime with one more option."""
 
     name: ClassVar[str] = "planted"
     options: ClassVar[Mapping[str, Option]] = {
@@ -76,7 +76,7 @@ def slowed(
 
     `around`: nanoseconds of this function that lie outside its two readings of the clock. One turn
     of the loop takes as long as 1 % of a short call, so what a wait lasted too long is taken from
-    the next one: the mean is right to a part of that.
+    the next one: the mean is right to a part of that. `clock` gives nanoseconds.
     """
     carried = 0.0
 
@@ -96,7 +96,7 @@ def slowed(
 
 
 def around() -> float:
-    """Nanoseconds of `slowed` outside its two readings of the clock."""
+    """Measures the nanoseconds of `slowed` that lie outside its two readings of the clock."""
     clock, empty = time.perf_counter_ns, slowed(lambda: None, 0.0)
     whole = []
     for _ in range(1001):

@@ -1,1 +1,1 @@
-"""Tables of words without a form yet: Markdown and the page both show them."""
+"""Makes the tables of words, without a form yet: Markdown and the page both show them."""

@@ -1,8 +1,8 @@
-"""What ran and what it answered: tables of targets, outputs and the ReLU card."""
+"""Tables of what ran and what it answered: targets, outputs and special values of Relu."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from toolkit.answers.specialvalues import SpecialValue
 from toolkit.report.grids.grid import NONE, Grid
@@ -11,21 +11,27 @@ from toolkit.report.words import factor, figure, listed, printable
 from toolkit.units import Number
 
 
-def facts(subjects: Sequence[ShownTarget]) -> Grid:
-    """What ran, where its nodes were placed, and which copies its numbers hold."""
+def facts(targets: Iterable[ShownTarget]) -> Grid:
+    """Lists what ran, where its nodes were placed, and which copies its numbers contain."""
     rows = [
-        (one.name, one.target.name, one.library or NONE, one.placement or NONE, one.copies or NONE)
-        for one in subjects
+        (
+            target.name,
+            target.planned.name,
+            target.library or NONE,
+            target.placement or NONE,
+            target.copies or NONE,
+        )
+        for target in targets
     ]
-    shown = [tuple(map(printable, row)) for row in rows]
-    return Grid(("target", "as typed", "library", "placement", "copies inside"), tuple(shown))
+    head = ("target", "as typed", "library", "placement", "copies inside")
+    return Grid(head, tuple(tuple(map(printable, row)) for row in rows))
 
 
-def answers(subjects: Sequence[ShownTarget]) -> Grid:
+def answers(targets: Iterable[ShownTarget]) -> Grid:
     """Every output of every judged target, with its error and the evidence."""
     rows = [
         (
-            one.name,
+            target.name,
             printable(output.output),
             printable(" or ".join(output.names)),
             factor(output.factor),
@@ -33,9 +39,9 @@ def answers(subjects: Sequence[ShownTarget]) -> Grid:
             worst(output.worst, output.got, output.expected),
             printable(output.evidence),
         )
-        for one in subjects
-        if one.verdict
-        for output in one.verdict.outputs
+        for target in targets
+        if target.verdict
+        for output in target.verdict.outputs
     ]
     head = ("target", "output", "verdict", "error", "largest error", "worst element", "evidence")
     return Grid(head, tuple(rows), frozenset({3, 4}))
@@ -43,33 +49,36 @@ def answers(subjects: Sequence[ShownTarget]) -> Grid:
 
 def worst(index: Sequence[int], got: Number, expected: Number) -> str:
     """'[3, 1]: 0.501 for 0.5'."""
-    place = ", ".join(map(str, index))
-    return f"[{place}]: {figure(got, 6)} for {figure(expected, 6)}"
+    return f"[{', '.join(map(str, index))}]: {figure(got, 6)} for {figure(expected, 6)}"
 
 
-def special_values(subjects: Sequence[ShownTarget]) -> Grid:
-    """What each runtime's Relu gives for the values that tell runtimes apart."""
-    shown = [one for one in subjects if one.record and one.record.card]
-    if not shown:
+def special_values(targets: Iterable[ShownTarget]) -> Grid:
+    """Lists what each runtime's Relu gives for the values that tell runtimes apart.
+
+    A row for each value, a column for each target that was asked; deviating cells are marked.
+    """
+    asked = [target for target in targets if target.record and target.record.card]
+    if not asked:
         return Grid((), ())
-    cards = [{row.value: row for row in one.record.card} for one in shown if one.record]
-    values = {row.value: row for held in cards for row in held.values()}
+    columns = [{row.value: row for row in target.record.card} for target in asked if target.record]
+    # Every value that any of them was asked for: a record of another version may have others.
+    values = {row.value: row.expected for column in columns for row in column.values()}
     rows = [
-        (printable(value), figure(row.expected), *(given(held.get(value)) for held in cards))
-        for value, row in values.items()
+        (printable(value), figure(expected), *(given(column.get(value)) for column in columns))
+        for value, expected in values.items()
     ]
     marked = {
-        (place, column)
-        for place, value in enumerate(values)
-        for column, held in enumerate(cards, start=2)
-        if value in held and held[value].deviates
+        (row, column)
+        for row, value in enumerate(values)
+        for column, answered in enumerate(columns, start=2)
+        if value in answered and answered[value].deviates
     }
-    head = ("Relu of", "expected", *(one.name for one in shown))
+    head = ("Relu of", "expected", *(target.name for target in asked))
     return Grid(head, tuple(rows), frozenset(range(1, len(head))), frozenset(marked))
 
 
 def given(row: SpecialValue | None) -> str:
-    """What it gave, alone and between two layers; one value where both are the same."""
+    """Tells what Relu gave alone and between two layers; one value where both are the same."""
     if row is None:
         return NONE
     alone, fused = (
@@ -78,14 +87,14 @@ def given(row: SpecialValue | None) -> str:
     return alone if alone == fused else f"{alone}; fused {fused}"
 
 
-def special_value_notes(subjects: Sequence[ShownTarget]) -> list[str]:
-    """What the cells of the card cannot say, each thing once."""
-    said: dict[tuple[str, str], list[str]] = {}
-    for one in subjects:
-        for row in one.record.card if one.record else ():
+def special_value_notes(targets: Iterable[ShownTarget]) -> list[str]:
+    """Sentences on what the cells of the table cannot say, each once with its targets."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for target in targets:
+        for row in target.record.card if target.record else ():
             if row.note:
-                said.setdefault((row.value, row.note), []).append(one.name)
+                names.setdefault((row.value, row.note), []).append(target.name)
     return [
-        printable(f"Relu of {value}, {listed(names)}: {note}")
-        for (value, note), names in said.items()
+        printable(f"Relu of {value}, {listed(same)}: {note}")
+        for (value, note), same in names.items()
     ]

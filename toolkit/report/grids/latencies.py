@@ -1,4 +1,4 @@
-"""How fast: tables of latencies, their percentiles, curves and parts, and what to say of them."""
+"""Tables of latencies, their percentiles, curves and parts, and the remarks on them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from toolkit.report.words import counted, grouped, listed, timed
 from toolkit.units import duration
 
 LEVELS = ("p90", "p95", "p99", "p99.9")
+"""The percentiles beyond p50, of which a table shows those that some target carries."""
 
 
 def ranked(table: Table) -> Grid:
@@ -18,7 +19,7 @@ def ranked(table: Table) -> Grid:
     head = ("target", "p50", "range", against(table), "answers", *levels, "calls a second")
     rows = [
         (
-            row.subject.name,
+            row.target.name,
             *timed(speed.p50),
             row.says,
             row.answers,
@@ -32,10 +33,10 @@ def ranked(table: Table) -> Grid:
 
 
 def others(table: Table) -> Grid:
-    """The targets without a rank, and why."""
+    """The targets without a rank, with the reason and the cures."""
     rows = [
         (
-            row.subject.name,
+            row.target.name,
             timed(row.speed.p50)[0] if row.speed else NONE,
             row.answers,
             "; ".join((row.says, *row.cures)),
@@ -47,26 +48,27 @@ def others(table: Table) -> Grid:
 
 
 def against(table: Table) -> str:
+    """The head of the column of ratios."""
     return f"against {table.baseline}" if table.baseline else "against –"
 
 
 def carried(speed: Speed | None, name: str) -> float | None:
-    """A percentile, seconds, where the samples carry it."""
+    """A percentile in seconds; None where the samples do not carry it."""
     return speed.quantiles.percentiles.get(name) if speed and speed.quantiles else None
 
 
 def percentile(speed: Speed, name: str) -> str:
-    """A percentile, or how many calls it lacks."""
-    found = carried(speed, name)
-    if found is not None:
-        return duration(found)
+    """A percentile in words, or the number of calls that it lacks."""
+    latency = carried(speed, name)
+    if latency is not None:
+        return duration(latency)
     needed = speed.quantiles.missing.get(name) if speed.quantiles else None
     calls = speed.quantiles.calls if speed.quantiles else 0
     return f"{needed - calls:,} calls missing" if needed else NONE
 
 
 def rate(speed: Speed) -> str:
-    """Calls a second, and rows where a call works on several."""
+    """Calls a second; with the rows a second where a call works on several."""
     rows = f" ({grouped(speed.rate * speed.rows)} rows)" if speed.rows > 1 else ""
     return f"{grouped(speed.rate)}{rows}"
 
@@ -75,7 +77,7 @@ def distribution(table: Table) -> Grid:
     """The percentiles of every target that shows a latency."""
     rows = [
         (
-            row.subject.name,
+            row.target.name,
             f"{speed.quantiles.calls:,}",
             duration(speed.p50.middle),
             *(percentile(speed, name) for name in LEVELS),
@@ -87,9 +89,8 @@ def distribution(table: Table) -> Grid:
     return Grid(head, tuple(rows), frozenset(range(1, len(head))))
 
 
-def scaling(found: Scaling) -> Grid:
+def scaling(curves: Scaling) -> Grid:
     """Latency and throughput at each size, and how much faster a row is than at the first."""
-    many = found.over == "batch"
     rows = [
         (
             curve.name,
@@ -98,18 +99,18 @@ def scaling(found: Scaling) -> Grid:
             grouped(point.speed.rate * point.speed.rows),
             point.gain.text if point.gain else NONE,
         )
-        for curve in found.curves
+        for curve in curves.curves
         for point in curve.points
     ]
-    first = "a row, times as fast" if many else "times as fast"
-    head = ("target", found.over, "p50", "range", "rows a second", first)
+    gain = "a row, times as fast" if curves.over == "batch" else "times as fast"
+    head = ("target", curves.over, "p50", "range", "rows a second", gain)
     return Grid(head, tuple(rows), frozenset({1, 2, 4}))
 
 
 def parts(table: Table) -> Grid:
-    """Where the time of a call goes: medians over the process starts."""
+    """Splits the time of a call into its parts: medians over the process starts."""
     rows = [
-        (row.subject.name, *(_part(row.speed, name) for name in PARTS))
+        (row.target.name, *(_part(row.speed, name) for name in PARTS))
         for row in table.rows
         if row.speed
     ]
@@ -117,27 +118,30 @@ def parts(table: Table) -> Grid:
 
 
 def _part(speed: Speed, name: str) -> str:
-    found = speed.parts().get(name)
-    return NONE if found is None else duration(found)
+    length = speed.parts().get(name)
+    return NONE if length is None else duration(length)
 
 
 def remarks(table: Table) -> list[str]:
-    """What must be said of the ratios of one table."""
-    said = []
+    """The sentences without which the ratios of a table could be misread."""
+    sentences = []
     if table.changed:
-        said.append(f"{table.changed}: the ratios are against {table.baseline} instead.")
+        sentences.append(f"{table.changed}: the ratios are against {table.baseline} instead.")
     if table.apart:
         many = len(table.apart) > 1
-        said.append(
+        sentences.append(
             f"The {'ratios' if many else 'ratio'} of {listed(table.apart)} "
             f"{'are' if many else 'is'} paired block by block; the quotient of the p50s beside "
             f"{'them' if many else 'it'} lies outside the {'intervals' if many else 'interval'}."
         )
-    return said
+    return sentences
 
 
 def missing(table: Table, samples: bool) -> list[str]:
-    """Which percentiles are not shown, and what they need."""
+    """Says which percentiles are not shown, and how many calls they need.
+
+    `samples`: whether the samples of the run are there.
+    """
     if not samples:
         return ["No percentile beyond p50: samples.npz is not beside the record."]
     lines = []
@@ -153,5 +157,5 @@ def missing(table: Table, samples: bool) -> list[str]:
 
 
 def lacks(row: Row, name: str) -> int:
-    """Calls that a percentile needs where they were not made; else 0."""
+    """The calls that a percentile needs where a target made fewer; else 0."""
     return row.speed.quantiles.missing.get(name, 0) if row.speed and row.speed.quantiles else 0

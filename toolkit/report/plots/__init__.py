@@ -15,9 +15,9 @@ __all__ = ["Plot", "draw"]
 
 def draw(view: View) -> tuple[Plot, ...]:
     """All plots of a run, in the order of the page; none that would be empty."""
-    made = [
+    plots = [
         *(ratios.draw(view, table) for table in view.tables),
-        *(scaling.draw(view, one) for one in scalings(view.run, view.tables)),
+        *(scaling.draw(view, curves) for curves in scalings(view.run, view.tables)),
         *(parts.draw(view, table) for table in view.tables),
         cold.draw(view),
         *(distribution.draw(view, table) for table in view.tables),
@@ -25,4 +25,4 @@ def draw(view: View) -> tuple[Plot, ...]:
         *(machine.over_time(view, table) for table in view.tables),
         machine.load(view),
     ]
-    return tuple(plot for plot in made if plot is not None)
+    return tuple(plot for plot in plots if plot is not None)

@@ -1,4 +1,4 @@
-"""The error of each target on the scale of the formats."""
+"""Draws the error of each target on the scale of the formats."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from toolkit.answers.verdict import OutputVerdict
 from toolkit.report import palette
 from toolkit.report.grids import answers
 from toolkit.report.plots.base import (
+    Channel,
     Chart,
     Datum,
     Plot,
+    Spec,
     in_order,
     lines,
     names,
@@ -24,26 +26,76 @@ from toolkit.report.view import ShownTarget, View
 from toolkit.report.words import factor, printable
 
 Bands = dict[str, tuple[float, float]]
+"""Format → the range of its errors, as multiples of plain float32's."""
+
+FLOAT32 = (
+    f"Left of the line, at {FLOAT32_BORDER:g} times the error of a plain float32 evaluation, "
+    "is float32."
+)
+BARS = "The upper bars show where errors of each format lie for this model."
+CROSS = "A cross is wrong; at the right edge it has no finite error."
 
 
 def draw(view: View) -> Plot | None:
-    """One line a target and a mark for each of its outputs; above them the formats' own lines."""
-    import altair as alt
+    """One line a target with a mark for each of its outputs; None where nothing was judged.
 
-    judged = [one for one in in_order(view) if one.verdict and one.verdict.outputs]
+    Above them stand lines of the formats, where their errors are known for this model.
+    """
+    judged = [target for target in in_order(view) if target.verdict and target.verdict.outputs]
     bands = joined(judged)
     points = [
-        mark(one, output, len(bands) + place)
-        for place, one in enumerate(judged)
-        for output in (one.verdict.outputs if one.verdict else ())
+        mark(target, output, line)
+        for line, target in enumerate(judged, start=len(bands))
+        for output in (target.verdict.outputs if target.verdict else ())
         if "wrong" in output.names or finite(output)
     ]
     if not points:
         return None
+    return Plot(
+        name="answers",
+        title="How far the answers are from float64",
+        reading=" ".join([FLOAT32, *([BARS] if bands else []), CROSS]),
+        spec=picture(view, judged, points, bands),
+        grid=answers.answers(judged),
+    )
+
+
+def picture(
+    view: View, judged: Sequence[ShownTarget], points: Sequence[Datum], bands: Bands
+) -> Spec:
+    """The dots and crosses of the outputs, below the bars of the formats."""
+    import altair as alt
+
     left, right = edges(points, bands)
-    for one in points:
-        one["factor"] = min(max(float(one["factor"]), left), right)
-    x = alt.X(
+    # What has no finite error, or none at all, stands at an edge.
+    within = [point | {"factor": min(max(float(point["factor"]), left), right)} for point in points]
+    marks = alt.Chart(alt.InlineData(within)).encode(y=lines(), tooltip=alt.Tooltip("tip:N"))
+    dots = marks.transform_filter("!datum.wrong").mark_point(
+        size=70, filled=True, opacity=1, aria=False
+    )
+    crosses = marks.transform_filter("datum.wrong").mark_point(
+        size=90, shape="cross", filled=True, opacity=1, color=palette.WRONG, aria=False
+    )
+    heads = [
+        {"line": line, "name": target.name, "label": verdict_text(target)}
+        for line, target in enumerate(judged, start=len(bands))
+    ]
+    x = error_axis(left, right)
+    return spec(
+        alt.layer(
+            *ruler(bands, left),
+            dots.encode(x=x, color=shades(view.targets)),
+            crosses.encode(x=x),
+            *names(alt.Chart(alt.InlineData(heads)).encode(y=lines()), "label"),
+        )
+    )
+
+
+def error_axis(left: float, right: float) -> Channel:
+    """A logarithmic axis of errors; the right edge, where errors are not finite, has no value."""
+    import altair as alt
+
+    return alt.X(
         "factor:Q",
         scale=alt.Scale(type="log", domain=[left, right], nice=False),
         axis=alt.Axis(
@@ -53,40 +105,6 @@ def draw(view: View) -> Plot | None:
             title="multiples of plain float32's error, logarithmic",
         ),
     )
-    dots = alt.Chart(alt.InlineData(points)).encode(y=lines(), tooltip=alt.Tooltip("tip:N"))
-    rest = dots.transform_filter("!datum.wrong").mark_point(
-        size=70, filled=True, opacity=1, aria=False
-    )
-    wrong = dots.transform_filter("datum.wrong").mark_point(
-        size=90, shape="cross", filled=True, opacity=1, color=palette.WRONG, aria=False
-    )
-    heads = [
-        {"place": len(bands) + place, "name": one.name, "label": said(one)}
-        for place, one in enumerate(judged)
-    ]
-    return Plot(
-        name="answers",
-        title="How far the answers are from float64",
-        reading=(
-            f"Left of the line, at {FLOAT32_BORDER:g} times the error of a plain float32"
-            " evaluation, is float32. "
-            + (
-                "The upper bars show where errors of each format lie for this model. "
-                if bands
-                else ""
-            )
-            + "A cross is wrong; at the right edge it has no finite error."
-        ),
-        spec=spec(
-            alt.layer(
-                *ruler(bands, left),
-                rest.encode(x=x, color=shades(view.subjects)),
-                wrong.encode(x=x),
-                *names(alt.Chart(alt.InlineData(heads)).encode(y=lines()), "label"),
-            )
-        ),
-        grid=answers.answers(judged),
-    )
 
 
 def finite(output: OutputVerdict) -> bool:
@@ -94,64 +112,67 @@ def finite(output: OutputVerdict) -> bool:
 
 
 def joined(judged: Sequence[ShownTarget]) -> Bands:
-    """Each format's band, over all outputs of the model."""
-    found: Bands = {}
-    for one in judged:
-        for output in one.verdict.outputs if one.verdict else ():
+    """The band of each format, from its least to its largest error at any output of the model."""
+    bands: Bands = {}
+    for target in judged:
+        for output in target.verdict.outputs if target.verdict else ():
             for name, (low, high) in output.bands.items():
-                least, most = found.get(name, (low, high))
-                found[name] = (min(least, low), max(most, high))
-    return found
+                least, most = bands.get(name, (low, high))
+                bands[name] = (min(least, low), max(most, high))
+    return bands
 
 
 def edges(points: Sequence[Datum], bands: Bands) -> tuple[float, float]:
-    """The ends of the axis: what is finite lies within, what is not at the right end."""
-    errors = [float(one["factor"]) for one in points if math.isfinite(float(one["factor"]))]
+    """The ends of the axis: finite errors lie within, what is not finite stands at the right end.
+
+    float32 without any fault lies around 1, so the axis reaches to 0.3 at least.
+    """
+    factors = [float(point["factor"]) for point in points]
+    errors = [error for error in factors if math.isfinite(error)]
     least = min([0.3, *(error / 1.5 for error in errors if error > 0)])
     ends = [high for _, high in bands.values()]
     return max(least, 1e-3), 3 * max([FLOAT32_BORDER, *errors, *ends])
 
 
-def mark(one: ShownTarget, output: OutputVerdict, place: int) -> Datum:
-    """One output of one target."""
-    named = printable(" or ".join(output.names))
+def mark(target: ShownTarget, output: OutputVerdict, line: int) -> Datum:
+    """The mark of one output of one target."""
+    verdict = printable(" or ".join(output.names))
+    tip = (
+        target.name,
+        f"{printable(output.output)}: {verdict}, {factor(output.factor)}",
+        printable(output.evidence),
+    )
     return {
-        "place": place,
-        "name": one.name,
+        "line": line,
+        "name": target.name,
         "factor": float(output.factor) if finite(output) else math.inf,
         "wrong": "wrong" in output.names,
-        "tip": "\n".join(
-            [
-                one.name,
-                f"{printable(output.output)}: {named}, {factor(output.factor)}",
-                printable(output.evidence),
-            ]
-        ),
+        "tip": "\n".join(tip),
     }
 
 
-def said(one: ShownTarget) -> str:
-    return printable(one.verdict.text) if one.verdict else ""
+def verdict_text(target: ShownTarget) -> str:
+    return printable(target.verdict.text) if target.verdict else ""
 
 
 def ruler(bands: Bands, left: float) -> list[Chart]:
-    """The border of float32, and a bar for each format."""
+    """The border of float32, and a bar for each format; plot.css knows both by their names."""
     import altair as alt
 
     border = alt.Chart(alt.InlineData([{"border": FLOAT32_BORDER}]))
-    drawn = [border.mark_rule(aria=False).encode(x=alt.X("border:Q")).properties(name="one")]
+    layers = [border.mark_rule(aria=False).encode(x=alt.X("border:Q")).properties(name="one")]
     if not bands:
-        return drawn
+        return layers
     bars = [
         {
-            "place": place,
+            "line": line,
             "name": name,
             "low": max(low, left),
             "high": max(high, left),
             "tip": f"{name}: {factor(low)} to {factor(high)}",
         }
-        for place, (name, (low, high)) in enumerate(bands.items())
+        for line, (name, (low, high)) in enumerate(bands.items())
     ]
     base = alt.Chart(alt.InlineData(bars)).encode(y=lines(), tooltip=alt.Tooltip("tip:N"))
     bar = base.mark_bar(height=8, aria=False).encode(x=alt.X("low:Q"), x2="high:Q")
-    return [*drawn, bar.properties(name="band"), *names(base)]
+    return [*layers, bar.properties(name="band"), *names(base)]

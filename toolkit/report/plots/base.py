@@ -1,4 +1,4 @@
-"""What all plots share: their form, their axes and their words."""
+"""The form, the axes and the words that all plots share."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ from toolkit.report.grids.grid import Grid
 from toolkit.report.view import ShownTarget, Table, View
 
 Spec = dict[str, Any]
+"""A specification in Vega-Lite."""
 Chart = Any
 """An Altair chart: the library is imported only where one is made."""
+Channel = Any
+"""A channel of an Altair chart, to which data are mapped: a position, a colour, a dash."""
+Axis = Any
+"""An Altair axis."""
 Datum = dict[str, str | float | bool]
+"""One mark's values; `line` is the target's line in the plot, from 0 on."""
 Entry = tuple[str, str, tuple[int, ...]]
 """(name, colour, dash) of a legend."""
 
 STEP = 34
-"""Height of a target's line: its name, and below it its mark."""
+"""Pixels: the height of a target's line, its name and below it its mark."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
@@ -29,108 +35,122 @@ class Plot:
     """A picture, the words that belong to it and the table behind it."""
 
     name: str
-    """Of its file, and of its place in the page."""
+    """Names its file, and its place in the page."""
     title: str
     reading: str
+    """A sentence or two on how to read it."""
     spec: Spec
-    """Vega-Lite; as wide as what it stands in."""
+    """Vega-Lite; the picture is as wide as what it stands in."""
     grid: Grid
     legend: tuple[Entry, ...] = ()
-    """Where one tells its lines apart."""
+    """Empty where every line of the picture has its name beside it."""
 
 
 def slug(text: str) -> str:
-    """A case's name as a part of a file's name."""
+    """Makes a case's name a part of a file's name."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "case"
 
 
 def at_case(table: Table, view: View) -> str:
-    """' at batch 8' where there are several cases."""
+    """' at batch 8' where there are several cases; else empty."""
     return f" at {table.case.name}" if len(view.tables) > 1 else ""
 
 
 def in_order(view: View) -> list[ShownTarget]:
-    """The targets as the first table has them."""
-    return [row.subject for row in view.tables[0].rows] if view.tables else list(view.subjects)
+    """The targets in the order of the first table."""
+    return [row.target for row in view.tables[0].rows] if view.tables else list(view.targets)
 
 
-def lines() -> Any:
-    """One line a target, without an axis: its name stands above its mark, so that a narrow page
-    loses no width to it."""
+# Lines of one target each, with its name above its mark
+
+
+def lines() -> Channel:
+    """A vertical axis with a line for each target, and without words.
+
+    The name stands above its mark and not beside the axis, so that a narrow page loses no width.
+    """
     import altair as alt
 
-    return alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
+    return alt.Y("line:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
 
 
 def names(base: Chart, right: str = "") -> list[Chart]:
-    """The name of each line above it, and a text at its right end."""
+    """The name of each line above it, and at its right end the text of the field `right`."""
     import altair as alt
 
     above = {"baseline": "middle", "dy": -13, "aria": False, "fontSize": 12}
-    made = [base.mark_text(align="left", **above).encode(x=alt.value(0), text="name:N")]
+    layers = [base.mark_text(align="left", **above).encode(x=alt.value(0), text="name:N")]
     if right:
         end = base.mark_text(align="right", fontWeight="bold", **above)
-        made.append(end.encode(x=alt.value("width"), text=f"{right}:N"))
-    return made
+        layers.append(end.encode(x=alt.value("width"), text=f"{right}:N"))
+    return layers
 
 
-def shades(subjects: Sequence[ShownTarget]) -> Any:
-    """A runtime's colour."""
+# Colours, dashes and legends
+
+
+def shades(targets: Sequence[ShownTarget]) -> Channel:
+    """The colour of each runtime."""
     import altair as alt
 
-    scale = palette.colours(subjects)
+    scale = palette.colours(targets)
     return alt.Color(
         "name:N", legend=None, scale=alt.Scale(domain=list(scale), range=list(scale.values()))
     )
 
 
-def dashes(subjects: Sequence[ShownTarget]) -> Any:
-    """What tells lines of one colour apart."""
+def dashes(targets: Sequence[ShownTarget]) -> Channel:
+    """The dash of each target, which tells lines of one colour apart."""
     import altair as alt
 
-    scale = palette.dashes(subjects)
-    return alt.StrokeDash(
-        "name:N",
-        legend=None,
-        scale=alt.Scale(
-            domain=list(scale), range=[list(dash) or [1, 0] for dash in scale.values()]
-        ),
-    )
+    scale = palette.dashes(targets)
+    # [1, 0] is a solid line: Vega-Lite takes no empty dash in a scale.
+    drawn = [list(dash) or [1, 0] for dash in scale.values()]
+    return alt.StrokeDash("name:N", legend=None, scale=alt.Scale(domain=list(scale), range=drawn))
 
 
 def legend(
-    among: Sequence[ShownTarget], shown: Sequence[ShownTarget], *, dashed: bool = True
+    among: Sequence[ShownTarget], drawn: Sequence[ShownTarget], *, dashed: bool = True
 ) -> tuple[Entry, ...]:
-    """What a legend says of the targets shown; without dashes, one entry a colour.
+    """The legend of the drawn targets; without dashes it has one entry a colour.
 
     `among` are all targets: their order gives the dashes.
     """
     shade, dash = palette.colours(among), palette.dashes(among)
     if dashed:
-        return tuple((one.name, shade[one.name], dash[one.name]) for one in shown)
-    kinds = dict.fromkeys(shade[one.name] for one in shown)
-    return tuple(
-        (" · ".join(one.name for one in shown if shade[one.name] == kind), kind, ())
-        for kind in kinds
-    )
+        return tuple((t.name, shade[t.name], dash[t.name]) for t in drawn)
+    by_shade: dict[str, list[str]] = {}
+    for target in drawn:
+        by_shade.setdefault(shade[target.name], []).append(target.name)
+    return tuple((" · ".join(same), colour, ()) for colour, same in by_shade.items())
 
 
-def named(data: Sequence[Datum], subjects: Sequence[ShownTarget]) -> Chart:
-    """A chart of many points, each with its target's index `k`; the names stand there once."""
+# Charts and their specifications
+
+
+def named(data: Sequence[Datum], targets: Sequence[ShownTarget]) -> Chart:
+    """A chart of many points that carry their target's index as `k`.
+
+    The names stand once and are looked up: at each point they would be most of the page.
+    """
     import altair as alt
 
-    known = alt.InlineData([{"k": one.index, "name": one.name} for one in subjects])
+    known = alt.InlineData([{"k": target.index, "name": target.name} for target in targets])
     return alt.Chart(alt.InlineData(list(data))).transform_lookup(
         lookup="k", from_=alt.LookupData(known, key="k", fields=["name"])
     )
 
 
 def spec(chart: Chart, height: int | None = None) -> Spec:
-    """The Vega-Lite specification. Its colours for text, lines and grids come from plot.css."""
+    """The Vega-Lite specification of a chart.
+
+    `height` is in pixels; None: STEP for each line. The colours of text, axes and grids come from
+    plot.css, which knows light and dark.
+    """
     import altair as alt
 
     sized = chart.properties(width="container", height=height or alt.Step(STEP))
-    made: Spec = sized.configure(
+    specification: Spec = sized.configure(
         font=FONT,
         background="transparent",
         view=alt.ViewConfig(stroke=None),
@@ -140,18 +160,31 @@ def spec(chart: Chart, height: int | None = None) -> Spec:
         ),
         legend=alt.LegendConfig(labelFontSize=12, columnPadding=16, symbolStrokeWidth=0),
     ).to_dict()  # fmt: skip
-    return made
+    return specification
+
+
+def times_axis(low: float, high: float, title: str) -> Axis:
+    """An axis of ratios, whose round values have a ×."""
+    import altair as alt
+
+    expression = "format(datum.value, '~r') + '×'"
+    return alt.Axis(values=ticks(low, high), labelExpr=expression, title=title)
 
 
 def ticks(low: float, high: float) -> list[float]:
     """Round values on a logarithmic axis, 1 among them; closer ones where the axis is short."""
     if high / low < 2:
-        step = 10.0 ** math.floor(math.log10((high - low) / 2))
-        step = next(s for s in (step, 2 * step, 5 * step, 10 * step) if (high - low) / s <= 8)
-        first, last = math.ceil((low - 1) / step), math.floor((high - 1) / step)
-        return [round(1 + step * k, 9) for k in range(first, last + 1)]
+        return _near_one(low, high)
     steps: tuple[float, ...] = (1,)
     if high / low < 300:
         steps = (1, 2, 5) if high / low > 12 else (1, 1.5, 2, 3, 4, 5, 6, 8)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [v for p in powers for s in steps if low <= (v := round(s * 10.0**p, 12)) <= high]
+
+
+def _near_one(low: float, high: float) -> list[float]:
+    """Ticks at equal distances from 1, at most eight steps: a short axis is nearly linear."""
+    step = 10.0 ** math.floor(math.log10((high - low) / 2))
+    step = next(s for s in (step, 2 * step, 5 * step, 10 * step) if (high - low) / s <= 8)
+    first, last = math.ceil((low - 1) / step), math.floor((high - 1) / step)
+    return [round(1 + step * k, 9) for k in range(first, last + 1)]

@@ -1,4 +1,4 @@
-"""Cold start as stacked bars."""
+"""Draws cold starts as stacked bars."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from toolkit.report.plots import stacked
 from toolkit.report.plots.base import Plot, in_order
 from toolkit.report.plots.stacked import Bar, Part
 from toolkit.report.view import ShownTarget, View
-from toolkit.report.words import timed
 
 READING = (
     "Import the library, load the model, answer once; new shape is the first call at another size "
@@ -17,25 +16,24 @@ READING = (
 
 
 def draw(view: View) -> Plot | None:
-    """One bar a target: import, load, first call, new shape."""
-    shown = [one for one in in_order(view) if bar(one).total]
-    if not shown:
+    """One bar a target: import, load, first call, new shape. None where none was measured."""
+    measured = [target for target in in_order(view) if target.cold.total]
+    if not measured:
         return None
     return Plot(
         name="cold-start",
         title="From a fresh process to the first answer",
         reading=READING,
-        spec=stacked.draw([*map(bar, shown)], palette.STAGES, "medians over process starts"),
-        grid=machines.cold(shown),
+        spec=stacked.draw([*map(bar, measured)], palette.STAGES, "medians over process starts"),
+        grid=machines.cold(measured),
     )
 
 
-def bar(one: ShownTarget) -> Bar:
-    """From the start of the process to the last of its parts."""
-    parts = [(stage, part, timed(part)) for stage, part in one.cold.parts().items() if part]
-    return Bar(
-        one.name,
-        tuple(
-            Part(stage, p.middle, f"{middle} ({around})") for stage, p, (middle, around) in parts
-        ),
-    )
+def bar(target: ShownTarget) -> Bar:
+    """The stages of a start, from that of the process on."""
+    stages = [
+        Part(stage, part.middle, machines.time_range(part))
+        for stage, part in target.cold.parts().items()
+        if part
+    ]
+    return Bar(target.name, tuple(stages))

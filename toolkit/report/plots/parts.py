@@ -1,4 +1,4 @@
-"""Where the time of a call goes, as stacked bars."""
+"""Draws where the time of a call goes, as stacked bars."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ READING = (
 
 
 def draw(view: View, table: Table) -> Plot | None:
-    """One bar a target: copies in, compute, copies out; or the whole call where its runtime cannot
-    take it apart. None where no runtime could."""
-    shown = [(row.subject.name, row.speed) for row in table.rows if row.speed]
-    if all(speed.into is None for _, speed in shown):
+    """One bar a target: copies in, compute, copies out; or the whole call.
+
+    A call stays whole where its runtime cannot take it apart. None where no runtime can.
+    """
+    speeds = [(row.target.name, row.speed) for row in table.rows if row.speed]
+    if all(speed.into is None for _, speed in speeds):
         return None
     return Plot(
         name=f"parts-{slug(table.case.name)}",
         title=f"Where the time of a call goes{at_case(table, view)}",
         reading=READING,
-        spec=stacked.draw([bar(*one) for one in shown], palette.PARTS, "medians"),
+        spec=stacked.draw([bar(*speed) for speed in speeds], palette.PARTS, "medians"),
         grid=latencies.parts(table),
     )
 
 
 def bar(name: str, speed: Speed) -> Bar:
-    """The parts of the p50."""
-    return Bar(
-        name,
-        tuple(Part(kind, length, duration(length)) for kind, length in speed.parts().items()),
-    )
+    """The parts of the p50, end to end."""
+    parts = speed.parts().items()
+    return Bar(name, tuple(Part(kind, length, duration(length)) for kind, length in parts))

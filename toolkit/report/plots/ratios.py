@@ -1,6 +1,8 @@
-"""Ratios with their intervals: the picture that a slide would take."""
+"""Draws the ratios with their intervals: the picture that a slide would take."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from toolkit.measure.stats import MARGIN
 from toolkit.report.grids import latencies
@@ -8,13 +10,14 @@ from toolkit.report.plots.base import (
     Chart,
     Datum,
     Plot,
+    Spec,
     at_case,
     lines,
     names,
     shades,
     slug,
     spec,
-    ticks,
+    times_axis,
 )
 from toolkit.report.view import Row, Table, View
 from toolkit.units import percent, significant
@@ -24,54 +27,59 @@ READING = (
     f"is shown. Shaded: within {percent(MARGIN, 1)} of the baseline. "
     "Targets without a rank are left out."
 )
+BEYOND = 1.06
+"""The axis goes on so far beyond the outermost intervals, as a factor."""
 
 
 def draw(view: View, table: Table) -> Plot | None:
-    """One line a target: how many times as fast as the baseline."""
-    import altair as alt
-
-    shown = [row for row in table.ranked() if row.ratio or row.subject.name == table.baseline]
-    if len(shown) < 2:
+    """One line a target: how many times as fast as the baseline. None without two to compare."""
+    compared = [row for row in table.ranked() if row.ratio or row.target.name == table.baseline]
+    if len(compared) < 2:
         return None
-    data = [datum(row, place) for place, row in enumerate(shown)]
-    low = min(1 - MARGIN, *(float(one["low"]) for one in data)) / 1.06
-    high = max(1 + MARGIN, *(float(one["high"]) for one in data)) * 1.06
-    x = alt.X(
-        "middle:Q",
-        scale=alt.Scale(type="log", domain=[low, high], nice=False),
-        axis=alt.Axis(
-            values=ticks(low, high),
-            labelExpr="format(datum.value, '~r') + '×'",
-            title=f"times as fast as {table.baseline}, logarithmic",
-        ),
-    )
-    base = alt.Chart(alt.InlineData(data)).encode(y=lines(), tooltip=alt.Tooltip("tip:N"))
-    paint = shades(view.subjects)
     return Plot(
         name=f"ratios-{slug(table.case.name)}",
         title=f"How fast beside {table.baseline}{at_case(table, view)}",
         reading=READING,
-        spec=spec(
-            alt.layer(
-                *margin(),
-                base.mark_rule(strokeWidth=3, aria=False).encode(
-                    x=alt.X("low:Q"), x2="high:Q", color=paint
-                ),
-                base.transform_filter("datum.shown")
-                .mark_point(size=55, filled=True, opacity=1, aria=False)
-                .encode(x=x, color=paint),
-                base.transform_filter("!datum.shown")
-                .mark_point(size=55, strokeWidth=2, opacity=1, aria=False)
-                .encode(x=x, color=paint),
-                *names(base, "label"),
-            )
-        ),
+        spec=picture(view, table, [datum(row, line) for line, row in enumerate(compared)]),
         grid=latencies.ranked(table),
     )
 
 
+def picture(view: View, table: Table, data: Sequence[Datum]) -> Spec:
+    """The intervals as bars and the ratios as dots, before the margin."""
+    import altair as alt
+
+    low = min(1 - MARGIN, *(float(ratio["low"]) for ratio in data)) / BEYOND
+    high = max(1 + MARGIN, *(float(ratio["high"]) for ratio in data)) * BEYOND
+    x = alt.X(
+        "middle:Q",
+        scale=alt.Scale(type="log", domain=[low, high], nice=False),
+        axis=times_axis(low, high, f"times as fast as {table.baseline}, logarithmic"),
+    )
+    colour = shades(view.targets)
+    base = alt.Chart(alt.InlineData(list(data))).encode(y=lines(), tooltip=alt.Tooltip("tip:N"))
+    intervals = base.mark_rule(strokeWidth=3, aria=False).encode(
+        x=alt.X("low:Q"), x2="high:Q", color=colour
+    )
+    different = base.transform_filter("datum.shown").mark_point(
+        size=55, filled=True, opacity=1, aria=False
+    )
+    others = base.transform_filter("!datum.shown").mark_point(
+        size=55, strokeWidth=2, opacity=1, aria=False
+    )
+    return spec(
+        alt.layer(
+            *margin(),
+            intervals,
+            different.encode(x=x, color=colour),
+            others.encode(x=x, color=colour),
+            *names(base, "label"),
+        )
+    )
+
+
 def margin() -> list[Chart]:
-    """The line at 1 and the shade around it."""
+    """The line at 1 and the shade around it; plot.css knows both by their names."""
     import altair as alt
 
     around = alt.InlineData([{"one": 1, "low": 1 - MARGIN, "high": 1 + MARGIN}])
@@ -82,14 +90,14 @@ def margin() -> list[Chart]:
     ]
 
 
-def datum(row: Row, place: int) -> Datum:
-    """One target; the baseline itself stands at 1."""
-    name, ratio = row.subject.name, row.ratio
-    made: Datum = {"place": place, "name": name}
+def datum(row: Row, line: int) -> Datum:
+    """The mark of one target; the baseline itself stands at 1."""
+    name, ratio = row.target.name, row.ratio
+    where: Datum = {"line": line, "name": name}
     if ratio is None:
         tip = f"{name}\nthe baseline"
-        return made | {"middle": 1, "low": 1, "high": 1, "shown": True, "label": "", "tip": tip}
-    return made | {
+        return where | {"middle": 1, "low": 1, "high": 1, "shown": True, "label": "", "tip": tip}
+    return where | {
         "middle": ratio.middle,
         "low": ratio.low or ratio.middle,
         "high": ratio.high or ratio.middle,

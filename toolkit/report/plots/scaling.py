@@ -1,26 +1,31 @@
-"""How fast over the batch and over the threads."""
+"""Draws how fast a target is over the batch and over the threads."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from toolkit.report.grids import latencies
 from toolkit.report.plots.base import (
+    Channel,
+    Chart,
     Datum,
+    Entry,
     Plot,
+    Spec,
     dashes,
     in_order,
     legend,
     shades,
     slug,
     spec,
-    ticks,
+    times_axis,
 )
 from toolkit.report.scaling import Curve, Point, Scaling
 from toolkit.report.view import View
 from toolkit.units import significant
 
 IDEAL = "#a9b3bd"
+"""A grey: the colours belong to runtimes."""
+BEYOND = 1.06
+"""The axis goes on so far beyond the outermost intervals, as a factor."""
 TITLES = {"batch": "How a larger batch pays", "threads": "How more threads pay"}
 READINGS = {
     "batch": (
@@ -36,72 +41,85 @@ READINGS = {
 
 def draw(view: View, scaling: Scaling) -> Plot:
     """A line a target, from its first point at 1."""
-    import altair as alt
-
-    data = [datum(curve, point) for curve in scaling.curves for point in curve.shown]
-    subjects = [curve.row.subject for curve in scaling.curves]
-    base = alt.Chart(alt.InlineData(data)).encode(
-        x=sizes(scaling), color=shades(subjects), tooltip=alt.Tooltip("tip:N")
-    )
-    low = min(float(one["low"]) for one in data) / 1.06
-    high = max(float(one["high"]) for one in data) * 1.06
-    y = alt.Y(
-        "middle:Q",
-        scale=alt.Scale(type="log", domain=[low, high], nice=False, clamp=True),
-        axis=alt.Axis(
-            values=ticks(low, high),
-            labelExpr="format(datum.value, '~r') + '×'",
-            title="times as fast",
-        ),
-    )
-    layers = [
-        *(ideal(scaling) if scaling.over == "threads" and scaling.one_start else []),
-        base.mark_line(strokeWidth=2, aria=False).encode(y=y, strokeDash=dashes(subjects)),
-        base.mark_rule(strokeWidth=3, aria=False).encode(y=alt.Y("low:Q"), y2="high:Q"),
-        base.mark_point(size=45, filled=True, opacity=1, aria=False).encode(y=y),
-    ]
     at = f" at {scaling.at}" if scaling.at else ""
-    known = {curve.row.subject.name: curve.name for curve in scaling.curves}
     return Plot(
         name=f"scaling-{scaling.over}-{slug(scaling.at or 'all')}",
         title=f"{TITLES[scaling.over]}{at}",
         reading=READINGS[scaling.over],
-        spec=spec(alt.layer(*layers), height=230),
+        spec=picture(scaling),
         grid=latencies.scaling(scaling),
-        legend=tuple(
-            (known[name], shade, dash) for name, shade, dash in legend(in_order(view), subjects)
-        ),
+        legend=entries(view, scaling),
     )
 
 
-def sizes(scaling: Scaling) -> Any:
-    """The sizes that were measured, and no others, on a logarithmic axis."""
+def picture(scaling: Scaling) -> Spec:
+    """The curves with their intervals and points; over threads with the ideal line."""
     import altair as alt
 
-    measured = sorted({point.size for curve in scaling.curves for point in curve.shown})
+    data = [datum(curve, point) for curve in scaling.curves for point in curve.comparable]
+    targets = [curve.row.target for curve in scaling.curves]
+    low = min(float(point["low"]) for point in data) / BEYOND
+    high = max(float(point["high"]) for point in data) * BEYOND
+    y = alt.Y(
+        "middle:Q",
+        # Clamped: the ideal line may leave the axis, which the measured points alone define.
+        scale=alt.Scale(type="log", domain=[low, high], nice=False, clamp=True),
+        axis=times_axis(low, high, "times as fast"),
+    )
+    base = alt.Chart(alt.InlineData(data)).encode(
+        x=sizes(scaling), color=shades(targets), tooltip=alt.Tooltip("tip:N")
+    )
+    layers = [
+        *(ideal(scaling) if scaling.over == "threads" and scaling.one_start else []),
+        base.mark_line(strokeWidth=2, aria=False).encode(y=y, strokeDash=dashes(targets)),
+        base.mark_rule(strokeWidth=3, aria=False).encode(y=alt.Y("low:Q"), y2="high:Q"),
+        base.mark_point(size=45, filled=True, opacity=1, aria=False).encode(y=y),
+    ]
+    return spec(alt.layer(*layers), height=230)
+
+
+def entries(view: View, scaling: Scaling) -> tuple[Entry, ...]:
+    """The legend; a curve over threads stands there without their number."""
+    names = {curve.row.target.name: curve.name for curve in scaling.curves}
+    targets = [curve.row.target for curve in scaling.curves]
+    return tuple(
+        (names[name], shade, dash) for name, shade, dash in legend(in_order(view), targets)
+    )
+
+
+def measured(scaling: Scaling) -> list[int]:
+    """The sizes that were measured, the smallest first."""
+    return sorted({point.size for curve in scaling.curves for point in curve.comparable})
+
+
+def sizes(scaling: Scaling) -> Channel:
+    """A logarithmic axis with the sizes that were measured, and no others."""
+    import altair as alt
+
     title = "rows in a call" if scaling.over == "batch" else "threads"
     return alt.X(
         "size:Q",
         scale=alt.Scale(type="log", base=2, nice=False, padding=12),
-        axis=alt.Axis(values=measured, title=title, format="~r", grid=False),
+        axis=alt.Axis(values=measured(scaling), title=title, format="~r", grid=False),
     )
 
 
-def ideal(scaling: Scaling) -> list[Any]:
-    """As many times as there are threads."""
+def ideal(scaling: Scaling) -> list[Chart]:
+    """A line of as many times as there are threads."""
     import altair as alt
 
-    measured = sorted({point.size for curve in scaling.curves for point in curve.shown})
-    rows = [{"size": size, "middle": size / measured[0]} for size in measured]
+    counts = measured(scaling)
+    rows = [{"size": count, "middle": count / counts[0]} for count in counts]
     line = alt.Chart(alt.InlineData(rows)).mark_line(color=IDEAL, strokeWidth=1, aria=False)
     return [line.encode(x="size:Q", y="middle:Q")]
 
 
 def datum(curve: Curve, point: Point) -> Datum:
+    """One point of one curve; the first stands at 1."""
     gain = point.gain
     middle = gain.middle if gain else 1.0
     return {
-        "name": curve.row.subject.name,
+        "name": curve.row.target.name,
         "size": point.size,
         "middle": middle,
         "low": (gain.low if gain else None) or middle,

@@ -1,11 +1,11 @@
-"""One bar a target, made of parts end to end."""
+"""Draws one bar a target, made of parts end to end."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from toolkit.report.plots.base import Datum, Spec, lines, names, spec
+from toolkit.report.plots.base import Channel, Datum, Spec, lines, names, spec
 from toolkit.units import Seconds, duration, time_unit
 
 
@@ -15,8 +15,8 @@ class Part:
 
     kind: str
     length: Seconds
-    told: str
-    """What pointing at it says, behind its kind."""
+    words: str
+    """The length in words, for who points at the part."""
 
 
 @dataclass(frozen=True)
@@ -32,41 +32,54 @@ class Bar:
 
 
 def draw(bars: Sequence[Bar], shades: Mapping[str, str], axis: str) -> Spec:
-    """The bars from 0 on, on one axis; `shades`: kind of part → colour, in the legend's order."""
+    """The bars from 0 on, on one axis that `axis` describes.
+
+    `shades`: kind of part → colour, in the order of the legend.
+    """
     import altair as alt
 
     longest = max(bar.total for bar in bars)
     scale, unit = time_unit(longest)
-    drawn = [datum for place, bar in enumerate(bars) for datum in _parts(bar, place, scale)]
+    parts = [part for line, bar in enumerate(bars) for part in _parts(bar, line, scale)]
     totals = [
-        {"place": place, "name": bar.name, "label": duration(bar.total)}
-        for place, bar in enumerate(bars)
+        {"line": line, "name": bar.name, "label": duration(bar.total)}
+        for line, bar in enumerate(bars)
     ]
-    marks = alt.Chart(alt.InlineData(drawn)).encode(y=lines(), tooltip=alt.Tooltip("tip:N"))
     x = alt.X(
         "from:Q",
+        # A little room behind the longest bar: its end is seen.
         scale=alt.Scale(domain=[0, longest / scale * 1.02], nice=False),
         axis=alt.Axis(title=f"{unit}, {axis}", tickCount=6),
     )
-    kinds = [kind for kind in shades if any(datum["stage"] == kind for datum in drawn)]
-    shade = alt.Color(
-        "stage:N",
-        scale=alt.Scale(domain=kinds, range=[shades[kind] for kind in kinds]),
-        legend=alt.Legend(orient="top", title=None, symbolType="square"),
-    )
+    marks = alt.Chart(alt.InlineData(parts)).encode(y=lines(), tooltip=alt.Tooltip("tip:N"))
     return spec(
         alt.layer(
             *names(alt.Chart(alt.InlineData(totals)).encode(y=lines()), "label"),
-            marks.mark_bar(height=10, aria=False).encode(x=x, x2="to:Q", color=shade),
+            marks.mark_bar(height=10, aria=False).encode(
+                x=x, x2="to:Q", color=_kinds(bars, shades)
+            ),
         )
     )
 
 
-def _parts(bar: Bar, place: int, scale: Seconds) -> Iterator[Datum]:
-    """The parts of one bar, end to end."""
+def _parts(bar: Bar, line: int, scale: Seconds) -> Iterator[Datum]:
+    """The parts of one bar, end to end; `scale` is the length of the axis' unit."""
     start = 0.0
     for part in bar.parts:
         end = start + part.length / scale
-        tip = f"{bar.name}\n{part.kind}: {part.told}"
-        yield {"place": place, "stage": part.kind, "from": start, "to": end, "tip": tip}
+        tip = f"{bar.name}\n{part.kind}: {part.words}"
+        yield {"line": line, "stage": part.kind, "from": start, "to": end, "tip": tip}
         start = end
+
+
+def _kinds(bars: Sequence[Bar], shades: Mapping[str, str]) -> Channel:
+    """The colour of each kind of part that a bar has, with a legend."""
+    import altair as alt
+
+    present = {part.kind for bar in bars for part in bar.parts}
+    kinds = [kind for kind in shades if kind in present]
+    return alt.Color(
+        "stage:N",
+        scale=alt.Scale(domain=kinds, range=[shades[kind] for kind in kinds]),
+        legend=alt.Legend(orient="top", title=None, symbolType="square"),
+    )
