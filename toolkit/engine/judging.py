@@ -166,7 +166,7 @@ def disputes(
     right = {
         one.record.library.runtime
         for one in judged.values()
-        if one.record.library and one.record.verdict and one.record.verdict.right
+        if one.record.library and one.record.right
     }
     # What made the oracle is no witness for it.
     own = "torch" if assignment.program.source is not None else "reference"

@@ -97,7 +97,7 @@ class FinishedRun:
         return [
             self.run.plan.targets[i].label
             for i in named
-            if not _met(found := records.get(i)) or (timed and not (found and found.timings))
+            if not (record := records.get(i)) or not record.right or (timed and not record.timings)
         ]
 
 
@@ -225,30 +225,15 @@ def judge_all(
                 copies_inside=judged.copies,
                 environment=selection.home_name(target, ready_target),
             )
-            if _is_timed(judged.record):
+            if judged.record.may_be_timed:
                 able.append(replace(ready_target, program=judged.program, resident=judged.resident))
-    right = [record.target for record in records if _met(record)]
+    right = [record.target for record in records if record.right]
     base = selection.baseline(shown, order.baseline, right or range(len(shown)))
     plan = msgspec.structs.replace(run.plan, targets=shown, baseline=base)
     said = judging.disputes(found, [target.label for target in targets], asked)
     fresh = msgspec.structs.replace(run, records=records, plan=plan, warnings=said)
     planning.check_versions(run, fresh)
     return fresh, able
-
-
-def _is_timed(record: TargetRecord) -> bool:
-    """A wrong answer has no latency worth knowing; one that is only coarse has."""
-    verdict = record.verdict
-    return record.failure is None and verdict is not None and (verdict.right or not verdict.wrong)
-
-
-def _met(record: TargetRecord | None) -> bool:
-    return (
-        record is not None
-        and record.failure is None
-        and record.verdict is not None
-        and record.verdict.right
-    )
 
 
 def _setup(

@@ -10,7 +10,6 @@ import numpy as np
 
 from toolkit.machine.facts import Machine
 from toolkit.records.schema import Model, Run, TargetRecord
-from toolkit.report.speed import counted_starts
 from toolkit.report.words import counted, listed, printable, seconds
 from toolkit.units import THIN, duration, percent, size
 
@@ -61,7 +60,7 @@ def protocol_line(run: Run) -> str:
 
 
 def _fewest_starts(run: Run) -> int:
-    known = set(counted_starts(run))
+    known = set(run.counted_starts)
     each = [
         {one.generation for timing in record.timings for one in timing.series} & known
         for record in run.records
@@ -86,7 +85,7 @@ def when(run: Run) -> str:
 
 def state_line(run: Run) -> str:
     """What must be known of a run that is not whole; empty for one that is."""
-    starts = counted(len(counted_starts(run)), "process start")
+    starts = counted(len(run.counted_starts), "process start")
     return {
         "running": f"This run has not ended: what stands here is from its first {starts}.",
         "interrupted": f"This run was interrupted after {starts}; toolkit bench --resume goes on.",
@@ -144,7 +143,7 @@ def method(run: Run) -> list[str]:
 
 def _short_calls(run: Run) -> list[str]:
     """What else is in a latency of microseconds."""
-    known = set(counted_starts(run))
+    known = set(run.counted_starts)
     found = [
         (float(np.median(one.medians)), timing.empty)
         for record in run.records

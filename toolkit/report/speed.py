@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from toolkit.measure.stats import Missing, percentile, samples_needed
-from toolkit.records.schema import Case, Run, Series, TargetRecord, Timing
+from toolkit.records.schema import Case, Run, Series, TargetRecord
 from toolkit.report.view import Quantiles, Samples, Speed, Trace, spread
 from toolkit.tensors import Array
 
@@ -22,20 +22,10 @@ CURVE = 80
 BATCHES = ("batch", "batch_size", "N", "n")
 
 
-def counted_starts(run: Run) -> list[int]:
-    """The process starts (generations) whose times count: all that was judged there was right."""
-    return [generation.number for generation in run.generations if generation.counted]
-
-
-def timing(record: TargetRecord, case: int) -> Timing | None:
-    """What was measured of a target at one case, or None."""
-    return next((one for one in record.timings if one.case == case), None)
-
-
 def speed(run: Run, record: TargetRecord, case: int, samples: Samples | None) -> Speed | None:
     """None where no process start counts."""
-    found = timing(record, case)
-    known = set(counted_starts(run))
+    found = record.timing(case)
+    known = set(run.counted_starts)
     series = [one for one in found.series if one.generation in known] if found else []
     series = [one for one in series if one.medians]
     p50 = spread([float(np.median(one.medians)) * NS for one in series])
