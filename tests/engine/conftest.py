@@ -26,14 +26,14 @@ ROUNDS = 4
 
 
 def ready_target(
-    index: int, text: str, model: Path, *, listed: RuntimeEntry | None = None
+    index: int, text: str, model: Path, *, entry: RuntimeEntry | None = None
 ) -> ReadyTarget:
     """A target as it is typed, ready to be started."""
     target = parse(text)
-    found = listed or listing.find(target.runtime)
-    job = WorkerSpec(found, environments.find(None), target.provider or "cpu", target.options)
+    entry = entry or listing.find(target.runtime)
+    spec = WorkerSpec(entry, environments.find(None), target.provider or "cpu", target.options)
     program = unoptimised.program(model, onnx.load(model), target.threads or 1)
-    return ReadyTarget(index, target.label, job, program)
+    return ReadyTarget(index, target.label, spec, program)
 
 
 def bound(rows: int) -> NamedFeed:

@@ -254,11 +254,11 @@ ELSEWHERE = """
 def test_nodes_elsewhere_are_a_warning_unless_they_compute_shapes(
     asked: Assignment, tmp_path: Path, operator: str, warned: list[str]
 ) -> None:
-    listed = plugin.package(tmp_path / "site", ELSEWHERE % operator)
-    worker_code = environments.lay(tmp_path / "rooms", [listed])
+    entry = plugin.package(tmp_path / "site", ELSEWHERE % operator)
+    worker_code = environments.lay(tmp_path / "rooms", [entry])
     assert asked.program.model is not None
-    made = ready_target(0, "fake", asked.program.model, listed=listed)
-    made = ReadyTarget(0, "elsewhere", made.job, asked.program)
+    made = ready_target(0, "fake", asked.program.model, entry=entry)
+    made = ReadyTarget(0, "elsewhere", made.spec, asked.program)
     # The file has one Shape and one Gather of its result: a second Gather is one of data.
     asked = replace(asked, shape_arithmetic=Counter({"Shape": 1, "Gather": 1}))
 
@@ -296,10 +296,10 @@ NONSENSE = """
 def test_a_reply_without_sense_is_an_error_of_its_target_alone(
     asked: Assignment, tmp_path: Path, step: str, line: bytes, said: str
 ) -> None:
-    listed = plugin.package(tmp_path / "site", NONSENSE % (step, line, step))
-    worker_code = environments.lay(tmp_path / "rooms", [listed])
+    entry = plugin.package(tmp_path / "site", NONSENSE % (step, line, step))
+    worker_code = environments.lay(tmp_path / "rooms", [entry])
     assert asked.program.model is not None
-    made = ready_target(0, "fake", asked.program.model, listed=listed)
+    made = ready_target(0, "fake", asked.program.model, entry=entry)
 
     record = judging.judge(made, asked, worker_code, Patience(), Limits()).record
 

@@ -84,7 +84,7 @@ def _start(target_runs: list[TargetRun], setup: RunSetup, source: random.Random)
         ready_target = setup.targets[place]
         padding = len(schedule.padding(source))
         worker = Worker(
-            ready_target.job, setup.worker_code, patience=setup.patience, padding=padding
+            ready_target.spec, setup.worker_code, patience=setup.patience, padding=padding
         )
         target_runs.append(TargetRun(ready_target, worker))
     for target_run in target_runs:
@@ -166,10 +166,8 @@ def _generation(setup: RunSetup, count: int, cores: Cores, span: Span) -> Genera
 
 def _devices(setup: RunSetup) -> set[int]:
     """The numbers of the GPUs that targets run on."""
-    jobs = [
-        ready_target.job for ready_target in setup.targets if ready_target.job.provider == "cuda"
-    ]
-    return {int(job.options.get("device", "0")) for job in jobs}
+    specs = [target.spec for target in setup.targets if target.spec.provider == "cuda"]
+    return {int(spec.options.get("device", "0")) for spec in specs}
 
 
 def _result(

@@ -10,28 +10,25 @@ from pathlib import Path
 from typing import Self, cast, get_args
 
 import msgspec
-import onnx
 
-from toolkit.answers import dispute, specialvalues
+from toolkit.answers import dispute
 from toolkit.answers.acceptance import FLOATS
 from toolkit.answers.formats import RANK, Precision
-from toolkit.answers.specialvalues import SpecialValue
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.doctor.cause import cuda_cause
+from toolkit.engine import conversion, relu
 from toolkit.engine.assignment import Assignment
-from toolkit.engine.conversion import converted
+from toolkit.engine.conversion import LoadedProgram
 from toolkit.engine.setup import ReadyTarget
 from toolkit.engine.targetrun import failure
-from toolkit.engine.unoptimised import program
 from toolkit.errors import LibraryError, ProviderFailed, ShapeRefused, TargetError
 from toolkit.records import schema
-from toolkit.records.schema import Conversion, Failure, Library, TargetRecord, Warning, WarningKind
+from toolkit.records.schema import Failure, Library, TargetRecord, Warning, WarningKind
 from toolkit.runtimes.base import Placement, Program
-from toolkit.sources import relu
-from toolkit.tensors import Array, Feed
+from toolkit.tensors import Array
 from toolkit.units import Bytes
 from toolkit.workers.environments import PythonEnvironment
-from toolkit.workers.jobs import Hello, Loaded, Patience
+from toolkit.workers.jobs import Hello, Patience
 from toolkit.workers.launch import Worker
 
 
@@ -40,10 +37,7 @@ class TargetAnswers:
     """What a target said of itself and answered."""
 
     hello: Hello
-    loaded: Loaded
-    program: Program
-    """As it was loaded: with the runtime's own form of it, where it makes one."""
-    conversion: Conversion | None
+    program: LoadedProgram
     answers: Mapping[int, Mapping[str, Array]]
     """The number of a feed → its outputs; without the feeds whose shape the target refuses."""
     refused: str = ""
@@ -100,7 +94,7 @@ class Prestarted:
 
 def started(ready_target: ReadyTarget, worker_code: Path, patience: Patience) -> Worker:
     """A worker that imports its library. Raises TargetError where it does not start."""
-    worker = Worker(ready_target.job, worker_code, patience=patience)
+    worker = Worker(ready_target.spec, worker_code, patience=patience)
     try:
         worker.post_hello()
     except BaseException:
@@ -133,24 +127,26 @@ def judge(
             if variant is None:
                 verdict = _with_witness(worker, replies, verdict, assignment)
             resident, _ = worker.usage()
-            rows = _special_values(worker, replies.hello, worker_code.parent)
+            rows = relu.special_values(worker, replies.hello, worker_code.parent)
     except TargetError as error:
         told = TargetRecord(target=ready_target.index, failure=_explained(ready_target, error))
         return JudgedTarget(told, ready_target.program)
     shapes = variant.shape_arithmetic if variant else assignment.shape_arithmetic
-    placement = _placement(replies.loaded.placement, ready_target.job.provider, shapes)
+    placement = _placement(replies.program.loaded.placement, ready_target.spec.provider, shapes)
     record = TargetRecord(
         target=ready_target.index,
         library=_library(ready_target, replies.hello),
         placement=placement,
-        conversion=replies.conversion,
+        conversion=replies.program.conversion,
         verdict=verdict,
         card=rows,
         warnings=[*_warnings(ready_target, placement), *_fewer(replies, assignment)],
     )
     beyond = not verdict.right and len(replies.answers) == len(assignment.feeds)
     answers = [*replies.answers.values()] if beyond else []
-    return JudgedTarget(record, replies.program, replies.loaded.copies, resident, answers)
+    return JudgedTarget(
+        record, replies.program.program, replies.program.loaded.copies, resident, answers
+    )
 
 
 def disputes(
@@ -186,8 +182,8 @@ def _explained(ready_target: ReadyTarget, error: TargetError) -> Failure:
     """The error as a record shows it; that of ONNX Runtime's CUDA provider with its real cause,
     which the library itself tells on its log only."""
     told = failure(error)
-    environment = ready_target.job.environment
-    if ready_target.job.provider != "cuda" or ready_target.job.listed.name != "onnxruntime":
+    environment = ready_target.spec.environment
+    if ready_target.spec.provider != "cuda" or ready_target.spec.entry.name != "onnxruntime":
         return told
     if not isinstance(environment, PythonEnvironment):
         return told
@@ -200,24 +196,17 @@ def _explained(ready_target: ReadyTarget, error: TargetError) -> Failure:
 def _replies(worker: Worker, whole: Program, assignment: Assignment) -> TargetAnswers:
     hello = worker.hello()
     first = assignment.feeds[assignment.cases[0]].arrays
-    ready, fact = converted(worker, hello, whole, first, assignment.types)
-    worker.post_load(ready)
-    loaded = worker.load()
+    loaded = conversion.load(worker, hello, whole, first)
     answers: dict[int, dict[str, Array]] = {}
     refused = ""
     for number, feed in enumerate(assignment.feeds):
         try:
-            answers[number] = _answer(worker, str(number), feed.arrays, assignment.types)
+            answers[number] = worker.evaluate(str(number), feed.arrays, assignment.types)
         except ShapeRefused as error:
             if number in assignment.cases:
                 raise
             refused = refused or error.what
-    return TargetAnswers(hello, loaded, ready, fact, answers, refused)
-
-
-def _answer(worker: Worker, name: str, feed: Feed, types: Mapping[str, str]) -> dict[str, Array]:
-    worker.bind(name, feed, types)
-    return worker.answer(name)[0]
+    return TargetAnswers(hello, loaded, answers, refused)
 
 
 def _declared(hello: Hello, file: Precision) -> Precision:
@@ -235,48 +224,19 @@ def _with_witness(
         return verdict
     feeds = {number: assignment.feeds[number].arrays for number in replies.answers}
     first = assignment.feeds[assignment.cases[0]].arrays
-    exposed = replace(assignment.exposed, threads=replies.program.threads)
+    exposed = replace(assignment.exposed, threads=replies.program.program.threads)
     try:
-        ready, _ = converted(worker, replies.hello, exposed, first, assignment.types)
-        worker.post_load(ready)
-        worker.load()
-        answers = [_answer(worker, str(n), feed, assignment.types) for n, feed in feeds.items()]
+        conversion.load(worker, replies.hello, exposed, first)
+        answers = [worker.evaluate(str(n), feed, assignment.types) for n, feed in feeds.items()]
     except TargetError:
         return verdict
     return assignment.judge.of([*feeds]).with_witness(verdict, answers)
 
 
-def _special_values(worker: Worker, hello: Hello, work: Path) -> list[SpecialValue]:
-    outcomes = {
-        form: _relu(worker, hello, _relu_program(form, model, hello.starts_from, work))
-        for form, model in specialvalues.models().items()
-    }
-    return specialvalues.read(outcomes["alone"], outcomes["fused"])
-
-
-def _relu_program(form: str, model: onnx.ModelProto, starts_from: str, work: Path) -> Program:
-    file = work / f"relu-{form}.onnx"
-    onnx.save_model(model, str(file))
-    plain = program(file, model)
-    source = relu.FORMS[form] if starts_from == "source" else None
-    return Program(plain.model, plain.inputs, plain.outputs, source)
-
-
-def _relu(worker: Worker, hello: Hello, whole: Program) -> specialvalues.Outcome:
-    feeds = specialvalues.feeds()
-    try:
-        ready, _ = converted(worker, hello, whole, feeds[0], {})
-        worker.post_load(ready)
-        worker.load()
-        return [_answer(worker, str(n), feed, {}) for n, feed in enumerate(feeds)]
-    except TargetError as error:
-        return error.what
-
-
 def _library(ready_target: ReadyTarget, hello: Hello) -> Library:
-    environment = ready_target.job.environment
+    environment = ready_target.spec.environment
     return Library(
-        runtime=ready_target.job.listed.name,
+        runtime=ready_target.spec.entry.name,
         version=hello.version,
         file="toolkit" if hello.file is None else environment.relative(hello.file),
         python=hello.python,

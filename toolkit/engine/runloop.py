@@ -67,19 +67,19 @@ def _levelled(found: Calibrations, ready_targets: Sequence[ReadyTarget]) -> Cali
     """All targets of a runtime warm up as long as the one that needed longest: else the one whose
     first start happened to be slow would be the warmer one in all others. What is compiled while it
     runs may do so at any moment: it is looked at as long as in the first start."""
-    jobs = {one.index: one.job for one in ready_targets}
+    specs = {one.index: one.spec for one in ready_targets}
     spans: dict[tuple[str, str, int], Seconds] = {}
     for (target, case), settled in found.items():
-        if target in jobs:
-            least = steady.SPAN if jobs[target].provider in COMPILING else 0.0
-            kind = (jobs[target].listed.name, jobs[target].provider, case)
+        if target in specs:
+            least = steady.SPAN if specs[target].provider in COMPILING else 0.0
+            kind = (specs[target].entry.name, specs[target].provider, case)
             spans[kind] = max(spans.get(kind, least), settled.span)
     return {
         (target, case): replace(
-            settled, span=spans[jobs[target].listed.name, jobs[target].provider, case]
+            settled, span=spans[specs[target].entry.name, specs[target].provider, case]
         )
         for (target, case), settled in found.items()
-        if target in jobs  # One that failed starts in no other.
+        if target in specs  # One that failed starts in no other.
     }
 
 

@@ -32,7 +32,7 @@ class ReadyTarget:
     index: int
     """In the plan."""
     label: str
-    job: WorkerSpec
+    spec: WorkerSpec
     program: Program
     variant: Variant | None = None
     """The file that it runs, where that is not the run's."""

@@ -101,8 +101,7 @@ class TargetRun:
     def prepare(self, setup: RunSetup) -> None:
         """Loads, binds and judges (G3)."""
         worker, began = self.worker, time.perf_counter()
-        worker.post_load(self.target.program)
-        loaded = worker.load()
+        loaded = worker.load_program(self.target.program)
         self.loaded, self.computes = loaded.seconds, loaded.computes
         for index, case in enumerate(setup.cases):
             worker.bind(case.name, case.arrays, case.types)
