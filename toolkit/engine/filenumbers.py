@@ -84,14 +84,8 @@ class _LoadedFile:
 
     def judge(self, expected: Sequence[Expected], answers: Answers) -> Verdict:
         """The verdict on these answers to the expected feeds."""
+        feeds = [judges.judged_feed(self.file, self.oracle, each) for each in expected]
+        model = modelfile.load(self.file.path)
         with unoptimised(self.worker_code) as runner:
-            made = judges.build(
-                self.file,
-                modelfile.load(self.file.path),
-                [each.feed.arrays for each in expected],
-                [[*each.outputs.values()] for each in expected],
-                origin=self.oracle.name,
-                runner=runner,
-                plain=[self.oracle.in_float32(each.feed.arrays) for each in expected],
-            )
-        return made.judge.verdict(answers)
+            built = judges.build(self.file, model, feeds, origin=self.oracle.name, runner=runner)
+        return built.judge.verdict(answers)

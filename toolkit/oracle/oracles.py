@@ -6,6 +6,7 @@ the ONNX reference evaluator, with our own operators where that one is wrong or 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 ENOUGH = 1000
 """Elements of each output, over all feeds, below which a verdict is not sure."""
 MOST_MORE = 64
-"""Feeds that are added to reach it: a model of one output element a feed stays below it."""
+"""Feeds that are drawn to reach it: a model of one output element a feed stays below it."""
 
 
 class RefusedFeed(ToolkitError):
@@ -170,20 +171,24 @@ class Expected:
 
 def expected(oracle: Oracle, feeds: Sequence[Feed], draws: Draws | None = None) -> list[Expected]:
     """The oracle's answers. With `draws`, further feeds of the largest sizes follow until each
-    output has 1,000 elements in all, or until 64 were added. Raises as `Oracle.answer`."""
+    output has 1,000 elements in all, or until 64 were drawn. Raises as `Oracle.answer`."""
     found = [Expected(feed, oracle.answer(feed.arrays)) for feed in feeds]
     return found if draws is None else enough(oracle, found, draws)
 
 
 def enough(oracle: Oracle, found: Sequence[Expected], draws: Draws) -> list[Expected]:
-    """What was found, with further feeds as `expected` adds them."""
+    """What was found, with further feeds as `expected` adds them. One whose values the model does
+    not take is left out: others of its size were taken."""
     pooled = list(found)
     largest = max((each.feed for each in found), key=lambda feed: feed.size)
-    number = largest.number
-    while _fewest(pooled) < ENOUGH and len(pooled) < len(found) + MOST_MORE:
-        number += 1
+    # Feeds of one size are told apart by their number.
+    last = max(each.feed.number for each in found if each.feed.dims == largest.dims)
+    for number in range(last + 1, last + 1 + MOST_MORE):
+        if _fewest(pooled) >= ENOUGH:
+            break
         feed = draws.draw(largest.dims, number)
-        pooled.append(Expected(feed, oracle.answer(feed.arrays)))
+        with contextlib.suppress(Unsupported, RefusedFeed):
+            pooled.append(Expected(feed, oracle.answer(feed.arrays)))
     return pooled
 
 
