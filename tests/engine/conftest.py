@@ -20,6 +20,7 @@ from toolkit.runtimes.target import parse
 from toolkit.tensors import Array
 from toolkit.workers import environments
 from toolkit.workers.jobs import Patience, WorkerSpec
+from toolkit.workers.launch import Launcher
 
 MakeSetup = Callable[..., RunSetup]
 ROUNDS = 4
@@ -53,7 +54,12 @@ def setup(tmp_path: Path, model: Path) -> MakeSetup:
     worker_code = environments.lay(tmp_path / "rooms", [])
     evaluator = ReferenceEvaluator(str(model))
 
-    def make(*targets: str, batches: tuple[int, ...] = (1,), **changes: object) -> RunSetup:
+    def make(
+        *targets: str,
+        batches: tuple[int, ...] = (1,),
+        patience: Patience = Patience(verb=20),  # noqa: B008 - a constant.
+        **changes: object,
+    ) -> RunSetup:
         cases = [bound(rows) for rows in batches]
 
         def check(target: int, case: int, outputs: Mapping[str, Array]) -> str:
@@ -61,16 +67,15 @@ def setup(tmp_path: Path, model: Path) -> MakeSetup:
             same = np.allclose(outputs["y"], right[0], atol=1e-5)  # type: ignore[index]
             return "" if same else "another answer"
 
-        made = RunSetup(
-            worker_code=worker_code,
+        plain = RunSetup(
+            launcher=Launcher(worker_code, patience),
             targets=[ready_target(index, text, model) for index, text in enumerate(targets)],
             cases=cases,
             other=None,
             rounds=ROUNDS,
             seed=0,
-            patience=Patience(verb=20),
             check=check,
         )
-        return replace(made, **changes)  # type: ignore[arg-type]
+        return replace(plain, **changes)  # type: ignore[arg-type]
 
     return make

@@ -19,8 +19,8 @@ from toolkit.doctor.cause import cuda_cause
 from toolkit.engine import conversion, relu
 from toolkit.engine.assignment import Assignment
 from toolkit.engine.conversion import LoadedProgram
+from toolkit.engine.failures import failure
 from toolkit.engine.setup import ReadyTarget
-from toolkit.engine.targetrun import failure
 from toolkit.errors import LibraryError, ProviderFailed, ShapeRefused, TargetError
 from toolkit.records import schema
 from toolkit.records.schema import Failure, Library, TargetRecord, Warning, WarningKind

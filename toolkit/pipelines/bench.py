@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +14,10 @@ from toolkit import __version__
 from toolkit.answers.verdict import Limits
 from toolkit.engine import assignment as assignments
 from toolkit.engine import judging, planning, runloop, selection, unoptimised
+from toolkit.engine import setup as setups
 from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.engine.judging import JudgedTarget
-from toolkit.engine.setup import NamedFeed, ReadyTarget, RunSetup
+from toolkit.engine.setup import ReadyTarget
 from toolkit.engine.warnings import with_warnings
 from toolkit.errors import InputError
 from toolkit.machine import describe
@@ -40,10 +41,10 @@ from toolkit.records.store import RunFolder
 from toolkit.runtimes import listing
 from toolkit.runtimes.target import Target, parse
 from toolkit.sources.source import Source
-from toolkit.tensors import Array
 from toolkit.units import Seconds
 from toolkit.workers import environments
 from toolkit.workers.jobs import Patience
+from toolkit.workers.launch import Launcher
 
 REFERENCE = Path("models/mlp/mlp.onnx")
 
@@ -147,7 +148,8 @@ def bench(
         try:
             run, able = judge_all(run, asked, targets, worker_code, order, watch)
             folder.begin(run)
-            setup = _setup(worker_code, able, asked, run, order)
+            launcher = Launcher(worker_code, order.patience)
+            setup = setups.of_run(run, asked, able, launcher)
             said = runloop.measure(
                 setup, run, folder, order.pace, lambda share, text: watch("measure", share, text)
             )
@@ -234,36 +236,6 @@ def judge_all(
     fresh = msgspec.structs.replace(run, records=records, plan=plan, warnings=said)
     planning.check_versions(run, fresh)
     return fresh, able
-
-
-def _setup(
-    worker_code: Path, able: Sequence[ReadyTarget], asked: Assignment, run: Run, order: BenchRequest
-) -> RunSetup:
-    names = [case.name for case in run.plan.cases]
-    bound = [
-        NamedFeed(name, asked.feeds[place].arrays, asked.types)
-        for name, place in zip(names, asked.cases, strict=True)
-    ]
-    shapes = [asked.feeds[place].shapes for place in asked.cases]
-    other = next((feed for feed in asked.feeds if feed.shapes not in shapes), None)
-    verdicts = {record.target: record.verdict for record in run.records}
-
-    def check(target: int, case: int, outputs: Mapping[str, Array]) -> str:
-        first = verdicts[target]
-        if first is None:
-            return "it was never judged"
-        return asked.judge.border([outputs], first, [asked.cases[case]]).reason
-
-    return RunSetup(
-        worker_code=worker_code,
-        targets=able,
-        cases=bound,
-        other=None if other is None else NamedFeed("another shape", other.arrays, asked.types),
-        rounds=run.plan.rounds,
-        seed=run.plan.seed,
-        patience=order.patience,
-        check=check,
-    )
 
 
 def _now() -> datetime:

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -326,6 +327,35 @@ class Worker:
     def _new_folder(self) -> Path:
         self._files += 1
         return self._folder / str(self._files)
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Starts the workers of a run: with our code for them, and the time that each verb gets."""
+
+    worker_code: Path
+    patience: Patience
+
+    @property
+    def work(self) -> Path:
+        """The scratch space that the workers share."""
+        return self.worker_code.parent
+
+    def start(self, spec: WorkerSpec, padding: int = 0) -> Worker:
+        """Starts a worker with `padding` more bytes in its environment. Raises TargetError where
+        its Python does not start."""
+        return Worker(spec, self.worker_code, patience=self.patience, padding=padding)
+
+    def start_importing(self, spec: WorkerSpec) -> Worker:
+        """Starts a worker and asks it to import its library, without waiting. Raises TargetError
+        where it does not start."""
+        worker = self.start(spec)
+        try:
+            worker.post_hello()
+        except BaseException:
+            worker.stop()
+            raise
+        return worker
 
 
 def _doing(verb: str) -> str:
