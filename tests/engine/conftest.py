@@ -12,7 +12,9 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from tests import small
-from toolkit.engine import unoptimised
+from toolkit.answers import simulate
+from toolkit.engine import assignment, unoptimised
+from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.engine.setup import NamedFeed, ReadyTarget, RunSetup
 from toolkit.runtimes import listing
 from toolkit.runtimes.listing import RuntimeEntry
@@ -37,10 +39,30 @@ def ready_target(
     return ReadyTarget(index, target.label, spec, program)
 
 
+def launched(folder: Path, *entries: RuntimeEntry) -> Launcher:
+    """Starts workers with our code in this folder."""
+    return Launcher(environments.lay(folder / "rooms", [*entries]), Patience(verb=30))
+
+
+def ready(index: int, text: str, asked: Assignment) -> ReadyTarget:
+    """A target as it is typed, to be judged on the assignment's own file."""
+    assert asked.program.model is not None
+    return replace(ready_target(index, text, asked.program.model), program=asked.program)
+
+
 def bound(rows: int) -> NamedFeed:
     """A feed of the layer."""
     array = np.random.default_rng(rows).normal(size=(rows, 8)).astype(np.float32)
     return NamedFeed(f"batch {rows}", {"x": array}, {"x": "float32"})
+
+
+@pytest.fixture(scope="session")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Assignment:
+    """The reference model, whose PyTorch source is known."""
+    folder = tmp_path_factory.mktemp("asked")
+    return assignment.ask(
+        small.mlp(folder / "mlp.onnx"), FeedRequest(), folder, simulate.reference_runner
+    )
 
 
 @pytest.fixture

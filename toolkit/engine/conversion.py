@@ -39,7 +39,7 @@ class LoadedProgram:
 
     program: Program
     """The program as it was loaded: with its converted form, where the runtime makes one."""
-    loaded: Loaded
+    reply: Loaded
     conversion: Conversion | None
 
 
