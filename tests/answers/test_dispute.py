@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 from tests import small
 from toolkit.answers import dispute, simulate
 from toolkit.engine import judges
+from toolkit.engine.judges import JudgedFeed
 from toolkit.onnxfiles import modelfile
 from toolkit.oracle import oracles
 from toolkit.tensors import Array
@@ -88,11 +89,9 @@ def test_an_oracle_that_reads_an_operator_differently_sets_no_noise_of_its_own(
     build = judges.build(
         modelfile.read(path),
         onnx.load(path),
-        feeds,
-        [[*oracle.answer(feed).values()] for feed in feeds],
+        [JudgedFeed(feed, oracle.answer(feed), oracle.in_float32(feed)) for feed in feeds],
         origin=oracle.name,
         runner=simulate.reference_runner,
-        plain=[oracle.in_float32(feed) for feed in feeds],
         bare=True,
     )
     right = oracles.of_model(onnx.load(path)).in_float32(feeds[0])

@@ -273,6 +273,22 @@ def test_every_output_wants_1000_elements_and_64_further_feeds_end_it() -> None:
     assert len(pooled(Echo("one"), 2000)) == 65
 
 
+@dataclass(frozen=True)
+class Even(Echo):
+    """An oracle of a model that takes even values only."""
+
+    def answer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        if feed["x"][0] % 2:
+            raise RefusedFeed("odd")
+        return super().answer(feed)
+
+
+def test_further_feeds_whose_values_the_model_refuses_are_left_out() -> None:
+    numbers = [each.feed.number for each in pooled(Even(), 300)]
+
+    assert numbers == [0, 2, 4, 6]
+
+
 def test_what_is_enough_is_left_as_it_is() -> None:
     assert len(pooled(Echo(), 1000)) == 1
     feeds = [Counting().draw({"n": 3})]

@@ -170,20 +170,20 @@ def enter(index: int, target: Target, assignment: Assignment) -> ReadyTarget | F
     """The target ready to be started, or why its environment or its file cannot be used."""
     try:
         variant = None if target.model is None else variants.of(target.model, assignment)
-        listed = listing.find(target.runtime)
-        home = managed.home(listed, target.provider, target.version, target.environment)
+        entry = listing.find(target.runtime)
+        home = managed.home(entry, target.provider, target.version, target.environment)
     except ToolkitError as error:
         return Failure(verb="start", what=error.what, cures=list(error.cures))
-    job = WorkerSpec(listed, home, target.provider, target.options)
+    spec = WorkerSpec(entry, home, target.provider, target.options)
     program = variant.program if variant else assignment.program_of(target.runtime)
     program = replace(program, threads=target.threads or program.threads)
-    return ReadyTarget(index, target.label, job, program, variant)
+    return ReadyTarget(index, target.label, spec, program, variant)
 
 
 def home_name(target: Target, ready_target: ReadyTarget) -> str:
     """The environment that was found for a target, as the plan shows it."""
     return (
-        ready_target.job.environment.name
+        ready_target.spec.environment.name
         if target.environment is None
         else _last(target.environment)
     )

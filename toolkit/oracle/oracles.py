@@ -7,6 +7,7 @@ slow.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -187,14 +188,18 @@ def expected(oracle: Oracle, feeds: Sequence[Feed], draws: Draws | None = None) 
 
 def enough(oracle: Oracle, answered: Sequence[Expected], draws: Draws) -> list[Expected]:
     """Adds feeds of the largest sizes until each output has ENOUGH elements over all feeds, or
-    until 64 were added. Raises as `Oracle.answer`."""
+    until 64 were tried. A feed whose values the model does not take is left out: others of its size
+    were taken."""
     pooled = list(answered)
     largest = max((each.feed for each in answered), key=lambda feed: feed.size)
-    number = largest.number
-    while _fewest(pooled) < ENOUGH and len(pooled) < len(answered) + MOST_MORE:
-        number += 1  # feeds of one size are told apart by their numbers
+    # Feeds of one size are told apart by their number.
+    last = max(each.feed.number for each in answered if each.feed.dims == largest.dims)
+    for number in range(last + 1, last + 1 + MOST_MORE):
+        if _fewest(pooled) >= ENOUGH:
+            break
         feed = draws.draw(largest.dims, number)
-        pooled.append(Expected(feed, oracle.answer(feed.arrays)))
+        with contextlib.suppress(Unsupported, RefusedFeed):
+            pooled.append(Expected(feed, oracle.answer(feed.arrays)))
     return pooled
 
 

@@ -19,8 +19,9 @@ from toolkit.answers.verdict import Verdict
 from toolkit.errors import RunError
 from toolkit.measure import stats
 from toolkit.measure.stats import Interval
-from toolkit.records.schema import Run, TargetRecord
-from toolkit.report.ratios import effects, interval_words
+from toolkit.records.pairing import effects
+from toolkit.records.schema import Run
+from toolkit.report.ratios import interval_words
 from toolkit.report.summary import summarize
 from toolkit.report.view import Row, Standing, Table
 from toolkit.report.words import Spread
@@ -168,7 +169,7 @@ def _demand_common_baseline(base: Run, new: Run) -> None:
 def _baseline(run: Run) -> tuple[str, str | None, str, str]:
     target = run.plan.targets[run.plan.baseline]
     record = next((r for r in run.records if r.target == run.plan.baseline), None)
-    version = record.library.version if record and record.library and _right(record) else None
+    version = record.library.version if record and record.library and record.right else None
     model = target.model or run.plan.model
     return target.name, version, model.sha256[:12], f"{target.threads}"
 
@@ -176,10 +177,6 @@ def _baseline(run: Run) -> tuple[str, str | None, str, str]:
 def _told(baseline: tuple[str, str | None, str, str]) -> str:
     name, version, model, threads = baseline
     return f"{name} {version or 'without right answers'} on {model}, threads {threads}"
-
-
-def _right(record: TargetRecord) -> bool:
-    return record.failure is None and record.verdict is not None and record.verdict.right
 
 
 def _measured(old: Row, new: Row) -> bool:

@@ -10,7 +10,6 @@ import numpy as np
 
 from toolkit.machine.facts import Machine
 from toolkit.records.schema import Model, Run, TargetRecord
-from toolkit.report.speed import counted_starts
 from toolkit.report.words import counted, listed, printable, seconds
 from toolkit.units import THIN, duration, percent, size
 
@@ -69,7 +68,7 @@ def protocol_line(run: Run) -> str:
 
 def _fewest_starts(run: Run) -> int:
     """The fewest counted process starts of a target that was measured; those of the run if none."""
-    known = set(counted_starts(run))
+    known = set(run.counted_starts)
     starts = [
         {series.generation for timing in record.timings for series in timing.series} & known
         for record in run.records
@@ -94,7 +93,7 @@ def when(run: Run) -> str:
 
 def state_line(run: Run) -> str:
     """A warning that the run did not end as planned; empty for one that did."""
-    starts = counted(len(counted_starts(run)), "process start")
+    starts = counted(len(run.counted_starts), "process start")
     return {
         "running": f"This run has not ended: what stands here is from its first {starts}.",
         "interrupted": f"This run was interrupted after {starts}; toolkit bench --resume goes on.",
@@ -155,7 +154,7 @@ def method(run: Run) -> list[str]:
 
 def _short_calls(run: Run) -> list[str]:
     """Names what else is in a latency of microseconds: the clock and the Python binding."""
-    known = set(counted_starts(run))
+    known = set(run.counted_starts)
     latencies = [
         (float(np.median(series.medians)), timing.empty)
         for record in run.records
