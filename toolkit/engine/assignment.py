@@ -139,7 +139,7 @@ def reference_source(path: Path, work: Path) -> Source | None:
     initializers as its weights; None for any other file."""
     if not referencefile.matches(path):
         return None
-    weights = work / "reference.npz"
+    weights = work / "reference.npz"  # The factory reads a file, in a worker of torch too.
     np.savez(weights, **referencefile.weights(path))  # type: ignore[arg-type]
     return Source(reference.SOURCE.factory, weights)
 
@@ -173,7 +173,7 @@ def _others(
     if wanted.inputs is not None or wanted.shapes or not dimensions.free(file.inputs):
         return []
     batches = {"batch": reference.JUDGED_BATCHES} if _is_reference(source) else {}
-    seen = [dict(feed.dims) for feed in timed]
+    seen = [dict(feed.dims) for feed in timed]  # A size that is timed is judged already.
     others = [dims for dims in variations.tried(timed[0].dims, wanted=batches) if dims not in seen]
     return [draws.draw(dims, len(timed) + number) for number, dims in enumerate(others)]
 

@@ -95,7 +95,7 @@ def _made(folder: Path, convert: Callable[[Path], Seconds]) -> tuple[dict[str, A
 
 
 def _is_pinned(spec: WorkerSpec, hello: Hello, program: Program) -> bool:
-    """Whether all that a conversion depends on stands in its key.
+    """True where all that a conversion depends on stands in its key.
 
     An environment of the user's may hold another converter, and a user's factory may read what it
     likes.
@@ -103,6 +103,7 @@ def _is_pinned(spec: WorkerSpec, hello: Hello, program: Program) -> bool:
     runtime, home = listing.facts(spec.entry), spec.environment
     if runtime is None or not isinstance(home, PythonEnvironment):
         return False
+    # A runtime with pins may stand in toolkit's own environment in any version of them.
     is_ours = home.name == OWN and not runtime.requirements
     if not is_ours and not home.python.is_relative_to(managed.folder()):
         return False

@@ -55,6 +55,7 @@ def run(
 
     `watch` is told the share done, between blocks.
     """
+    # Drawn by the generation's number: a run that goes on draws what it would have drawn.
     source = schedule.stream(setup.seed, count)
     cores = draw_cores(sorted(os.sched_getaffinity(0)), setup.threads, source, describe.siblings())
     target_runs: list[TargetRun] = []
@@ -114,6 +115,7 @@ def _rounds(
             for place in schedule.order(len(target_runs), source):
                 _block(target_runs, place, setup, case)
         watch((turn + 1) / setup.rounds)
+    # Right after the last block: the clocks of the GPUs, and what holds them down, are the blocks'.
     ended, devices = time.perf_counter_ns(), gpus.states(_devices(setup))
     return RoundsSpan(started, ended, load.between(before, load.snapshot()), devices)
 
@@ -121,6 +123,7 @@ def _rounds(
 def _block(target_runs: Sequence[TargetRun], place: int, setup: RunSetup, case: int) -> None:
     """One block of one target; the others stand still where they would take its cores."""
     target_run, name = target_runs[place], setup.cases[case].name
+    # Workers of one thread share a core, and one that waits for its parent takes none of it.
     others = _others(target_runs, target_run) if setup.threads > 1 else []
     with stopped(others):
         if others:  # It stood still itself while they were measured.

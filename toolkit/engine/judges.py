@@ -134,7 +134,8 @@ def _with_plain(
 def _disputed(
     file: ModelFile, feeds: Sequence[JudgedFeed], simulations: Sequence[Simulation]
 ) -> str:
-    """Whether the runner reads the file otherwise than the oracle (dispute.py, D1), in words."""
+    """Tells in words the outputs at which the runner reads the file otherwise than the oracle; ''
+    where it reads all alike (dispute.py, D1)."""
     plain = [feed.plain for feed in feeds if feed.plain is not None]
     ran = [form.outputs for form in simulations if form.precision == "float32"]
     if len(plain) < len(feeds) or not ran:

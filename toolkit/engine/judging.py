@@ -76,7 +76,7 @@ def judge(
         with worker or launcher.start_importing(target.spec) as worker:
             replies = _replies(worker, target.program, assignment)
             verdict = _verdict(worker, replies, target, assignment, limits)
-            resident, _ = worker.usage()
+            resident, _ = worker.usage()  # Before models of one Relu take the model's place.
             special_values = relu.special_values(worker, replies.hello, launcher.work)
     except TargetError as error:
         failed = TargetRecord(target=target.index, failure=_explained(target, error))

@@ -53,13 +53,13 @@ class ProbeResult:
     """The reason why the library itself does not answer; empty where it does."""
 
 
-def places() -> list[Installation]:
+def installations() -> list[Installation]:
     """Every runtime, wherever it is: in toolkit's own environment first, then in those it made."""
     names = [name for name in listing.names() if name not in HIDDEN]
-    return [place for name in names for place in _places(listing.find(name))]
+    return [each for name in names for each in _of_runtime(listing.find(name))]
 
 
-def _places(entry: RuntimeEntry) -> list[Installation]:
+def _of_runtime(entry: RuntimeEntry) -> list[Installation]:
     """The environments that hold a runtime; where none does, one entry without an environment."""
     runtime = listing.facts(entry)
     if runtime is None:  # A plug-in's code runs in a worker only: it is taken to be here.
@@ -68,13 +68,13 @@ def _places(entry: RuntimeEntry) -> list[Installation]:
     if not runtime.requirements or managed.installed_here(runtime, runtime.providers[0]):
         size = _size_here(runtime)
         own = [Installation(runtime.name, OWN, licence=runtime.licence, size=size)]
-    made = [
+    in_managed = [
         Installation(runtime.name, env.folder.name, env.name, runtime.licence, env.size)
         for env in managed.installed()
         if env.runtime == runtime.name
     ]
     nowhere = Installation(runtime.name, "", runtime.name, runtime.licence)
-    return [*own, *made] or [nowhere]
+    return [*own, *in_managed] or [nowhere]
 
 
 def _size_here(runtime: type[RuntimeFacts]) -> Bytes | None:
@@ -92,21 +92,21 @@ def _size_here(runtime: type[RuntimeFacts]) -> Bytes | None:
 def probe(
     wanted: Sequence[Installation], worker_code: Path, watch: Callable[[float, str], None]
 ) -> list[ProbeResult]:
-    """Runs a model of one Relu on every provider of every place; imports go side by side."""
-    here = [place for place in wanted if place.environment]
-    done = []
+    """Runs a model of one Relu on every provider of every installation; imports go side by side."""
+    installed = [each for each in wanted if each.environment]
+    results = []
     with ExitStack() as stack:
-        workers = [(place, _started(place, worker_code, stack)) for place in here]
-        for number, (place, worker) in enumerate(workers):
-            watch(number / len(workers), place.runtime)
-            done.append(_probed(place, worker, worker_code.parent))
-    return [*done, *(ProbeResult(place) for place in wanted if not place.environment)]
+        workers = [(each, _started(each, worker_code, stack)) for each in installed]
+        for number, (installation, worker) in enumerate(workers):
+            watch(number / len(workers), installation.runtime)
+            results.append(_probed(installation, worker, worker_code.parent))
+    return [*results, *(ProbeResult(each) for each in wanted if not each.environment)]
 
 
-def _started(place: Installation, worker_code: Path, stack: ExitStack) -> Worker | str:
+def _started(installation: Installation, worker_code: Path, stack: ExitStack) -> Worker | str:
     """A worker that imports its library, or why it cannot be started."""
     try:
-        spec = WorkerSpec(listing.find(place.runtime), _environment(place), "", {})
+        spec = WorkerSpec(listing.find(installation.runtime), _environment(installation), "", {})
         worker = stack.enter_context(Worker(spec, worker_code, patience=Patience()))
         worker.post_hello()
     except ToolkitError as error:
@@ -114,20 +114,20 @@ def _started(place: Installation, worker_code: Path, stack: ExitStack) -> Worker
     return worker
 
 
-def _environment(place: Installation) -> Environment:
-    if place.environment == OWN:
+def _environment(installation: Installation) -> Environment:
+    if installation.environment == OWN:
         return environments.find(None)
-    folder = managed.folder() / place.environment
-    return environments.of(listing.find(place.runtime), str(folder))
+    folder = managed.folder() / installation.environment
+    return environments.of(listing.find(installation.runtime), str(folder))
 
 
-def _probed(place: Installation, worker: Worker | str, work: Path) -> ProbeResult:
+def _probed(installation: Installation, worker: Worker | str, work: Path) -> ProbeResult:
     if isinstance(worker, str):
-        return ProbeResult(place, fault=worker)
+        return ProbeResult(installation, fault=worker)
     try:
         hello = worker.hello()
     except ToolkitError as error:
-        return ProbeResult(place, fault=error.what)
+        return ProbeResult(installation, fault=error.what)
     works, refused = [], []
     for provider in hello.providers:
         reason = _refusal(worker, hello, provider, work)
@@ -136,7 +136,7 @@ def _probed(place: Installation, worker: Worker | str, work: Path) -> ProbeResul
         else:
             works.append(provider)
     worker.stop()
-    return ProbeResult(place, hello.version, hello.precision, tuple(works), tuple(refused))
+    return ProbeResult(installation, hello.version, hello.precision, tuple(works), tuple(refused))
 
 
 def _refusal(worker: Worker, hello: Hello, provider: str, work: Path) -> str:

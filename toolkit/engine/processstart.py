@@ -73,7 +73,8 @@ class WorkerProcesses:
         pin(self.ids, self.cores)
 
     def computed(self, before: Mapping[int, Thread], after: Mapping[int, Thread]) -> int:
-        """How many threads took part in between; those that hand requests on only do not count."""
+        """The number of threads that took part in between; one that only hands requests on, as the
+        worker of a browser does, is none."""
         used = threads.used(before, after)
         return sum(not self.computing or thread.process in self.computing for thread in used)
 

@@ -30,7 +30,7 @@ def program(form: str, hello: Hello, work: Path) -> Program:
 
 
 def special_values(worker: Worker, hello: Hello, work: Path) -> list[SpecialValue]:
-    """What the worker's runtime gives for each special value; it holds a Relu afterwards."""
+    """Runs both forms of Relu on every special value; the worker holds one of them afterwards."""
     alone, fused = (_outcome(worker, hello, form, work) for form in ("alone", "fused"))
     return specialvalues.read(alone, fused)
 

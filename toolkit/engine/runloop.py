@@ -45,6 +45,7 @@ def measure(
 def _begun(setup: RunSetup, run: Run, folder: RunFolder, pace: Pace) -> _Loop:
     """The loop at its beginning, or where an earlier process was interrupted."""
     parts = store.parts(folder.path)
+    # The clocks go on as if the run had never stood still.
     so_far = parts[-1].generation.ended if parts else 0.0
     loop = _Loop(
         setup=replace(setup, began=time.perf_counter_ns() - round(so_far * 1e9)),
@@ -76,7 +77,7 @@ class _Starts:
 
 @dataclass(frozen=True)
 class _Outlook:
-    """How far a run has come before a generation, and how long it still takes."""
+    """The state of a run before a generation, for the line that tells its progress."""
 
     done: int
     """Generations that are over."""
@@ -135,7 +136,9 @@ class _Loop:
         targets = self.setup.targets
         base = pairing.baseline(self.run, pairing.right_targets(self.run))
         indices = [target.index for target in targets]
-        place = 0 if base is None else indices.index(base)
+        place = (
+            0 if base is None else indices.index(base)
+        )  # None is right: any may be in all groups.
         room = round(schedule.ROOM * self.setup.memory())
         groups = schedule.groups([target.resident for target in targets], place, room)
         return [[targets[place] for place in group] for group in groups]
@@ -144,6 +147,7 @@ class _Loop:
         """Writes a generation before anything else can go wrong, and goes on with what it found."""
         self.folder.append(result.part, result.samples)
         self.run = assemble(self.run, [result.part])
+        # A group of targets that starts for the first time brings calibrations of its own.
         known = {**self.calibrations, **result.calibrations}
         self.calibrations = calibration.levelled(known, self.setup.targets)
         self.leave_out_failed()
@@ -160,7 +164,7 @@ class _Loop:
         self.pace = schedule.foresee(self.pace, first)
 
     def progress(self, elapsed: Seconds, next_one: Seconds) -> Progress:
-        """Where the run stands: it has as many process starts as the pair that has the fewest."""
+        """The state of the run: it has as many process starts as the pair that has the fewest."""
         effects = pairing.against_baseline(self.run)
         starts = min(map(len, effects), default=len(self.run.generations))
         return Progress(starts, effects, elapsed, next_one, self.pairs)
@@ -169,14 +173,14 @@ class _Loop:
         done = len(self.run.generations)
         fewest = schedule.fewest(self.pairs, self.pace.alpha) * len(self._groups())
         expected = max(fewest, done + 1)
-        if not done:
+        if not done:  # A first generation takes longer than all others: it foretells nothing yet.
             return _Outlook(done, expected, None)
         ended = self.run.generations[-1].ended
         left = schedule.time_left(self.pace, self.progress(ended, ended / done))
         return _Outlook(done, expected, left)
 
     def warnings(self, stop: Stop | None) -> list[Warning]:
-        """What a reader must know of how the run ended, and of what it cannot say."""
+        """Warns of an early end, and of what the run cannot say."""
         warnings = [self._little_memory(), _stopped_early(stop), self._too_few(), self._wide()]
         return [warning for warning in warnings if warning is not None]
 

@@ -67,7 +67,7 @@ class TargetRun:
         """Waits for the import that was asked for (G1)."""
         hello = self.worker.hello()
         self.times.imported, self.empty = hello.seconds, hello.empty
-        self.memory.idle, _ = self.worker.usage()
+        self.memory.idle, _ = self.worker.usage()  # Before the load: what it adds is the model's.
         self.look()
 
     def look(self) -> None:
@@ -132,6 +132,7 @@ class TargetRun:
         """Makes blocks until the warm-up has ended; returns about how long a call takes."""
         call, state, began = 0.0, "not yet", time.perf_counter()
         while state == "not yet":
+            # One call first: how long one takes is not known yet.
             count = min(schedule.MOST_CALLS, max(1, round(WARM_BLOCK / call))) if call else 1
             block = self.worker.sample(case.name, count)
             # A clock may show 0 ns for a call: its logarithm must exist all the same.
@@ -175,6 +176,7 @@ class TargetRun:
         for index, case in enumerate(setup.cases):
             outputs, _ = self.worker.answer(case.name, again=False)
             self._demand_same(setup, index, outputs)
+        # Before the copies are made alone: they need memory that no call of the target does.
         self.memory.resident, self.memory.peak = self.worker.usage()
         for index, case in enumerate(setup.cases):
             rounds = self.cases[index]

@@ -41,26 +41,26 @@ def judge_all(
     runtime is another one than in the run that goes on.
     """
     ready = [selection.enter(index, target, assignment) for index, target in enumerate(targets)]
+    labels = [target.label for target in targets]
     judged: dict[int, JudgedTarget] = {}
-    records: list[TargetRecord] = []
     with Prestarted(launcher) as prestarted:
         for index, target in enumerate(ready):
-            watch(index / len(ready), targets[index].label)
+            watch(index / len(ready), labels[index])
             prestarted.start(ready[index : index + AHEAD])
-            if isinstance(target, Failure):
-                records.append(TargetRecord(target=index, failure=target))
-                continue
-            judged[index] = prestarted.judge(target, assignment, run.plan.limits)
-            records.append(judged[index].record)
+            if isinstance(target, ReadyTarget):
+                judged[index] = prestarted.judge(target, assignment, run.plan.limits)
+    records = [
+        TargetRecord(target=index, failure=target)
+        if isinstance(target, Failure)
+        else judged[index].record
+        for index, target in enumerate(ready)
+    ]
+    warnings = disputes(judged, labels, assignment)
+    fresh = msgspec.structs.replace(run, records=records, warnings=warnings)
     planned = [
         _planned(run.plan.targets[index], target, ready[index], judged.get(index))
         for index, target in enumerate(targets)
     ]
-    fresh = msgspec.structs.replace(
-        run,
-        records=records,
-        warnings=disputes(judged, [target.label for target in targets], assignment),
-    )
     able = pairing.right_targets(fresh) or range(len(targets))
     base = selection.baseline(planned, baseline, able)
     planning.check_versions(run, fresh)
@@ -131,8 +131,8 @@ def disputes(
     """
     reasons = [assignment.disputed] if assignment.disputed else []
     reasons += [
-        f"{labels[one]} and {labels[other]} agree with each other, and not with it"
-        for one, other in _agreeing(judged, assignment)
+        f"{labels[first]} and {labels[second]} agree with each other, and not with it"
+        for first, second in _agreeing(judged, assignment)
     ]
     origin = assignment.judge.origin
     return [Warning(kind=WarningKind.DISPUTED, detail=f"{origin}: {reason}") for reason in reasons]
@@ -159,7 +159,7 @@ def _agreeing(judged: Mapping[int, JudgedTarget], assignment: Assignment) -> lis
     # What made the oracle is no witness for it.
     own = "torch" if assignment.program.source is not None else "reference"
     return [
-        (one, other)
-        for one, other in dispute.agreeing(floats, noise, beyond)
-        if not right - {libraries[one], libraries[other], own}
+        (first, second)
+        for first, second in dispute.agreeing(floats, noise, beyond)
+        if not right - {libraries[first], libraries[second], own}
     ]

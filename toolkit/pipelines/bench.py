@@ -141,7 +141,7 @@ def _done(run: Run, warnings: Sequence[Warning], took: Seconds) -> Run:
 
 
 def _interrupted(folder: RunFolder, run: Run, error: BaseException, took: Seconds) -> None:
-    """What was measured stays, and can go on; the scratch space goes."""
+    """Keeps what was measured, so that the run can go on, and removes the scratch space."""
     folder.clear()  # First: a full disk has room for run.json then.
     state: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
     error.add_note("toolkit bench --resume    goes on with what was measured")

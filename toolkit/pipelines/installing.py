@@ -26,7 +26,7 @@ def look(watch: Watch = lambda share, text: None) -> list[ProbeResult]:
         worker_code = environments.lay(
             Path(work) / "rooms", [listing.find(name) for name in listing.names()]
         )
-        return probing.probe(probing.places(), worker_code, watch)
+        return probing.probe(probing.installations(), worker_code, watch)
 
 
 def for_the_cpu() -> list[Recipe]:

@@ -133,10 +133,12 @@ def create(root: Path, model: str, now: datetime) -> RunFolder:
 
     Raises InputError where it cannot be written.
     """
+    # The name of a model may hold what a shell, a URL or another file system does not take.
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(model).stem).strip("-.") or "model"
     name = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{stem[:60]}"
     try:
         root.mkdir(parents=True, exist_ok=True)
+        # Runs that begin in one second are told apart by a number.
         path = next(p for n in range(1000) if not (p := _numbered(root / name, n)).exists())
         path.mkdir()
     except OSError as error:
@@ -230,7 +232,7 @@ def head(path: Path) -> Run:
 
 
 def _decode(file: Path, data: bytes) -> Run:
-    class Head(msgspec.Struct):
+    class Head(msgspec.Struct):  # Not strict: any version has more fields than this one.
         version: int
 
     try:

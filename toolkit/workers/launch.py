@@ -56,6 +56,7 @@ class Worker:
         self._files = 0
         self._verb = "start"
         self._deadline = 0.0
+        # Pipes of their own: a library may write to stdout whatever it likes.
         ours_read, theirs_write = os.pipe()
         theirs_read, ours_write = os.pipe()
         ends = [str(theirs_read), str(theirs_write), str(os.getpid())]
