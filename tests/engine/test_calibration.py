@@ -16,6 +16,8 @@ from toolkit.records.parts import CasePart, GenerationPart, TargetPart
 from toolkit.records.schema import Generation, Series
 from toolkit.units import Seconds
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pytest
 
 from tests import command
 from tests.engine.conftest import launched, ready
@@ -20,6 +21,8 @@ from toolkit.machine import describe
 from toolkit.measure import schedule
 from toolkit.records.schema import WarningKind
 from toolkit.runtimes.target import parse
+
+pytestmark = pytest.mark.process
 
 
 def test_all_targets_have_a_row_and_those_that_are_not_wrong_go_on_to_be_timed(

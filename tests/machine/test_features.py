@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.machine import describe
-from toolkit.machine.features import NAMES, difference, features, flags, saturates
+from toolkit.machine.features import NAMES, difference, features, flags, saturates, summary
 
 AVX2 = "processor : 0\nmodel name : A\nflags : fpu avx2 fma avx sse4_2\n\nprocessor : 1\n"
 ARM = "processor : 0\nFeatures : fp asimd asimddp i8mm\n"
@@ -55,3 +55,15 @@ def test_two_processors_are_told_apart_by_what_only_one_has() -> None:
         "only the first has avx512_vnni; only the second has amx_int8"
     )
     assert difference(["avx2"], ["avx2"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["avx2", "avx512f", "avx512_vnni"], "AVX-512 with VNNI"),
+        (["avx2"], "AVX2 without VNNI"),
+        (["asimd"], ""),
+    ],
+)
+def test_a_processor_in_a_few_words(names: list[str], text: str) -> None:
+    assert summary(names) == text

@@ -18,6 +18,7 @@ from onnx import ModelProto
 from toolkit.answers.declared import of_file
 from toolkit.answers.formats import Precision
 from toolkit.answers.judge import Judge
+from toolkit.answers.saturation import saturable
 from toolkit.answers.simulate import Runner
 from toolkit.engine import judges
 from toolkit.engine.judges import JudgedFeed
@@ -72,6 +73,8 @@ class Assignment:
     """The precision that the file itself says: float16 by its types, int8 by its operators."""
     shape_arithmetic: Counter[str]
     """Operator → how many of its nodes compute shapes only."""
+    saturable: Counter[str]
+    """Operator → how many of its nodes have products of bytes that may saturate without VNNI."""
     notes: tuple[str, ...]
     """The things that could not be done, in words."""
     disputed: str
@@ -129,6 +132,7 @@ def ask(
         judge=built.judge,
         declared=of_file(model),
         shape_arithmetic=graphs.shape_arithmetic(model),
+        saturable=saturable(model),
         notes=(*notes, *built.notes),
         disputed=built.disputed,
     )

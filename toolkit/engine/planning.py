@@ -160,12 +160,20 @@ def _tensor(spec: TensorSpec) -> Tensor:
     return Tensor(name=spec.name, type=spec.type, shape=shape)
 
 
+def _processors(before: Machine, now: Machine) -> tuple[str, str]:
+    """The features of both processors; nothing where an older record does not tell them."""
+    if before.features is None or now.features is None:
+        return "", ""
+    return " ".join(before.features), " ".join(now.features)
+
+
 def check_same(old: Run, new: Plan, machine: Machine) -> None:
     """Raises RunError, naming the first difference, where an unfinished run cannot go on."""
     was = old.plan
     sides = {
         "toolkit": (old.toolkit, __version__),
         "machine": (old.machine.identity, machine.identity),
+        "processor": _processors(old.machine, machine),
         "model": (was.model.sha256[:12], new.model.sha256[:12]),
         "targets": (_names(was), _names(new)),
         "files": (_files(was), _files(new)),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from toolkit.answers.declared import of_file
 from toolkit.answers.formats import Precision
+from toolkit.answers.saturation import saturable
 from toolkit.engine.assignment import Assignment
 from toolkit.errors import InputError
 from toolkit.onnxfiles import graphs, modelfile
@@ -29,6 +30,8 @@ class Variant:
     """The precision that the file itself says."""
     shape_arithmetic: Counter[str]
     """Operator → how many of its nodes compute shapes only."""
+    saturable: Counter[str]
+    """Operator → how many of its nodes have products of bytes that may saturate without VNNI."""
 
 
 def of(path: str, assignment: Assignment) -> Variant:
@@ -45,7 +48,7 @@ def of(path: str, assignment: Assignment) -> Variant:
         outputs=file.outputs,
         source=None,
     )
-    return Variant(file, whole, of_file(model), graphs.shape_arithmetic(model))
+    return Variant(file, whole, of_file(model), graphs.shape_arithmetic(model), saturable(model))
 
 
 def _demand_same(

@@ -12,7 +12,7 @@ import msgspec
 from toolkit.answers import dispute
 from toolkit.answers.acceptance import FLOATS
 from toolkit.answers.verdict import Limits
-from toolkit.engine import judging, planning, selection
+from toolkit.engine import judging, planning, saturation, selection
 from toolkit.engine.assignment import Assignment
 from toolkit.engine.judging import JudgedTarget
 from toolkit.engine.setup import ReadyTarget
@@ -52,7 +52,7 @@ def judge_all(
     records = [
         TargetRecord(target=index, failure=target)
         if isinstance(target, Failure)
-        else judged[index].record
+        else _with_saturation(judged[index].record, target, assignment, run.machine.features)
         for index, target in enumerate(ready)
     ]
     warnings = disputes(judged, labels, assignment)
@@ -66,6 +66,17 @@ def judge_all(
     planning.check_versions(run, fresh)
     plan = msgspec.structs.replace(run.plan, targets=planned, baseline=base)
     return msgspec.structs.replace(fresh, plan=plan), _timed(ready, judged)
+
+
+def _with_saturation(
+    record: TargetRecord,
+    target: ReadyTarget,
+    assignment: Assignment,
+    features: Sequence[str] | None,
+) -> TargetRecord:
+    """The record with a warning where its products of bytes may have saturated."""
+    more = saturation.warnings(target, record, assignment, features)
+    return msgspec.structs.replace(record, warnings=[*record.warnings, *more])
 
 
 def _planned(

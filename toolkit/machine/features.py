@@ -49,6 +49,10 @@ BYTE_PRODUCTS = "avx2"
 """Runtimes use VPMADDUBSW on 256 bits from here on."""
 
 
+WIDTHS = {"avx512f": "AVX-512", "avx2": "AVX2"}
+"""The instruction sets for people, the widest first."""
+
+
 def flags(proc: Path = PROC) -> frozenset[str]:
     """All that /proc/cpuinfo says the first processor can do; empty where it does not say."""
     for line in lines(proc / "cpuinfo"):
@@ -68,6 +72,12 @@ def saturates(names: Collection[str]) -> bool:
     """True for a processor whose runtimes add products of unsigned and signed bytes in 16 bits: an
     int8 file may be wrong on it that is right on another."""
     return BYTE_PRODUCTS in names and not set(WIDE_SUMS) & set(names)
+
+
+def summary(names: Collection[str]) -> str:
+    """'AVX-512 with VNNI', 'AVX2 without VNNI'; empty for other processors."""
+    width = next((word for name, word in WIDTHS.items() if name in names), "")
+    return f"{width} {'without' if saturates(names) else 'with'} VNNI" if width else ""
 
 
 def difference(first: Collection[str], second: Collection[str]) -> str:

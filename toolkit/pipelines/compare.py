@@ -24,6 +24,8 @@ class ComparedModels:
     pairings: Sequence[Pairing]
     finished: FinishedRun | None = None
     """The run that was made for it; None where two runs were there."""
+    notes: Sequence[str] = ()
+    """What a reader must know besides, one sentence each."""
 
 
 def compare(
@@ -43,7 +45,9 @@ def compare(
     was, now = Path(old), None if new is None else Path(new)
     if now is not None and _is_run(was) and _is_run(now):
         title = f"{now.name} against {was.name}"
-        return ComparedModels(title, comparison.between(store.read(was), store.read(now)))
+        before, after = store.read(was), store.read(now)
+        pairings = comparison.between(before, after)
+        return ComparedModels(title, pairings, notes=comparison.machines_apart(before, after))
     request = as_request(order)
     targets, pairs = _pairs(request, now)
     both = replace(

@@ -17,6 +17,7 @@ from enum import StrEnum
 from toolkit.answers import severity
 from toolkit.answers.verdict import Verdict
 from toolkit.errors import RunError
+from toolkit.machine.features import difference
 from toolkit.measure import stats
 from toolkit.measure.stats import Interval
 from toolkit.records.pairing import effects
@@ -125,6 +126,17 @@ def between(base: Run, new: Run) -> list[Pairing]:
             if table.case.name == later.case.name and table.case.sha256 == later.case.sha256:
                 pairings += _between(base, new, (case, table), (later_case, later))
     return pairings
+
+
+def machines_apart(base: Run, new: Run) -> list[str]:
+    """Says how the processors of two runs differ; empty where they do not, or it is not known."""
+    before, after = base.machine.features, new.machine.features
+    if before is None or after is None or not (apart := difference(before, after)):
+        return []
+    return [
+        f"the runs are of two kinds of processor: {apart}. Speed depends on that, and answers of "
+        "int8 files do: measure both on one machine to see what the change alone does."
+    ]
 
 
 def _between(

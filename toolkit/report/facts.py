@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from toolkit.machine.facts import Machine
+from toolkit.machine.features import summary
 from toolkit.records.schema import Model, Run, TargetRecord
 from toolkit.report.words import counted, listed, printable, seconds
 from toolkit.units import THIN, duration, percent, size
@@ -41,9 +42,10 @@ def model_line(model: Model) -> str:
 
 
 def machine_line(machine: Machine) -> str:
-    """'AMD EPYC · 2 of 2 cores allowed · 8.2 GB · Linux 6.1 · Python 3.11.2'."""
+    """'AMD EPYC · AVX-512 with VNNI · 2 of 2 cores allowed · 8.2 GB · Linux 6.1 · Python 3.11'."""
     parts = [
         machine.cpu,
+        summary(machine.features or ()),
         f"{len(machine.allowed)} of {counted(machine.cores, 'core')} allowed",
         size(machine.memory),
         *(f"{gpu.name}, driver {gpu.driver}" for gpu in machine.gpus),
