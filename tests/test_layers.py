@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -127,6 +128,16 @@ def room(module: str) -> str:
 
 def test_every_file_lies_in_a_room_of_the_order() -> None:
     assert {room(name) for name in MODULES} - {""} == set(ROOMS)
+
+
+def test_the_architectures_table_has_the_rooms_in_their_order() -> None:
+    page = (PACKAGE.parent / "docs/design/architecture.md").read_text("utf-8")
+    table = page[page.index("| room |") :].split("\n\n")[0]
+    heads = [line.split("|")[1] for line in table.splitlines()[2:]]
+
+    named = [name for head in heads for name in re.findall(r"`(\w+)", head)]
+
+    assert named == list(ROOMS)
 
 
 def test_a_module_imports_from_its_own_room_or_from_one_above() -> None:  # L1
