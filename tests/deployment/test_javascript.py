@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests import needs
-from toolkit.deployment.packing import TEMPLATES
+from toolkit.deployment.base import TEMPLATES
 from toolkit.tensors import Array
 
 COPY = """

@@ -12,7 +12,7 @@ from toolkit.cli import asking
 from toolkit.cli.screen import line, progress
 
 if TYPE_CHECKING:
-    from toolkit.pipelines.deploy import Demands, Deployed
+    from toolkit.pipelines.deploy import Deployment, DeployRequest
 
 EXAMPLES = """\b
 Examples:
@@ -51,13 +51,15 @@ def command(to: str, out: Path | None, as_json: bool, **given: Any) -> None:
     NAME-unproven or NAME-failed.
     """
     from toolkit.deployment import listing
-    from toolkit.pipelines.deploy import Demands
+    from toolkit.pipelines.deploy import DeployRequest
 
     names = listing.parse(to)
     model = asking.model_of(given["model"])
-    demands = Demands(asking.wanted_of(given), asking.source_of(given), asking.limits_of(given))
-    done: list[Deployed] = []
-    for deployed in _watched(model, names, out, demands):
+    request = DeployRequest(
+        asking.wanted_of(given), asking.source_of(given), asking.limits_of(given)
+    )
+    done: list[Deployment] = []
+    for deployed in _watched(model, names, out, request):
         done.append(deployed)
         if not as_json:
             line("deploy", _said(deployed))
@@ -67,8 +69,8 @@ def command(to: str, out: Path | None, as_json: bool, **given: Any) -> None:
 
 
 def _watched(
-    model: Path, names: list[str], out: Path | None, demands: Demands
-) -> Iterator[Deployed]:
+    model: Path, names: list[str], out: Path | None, request: DeployRequest
+) -> Iterator[Deployment]:
     """Each destination as it is done; its progress is gone before its line is printed."""
     from toolkit.pipelines.deploy import each
 
@@ -77,7 +79,7 @@ def _watched(
     def watch(name: str, step: str) -> None:
         bars[-1](None, f"{name}: {step}" if name else step)
 
-    going = each(model, names, out, demands=demands, watch=watch)
+    going = each(model, names, out, request=request, watch=watch)
     while True:
         with progress("deploy") as draw:
             bars.append(draw)
@@ -87,7 +89,7 @@ def _watched(
         yield deployed
 
 
-def _said(deployed: Deployed) -> str:
+def _said(deployed: Deployment) -> str:
     """'onnxruntime   float32   38 KB   deployed/mlp/onnxruntime'."""
     from toolkit import units
 
@@ -105,7 +107,7 @@ def _said(deployed: Deployed) -> str:
     return f"{deployed.name:<14}{words[proof.outcome]:<12}  {place}{refused}"
 
 
-def _demand(done: list[Deployed]) -> None:
+def _demand(done: list[Deployment]) -> None:
     """Exits with 1 where a folder is not proven right."""
     unmet = [one for one in done if not one.proven]
     if not unmet:
@@ -121,7 +123,7 @@ def _demand(done: list[Deployed]) -> None:
     raise click.exceptions.Exit(1)
 
 
-def _print_json(done: list[Deployed]) -> None:
+def _print_json(done: list[Deployment]) -> None:
     import json
 
     from toolkit.deployment.documents import proof_record
