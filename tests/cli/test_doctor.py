@@ -31,7 +31,7 @@ def test_a_fault_stands_first_with_its_cure_and_ends_with_1(empty: Path) -> None
     done = doctor("--env", "venv", cwd=empty)
     lines = done.stdout.splitlines()
     assert done.returncode == 1
-    assert lines[0] == "fault    numpy        numpy is not installed: no worker runs"
+    assert lines[0] == "fault    numpy        numpy is not installed: toolkit can run no model here"
     assert lines[1].strip() == (
         "venv/bin/python -m ensurepip && venv/bin/python -m pip install numpy"
     )
