@@ -41,9 +41,9 @@ def test_a_fault_stands_first_with_its_cure_and_ends_with_1(empty: Path) -> None
 
 def test_a_sound_installation_ends_with_0_and_tells_all_topics() -> None:
     done = doctor("--json")
-    said = json.loads(done.stdout)
-    assert (done.returncode, said["version"]) == (0, 1)
-    by_topic = {finding["topic"]: finding for finding in said["findings"]}
+    printed = json.loads(done.stdout)
+    assert (done.returncode, printed["version"]) == (0, 1)
+    by_topic = {finding["topic"]: finding for finding in printed["findings"]}
     assert by_topic["torch"]["severity"] == by_topic["packages"]["severity"] == "ok"
     assert set(by_topic["python"]) == {"topic", "severity", "what", "cures"}
 

@@ -60,8 +60,8 @@ def proven(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def record(folder: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads((folder / "deploy.json").read_text())
-    return found
+    content: dict[str, object] = json.loads((folder / "deploy.json").read_text())
+    return content
 
 
 def tried(model: Path, out: Path, python: MakePython) -> Deployment:
@@ -127,7 +127,7 @@ def test_a_client_runs_where_toolkit_is_not(proven: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("array", "said"),
+    ("array", "error"),
     [
         (np.ones((5, 9), np.float32), "the model does not take your inputs: "),
         (np.ones((5, 8), np.float64), "the model does not take your inputs: "),
@@ -136,7 +136,7 @@ def test_a_client_runs_where_toolkit_is_not(proven: Path, tmp_path: Path) -> Non
     ids=["another shape", "another type", "no array"],
 )
 def test_a_client_says_in_a_line_what_it_cannot_take(
-    proven: Path, tmp_path: Path, array: Array | None, said: str
+    proven: Path, tmp_path: Path, array: Array | None, error: str
 ) -> None:
     file = tmp_path / "x.npy"
     file.write_text("no array") if array is None else np.save(file, array)
@@ -146,7 +146,7 @@ def test_a_client_says_in_a_line_what_it_cannot_take(
     )
 
     assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {said}")
+    assert done.stderr.startswith(f"error: {error}")
     assert "Traceback" not in done.stderr
 
 
@@ -256,7 +256,7 @@ def test_an_operator_of_another_domain_is_named_before_anything_is_made(tmp_path
 
     done = deploy(tmp_path / "odd.onnx", ["onnxruntime", "openvino"], tmp_path / "out")
 
-    assert [one.proof.what for one in done] == [
+    assert [deployment.proof.what for deployment in done] == [
         "onnxruntime has no operator com.acme.Odd",
         "openvino has no operator com.acme.Odd",
     ]
@@ -301,7 +301,7 @@ def test_data_that_is_called_as_a_module_is_not_run(tmp_path: Path) -> None:
 
 
 def test_a_client_asks_no_network(proven: Path, tmp_path: Path) -> None:
-    """What it asks in the time of its run; tests/test_silence.py shows what a switch is worth."""
+    """Its run alone is watched; tests/test_silence.py shows what switches against reports do."""
     trace = tmp_path / "trace"
     strace = [needs.program("strace"), "-f", "-e", "trace=network", "-o", str(trace)]
     allowed = [*strace, "true"]
@@ -321,4 +321,4 @@ def test_a_client_asks_no_network(proven: Path, tmp_path: Path) -> None:
 
 
 SILENCERS = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
-"""What would silence ONNX Runtime by itself, or hide where it writes."""
+"""Variables that would silence ONNX Runtime by themselves, or hide where it writes."""
