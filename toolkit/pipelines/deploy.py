@@ -39,7 +39,7 @@ FAILED = "-failed"
 
 @dataclass(frozen=True)
 class DeployRequest:
-    """What a user asks of every folder, besides its model and its destination."""
+    """All that a user asks of every folder, besides its model and its destination."""
 
     feeds: FeedRequest = field(default_factory=FeedRequest)
     source: Source | None = None
