@@ -11,7 +11,7 @@ from toolkit.deployment import npm, operators, outputs, programs
 from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
 
 
-class OnnxRuntimeNode:
+class OnnxRuntimeNodeProgram:
     """A client of the package `onnxruntime-node`."""
 
     name: ClassVar[str] = "node"
@@ -53,4 +53,4 @@ class OnnxRuntimeNode:
         return ClientRun(outputs.read(results, workspace.payload), versions, "after npm ci")
 
 
-DESTINATION = OnnxRuntimeNode
+DESTINATION = OnnxRuntimeNodeProgram

@@ -32,7 +32,7 @@ PAGE = "page.json"
 RUN_TEST_DATA = "client.ready.then(() => client.runTestData())"
 
 
-class OnnxRuntimeWeb:
+class OnnxRuntimeWebPage:
     """A page with the package `onnxruntime-web`, whose files lie in the folder."""
 
     name: ClassVar[str] = "web"
@@ -136,4 +136,4 @@ def _array(output: Mapping[str, Any]) -> Array:
     return np.frombuffer(data, dtype_of(output["type"])).reshape(shape)
 
 
-DESTINATION = OnnxRuntimeWeb
+DESTINATION = OnnxRuntimeWebPage
