@@ -35,7 +35,7 @@ from toolkit.measure import schedule, stats, steady
 from toolkit.measure.stats import Outcome
 from toolkit.pipelines.bench import BenchRequest, bench
 from toolkit.records.schema import Run, Series
-from toolkit.runtimes.onnxruntime import CUDA
+from toolkit.runtimes.onnxruntime import CUDA_PROVIDER
 from toolkit.runtimes.target import parse
 from toolkit.sources import source
 from toolkit.units import THIN, duration
@@ -87,7 +87,7 @@ def possible(lines: Sequence[Line]) -> dict[str, Condition]:
     """Those that can be measured here: a table is of one machine, but for its rows on a GPU."""
     others = {line["machine"] for line in lines if not CONDITIONS[line["kind"]].gpu}
     same = others <= {ledger.stamp()["machine"]}
-    gpu = bool(describe.graphics()) and CUDA in onnxruntime.get_available_providers()
+    gpu = bool(describe.graphics()) and CUDA_PROVIDER in onnxruntime.get_available_providers()
     return {name: one for name, one in CONDITIONS.items() if (gpu if one.gpu else same)}
 
 

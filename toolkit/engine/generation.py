@@ -33,6 +33,7 @@ from toolkit.measure import schedule
 from toolkit.measure.cores import Cores, draw_cores
 from toolkit.records.parts import GenerationPart
 from toolkit.records.schema import Generation
+from toolkit.runtimes import listing
 from toolkit.units import number
 from toolkit.workers.launch import Worker
 
@@ -165,11 +166,13 @@ def _generation(setup: RunSetup, count: int, cores: Cores, span: Span) -> Genera
 
 
 def _devices(setup: RunSetup) -> set[int]:
-    """The numbers of the GPUs that targets run on."""
-    jobs = [
-        ready_target.job for ready_target in setup.targets if ready_target.job.provider == "cuda"
-    ]
-    return {int(job.options.get("device", "0")) for job in jobs}
+    """The numbers of the NVIDIA GPUs that targets run on."""
+    numbers = set()
+    for job in (ready_target.job for ready_target in setup.targets):
+        provider = listing.provider(job.listed, job.provider)
+        if provider.accelerator == "nvidia":
+            numbers.add(int(job.options.get(provider.device_option, "0")))
+    return numbers
 
 
 def _result(

@@ -26,6 +26,7 @@ from toolkit.engine.unoptimised import program
 from toolkit.errors import LibraryError, ProviderFailed, ShapeRefused, TargetError
 from toolkit.records import schema
 from toolkit.records.schema import Conversion, Failure, Library, TargetRecord, Warning, WarningKind
+from toolkit.runtimes import listing
 from toolkit.runtimes.base import Placement, Program
 from toolkit.sources import relu
 from toolkit.tensors import Array, Feed
@@ -183,11 +184,11 @@ def disputes(
 
 
 def _explained(ready_target: ReadyTarget, error: TargetError) -> Failure:
-    """The error as a record shows it; that of ONNX Runtime's CUDA provider with its real cause,
-    which the library itself tells on its log only."""
+    """The error as a record shows it; that of a provider whose library tells the real cause on its
+    log only with that cause."""
     told = failure(error)
-    environment = ready_target.job.environment
-    if ready_target.job.provider != "cuda" or ready_target.job.listed.name != "onnxruntime":
+    job, environment = ready_target.job, ready_target.job.environment
+    if not listing.provider(job.listed, job.provider).explained_by_doctor:
         return told
     if not isinstance(environment, PythonEnvironment):
         return told

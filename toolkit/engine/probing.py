@@ -14,7 +14,7 @@ from toolkit.answers import specialvalues
 from toolkit.engine.conversion import converted
 from toolkit.engine.unoptimised import program
 from toolkit.errors import ToolkitError
-from toolkit.runtimes import listing
+from toolkit.runtimes import base, listing
 from toolkit.runtimes.base import Program, RuntimeFacts
 from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.sources import relu
@@ -73,7 +73,7 @@ def _places(listed: RuntimeEntry) -> Iterator[Installation]:
         yield Installation(listed.name, OWN)
         return
     somewhere = False
-    if not runtime.requirements or managed.installed_here(runtime, runtime.providers[0]):
+    if not runtime.requirements or managed.installed_here(runtime, base.providers(runtime)[0].name):
         somewhere = True
         yield Installation(runtime.name, OWN, licence=runtime.licence, size=_size_here(runtime))
     for one in managed.installed():

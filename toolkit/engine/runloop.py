@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from toolkit.engine import generation
-from toolkit.engine.planning import COMPILING
 from toolkit.engine.setup import Calibration, Calibrations, ReadyTarget, RunSetup
 from toolkit.measure import schedule, stats, steady
 from toolkit.measure.schedule import Length, Pace, Progress, Stop, Why
@@ -16,6 +15,7 @@ from toolkit.records import store
 from toolkit.records.parts import GenerationPart
 from toolkit.records.schema import Run, Warning, WarningKind
 from toolkit.records.store import RunFolder
+from toolkit.runtimes import listing
 from toolkit.units import Seconds, size
 
 Watch = Callable[[float | None, str], None]
@@ -71,8 +71,10 @@ def _levelled(found: Calibrations, ready_targets: Sequence[ReadyTarget]) -> Cali
     spans: dict[tuple[str, str, int], Seconds] = {}
     for (target, case), settled in found.items():
         if target in jobs:
-            least = steady.SPAN if jobs[target].provider in COMPILING else 0.0
-            kind = (jobs[target].listed.name, jobs[target].provider, case)
+            listed, name = jobs[target].listed, jobs[target].provider
+            compiles = listing.provider(listed, name).compiles_while_running
+            least = steady.SPAN if compiles else 0.0
+            kind = (listed.name, name, case)
             spans[kind] = max(spans.get(kind, least), settled.span)
     return {
         (target, case): replace(

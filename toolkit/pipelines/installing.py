@@ -15,9 +15,6 @@ from toolkit.workers.managed import Installed, Recipe
 Watch = Callable[[float | None, str], None]
 """Told the share done and what is being done."""
 
-GPU = ("cuda", "tensorrt")
-"""Providers that no processor has."""
-
 
 def look(watch: Watch = lambda share, text: None) -> list[ProbeResult]:
     """Every runtime, where it is and which providers run a model here."""
@@ -35,10 +32,11 @@ def for_the_cpu() -> list[Recipe]:
 
 
 def _is_wanted(recipe: Recipe) -> bool:
-    runtime, provider = listing.facts(listing.find(recipe.runtime)), recipe.providers[0]
+    listed, provider = listing.find(recipe.runtime), recipe.providers[0]
+    runtime = listing.facts(listed)
     return (
         runtime is not None
-        and provider not in GPU
+        and listing.provider(listed, provider).accelerator == "none"
         and managed.installed_here(runtime, provider) is None
     )
 
