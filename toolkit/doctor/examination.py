@@ -20,6 +20,7 @@ from toolkit.doctor.finding import Finding, Severity
 from toolkit.machine import describe
 from toolkit.machine import load as machine_load
 from toolkit.units import Seconds
+from toolkit.workers import environments
 
 WATCH: Seconds = 1.0
 """The least time over which the load of others is seen; asking the environment takes as long."""
@@ -33,7 +34,7 @@ def examine(env: str | None = None) -> list[Finding]:
     """
     before, began = machine_load.snapshot(), time.monotonic()
     wanted = requirements.requirements() if env is None else []
-    facts = probe.ask(probe.interpreter(env), [requirement.name for requirement in wanted])
+    facts = probe.ask(environments.interpreter(env), [requirement.name for requirement in wanted])
     found = [
         *python.check(facts),
         *requirements.check(facts, wanted),

@@ -172,17 +172,19 @@ class WorkerLoop:
         return {}
 
     def _warm(self, call: base.Call, feed: Feed) -> None:
-        """Makes the calls in which a library compiles. Raises ShapeRefused for what they raise."""
-        for _ in range(self._runtime.warm_calls):
-            try:
-                call.run()
-            except ToolkitError:
-                raise
-            except Exception as error:  # The library's own, of any kind.
-                traceback.print_exc()  # To the worker's log.
-                raise ShapeRefused(
-                    f"at the shape {base.shapes_of(feed)}: {typed_line(error)}"
-                ) from error
+        """Makes the calls in which a library compiles, and reads what they leave.
+
+        Raises ShapeRefused for what they raise (R9).
+        """
+        try:
+            for _ in range(self._runtime.warm_calls):
+                call.outputs(call.run())
+        except ToolkitError:
+            raise
+        except Exception as error:  # The library's own, of any kind.
+            traceback.print_exc()  # To the worker's log.
+            shapes = base.shapes_of(feed)
+            raise ShapeRefused(f"at the shape {shapes}: {typed_line(error)}") from error
 
     def answer(self, request: Message) -> Message:
         """Writes the outputs of one call, or of the last timed one."""

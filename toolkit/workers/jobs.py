@@ -22,8 +22,9 @@ class Patience:
     load: Seconds = 600.0
 
     def of(self, verb: str) -> Seconds:
-        """The load and the import of some runtimes compile or fetch from a slow disk."""
-        return self.load if verb in ("hello", "convert", "load") else self.verb
+        """The time that a verb has: an import, a load and the first calls, which `bind` makes, may
+        compile or read from a slow disk."""
+        return self.load if verb in ("hello", "convert", "load", "bind") else self.verb
 
 
 @dataclass(frozen=True)
