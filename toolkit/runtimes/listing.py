@@ -27,6 +27,7 @@ BUILT_IN = (
     "opencv",
     "openvino",
     "reference",
+    "tinygrad",
     "torch",
     "tract",
     "tvm",
