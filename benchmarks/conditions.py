@@ -35,7 +35,7 @@ from toolkit.measure import schedule, stats, steady
 from toolkit.measure.stats import Outcome
 from toolkit.pipelines.bench import BenchRequest, bench
 from toolkit.records.schema import Run, Series
-from toolkit.runtimes.onnxruntime import CUDA
+from toolkit.runtimes.onnxruntime import CUDA_PROVIDER
 from toolkit.runtimes.target import parse
 from toolkit.sources import source
 from toolkit.units import THIN, duration
@@ -89,7 +89,7 @@ def possible(lines: Sequence[Line]) -> dict[str, Condition]:
     """The conditions that can be measured here: all rows but those on a GPU are of one machine."""
     others = {line["machine"] for line in lines if not CONDITIONS[line["kind"]].gpu}
     same = others <= {ledger.stamp()["machine"]}
-    gpu = bool(describe.graphics()) and CUDA in onnxruntime.get_available_providers()
+    gpu = bool(describe.graphics()) and CUDA_PROVIDER in onnxruntime.get_available_providers()
     return {
         name: condition
         for name, condition in CONDITIONS.items()

@@ -71,7 +71,7 @@ def test_an_environment_that_is_none_is_an_error(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr == (
-        "error: nowhere: there is no Python environment in this folder\n"
+        "error: env=nowhere: there is no Python environment in this folder\n"
         "  python3 -m venv nowhere    makes one\n"
     )
 

@@ -96,7 +96,7 @@ def planted(tmp_path: Path) -> Planted:
 @pytest.fixture(scope="session")
 def own() -> EnvironmentFacts:
     """The facts of the environment that the tests run in."""
-    return probe.ask(probe.interpreter(None), [each.name for each in requirements.requirements()])
+    return probe.ask(Path(sys.executable), [each.name for each in requirements.requirements()])
 
 
 FLAGS = ("-shared", "-fPIC", "-nostdlib", "-Wl,--no-as-needed")

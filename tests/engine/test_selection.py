@@ -19,6 +19,9 @@ from toolkit.machine import describe
 from toolkit.machine.facts import Gpu, Machine
 from toolkit.records import schema
 from toolkit.records.schema import Failure
+from toolkit.runtimes import base
+from toolkit.runtimes.base import Provider
+from toolkit.runtimes.fake import Fake
 from toolkit.runtimes.target import Target, parse
 
 GPU = Gpu(name="one", memory=1, driver="1")
@@ -105,6 +108,22 @@ def test_a_target_on_a_gpu_has_no_number_of_threads() -> None:
     (made,) = selection.crossed([parse("onnxruntime:cuda")], (1, 2))
 
     assert made.name == "onnxruntime:cuda"
+
+
+@pytest.mark.parametrize("present", [False, True])
+def test_a_new_accelerator_is_seen_by_the_files_that_its_runtime_names(
+    here: Machine, tmp_path: Path, present: bool
+) -> None:
+    class Accelerated(Fake):
+        providers = (
+            base.CPU,
+            Provider("npu", accelerator="other", device_files=(f"{tmp_path}/accel*",)),
+        )
+
+    if present:
+        (tmp_path / "accel0").touch()
+
+    assert selection.usable(Accelerated, here) == (["cpu", "npu"] if present else ["cpu"])
 
 
 def test_the_baseline_is_named_without_its_threads() -> None:

@@ -22,6 +22,7 @@ from toolkit.doctor.finding import Finding, Severity
 from toolkit.machine import describe, load, memory
 from toolkit.machine.features import features
 from toolkit.units import Seconds
+from toolkit.workers import environments
 
 WATCH: Seconds = 1.0
 """The least time over which the load of others is seen; asking the environment takes as long."""
@@ -34,7 +35,7 @@ def examine(env: str | None = None) -> list[Finding]:
     """
     before, began = load.snapshot(), time.monotonic()
     needed = requirements.requirements() if env is None else []
-    facts = probe.ask(probe.interpreter(env), [requirement.name for requirement in needed])
+    facts = probe.ask(environments.interpreter(env), [requirement.name for requirement in needed])
     findings = [
         *python.check(facts),
         *requirements.check(facts, needed),

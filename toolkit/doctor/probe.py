@@ -20,7 +20,6 @@ from typing import Any
 from toolkit.doctor import elf
 from toolkit.errors import EnvironmentFault
 from toolkit.units import Bytes, Seconds
-from toolkit.workers import cache
 from toolkit.workers.environments import variables
 
 TIMEOUT: Seconds = 120.0
@@ -145,21 +144,6 @@ class EnvironmentFacts:
         if self.managed:
             return self.run("-m venv .venv && ")
         return "" if self.pip else self.run("-m ensurepip && ")
-
-
-def interpreter(env: str | None) -> Path:
-    """The Python of a folder, or of `env=`; None: our own. Raises EnvironmentFault."""
-    if env is None:
-        return Path(sys.executable)
-    given = cache.expanded(env)
-    choices = [given / "bin/python", given / "bin/python3", given / "Scripts/python.exe", given]
-    for path in choices:
-        if path.is_file() and os.access(path, os.X_OK):
-            return path.absolute()
-    raise EnvironmentFault(
-        f"{env}: there is no Python environment in this folder",
-        f"python3 -m venv {shlex.quote(env)}    makes one",
-    )
 
 
 def ask(python: Path, names: Iterable[str] = ()) -> EnvironmentFacts:

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from toolkit import tensors
-from toolkit.errors import TargetError, ToolkitError, typed_line
+from toolkit.errors import ShapeRefused, TargetError, ToolkitError, typed_line
 from toolkit.runtimes import base, listing
 from toolkit.sources.source import Source
-from toolkit.tensors import TensorSpec
+from toolkit.tensors import Feed, TensorSpec
 from toolkit.workers import protocol
 from toolkit.workers.protocol import Message
 
@@ -99,8 +99,8 @@ class WorkerLoop:
     def hello(self, request: Message) -> Message:
         """Imports the library and says which one it is."""
         self._runtime = listing.load(request["module"], request["attribute"])
-        os.environ.update(self._runtime.environment)
         options = base.settings(type(self._runtime), request["options"])
+        os.environ.update(self._runtime.environment_for(options))  # R7
         started = time.perf_counter()
         version = self._version()
         seconds = time.perf_counter() - started
@@ -111,10 +111,10 @@ class WorkerLoop:
             "python": ".".join(map(str, sys.version_info[:3])),
             "seconds": seconds,
             "precision": self._runtime.precision(options),
-            "providers": list(self._runtime.providers),
+            "providers": base.provider_names(type(self._runtime)),
             "starts_from": self._runtime.starts_from,
             "empty": empty_interval(),
-            "converts": base.converts(self._runtime, options),
+            "converts": self._runtime.converts(options),
         }
 
     def _version(self) -> str:
@@ -136,7 +136,6 @@ class WorkerLoop:
         program, feed = program_of(request["program"]), tensors.load(request["tensors"])
         base.check_feed(program, feed)
         options = base.settings(type(self._runtime), request["options"])
-        assert isinstance(self._runtime, base.Converting)  # `hello` said so.
         started = time.perf_counter()
         self._runtime.convert(program, feed, options, Path(request["folder"]))
         return {"seconds": time.perf_counter() - started}
@@ -164,11 +163,28 @@ class WorkerLoop:
         """Makes the call for one feed."""
         feed = tensors.load(request["tensors"])
         base.check_feed(self._program, feed)
-        self._calls[request["feed"]] = self._session.bind(feed)
+        call = self._session.bind(feed)
+        self._warm(call, feed)
+        self._calls[request["feed"]] = call
         # What is there now stays: between blocks the collector looks at younger objects only.
         gc.collect()
         gc.freeze()
         return {}
+
+    def _warm(self, call: base.Call, feed: Feed) -> None:
+        """Makes the calls in which a library compiles, and reads what they leave.
+
+        Raises ShapeRefused for what they raise (R9).
+        """
+        try:
+            for _ in range(self._runtime.warm_calls):
+                call.outputs(call.run())
+        except ToolkitError:
+            raise
+        except Exception as error:  # The library's own, of any kind.
+            traceback.print_exc()  # To the worker's log.
+            shapes = base.shapes_of(feed)
+            raise ShapeRefused(f"at the shape {shapes}: {typed_line(error)}") from error
 
     def answer(self, request: Message) -> Message:
         """Writes the outputs of one call, or of the last timed one."""

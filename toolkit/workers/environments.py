@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -114,21 +115,30 @@ def find(env: str | None, name: str | None = None) -> PythonEnvironment:
 
     Raises EnvironmentFault where there is no Python, it is too old, or it has no numpy.
     """
+    return ask(name or env or OWN, str(interpreter(env)))
+
+
+def interpreter(env: str | None) -> Path:
+    """The Python of an environment's folder, or that very Python; None: the one that runs us.
+
+    Raises EnvironmentFault where there is none, with the command that makes one if the folder is
+    free for it.
+    """
     if env is None:
-        return ask(OWN, sys.executable)
-    given = cache.expanded(env)
-    choices = [given / "bin" / "python", given / "Scripts" / "python.exe", given]
-    python = next((path for path in choices if path.is_file() and os.access(path, os.X_OK)), None)
-    if python is None:
-        raise EnvironmentFault(
-            f"env={env}: there is no Python environment in this folder",
-            *([f"python3 -m venv {env}    makes one"] if _is_free(given) else []),
-        )
-    return ask(name or env, str(python.absolute()))
+        return Path(sys.executable)
+    folder = cache.expanded(env)
+    places = ("bin/python", "bin/python3", "Scripts/python.exe", "")
+    for path in (folder / place for place in places):
+        if path.is_file() and os.access(path, os.X_OK):
+            return path.absolute()
+    raise EnvironmentFault(
+        f"env={env}: there is no Python environment in this folder",
+        *([f"python3 -m venv {shlex.quote(env)}    makes one"] if _is_free(folder) else []),
+    )
 
 
 def _is_free(folder: Path) -> bool:
-    """Nothing is there yet, or an empty folder: one may be told to make an environment in it."""
+    """Whether one may be told to make an environment there: nothing is, or an empty folder."""
     return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 

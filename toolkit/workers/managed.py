@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import LONGEST, EnvironmentFault, InputError, lines, unknown
-from toolkit.runtimes import listing
+from toolkit.runtimes import base, listing
 from toolkit.runtimes.base import RuntimeFacts
 from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.units import Bytes
@@ -100,18 +100,19 @@ def clear() -> tuple[int, Bytes]:
 
 def recipes() -> dict[str, Recipe]:
     """All that can be installed, by name."""
-    found = {}
+    known = {}
     for name in listing.BUILT_IN:
         runtime = listing.facts(listing.find(name))
         if runtime is None or not runtime.requirements:
             continue
-        others = runtime.provider_requirements
-        own = tuple(p for p in runtime.providers if p not in others)
-        found[name] = Recipe(name, name, own, runtime.requirements, runtime.licence)
-        for provider, pins in others.items():
-            package = _pin(pins[0])["package"]
-            found[package] = Recipe(package, name, (provider,), pins, runtime.licence)
-    return found
+        providers = base.providers(runtime)
+        shared = tuple(provider.name for provider in providers if not provider.requirements)
+        known[name] = Recipe(name, name, shared, runtime.requirements, runtime.licence)
+        for provider in providers:
+            if pins := provider.requirements:
+                package = _pin(pins[0])["package"]
+                known[package] = Recipe(package, name, (provider.name,), pins, runtime.licence)
+    return known
 
 
 def parse(text: str) -> Recipe:
@@ -205,7 +206,7 @@ def home(
         if found.folder is None:
             return environments.find(None)
         return environments.of(listed, str(found.folder), found.folder.name)
-    if not version and provider in runtime.provider_requirements:
+    if not version and listing.provider(listed, provider).requirements:
         # The library that is here says what it lacks, and how to get it.
         return environments.find(None)
     what = f"{listed.name}@{version}" if version else listed.name
@@ -243,16 +244,21 @@ def _found(runtime: type[RuntimeFacts], provider: str, version: str) -> _Place |
 
 def installed_here(runtime: type[RuntimeFacts], provider: str) -> str | None:
     """The version of the runtime in toolkit's own environment; None where it is not there."""
-    special = [_pin(pin)["package"] for pin in runtime.provider_requirements.get(provider, ())[:1]]
-    for distribution in special or runtime.distributions:
+    package = _own_package(runtime, provider)
+    for distribution in [package] if package else runtime.distributions:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(distribution)
     return None
 
 
 def _recipe_name(runtime: type[RuntimeFacts], provider: str) -> str:
-    special = runtime.provider_requirements.get(provider)
-    return _pin(special[0])["package"] if special else runtime.name
+    return _own_package(runtime, provider) or runtime.name
+
+
+def _own_package(runtime: type[RuntimeFacts], name: str) -> str:
+    """The package in which a provider comes alone; empty: it comes with the runtime's."""
+    pins = next((p.requirements for p in base.providers(runtime) if p.name == name), ())
+    return _pin(pins[0])["package"] if pins else ""
 
 
 def _pin(requirement: str) -> re.Match[str]:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from toolkit.errors import EnvironmentFault
-from toolkit.runtimes import listing
+from toolkit.runtimes import base, listing
 from toolkit.runtimes.base import RuntimeFacts
 from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.workers import cache, guard
@@ -60,17 +60,18 @@ class NodeEnvironment:
 
 
 def _told(runtime: type[RuntimeFacts]) -> Mapping[str, object]:
-    """What the worker must know of its runtime."""
+    """The facts of a runtime that its worker must know, with its options at their defaults."""
+    facts, options = runtime(), base.settings(runtime, {})
     return {
         "name": runtime.name,
-        "providers": runtime.providers,
+        "providers": base.provider_names(runtime),
         "options": {
             key: {"value": option.default, "choices": option.choices}
             for key, option in runtime.options.items()
         },
-        "environment": dict(runtime.environment),
+        "environment": dict(facts.environment_for(options)),
         "starts_from": runtime.starts_from,
-        "precision": runtime().precision({}),
+        "precision": facts.precision(options),
     }
 
 
