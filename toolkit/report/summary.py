@@ -63,6 +63,7 @@ def summarize(run: Run, samples: Samples | None = None) -> View:
         targets=targets,
         notes=tuple(notes(run, targets)),
         copies=tuple(copies(targets)),
+        # An empty samples.npz carries no distribution either.
         samples=samples is not None and len(samples) > 0,
     )
 
@@ -82,6 +83,7 @@ def shown_target(
     """Gathers what is known of a target at every case."""
     placement, moved = placement_text(record)
     library = record.library if record else None
+    # Of a target that failed in a later process start, the record still holds what it did before.
     measured = None if record is None or record.failure is not None else record
     return ShownTarget(
         index=index,
@@ -120,6 +122,7 @@ def use(record: TargetRecord | None) -> Use:
     if record is None:
         return Use(None, None)
     memory = record.memory
+    # Not strict: a record is untrusted, and a value that is missing at its end costs no more.
     resident, peak = (
         spread([after - idle for idle, after in zip(memory.idle, held, strict=False)])
         for held in (memory.resident, memory.peak)
