@@ -1,12 +1,20 @@
-# make run    the main job on the CPU: train, export, check, bench, report
-# make test   ruff, mypy and pytest
-# make clean  removes what the two made
+# make run        the main job on the CPU: train, export, check, bench, report
+# make test       ruff, mypy and pytest
+# make check      ruff, mypy and the quick tests, in under a minute: no process, no export
+# make test-slow  the tests marked slow: minutes, or a heavy download each
+# make format     what ruff can mend by itself
+# make docs       the site of the documentation: docs/_build/html/index.html
+# make build      the sdist and the wheel: dist/
+# make clean      removes what they made
 .POSIX:
-.PHONY: run test clean
+.PHONY: run test check test-slow format docs build clean
 
 PYTHON = python3
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PARALLEL = --numprocesses 2 --dist loadscope
+# What needs an installation anew; __init__.py holds the version.
+SETUP = setup.cfg pyproject.toml constraints.txt toolkit/__init__.py
 
 run: .venv/run.stamp
 	$(BIN)/toolkit run
@@ -15,9 +23,31 @@ test: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses 2 --dist loadscope $(PYTEST)
+	$(BIN)/pytest $(PARALLEL) $(PYTEST)
 
-.venv/run.stamp: setup.cfg pyproject.toml constraints.txt
+check: .venv/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest $(PARALLEL) -m "not process and not export and not slow" $(PYTEST)
+
+test-slow: .venv/test.stamp
+	$(BIN)/pytest -m slow $(PYTEST)
+
+format: .venv/test.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/test.stamp
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --fresh-env \
+		docs docs/_build/html
+
+# Without isolation: with the pinned setuptools, and without a network.
+build: .venv/test.stamp
+	rm -rf build dist
+	$(BIN)/python -m build --no-isolation
+
+.venv/run.stamp: $(SETUP)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) --editable '.[cpu]'
 	touch $@
@@ -27,5 +57,5 @@ test: .venv/test.stamp
 	touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

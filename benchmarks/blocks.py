@@ -23,7 +23,7 @@ from toolkit.engine.targetrun import TargetRun
 from toolkit.measure import schedule, stats
 from toolkit.measure.schedule import Length
 from toolkit.pipelines.bench import BenchRequest, bench
-from toolkit.report.ratios import effects
+from toolkit.records.pairing import effects
 from toolkit.runtimes.target import parse
 from toolkit.sources import source
 

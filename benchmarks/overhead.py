@@ -25,8 +25,8 @@ from benchmarks.ledger import Job, Ledger, Line
 from toolkit.measure import stats
 from toolkit.measure.stats import Interval
 from toolkit.records import store
+from toolkit.records.pairing import effects
 from toolkit.records.schema import Run, TargetRecord
-from toolkit.report.ratios import effects
 
 ROOT = Path(__file__).parent.parent
 PLUGIN = Path(__file__).parent / "bare"

@@ -30,8 +30,8 @@ from toolkit.errors import InputError
 from toolkit.measure import schedule, stats
 from toolkit.measure.stats import Interval, Outcome
 from toolkit.pipelines.bench import BenchRequest, bench
+from toolkit.records.pairing import effects
 from toolkit.records.schema import TargetRecord
-from toolkit.report.ratios import effects
 from toolkit.runtimes.target import parse
 
 PLUGIN = Path(__file__).parent / "planted"

@@ -50,6 +50,7 @@ ROOMS = (
     "report",
     "pipelines",
     "cli",
+    "__main__",
 )
 OF_A_WORKER = ROOMS[: ROOMS.index("workers") + 1]
 
@@ -194,6 +195,7 @@ def test_the_command_line_alone_prints_or_exits() -> None:  # L4
 HEAVY = ("torch", "onnxruntime", "rich", "onnx", "numpy", "altair", "sklearn", "msgspec")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "code",
     ["import toolkit", "from toolkit.cli import root; root(['--help'], standalone_mode=False)"],
@@ -206,6 +208,7 @@ def test_starting_up_is_light(code: str) -> None:  # L5
     assert done.stderr.strip() == ""
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "command", ["train", "export", "check", "bench", "deploy", "report", "doctor"]
 )

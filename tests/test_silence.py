@@ -17,6 +17,8 @@ import pytest
 
 from tests import command, needs, plugin, small
 
+pytestmark = pytest.mark.process
+
 IDLE = 25
 """Seconds."""
 

@@ -164,18 +164,21 @@ def onnxruntime_runner(
 def torch_runner(
     model: ModelProto, each: Sequence[Feed], kind: torch.dtype
 ) -> list[dict[str, Array]]:
-    """PyTorch's own operators in one type; outputs in float32, or in float64 for float64."""
+    """Runs a file by PyTorch's own operators in one type.
+
+    Outputs are in float32, or in float64 for float64.
+    """
     torch.set_num_threads(1)
     wide = torch.float64 if kind == torch.float64 else torch.float32
     results = []
     with torch.inference_mode():
         weights = {i.name: _tensor(numpy_helper.to_array(i), kind) for i in model.graph.initializer}
         for feed in each:
-            found = weights | {n: _tensor(a, kind) for n, a in feed.items()}
+            tensors = weights | {n: _tensor(a, kind) for n, a in feed.items()}
             for node in model.graph.node:
-                inputs = [found[n] for n in node.input]
-                found[node.output[0]] = _apply(node, inputs)
-            named = {o.name: found[o.name] for o in model.graph.output}
+                inputs = [tensors[n] for n in node.input]
+                tensors[node.output[0]] = _apply(node, inputs)
+            named = {o.name: tensors[o.name] for o in model.graph.output}
             results.append(
                 {n: (v.to(wide) if v.is_floating_point() else v).numpy() for n, v in named.items()}
             )
@@ -213,9 +216,12 @@ def _apply(node: NodeProto, x: list[torch.Tensor]) -> torch.Tensor:
 
 
 def judge(model: ModelProto, each: Sequence[Feed]) -> Judge:
-    """PyTorch in float64 as the oracle, simulations on ONNX Runtime, with the model's taps."""
-    found = find(model)
-    whole = exposed(model, found)
+    """Makes a judge of PyTorch in float64 and of simulations on ONNX Runtime.
+
+    The model's intermediate outputs are exposed.
+    """
+    hidden = find(model)
+    whole = exposed(model, hidden)
     kinds = {
         TensorProto.FLOAT: "float32",
         TensorProto.INT64: "int64",
@@ -227,8 +233,8 @@ def judge(model: ModelProto, each: Sequence[Feed]) -> Judge:
         torch_runner(whole, each, torch.float64),
         simulate(whole, each, onnxruntime_runner).made,
         "torch in float64",
-        found.choices,
-        found.saturated,
+        hidden.choices,
+        hidden.saturated,
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnx
 import pytest
 from onnx import TensorProto
 
 from tests.answers.networks import Builder, float16_file, mlp
+from tests.answers.quantized import quantized
 from toolkit.answers.declared import of_file
 
 
@@ -32,9 +32,4 @@ def test_a_cast_inside_counts(kind: int, word: str) -> None:
 
 
 def test_a_quantized_file_declares_int8(tmp_path: Path) -> None:
-    from onnxruntime.quantization import quantize_dynamic
-
-    onnx.save(mlp(), tmp_path / "model.onnx")
-    quantize_dynamic(tmp_path / "model.onnx", tmp_path / "int8.onnx")
-
-    assert of_file(onnx.load(tmp_path / "int8.onnx")) == "int8"
+    assert of_file(quantized(mlp(), tmp_path, per_channel=False)) == "int8"

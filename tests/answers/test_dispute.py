@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 from tests import small
 from toolkit.answers import dispute, simulate
 from toolkit.engine import judges
+from toolkit.engine.judges import JudgedFeed
 from toolkit.onnxfiles import modelfile
 from toolkit.oracle import oracles
 from toolkit.tensors import Array
@@ -45,10 +46,10 @@ def test_a_file_that_two_evaluators_read_differently_is_told(
     theirs = noisy(other)
     rounded = [[{"y": theirs[0]["y"] + noisy(size)[0]["y"] - WANTED}] for size in (3e-3, 1e-3)]
 
-    said = dispute.misread(["y"], ORACLE, noisy(own), theirs, rounded)
+    sentence = dispute.misread(["y"], ORACLE, noisy(own), theirs, rounded)
 
-    assert bool(said) is disputed
-    assert not said or re.fullmatch(r"'y' by \S+ times the noise of float32", said)
+    assert bool(sentence) is disputed
+    assert not sentence or re.fullmatch(r"'y' by \S+ times the noise of float32", sentence)
 
 
 def test_two_libraries_that_agree_are_named_and_two_ways_into_one_are_not() -> None:
@@ -85,18 +86,16 @@ def test_an_oracle_that_reads_an_operator_differently_sets_no_noise_of_its_own(
     oracle = oracles.of_model(onnx.load(elu(tmp_path / "other.onnx", alpha)))
     feeds = [{"x": DRAW.normal(size=(60, 16)).astype(np.float32)}]
 
-    made = judges.build(
+    build = judges.build(
         modelfile.read(path),
         onnx.load(path),
-        feeds,
-        [[*oracle.answer(feed).values()] for feed in feeds],
+        [JudgedFeed(feed, oracle.answer(feed), oracle.in_float32(feed)) for feed in feeds],
         origin=oracle.name,
         runner=simulate.reference_runner,
-        plain=[oracle.in_float32(feed) for feed in feeds],
         bare=True,
     )
     right = oracles.of_model(onnx.load(path)).in_float32(feeds[0])
 
-    assert bool(made.disputed) is disputed
+    assert bool(build.disputed) is disputed
     assert right is not None
-    assert made.judge.verdict([right]).right is not disputed
+    assert build.judge.verdict([right]).right is not disputed

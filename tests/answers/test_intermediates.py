@@ -1,4 +1,4 @@
-"""What stands behind an output, and a copy that shows it."""
+"""Finds the tensors behind an output, and a copy shows them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from toolkit.answers.indices import Choice
 from toolkit.answers.intermediates import exposed, find
 
 
-def test_the_logits_before_a_sigmoid_or_a_softmax_are_tapped() -> None:
+def test_the_logits_before_a_sigmoid_or_a_softmax_are_looked_at() -> None:
     for model in (mlp(), classifier()):
         last = model.graph.node[-1]
 
         assert find(model).saturated == {model.graph.output[0].name: last.input[0]}
 
 
-def test_the_input_of_an_argmax_is_tapped() -> None:
+def test_the_input_of_an_argmax_is_looked_at() -> None:
     model = labeller()
     last = model.graph.node[-1]
 
@@ -39,9 +39,9 @@ def test_operators_that_only_move_values_are_looked_through() -> None:
     chosen = b.node("ArgMax", logits, axis=-1)
     moved = b.node("Cast", b.node("Flatten", chosen), to=TensorProto.INT32)
 
-    found = find(b.model(["batch", 64], (moved, TensorProto.INT32)))
+    intermediates = find(b.model(["batch", 64], (moved, TensorProto.INT32)))
 
-    assert found.choices == {moved: Choice("ArgMax", logits, -1)}
+    assert intermediates.choices == {moved: Choice("ArgMax", logits, -1)}
 
 
 def test_both_outputs_of_topk_are_told_apart() -> None:
@@ -49,21 +49,23 @@ def test_both_outputs_of_topk_are_told_apart() -> None:
     logits, k = b.gemm("x", 64, 10), b.constant(np.array([3]))
     b.nodes.append(onnx.helper.make_node("TopK", [logits, k], ["best", "where"], sorted=0))
 
-    found = find(b.model(["n", 64], ("best", TensorProto.FLOAT), ("where", TensorProto.INT64)))
+    intermediates = find(
+        b.model(["n", 64], ("best", TensorProto.FLOAT), ("where", TensorProto.INT64))
+    )
 
-    assert found.choices == {"where": Choice("TopK", logits, -1, ordered=False)}
-    assert found.saturated == {}
+    assert intermediates.choices == {"where": Choice("TopK", logits, -1, ordered=False)}
+    assert intermediates.saturated == {}
 
 
-def test_an_argmax_of_the_input_itself_needs_no_tap() -> None:
+def test_an_argmax_of_the_input_itself_needs_no_intermediate_output() -> None:
     b = Builder(0)
 
-    found = find(b.model(["batch", 64], (b.node("ArgMax", "x", axis=1), TensorProto.INT64)))
+    intermediates = find(b.model(["batch", 64], (b.node("ArgMax", "x", axis=1), TensorProto.INT64)))
 
-    assert found.tensors() == ()
+    assert intermediates.tensors() == ()
 
 
-def test_a_tapped_copy_is_valid_and_gives_the_same_and_the_tap() -> None:
+def test_a_copy_that_exposes_a_tensor_is_valid_and_gives_the_same_besides() -> None:
     model, each = classifier(), feeds(SHAPES["classifier"], count=1)
     before = model.SerializeToString()
     copy = exposed(model, find(model))
@@ -71,8 +73,8 @@ def test_a_tapped_copy_is_valid_and_gives_the_same_and_the_tap() -> None:
     onnx.checker.check_model(copy)
     (plain,), (seen,) = onnxruntime_runner(model, each), onnxruntime_runner(copy, each)
 
-    (name,), (tap,) = plain, find(model).tensors()
-    assert list(seen) == [name, tap]
+    (name,), (hidden,) = plain, find(model).tensors()
+    assert list(seen) == [name, hidden]
     np.testing.assert_array_equal(seen[name], plain[name])
-    assert seen[tap].min() < 0
+    assert seen[hidden].min() < 0
     assert model.SerializeToString() == before

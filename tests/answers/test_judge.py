@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from onnx import ModelProto, TensorProto
@@ -27,10 +26,17 @@ from tests.answers.networks import (
     weights,
     with_weights,
 )
+from tests.answers.quantized import (
+    exact_product,
+    integer_runner,
+    quantized,
+    saturating_product,
+)
 from toolkit.answers.folding import folded
 from toolkit.answers.formats import Precision, rounded, through_float16
+from toolkit.answers.indices import Choice
 from toolkit.answers.intermediates import exposed, find
-from toolkit.answers.judge import Judge
+from toolkit.answers.judge import Judge, Simulation
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.tensors import Array, Feed, TensorSpec
 
@@ -72,6 +78,9 @@ def bench(name: str, seed: int = 5) -> Bench:
 LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL")
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
+every_granularity = pytest.mark.parametrize(
+    "per_channel", [False, True], ids=["per tensor", "per channel"]
+)
 
 
 @every_network
@@ -142,24 +151,42 @@ def test_bfloat16_weights_of_a_folded_graph_are_known_by_the_folded_simulation()
     assert blind.verdict(outputs).outputs[0].evidence == "by the direction of the error, 0.59"
 
 
-def quantized(model: ModelProto, folder: Path, *, per_channel: bool) -> ModelProto:
-    from onnxruntime.quantization import quantize_dynamic
-
-    onnx.save(model, folder / "model.onnx")
-    quantize_dynamic(folder / "model.onnx", folder / "int8.onnx", per_channel=per_channel)
-    return onnx.load(folder / "int8.onnx")
-
-
 @every_network
-@pytest.mark.parametrize("per_channel", [False, True], ids=["per tensor", "per channel"])
+@every_granularity
 def test_a_dynamically_quantized_file_is_int8(name: str, per_channel: bool, tmp_path: Path) -> None:
     b = bench(name)
     low = quantized(b.model, tmp_path, per_channel=per_channel)
 
-    verdict = b.verdict(b.float32(low))
+    outputs = integer_runner(low, b.feeds, exact_product)
 
-    assert (verdict.text, verdict.right) == ("int8", False)
-    assert b.verdict(b.float32(low), "int8").right
+    assert (b.verdict(outputs).text, b.verdict(outputs).right) == ("int8", False)
+    assert b.verdict(outputs, "int8").right
+
+
+@every_network
+def test_the_same_file_is_wrong_where_its_products_saturate(name: str, tmp_path: Path) -> None:
+    """Per channel every channel has weights of the full eight bits."""
+    b = bench(name)
+    low = quantized(b.model, tmp_path, per_channel=True)
+
+    verdict = b.verdict(integer_runner(low, b.feeds, saturating_product), "int8")
+
+    assert (verdict.text, verdict.right) == ("wrong", False)
+    assert "beyond every format" in verdict.reason
+
+
+@every_network
+@every_granularity
+def test_weights_of_seven_bits_are_int8_where_products_saturate(
+    name: str, per_channel: bool, tmp_path: Path
+) -> None:
+    b = bench(name)
+    low = quantized(b.model, tmp_path, per_channel=per_channel, reduce_range=True)
+
+    outputs = integer_runner(low, b.feeds, saturating_product)
+
+    assert (b.verdict(outputs).text, b.verdict(outputs).right) == ("int8", False)
+    assert b.verdict(outputs, "int8").right
 
 
 def test_a_relative_error_of_3e_6_is_between() -> None:
@@ -216,8 +243,8 @@ def test_a_changed_first_weight_is_never_float32(name: str, factor: float) -> No
     b = bench(name)
     changed = max(weights(b.model).items(), key=lambda item: item[1].size)[1].copy()
     key = max(weights(b.model), key=lambda n: weights(b.model)[n].size)
-    place = np.unravel_index(np.argmax(np.abs(changed)), changed.shape)
-    changed[place] *= np.float32(factor)
+    index = np.unravel_index(np.argmax(np.abs(changed)), changed.shape)
+    changed[index] *= np.float32(factor)
 
     verdict = b.verdict(b.float32(with_weights(b.model, {key: changed})))
 
@@ -451,6 +478,27 @@ def test_a_flip_of_a_near_tie_is_as_imprecise_as_the_format_that_explains_it() -
     assert b.judge.verdict(outputs, limits=Limits(top1=0.99)).right
 
 
+def test_a_flip_that_float32_explains_is_right_and_not_called_exact() -> None:
+    """Two logits lie 1e-8 apart, a plain float32 evaluation errs by 1e-7."""
+    logits = np.array([[0.5, 0.5 + 1e-8, 0.0], [3.0, 1.0, 2.0]])
+    plain = Simulation("float32", "plain", [{"logits": logits + 1e-7}])
+    right = {"y": logits.argmax(1), "logits": logits}
+    choices = {"y": Choice("ArgMax", "logits", 1)}
+    tied = Judge((TensorSpec("y", "int64", None),), [right], (plain,), "by hand", choices)
+
+    verdict = tied.verdict([{"y": np.array([0, 0])}])
+
+    assert verdict.right
+    assert verdict.text == "float32"
+    assert verdict.outputs[0].top1_changes == 1
+
+    low = Simulation("int8", "every node", [{"logits": logits + 1e-2}])
+    verdict = replace(tied, simulated=(plain, low)).verdict([{"y": np.array([0, 0])}])
+
+    assert verdict.right
+    assert verdict.text == "these feeds cannot tell"
+
+
 def test_a_flip_against_a_clear_margin_is_wrong() -> None:
     b = labels()
     outputs = b.edited(lambda a: (a + 1) % 10)
@@ -547,10 +595,10 @@ def test_a_timed_call_that_computes_something_else_is_found_on_one_feed(name: st
         "swapped": {n: swapped(a) for n, a in right[0].items()},
     }
 
-    found = {word: b.judge.border([o], first, [0]) for word, o in others.items()}
+    borders = {word: b.judge.border([o], first, [0]) for word, o in others.items()}
 
-    assert {word for word, border in found.items() if border.within} == set()
-    assert "times that of plain float32, at first " in found["bfloat16"].reason
+    assert {word for word, border in borders.items() if border.within} == set()
+    assert "times that of plain float32, at first " in borders["bfloat16"].reason
 
 
 def test_a_single_spoilt_element_is_beyond_the_border() -> None:

@@ -30,7 +30,7 @@ def scale(rows: int = 400) -> Scale:
     return Scale(oracle, parts)
 
 
-def found(size: float, rows: int = 400) -> Finding:
+def judged(size: float, rows: int = 400) -> Finding:
     on = scale(rows)
     return on.judge(on.oracle + drawn(99, size, rows))
 
@@ -50,7 +50,7 @@ def found(size: float, rows: int = 400) -> Finding:
 def test_a_class_reaches_from_two_fifths_of_its_least_to_its_largest_and_half(
     size: float, names: tuple[Precision, ...]
 ) -> None:
-    finding = found(size)
+    finding = judged(size)
 
     assert isinstance(finding, Named)
     assert finding.names == names
@@ -58,14 +58,14 @@ def test_a_class_reaches_from_two_fifths_of_its_least_to_its_largest_and_half(
 
 @pytest.mark.parametrize("size", [1.1e-6, 0.36e-4, 5.6e-4, 1.1e-3, 17e-3, 0.036])
 def test_what_lies_outside_every_band_is_between(size: float) -> None:
-    finding = found(size)
+    finding = judged(size)
 
     assert isinstance(finding, Fault)
     assert finding.name == "between"
 
 
 def test_beyond_the_coarsest_band_is_wrong() -> None:
-    finding = found(0.55)
+    finding = judged(0.55)
 
     assert isinstance(finding, Fault)
     assert finding.name == "wrong"
@@ -73,7 +73,7 @@ def test_beyond_the_coarsest_band_is_wrong() -> None:
 
 
 def test_random_errors_of_a_formats_size_do_not_prove_it() -> None:
-    finding = found(2e-4)
+    finding = judged(2e-4)
 
     assert isinstance(finding, Named)
     assert not finding.proven
@@ -93,7 +93,7 @@ def test_the_same_errors_as_a_simulations_do() -> None:
 
 
 def test_with_few_elements_a_lower_class_has_no_name() -> None:
-    finding = found(4e-3, rows=9)
+    finding = judged(4e-3, rows=9)
 
     assert isinstance(finding, Fault)
     assert finding.name == "less than float32"

@@ -1,4 +1,4 @@
-"""The simulations of real files, and what is said of those that cannot be."""
+"""Real files are simulated in every form, and those that cannot be are named."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ def test_a_network_has_twelve_forms_and_with_norms_sixteen() -> None:
 @pytest.mark.parametrize("name", ["mlp", "convnet"])
 def test_each_class_errs_as_much_as_its_significand_says(name: str) -> None:
     model, each = {"mlp": mlp, "convnet": convnet}[name](), feeds(SHAPES[name], count=2)
-    found = sizes(
+    errors = sizes(
         simulate(model, each, onnxruntime_runner), torch_runner(model, each, torch.float64)
     )
 
-    noise = found["float32 plain"]
-    assert 100 * noise < found["tf32 rounded"] < found["tf32 truncated"]
+    noise = errors["float32 plain"]
+    assert 100 * noise < errors["tf32 rounded"] < errors["tf32 truncated"]
     # Three bits fewer are eight times the error.
-    assert 4 < found["bfloat16 full"] / found["float16 full"] < 16
-    assert found["bfloat16 full"] < 10 * found["int8 inputs of products"]
+    assert 4 < errors["bfloat16 full"] / errors["float16 full"] < 16
+    assert errors["bfloat16 full"] < 10 * errors["int8 inputs of products"]
 
 
 def test_the_reference_evaluator_agrees_with_onnx_runtime() -> None:
@@ -89,21 +89,21 @@ def test_what_an_old_opset_cannot_do_is_said() -> None:
     model = mlp()
     model.opset_import[0].version = 8
 
-    found = simulate(model, feeds((4, 64), count=1), onnxruntime_runner)
+    simulations = simulate(model, feeds((4, 64), count=1), onnxruntime_runner)
 
-    assert forms(found) == {"float32": 1, "tf32": 1, "float16": 2, "bfloat16": 3, "int8": 1}
-    assert "int8, every node: needs opset 11, the file has 8" in found.left_out
-    assert "tf32, truncated: needs opset 9, the file has 8" in found.left_out
+    assert forms(simulations) == {"float32": 1, "tf32": 1, "float16": 2, "bfloat16": 3, "int8": 1}
+    assert "int8, every node: needs opset 11, the file has 8" in simulations.left_out
+    assert "tf32, truncated: needs opset 9, the file has 8" in simulations.left_out
 
 
 def test_a_float16_file_is_simulated_from_its_own_weights_and_outputs() -> None:
     model = float16_file(mlp())
     each = [{"x": f["x"].astype(np.float16)} for f in feeds((40, 64), count=1)]
 
-    found = simulate(model, each, onnxruntime_runner)
+    simulations = simulate(model, each, onnxruntime_runner)
 
-    assert forms(found)["float16"] == 2
-    (plain,) = found.made[0].outputs[0].values()
+    assert forms(simulations)["float16"] == 2
+    (plain,) = simulations.made[0].outputs[0].values()
     np.testing.assert_array_equal(plain.astype(np.float16).astype(np.float32), plain)
 
 
@@ -114,10 +114,10 @@ def refuses_casts(model: ModelProto, each: Sequence[Feed]) -> list[dict[str, Arr
 
 
 def test_a_form_that_fails_is_left_out_with_its_reason() -> None:
-    found = simulate(mlp(), feeds((4, 64), count=1), refuses_casts)
+    simulations = simulate(mlp(), feeds((4, 64), count=1), refuses_casts)
 
-    assert forms(found)["tf32"] == 2
-    assert "float16, full: Cast(13) is not implemented" in found.left_out
+    assert forms(simulations)["tf32"] == 2
+    assert "float16, full: Cast(13) is not implemented" in simulations.left_out
 
 
 def refuses_all(model: ModelProto, each: Sequence[Feed]) -> list[dict[str, Array]]:
@@ -160,9 +160,9 @@ def branching() -> ModelProto:
 def test_the_body_of_an_if_is_left_alone_and_that_is_said() -> None:
     x = np.array([0.1, 0.2, 0.7], np.float32)
 
-    found = simulate(branching(), [{"x": x}], onnxruntime_runner)
+    simulations = simulate(branching(), [{"x": x}], onnxruntime_runner)
 
-    assert found.left_out == ("the bodies of If are not rounded",)
-    full = next(s for s in found.made if (s.precision, s.form) == ("bfloat16", "full"))
+    assert simulations.left_out == ("the bodies of If are not rounded",)
+    full = next(s for s in simulations.made if (s.precision, s.form) == ("bfloat16", "full"))
     # Rounded on the way in and on the way out, though not inside.
     assert full.outputs[0]["y"].tolist() == [0.30078125, 0.6015625, 2.09375]

@@ -1,4 +1,4 @@
-"""The ReLU card on real runtimes and on every way in which one may deviate."""
+"""The special values of Relu, on real runtimes and for every way in which one may deviate."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def row(rows: list[specialvalues.SpecialValue], value: str) -> specialvalues.Spe
 
 
 def test_its_models_are_valid_files() -> None:
-    made = specialvalues.models()
+    models = specialvalues.models()
 
-    for model in made.values():
+    for model in models.values():
         onnx.checker.check_model(model, full_check=True)
-    assert [n.op_type for n in made["fused"].graph.node] == ["Gemm", "Relu", "Gemm"]
+    assert [n.op_type for n in models["fused"].graph.node] == ["Gemm", "Relu", "Gemm"]
 
 
 @pytest.mark.parametrize("runner", [onnxruntime_runner, reference_runner])
 def test_a_right_runtime_deviates_nowhere_fused_or_not(runner: Runner) -> None:
-    made = specialvalues.models()
+    models = specialvalues.models()
 
     rows = specialvalues.read(
-        *(runner(made[form], specialvalues.feeds()) for form in ("alone", "fused"))
+        *(runner(models[form], specialvalues.feeds()) for form in ("alone", "fused"))
     )
 
     assert [r.value for r in rows if r.deviates] == []
@@ -58,14 +58,14 @@ def test_a_right_runtime_deviates_nowhere_fused_or_not(runner: Runner) -> None:
     ],
 )
 def test_a_deviation_is_marked_and_named(value: str, got: float, note: str) -> None:
-    rows = specialvalues.read(exact(), changed(value, specialvalues.PLACE, got))
+    rows = specialvalues.read(exact(), changed(value, specialvalues.SPECIAL_ROW, got))
 
     assert [r.value for r in rows if r.deviates] == [value]
     assert row(rows, value).note == note
 
 
 def test_both_zeros_are_right_for_minus_zero() -> None:
-    rows = specialvalues.read(exact(), changed("−0.0", specialvalues.PLACE, -0.0))
+    rows = specialvalues.read(exact(), changed("−0.0", specialvalues.SPECIAL_ROW, -0.0))
 
     assert not row(rows, "−0.0").deviates
     assert row(rows, "−0.0").note == "between layers: keeps −0.0, which max(0, x) allows"

@@ -52,6 +52,7 @@ def test_the_table_has_the_conditions_in_their_order_and_no_refused_run() -> Non
     assert " – |" in table[2], "50 rounds were not measured"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("gpus", [[], [Gpu(name="H200", memory=1, driver="580")]], ids=len)
 def test_a_condition_on_a_gpu_is_left_where_there_is_none(
     monkeypatch: pytest.MonkeyPatch, gpus: list[Gpu]
@@ -62,6 +63,7 @@ def test_a_condition_on_a_gpu_is_left_where_there_is_none(
     assert "slow calls" in conditions.possible([])
 
 
+@pytest.mark.process
 def test_what_another_machine_has_begun_is_not_gone_on_with_here() -> None:
     elsewhere = {**line("slow calls", 0.0), "machine": "another, 64 cores"}
     own = {**line("slow calls", 0.0), **ledger.stamp()}
@@ -74,6 +76,7 @@ def test_a_row_on_a_gpu_says_on_which() -> None:
     assert conditions.row("on a GPU", lines).condition == "on a GPU, NVIDIA H200"
 
 
+@pytest.mark.process
 def test_a_run_of_two_made_up_targets_is_a_line_of_their_effects(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks import ledger
 from benchmarks.ledger import Ledger
 
@@ -44,5 +46,6 @@ def test_nothing_comes_next_when_all_is_done() -> None:
     assert ledger.next_of({"A/A": 2}, {"A/A": 3}.__getitem__) is None
 
 
+@pytest.mark.process
 def test_a_stamp_says_when_where_and_with_what() -> None:
     assert set(ledger.stamp()) == {"at", "commit", "machine", "load"}

@@ -43,6 +43,7 @@ def model(tmp_path: Path) -> Path:
     return small.mlp(tmp_path / "m.onnx")
 
 
+@pytest.mark.process
 def test_the_loop_in_c_gives_what_python_gives(loop: Path, model: Path) -> None:
     import onnxruntime
 
@@ -56,6 +57,7 @@ def test_the_loop_in_c_gives_what_python_gives(loop: Path, model: Path) -> None:
     assert call.clock() > 0
 
 
+@pytest.mark.process
 def test_a_call_that_writes_nothing_is_seen(loop: Path, model: Path) -> None:
     feed = {"input": np.zeros((1, 64), np.float32)}
     call = BareC().load(small.mlp_program(model), "cpu", {"driver": ""}).bind(feed)
@@ -63,33 +65,39 @@ def test_a_call_that_writes_nothing_is_seen(loop: Path, model: Path) -> None:
     assert np.isnan(call.outputs(None)["output"]).all()
 
 
+@pytest.mark.process
 def test_the_library_says_its_version(loop: Path) -> None:
     import onnxruntime
 
     assert BareC().version() == onnxruntime.__version__
 
 
+@pytest.mark.process
 def test_a_model_that_is_none_gives_one_line(loop: Path, model: Path) -> None:
     program = replace(small.mlp_program(model), model=Path("none.onnx"))
     with pytest.raises(TargetError, match=r"none\.onnx"):
         BareC().load(program, "cpu", {"driver": ""})
 
 
+@pytest.mark.process
 def test_the_loop_in_c_takes_no_text(loop: Path, model: Path) -> None:
     session = BareC().load(small.mlp_program(model), "cpu", {"driver": ""})
     with pytest.raises(TargetError, match="takes no str"):
         session.bind({"input": np.array([["a"]])})
 
 
+@pytest.mark.process
 def test_an_empty_interval_in_c_is_none_of_nothing(loop: Path) -> None:
     assert compiled.empty_interval() > 0
 
 
+@pytest.mark.process
 def test_the_loop_is_built_once(loop: Path) -> None:
     before = loop.stat().st_mtime_ns
     assert building.build().stat().st_mtime_ns == before
 
 
+@pytest.mark.process
 def test_the_plug_ins_pass_a_check(loop: Path, model: Path, tmp_path: Path) -> None:
     targets = ["bare", "bare,io=bound", "bare-c", "onnxruntime"]
     words = [word for target in targets for word in ("--target", target)]
@@ -99,6 +107,7 @@ def test_the_plug_ins_pass_a_check(loop: Path, model: Path, tmp_path: Path) -> N
     assert [record["verdict"]["right"] for record in records] == [True] * 4
 
 
+@pytest.mark.process
 def test_a_bench_tells_what_the_parent_used(loop: Path, model: Path, tmp_path: Path) -> None:
     targets = ["bare,io=bound,driver=seen", "bare-c,driver=seen"]
     words = [word for target in targets for word in ("--target", target)]
@@ -186,6 +195,7 @@ def spin(process: subprocess.Popen[bytes]) -> None:
         pass
 
 
+@pytest.mark.process
 def test_a_parent_that_spins_is_seen(tmp_path: Path) -> None:
     asleep, busy = (watched(tmp_path, wait) for wait in (subprocess.Popen.wait, spin))
     assert asleep < busy

@@ -126,6 +126,7 @@ def started(name: str, *words: str) -> str:
     return ended.stdout
 
 
+@pytest.mark.process
 def test_the_program_that_times_each_call_prints_what_is_read() -> None:
     estimators = json.loads(started("for_seconds", "2%", "0.05"))
     assert set(estimators) == {"p50", "mean", "minimum"}
@@ -133,6 +134,7 @@ def test_the_program_that_times_each_call_prints_what_is_read() -> None:
     assert estimators["minimum"] <= estimators["mean"]
 
 
+@pytest.mark.process
 def test_the_program_that_makes_calls_adds_their_time(tmp_path: Path) -> None:
     file = tmp_path / "calls.txt"
     for _ in range(2):
@@ -140,12 +142,14 @@ def test_the_program_that_makes_calls_adds_their_time(tmp_path: Path) -> None:
     assert [float(line) > 0 for line in file.read_text().splitlines()] == [True, True]
 
 
+@pytest.mark.process
 def test_the_program_of_torch_prints_what_is_read() -> None:
     reading = torch_timer.read(started("torch_timers", "0.05", "0%", "0%"))[""]
     assert reading.ratio > 0
     assert reading.differs is None
 
 
+@pytest.mark.process
 def test_a_tool_that_fails_is_told_with_its_last_words(tmp_path: Path) -> None:
     failing = [sys.executable, "-c", "raise SystemExit('no such\\nmodel')"]
     with pytest.raises(click.ClickException, match=r"^python\S* failed: model$"):

@@ -13,6 +13,8 @@ from benchmarks import startup
 from benchmarks.ledger import Ledger
 from tests import small
 
+pytestmark = pytest.mark.process
+
 
 def test_a_command_is_waited_for_to_its_end() -> None:
     began = time.perf_counter()

@@ -15,6 +15,8 @@ from tests import command, needs, small
 from toolkit import cli
 from toolkit.runtimes import listing
 
+pytestmark = pytest.mark.process
+
 FAKE = ("--target", "fake", *command.QUICK)
 
 

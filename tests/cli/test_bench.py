@@ -18,6 +18,8 @@ from toolkit.records import store
 from toolkit.records.schema import Run
 from toolkit.runtimes import listing
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -11,6 +11,8 @@ from onnx import TensorProto, helper
 
 from tests import command, small
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def odd(tmp_path: Path) -> Path:

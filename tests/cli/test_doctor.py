@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 TOOLKIT = Path(sys.executable).with_name("toolkit")
 
 

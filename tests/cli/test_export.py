@@ -20,6 +20,8 @@ import pytest
 from tests.cli import inside
 from tests.cli.inside import Command
 
+pytestmark = pytest.mark.process
+
 NET = """
 import torch
 from torch import nn

@@ -9,6 +9,8 @@ import pytest
 
 from tests import command
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:

@@ -10,6 +10,8 @@ from tests import needs, small
 from toolkit.deployment import headers
 from toolkit.pipelines.deploy import deploy
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:

@@ -25,6 +25,8 @@ from toolkit.runtimes import listing as runtimes
 from toolkit.runtimes.target import parse
 from toolkit.tensors import Array
 
+pytestmark = pytest.mark.process
+
 CONVERTERS = {"iree-base-compiler", "onnx2tf", "onnx", "pnnx", "sng4onnx"}
 
 

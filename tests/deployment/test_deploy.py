@@ -21,6 +21,8 @@ from toolkit.errors import EnvironmentFault, InputError
 from toolkit.pipelines.deploy import Demands, Deployed, deploy
 from toolkit.tensors import Array
 
+pytestmark = pytest.mark.process
+
 SHARED = Demands(python=pythons.shared)
 
 OFF_BY_SOME = """

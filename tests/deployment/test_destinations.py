@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,27 +85,6 @@ def test_a_lock_file_pins_all_with_hashes(template: str) -> None:
     assert all(entry["integrity"].startswith("sha512-") for entry in entries)
     wanted = json.loads((packing.TEMPLATES / template / "package.json").read_text())
     assert all(re.fullmatch(r"[\d.]+", version) for version in wanted["dependencies"].values())
-
-
-def test_the_wheel_has_every_template(tmp_path: Path) -> None:
-    """Hidden files too, which no pattern takes by itself."""
-    root, copy = Path(__file__).parents[2], tmp_path / "source"
-    shutil.copytree(
-        root / "toolkit", copy / "toolkit", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copyfile(root / name, copy / name)
-
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps",
-         "--no-build-isolation", "--wheel-dir", tmp_path, copy],
-        check=True,
-    )  # fmt: skip
-
-    (wheel,) = tmp_path.glob("*.whl")
-    inside = zipfile.ZipFile(wheel).namelist()
-    wanted = [f"toolkit/deployment/templates/{f.relative_to(packing.TEMPLATES)}" for f in TEMPLATES]
-    assert [name for name in wanted if name not in inside] == []
 
 
 @pytest.mark.slow
@@ -227,6 +204,7 @@ def test_a_destination_is_proven_in_a_clean_environment(
     assert done.folder == tmp_path / "out" / name
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", NOT_FED)
 def test_a_model_that_a_converter_does_not_take_is_said_in_a_line(
     name: str, tmp_path: Path

@@ -15,6 +15,8 @@ from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.errors import EnvironmentFault, TargetError
 from toolkit.workers import environments
 
+pytestmark = pytest.mark.process
+
 CONVERTING = """
     class Theirs(Fake):
         name = "elsewhere"

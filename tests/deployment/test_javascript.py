@@ -13,6 +13,8 @@ from tests import needs
 from toolkit.deployment.packing import TEMPLATES
 from toolkit.tensors import Array
 
+pytestmark = pytest.mark.process
+
 COPY = """
 import { readFileSync, writeFileSync } from "node:fs";
 import { format, numbers, parse } from "%s";

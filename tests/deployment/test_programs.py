@@ -10,6 +10,8 @@ import pytest
 from toolkit.deployment import headers, programs
 from toolkit.errors import EnvironmentFault, TargetError
 
+pytestmark = pytest.mark.process
+
 
 def test_a_client_gets_nothing_of_this_session(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

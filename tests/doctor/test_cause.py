@@ -9,6 +9,8 @@ from tests.doctor.conftest import Compile, Planted
 from tests.doctor.test_cuda import CARD, DRIVER, NONE, PROVIDER
 from toolkit.doctor.cause import cuda_cause
 
+pytestmark = pytest.mark.process
+
 DOCTOR = "toolkit doctor    says what else is missing"
 LOADER = (
     "2026-11-23 10:45:01.5 [E:onnxruntime:Default, provider_bridge_ort.cc:2458 operator()] "

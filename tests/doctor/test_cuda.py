@@ -11,6 +11,8 @@ from toolkit.doctor.finding import Finding, Severity
 from toolkit.doctor.probe import EnvironmentFacts
 from toolkit.machine.facts import Gpu
 
+pytestmark = pytest.mark.process
+
 NONE = Hardware((), on_bus=False)
 ON_BUS = Hardware((), on_bus=True)
 CARD = Hardware((Gpu(name="NVIDIA H200", memory=150_000_000_000, driver="580.95"),), on_bus=True)

@@ -9,6 +9,8 @@ import pytest
 from tests.doctor.conftest import Compile
 from toolkit.doctor import elf
 
+pytestmark = pytest.mark.process
+
 
 def test_the_needed_libraries_are_read_in_order(tmp_path: Path, compiled: Compile) -> None:
     first = compiled(tmp_path / "libfirst.so.1", "int a(void) { return 1; }")

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.doctor.conftest import Planted
 from toolkit.doctor.examination import examine
 from toolkit.doctor.finding import Severity
+
+pytestmark = pytest.mark.process
 
 
 def test_faults_come_first_and_every_topic_is_told(planted: Planted) -> None:

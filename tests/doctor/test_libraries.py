@@ -7,6 +7,8 @@ from toolkit.doctor import libraries
 from toolkit.doctor.finding import Severity
 from toolkit.doctor.probe import EnvironmentFacts
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(autouse=True)
 def in_the_environment(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:

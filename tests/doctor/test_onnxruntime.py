@@ -9,6 +9,8 @@ from toolkit.doctor import onnxruntime
 from toolkit.doctor.finding import Finding, Severity
 from toolkit.doctor.probe import EnvironmentFacts
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(autouse=True)
 def in_the_environment(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ from toolkit.doctor import probe
 from toolkit.doctor.probe import EnvironmentFacts
 from toolkit.errors import EnvironmentFault
 
+pytestmark = pytest.mark.process
+
 
 def test_our_own_environment_is_told_from_another(own: EnvironmentFacts, planted: Planted) -> None:
     assert own.own

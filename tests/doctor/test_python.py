@@ -11,11 +11,13 @@ from toolkit.doctor.finding import Severity
 VENV = "python3.13 -m venv .venv    makes an environment of that one"
 
 
+@pytest.mark.process
 def test_the_python_of_the_tests_will_do(planted: Planted) -> None:
     (finding,) = python.check(planted.facts())
     assert finding.severity is Severity.OK
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("version", "bits", "severity", "what", "cures"),
     [

@@ -8,6 +8,8 @@ from toolkit.doctor.finding import Severity
 from toolkit.doctor.probe import EnvironmentFacts
 from toolkit.doctor.requirements import Requirement
 
+pytestmark = pytest.mark.process
+
 
 def test_this_installation_has_all_that_it_asks_for(own: EnvironmentFacts) -> None:
     wanted = requirements.requirements()

@@ -12,7 +12,9 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from tests import small
-from toolkit.engine import unoptimised
+from toolkit.answers import simulate
+from toolkit.engine import assignment, unoptimised
+from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.engine.setup import NamedFeed, ReadyTarget, RunSetup
 from toolkit.runtimes import listing
 from toolkit.runtimes.listing import RuntimeEntry
@@ -20,26 +22,47 @@ from toolkit.runtimes.target import parse
 from toolkit.tensors import Array
 from toolkit.workers import environments
 from toolkit.workers.jobs import Patience, WorkerSpec
+from toolkit.workers.launch import Launcher
 
 MakeSetup = Callable[..., RunSetup]
 ROUNDS = 4
 
 
 def ready_target(
-    index: int, text: str, model: Path, *, listed: RuntimeEntry | None = None
+    index: int, text: str, model: Path, *, entry: RuntimeEntry | None = None
 ) -> ReadyTarget:
     """A target as it is typed, ready to be started."""
     target = parse(text)
-    found = listed or listing.find(target.runtime)
-    job = WorkerSpec(found, environments.find(None), target.provider or "cpu", target.options)
+    entry = entry or listing.find(target.runtime)
+    spec = WorkerSpec(entry, environments.find(None), target.provider or "cpu", target.options)
     program = unoptimised.program(model, onnx.load(model), target.threads or 1)
-    return ReadyTarget(index, target.label, job, program)
+    return ReadyTarget(index, target.label, spec, program)
+
+
+def launched(folder: Path, *entries: RuntimeEntry) -> Launcher:
+    """Starts workers with our code in this folder."""
+    return Launcher(environments.lay(folder / "rooms", [*entries]), Patience(verb=30))
+
+
+def ready(index: int, text: str, asked: Assignment) -> ReadyTarget:
+    """A target as it is typed, to be judged on the assignment's own file."""
+    assert asked.program.model is not None
+    return replace(ready_target(index, text, asked.program.model), program=asked.program)
 
 
 def bound(rows: int) -> NamedFeed:
     """A feed of the layer."""
     array = np.random.default_rng(rows).normal(size=(rows, 8)).astype(np.float32)
     return NamedFeed(f"batch {rows}", {"x": array}, {"x": "float32"})
+
+
+@pytest.fixture(scope="session")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Assignment:
+    """The reference model, whose PyTorch source is known."""
+    folder = tmp_path_factory.mktemp("asked")
+    return assignment.ask(
+        small.mlp(folder / "mlp.onnx"), FeedRequest(), folder, simulate.reference_runner
+    )
 
 
 @pytest.fixture
@@ -53,7 +76,12 @@ def setup(tmp_path: Path, model: Path) -> MakeSetup:
     worker_code = environments.lay(tmp_path / "rooms", [])
     evaluator = ReferenceEvaluator(str(model))
 
-    def make(*targets: str, batches: tuple[int, ...] = (1,), **changes: object) -> RunSetup:
+    def make(
+        *targets: str,
+        batches: tuple[int, ...] = (1,),
+        patience: Patience = Patience(verb=20),  # noqa: B008 - a constant.
+        **changes: object,
+    ) -> RunSetup:
         cases = [bound(rows) for rows in batches]
 
         def check(target: int, case: int, outputs: Mapping[str, Array]) -> str:
@@ -61,16 +89,15 @@ def setup(tmp_path: Path, model: Path) -> MakeSetup:
             same = np.allclose(outputs["y"], right[0], atol=1e-5)  # type: ignore[index]
             return "" if same else "another answer"
 
-        made = RunSetup(
-            worker_code=worker_code,
+        plain = RunSetup(
+            launcher=Launcher(worker_code, patience),
             targets=[ready_target(index, text, model) for index, text in enumerate(targets)],
             cases=cases,
             other=None,
             rounds=ROUNDS,
             seed=0,
-            patience=Patience(verb=20),
             check=check,
         )
-        return replace(made, **changes)  # type: ignore[arg-type]
+        return replace(plain, **changes)  # type: ignore[arg-type]
 
     return make

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ from onnx import helper, numpy_helper
 
 from tests import small
 from toolkit.answers import simulate
-from toolkit.engine import assignment
-from toolkit.engine.assignment import REFERENCE_SIZES, Assignment, FeedRequest
+from toolkit.engine import assignment, judges
+from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.errors import InputError
-from toolkit.oracle.oracles import ENOUGH
-from toolkit.sources import factory, source
+from toolkit.onnxfiles import modelfile
+from toolkit.oracle.enough import ENOUGH
+from toolkit.sources import factory, reference, source
 
 
 @pytest.fixture
@@ -170,7 +172,7 @@ def test_the_reference_model_is_known_by_its_contract_and_asked_digits(tmp_path:
     assert asked.program.source.factory == "toolkit.sources.reference:net"
     assert asked.judge.origin == "torch in float64"
     assert {feed.origin for feed in asked.feeds} == {"digits"}
-    assert {dict(feed.dims)["batch"] for feed in asked.feeds} >= set(REFERENCE_SIZES)
+    assert {dict(feed.dims)["batch"] for feed in asked.feeds} >= set(reference.JUDGED_BATCHES)
 
 
 def test_a_file_that_differs_from_the_reference_by_one_node_has_no_source(
@@ -197,6 +199,10 @@ class Layer(nn.Module):
         self.layer, self.factor = nn.Linear(16, 8), factor
     def forward(self, x):
         return self.layer(x) * self.factor
+
+class Twice(Layer):
+    def forward(self, x):
+        return self.layer(x), x
 
 def off(): return Layer(1.5)
 """
@@ -237,6 +243,32 @@ def test_a_file_of_another_function_than_its_source_is_refused(exported: Path) -
     assert caught.value.what.startswith(
         "the file is not the function of layer_source.py:off: in float64, at n 1, they differ by"
     )
+
+
+def test_a_source_with_another_number_of_outputs_than_the_file_is_refused(exported: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        assignment.ask(
+            exported,
+            FeedRequest(),
+            exported.parent,
+            simulate.reference_runner,
+            given=of(exported, "Twice"),
+        )
+
+    assert caught.value.what == (
+        "the outputs of layer.onnx are y; those of its PyTorch module are output_0, output_1"
+    )
+
+
+def test_outputs_are_matched_with_the_oracles_by_name_and_else_in_order(exported: Path) -> None:
+    """A module may give its outputs in another order than the file, and call them otherwise."""
+    plain = modelfile.read(exported)
+    a, b = (replace(plain.outputs[0], name=name) for name in "ab")
+    file = replace(plain, outputs=(a, b))
+    one, two = np.zeros(1), np.ones(1)
+
+    assert [*judges.by_file_names(file, {"b": two, "a": one}).items()] == [("a", one), ("b", two)]
+    assert [*judges.by_file_names(file, {"b": one, "c": two}).items()] == [("a", one), ("b", two)]
 
 
 def test_the_noise_of_a_file_with_a_source_is_the_modules_own(exported: Path) -> None:

@@ -65,6 +65,7 @@ def converted(model: Path) -> Conversion:
     return record.conversion
 
 
+@pytest.mark.process
 def test_a_kept_form_is_found_again_and_one_that_was_damaged_is_made_anew(tmp_path: Path) -> None:
     try:
         managed.home(listing.find("mnn"), "cpu")

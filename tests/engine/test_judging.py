@@ -2,56 +2,39 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
-import numpy as np
 import pytest
 
-from tests import command, plugin, small
-from tests.engine.conftest import ready_target
-from toolkit.answers import simulate
+from tests import command, plugin
+from tests.engine.conftest import launched, ready, ready_target
 from toolkit.answers.verdict import Limits
-from toolkit.engine import assignment, judging
-from toolkit.engine.assignment import Assignment, FeedRequest
-from toolkit.engine.judging import JudgedTarget
+from toolkit.engine import judging
+from toolkit.engine.assignment import Assignment
 from toolkit.engine.setup import ReadyTarget
 from toolkit.records.schema import TargetRecord, WarningKind
-from toolkit.runtimes import listing
-from toolkit.runtimes.target import parse
-from toolkit.workers import environments
-from toolkit.workers.jobs import Patience, WorkerSpec
+from toolkit.runtimes.listing import RuntimeEntry
+
+pytestmark = pytest.mark.process
 
 Judge = Callable[..., TargetRecord]
 
 
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Assignment:
-    """The reference model, whose PyTorch source is known."""
-    folder = tmp_path_factory.mktemp("asked")
-    return assignment.ask(
-        small.mlp(folder / "mlp.onnx"), FeedRequest(), folder, simulate.reference_runner
-    )
+def foreign(entry: RuntimeEntry, asked: Assignment) -> ReadyTarget:
+    """A runtime of a plug-in."""
+    assert asked.program.model is not None
+    return ready_target(0, "fake", asked.program.model, entry=entry)
 
 
 @pytest.fixture
 def judge(asked: Assignment, tmp_path: Path) -> Judge:
-    worker_code = environments.lay(tmp_path / "rooms", [])
+    launcher = launched(tmp_path)
 
     def run(text: str, limits: Limits = Limits()) -> TargetRecord:  # noqa: B008 - a constant.
-        target = parse(text)
-        job = WorkerSpec(
-            listing.find(target.runtime),
-            environments.find(None),
-            target.provider or "cpu",
-            target.options,
-        )
-        made = ReadyTarget(0, target.label, job, asked.program)
-        return judging.judge(made, asked, worker_code, Patience(verb=30), limits).record
+        return judging.judge(ready(0, text, asked), asked, limits, launcher).record
 
     return run
 
@@ -65,107 +48,6 @@ def test_a_runtime_in_float32_is_right(judge: Judge, text: str) -> None:
     assert (record.verdict.text, record.verdict.right) == ("float32", True)
     assert record.library is not None
     assert not record.library.file.startswith("/")
-
-
-def test_a_worker_that_was_started_ahead_answers_and_none_outlives_an_interrupt(
-    asked: Assignment, tmp_path: Path
-) -> None:
-    worker_code = environments.lay(tmp_path / "rooms", [])
-    jobs = [WorkerSpec(listing.find("fake"), environments.find(None), "cpu", {}) for _ in range(3)]
-    three = [ReadyTarget(n, f"fake {n}", job, asked.program) for n, job in enumerate(jobs)]
-
-    with (
-        contextlib.suppress(KeyboardInterrupt),
-        judging.Prestarted(worker_code, Patience(verb=30)) as ahead,
-    ):
-        ahead.start(three[:2])
-        ahead.start(three[1:])
-        running = len(command.workers(tmp_path))
-        judged = ahead.judge(three[0], asked, Limits())
-        raise KeyboardInterrupt
-
-    assert running == 3
-    assert judged.record.failure is None
-    assert not command.workers(tmp_path)
-
-
-def test_one_that_does_not_start_ahead_is_a_failure_when_it_is_judged(
-    asked: Assignment, tmp_path: Path
-) -> None:
-    worker_code = environments.lay(tmp_path / "rooms", [])
-    job = WorkerSpec(
-        listing.find("fake"), environments.find(None), "cpu", {"fault": "crash", "at": "hello"}
-    )
-    made = ReadyTarget(0, "fake", job, asked.program)
-
-    with judging.Prestarted(worker_code, Patience(verb=30)) as ahead:
-        ahead.start([made])
-        judged = ahead.judge(made, asked, Limits())
-
-    assert judged.record.failure is not None
-    assert judged.record.failure.what == "crashed with SIGSEGV while importing its library"
-
-
-def test_libraries_that_agree_against_the_oracle_dispute_it(
-    asked: Assignment, tmp_path: Path
-) -> None:
-    """The oracle is planted, with its own noise: half of what is right."""
-    halved = [{name: 0.5 * array for name, array in each.items()} for each in asked.judge.oracle]
-    plain = [{name: array.astype(np.float32) for name, array in each.items()} for each in halved]
-    simulated = [
-        replace(form, outputs=plain) if form.precision == "float32" else form
-        for form in asked.judge.simulated
-    ]
-    planted = replace(asked.judge, oracle=halved, simulated=tuple(simulated))
-    wrong = replace(asked, judge=planted)
-    worker_code = environments.lay(tmp_path / "rooms", [])
-    texts = ["onnxruntime", "onnxruntime,io=bound", "torch"]
-    judged = {
-        index: judging.judge(
-            ReadyTarget(
-                index,
-                text,
-                WorkerSpec(
-                    listing.find(parse(text).runtime),
-                    environments.find(None),
-                    "cpu",
-                    parse(text).options,
-                ),
-                wrong.program,
-            ),
-            wrong,
-            worker_code,
-            Patience(verb=30),
-            Limits(),
-        )
-        for index, text in enumerate(texts)
-    }
-
-    said = judging.disputes(judged, texts, wrong)
-
-    assert [one.record.verdict.right for one in judged.values() if one.record.verdict] == [
-        False
-    ] * 3
-    assert [warning.kind for warning in said] == [WarningKind.DISPUTED] * 2
-    assert said[0].detail == (
-        "torch in float64: onnxruntime and torch agree with each other, and not with it"
-    )
-    for library, disputes in [("tract", 0), ("torch", 2)]:  # The oracle's own is no witness for it.
-        more = {**judged, 3: confirming(judged[0], library)}
-        assert len(judging.disputes(more, [*texts, library], wrong)) == disputes
-
-
-def confirming(one: JudgedTarget, library: str) -> JudgedTarget:
-    """A target of another library that is right by the oracle."""
-    record = one.record
-    assert record.library is not None
-    assert record.verdict is not None
-    other = msgspec.structs.replace(
-        record,
-        library=msgspec.structs.replace(record.library, runtime=library),
-        verdict=replace(record.verdict, right=True),
-    )
-    return replace(one, record=other, answers=())
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -254,15 +136,12 @@ ELSEWHERE = """
 def test_nodes_elsewhere_are_a_warning_unless_they_compute_shapes(
     asked: Assignment, tmp_path: Path, operator: str, warned: list[str]
 ) -> None:
-    listed = plugin.package(tmp_path / "site", ELSEWHERE % operator)
-    worker_code = environments.lay(tmp_path / "rooms", [listed])
-    assert asked.program.model is not None
-    made = ready_target(0, "fake", asked.program.model, listed=listed)
-    made = ReadyTarget(0, "elsewhere", made.job, asked.program)
+    entry = plugin.package(tmp_path / "site", ELSEWHERE % operator)
+    target = replace(foreign(entry, asked), label="elsewhere")
     # The file has one Shape and one Gather of its result: a second Gather is one of data.
     asked = replace(asked, shape_arithmetic=Counter({"Shape": 1, "Gather": 1}))
 
-    record = judging.judge(made, asked, worker_code, Patience(), Limits()).record
+    record = judging.judge(target, asked, Limits(), launched(tmp_path, entry)).record
 
     assert record.failure is None
     assert [warning.detail for warning in record.warnings] == warned
@@ -296,12 +175,9 @@ NONSENSE = """
 def test_a_reply_without_sense_is_an_error_of_its_target_alone(
     asked: Assignment, tmp_path: Path, step: str, line: bytes, said: str
 ) -> None:
-    listed = plugin.package(tmp_path / "site", NONSENSE % (step, line, step))
-    worker_code = environments.lay(tmp_path / "rooms", [listed])
-    assert asked.program.model is not None
-    made = ready_target(0, "fake", asked.program.model, listed=listed)
+    entry = plugin.package(tmp_path / "site", NONSENSE % (step, line, step))
 
-    record = judging.judge(made, asked, worker_code, Patience(), Limits()).record
+    record = judging.judge(foreign(entry, asked), asked, Limits(), launched(tmp_path, entry)).record
 
     assert record.failure is not None
     assert record.failure.what.startswith(said)

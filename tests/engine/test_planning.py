@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import msgspec
@@ -155,3 +156,24 @@ def test_another_version_of_a_runtime_is_named(old: Run) -> None:
         planning.check_versions(was, now)
 
     assert caught.value.what == ("this run cannot go on: onnxruntime was 1.31.0, now it is 1.32.0")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "refused"),
+    [
+        (["avx2", "avx512_vnni"], ["avx2"], True),
+        (["avx2"], ["avx2"], False),
+        (None, ["avx2"], False),
+    ],
+    ids=["another", "the same", "an older record"],
+)
+def test_a_run_goes_on_on_a_processor_of_the_same_features_alone(
+    old: Run, before: list[str] | None, now: list[str], refused: bool
+) -> None:
+    began = msgspec.structs.replace(
+        old, machine=msgspec.structs.replace(old.machine, features=before)
+    )
+    machine = msgspec.structs.replace(old.machine, features=now)
+
+    with pytest.raises(RunError, match="processor was") if refused else contextlib.nullcontext():
+        planning.check_same(began, began.plan, machine)

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from tests import command, small
-from tests.engine.conftest import ready_target
 from toolkit import bench
-from toolkit.engine import generation, runloop
-from toolkit.engine.setup import Calibration, Calibrations, GenerationResult, RunSetup
+from toolkit.engine import generation
+from toolkit.engine.setup import Calibrations, GenerationResult, RunSetup
 from toolkit.errors import InputError
-from toolkit.measure import schedule, stats, steady
-from toolkit.measure.schedule import Length, Pace
+from toolkit.measure import schedule, stats
+from toolkit.measure.schedule import Pace
 from toolkit.pipelines.bench import BenchRequest, FinishedRun
 from toolkit.records import store
 from toolkit.records.schema import Run, WarningKind
@@ -24,6 +23,8 @@ from toolkit.report.facts import protocol_line
 from toolkit.report.summary import summarize
 from toolkit.runtimes.target import parse
 from toolkit.units import Seconds
+
+pytestmark = pytest.mark.process
 
 
 def order(*targets: str, pace: Pace) -> BenchRequest:
@@ -51,7 +52,7 @@ class Look:
     def __call__(self, step: str, share: float | None, text: str) -> None:
         if step == "measure":
             parts = store.parts(self.folder)
-            self.targets = [[piece.target for piece in part.targets] for part in parts]
+            self.targets = [[target.target for target in part.targets] for part in parts]
 
 
 @dataclass(frozen=True)
@@ -264,13 +265,13 @@ def test_all_targets_of_a_runtime_warm_up_as_long_as_the_one_that_needed_longest
     run = generation.run
 
     def spy(
-        setup: RunSetup, count: int, found: Calibrations, watch: Callable[[float], None]
+        setup: RunSetup, count: int, known: Calibrations, watch: Callable[[float], None]
     ) -> GenerationResult:
-        spans.append({place: settled.span for place, settled in found.items()})
-        made = run(setup, count, found, watch)
+        spans.append({place: calibration.span for place, calibration in known.items()})
+        result = run(setup, count, known, watch)
         slow = {(0, 0): 0.3, (1, 0): 0.1, (2, 0): 0.7}
-        known = {at: replace(one, span=slow[at]) for at, one in sorted(made.found.items())}
-        return replace(made, found=known) if count == 0 else made
+        found = {at: replace(one, span=slow[at]) for at, one in sorted(result.calibrations.items())}
+        return replace(result, calibrations=found) if count == 0 else result
 
     monkeypatch.setattr(generation, "run", spy)
     asked = order(
@@ -280,16 +281,3 @@ def test_all_targets_of_a_runtime_warm_up_as_long_as_the_one_that_needed_longest
 
     assert spans[0] == {}
     assert spans[1] == {(0, 0): 0.3, (1, 0): 0.3, (2, 0): 0.7}
-
-
-def test_what_compiles_while_it_runs_is_looked_at_as_long_in_every_start(tmp_path: Path) -> None:
-    model = small.layer(tmp_path / "layer.onnx")
-    both = [ready_target(0, "onnxruntime-web:wasm", model), ready_target(1, "fake,us=10", model)]
-    short = Calibration(Length(20, 1), steady.LATER_SPAN)
-
-    found = runloop._levelled({(0, 0): short, (1, 0): short, (2, 0): short}, both)
-
-    assert {at: one.span for at, one in found.items()} == {
-        (0, 0): steady.SPAN,
-        (1, 0): steady.LATER_SPAN,
-    }

@@ -174,6 +174,7 @@ def test_an_environment_that_cannot_carry_a_worker_is_a_failure_and_no_crash(
     assert found.what == f"env={tmp_path}: there is no Python environment in this folder"
 
 
+@pytest.mark.process
 def test_a_target_may_run_another_file_of_the_model(asked: Assignment, tmp_path: Path) -> None:
     other = small.layer(tmp_path / "other.onnx")
     target = parse(f"fake,model={other}")

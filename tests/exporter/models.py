@@ -1,4 +1,4 @@
-"""User models that the export is tested with, each with the inputs that a user would state."""
+"""User models that the export is tested with."""
 
 from __future__ import annotations
 
@@ -106,5 +106,5 @@ def traced(module: nn.Module, *texts: str) -> tuple[tuple[Stated, ...], Traced]:
 
 def converted(module: nn.Module, *texts: str, opset: int | None = None) -> Converted:
     """The module's graph."""
-    stated, found = traced(module, *texts)
-    return convert.convert(module.eval(), stated, found, opset=opset, chatter=Chatter())
+    stated, accepted = traced(module, *texts)
+    return convert.convert(module.eval(), stated, accepted, opset=opset, chatter=Chatter())

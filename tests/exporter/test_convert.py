@@ -16,6 +16,8 @@ from tests.exporter import models
 from toolkit.errors import ExportError
 from toolkit.exporter import convert
 
+pytestmark = pytest.mark.export
+
 
 def shapes(model: ir.Model) -> dict[str, str]:
     return {
@@ -24,9 +26,9 @@ def shapes(model: ir.Model) -> dict[str, str]:
 
 
 def test_inputs_and_outputs_have_the_names_and_dimensions_that_were_stated() -> None:
-    made = models.converted(models.Several(), *models.SEVERAL)
+    converted = models.converted(models.Several(), *models.SEVERAL)
 
-    assert shapes(made.model) == {
+    assert shapes(converted.model) == {
         "ids": "[b,s]",
         "x": "[b,s,8]",
         "scale": "[1]",
@@ -35,7 +37,7 @@ def test_inputs_and_outputs_have_the_names_and_dimensions_that_were_stated() -> 
         "alpha_1": "[b,s]",
         "x_out": "[b,s,8]",
     }
-    assert made.opset == 20
+    assert converted.opset == 20
 
 
 def test_an_opset_that_is_asked_for_is_reached() -> None:
@@ -57,9 +59,9 @@ def test_the_nearest_opset_is_really_reached() -> None:
 
 
 def bytes_of(tmp_path: Path, *, keep_traces: bool) -> bytes:
-    made = models.converted(models.Several(), *models.SEVERAL)
-    convert.portable(made.model, {"source": "net.py:build"}, keep_traces=keep_traces)
-    convert.write(made.model, tmp_path / "m.onnx")
+    converted = models.converted(models.Several(), *models.SEVERAL)
+    convert.portable(converted.model, {"source": "net.py:build"}, keep_traces=keep_traces)
+    convert.write(converted.model, tmp_path / "m.onnx")
     return (tmp_path / "m.onnx").read_bytes()
 
 
@@ -82,17 +84,19 @@ def test_traces_are_kept_where_that_is_asked(tmp_path: Path) -> None:
 
 
 def test_small_weights_stand_in_the_file_and_large_ones_beside_it(tmp_path: Path) -> None:
-    made = models.converted(models.Linear(), "x:float32[batch,4]")
+    converted = models.converted(models.Linear(), "x:float32[batch,4]")
 
-    inside = convert.write(made.model, tmp_path / "inside.onnx")
-    beside = convert.write(made.model, tmp_path / "beside.onnx", inline=8)
+    inside = convert.write(converted.model, tmp_path / "inside.onnx")
+    beside = convert.write(converted.model, tmp_path / "beside.onnx", inline=8)
 
     assert [file.name for file in inside] == ["inside.onnx"]
     assert [file.name for file in beside] == ["beside.onnx.data", "beside.onnx"]
-    one = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(inside[0]).graph.initializer}
-    two = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(beside[1]).graph.initializer}
-    assert one.keys() == two.keys()
-    assert all(np.array_equal(one[name], two[name]) for name in one)
+    within = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(inside[0]).graph.initializer}
+    outside = {
+        t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(beside[1]).graph.initializer
+    }
+    assert within.keys() == outside.keys()
+    assert all(np.array_equal(within[name], outside[name]) for name in within)
 
 
 def test_what_depends_on_values_is_told_with_the_line_and_the_cure() -> None:
@@ -127,6 +131,19 @@ def test_torch_says_nothing_in_the_terminal(capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr() == ("", "")
 
 
+class Taken(nn.Module):
+    """Returns its input's name, and the name that would stand in its place."""
+
+    def forward(self, x: Any) -> Any:
+        return {"x": x * 2, "x_out": x + 1}
+
+
+def test_an_output_of_an_inputs_name_takes_one_that_is_free() -> None:
+    converted = models.converted(Taken(), "x:float32[batch,4]")
+
+    assert list(shapes(converted.model)) == ["x", "x_out_", "x_out"]
+
+
 class Star(nn.Module):
     def forward(self, *xs: Any) -> Any:
         return xs[0] + torch.sin(xs[1])
@@ -138,9 +155,9 @@ class Words(nn.Module):
 
 
 def test_inputs_behind_a_star_are_dynamic_too() -> None:
-    made = models.converted(Star(), "a:float32[batch,4]", "b:float32[batch,4]")
+    converted = models.converted(Star(), "a:float32[batch,4]", "b:float32[batch,4]")
 
-    assert shapes(made.model) == {
+    assert shapes(converted.model) == {
         "a": "[batch,4]",
         "b": "[batch,4]",
         "output": "[batch,4]",
@@ -157,6 +174,6 @@ def test_dynamic_inputs_behind_two_stars_are_refused_in_words() -> None:
 
 
 def test_fixed_inputs_behind_two_stars_are_exported() -> None:
-    made = models.converted(Words(), "x:float32[2,4]", "y:float32[2,4]")
+    converted = models.converted(Words(), "x:float32[2,4]", "y:float32[2,4]")
 
-    assert list(shapes(made.model)) == ["x", "y", "output"]
+    assert list(shapes(converted.model)) == ["x", "y", "output"]

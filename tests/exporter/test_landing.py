@@ -70,6 +70,7 @@ def test_a_file_in_the_place_of_the_folder_is_one_clear_line(tmp_path: Path) -> 
     assert caught.value.what == f"{tmp_path}/f/m.onnx was not written: part of its path is a file"
 
 
+@pytest.mark.process
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path: Path) -> None:
     """A limit on the size of files stands for the disk, in a process of its own."""
     code = (
@@ -98,10 +99,10 @@ def test_folders_of_test_data_replace_their_predecessors(tmp_path: Path) -> None
     (old / "old").touch()
 
     with landing.beside(tmp_path / "m.onnx") as folder:
-        made = folder / "data_0"
-        made.mkdir()
-        (made / "new").touch()
-        landed = landing.land_folders([made], tmp_path, instead_of=[old])
+        new = folder / "data_0"
+        new.mkdir()
+        (new / "new").touch()
+        landed = landing.land_folders([new], tmp_path, instead_of=[old])
 
     assert landed == [old]
     assert [file.name for file in old.iterdir()] == ["new"]

@@ -1,4 +1,4 @@
-"""What a library says is kept from the terminal and handed over."""
+"""All that a library prints is kept from the terminal and handed over."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ def test_everything_that_is_said_is_gathered(capfd: pytest.CaptureFixture[str]) 
         handler.emit(logging.LogRecord("torch", 30, "f", 1, "from a log", None, None))
         warnings.warn("from a warning", stacklevel=1)
 
-    for said in ("from Python", "from C++", "UserWarning: from a warning"):
-        assert said in chatter.text
+    for text in ("from Python", "from C++", "UserWarning: from a warning"):
+        assert text in chatter.text
     assert "from C++" not in capfd.readouterr().err
 
 
+@pytest.mark.process
 def test_the_terminal_is_given_back_also_after_an_error() -> None:
     code = (
         "import logging, os, sys\n"

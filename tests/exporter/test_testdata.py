@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from toolkit.errors import InputError
 from toolkit.exporter import testdata
 from toolkit.exporter.testdata import DataSet
-from toolkit.feeds import drawing
+from toolkit.feeds import supplied
 from toolkit.onnxfiles import modelfile
 from toolkit.onnxfiles.modelfile import ModelFile
 
@@ -23,13 +23,13 @@ SETS = [
 
 
 def model(folder: Path, operator: str = "Relu", name: str = "m.onnx") -> ModelFile:
-    made = onnx.parser.parse_model(
+    parsed = onnx.parser.parse_model(
         '<ir_version: 10, opset_import: ["" : 20]>'
         f" g (float[batch, 2] x) => (float[batch, 2] y) {{ y = {operator} (x) }}"
     )
     folder.mkdir(exist_ok=True)
     path = folder / name
-    path.write_bytes(made.SerializeToString())
+    path.write_bytes(parsed.SerializeToString())
     return modelfile.read(path)
 
 
@@ -55,7 +55,7 @@ def test_what_was_written_is_read_back_and_can_be_fed(tmp_path: Path) -> None:
     read = testdata.read(file)
     assert [data.inputs["x"].shape for data in read] == [(1, 2), (3, 2)]
     assert read[1].outputs["y"].tolist() == SETS[1].outputs["y"].tolist()
-    given = drawing.given(tmp_path, file.inputs)
+    given = supplied.read(tmp_path, file.inputs)
     assert [feed.dims for feed in given] == [{"batch": 1}, {"batch": 3}]
 
 
@@ -64,8 +64,8 @@ def test_the_same_data_gives_the_same_bytes(tmp_path: Path) -> None:
     for file in (first, second):
         testdata.write(file, SETS)
     for name in ("input_0.pb", "output_0.pb"):
-        one = (first.path.parent / "test_data_set_0" / name).read_bytes()
-        assert one == (second.path.parent / "test_data_set_0" / name).read_bytes()
+        content = (first.path.parent / "test_data_set_0" / name).read_bytes()
+        assert content == (second.path.parent / "test_data_set_0" / name).read_bytes()
 
 
 def test_our_own_data_is_replaced_and_what_is_left_over_goes(tmp_path: Path) -> None:

@@ -68,10 +68,10 @@ def test_where_no_size_is_accepted_the_error_says_how_to_state_one() -> None:
 def test_the_users_own_tensors_are_traced_with_and_give_the_sizes() -> None:
     given = {"x": torch.ones(3, 5)}
 
-    found = tracing.find(models.Branch(), inputs.parse_all(["x:float32[batch,seq]"]), given)
+    traced = tracing.find(models.Branch(), inputs.parse_all(["x:float32[batch,seq]"]), given)
 
-    assert found.sizes == {"batch": 3, "seq": 5}
-    assert found.tensors["x"] is given["x"]
+    assert traced.sizes == {"batch": 3, "seq": 5}
+    assert traced.tensors["x"] is given["x"]
 
 
 @pytest.mark.parametrize("text", ["x:float32[batch,seq,4]", "x:int64[batch,seq]", "x:float32[n,n]"])

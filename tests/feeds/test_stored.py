@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 import pytest
 from onnx import TensorProto, numpy_helper
 
 from toolkit.errors import InputError
 from toolkit.feeds import stored
-from toolkit.tensors import Array
 
 A, B = np.array([[1, 2]], np.float32), np.array([7])
 
@@ -29,23 +27,23 @@ def test_tensors_are_found_by_their_names(tmp_path: Path) -> None:
         input_0=numpy_helper.from_array(B, "b"),
         input_1=numpy_helper.from_array(A, "a"),
     )
-    (found,) = stored.read(tmp_path, ["a", "b"])
-    assert (found["a"].tolist(), found["b"].tolist()) == ([[1, 2]], [7])
+    (arrays,) = stored.read(tmp_path, ["a", "b"])
+    assert (arrays["a"].tolist(), arrays["b"].tolist()) == ([[1, 2]], [7])
 
 
 def test_tensors_without_a_name_are_found_by_their_place(tmp_path: Path) -> None:
     folder = put(
         tmp_path, input_0=numpy_helper.from_array(A), input_1=numpy_helper.from_array(B, "other")
     )
-    (found,) = stored.read(folder, ["a", "b"])
-    assert (found["a"].tolist(), found["b"].tolist()) == ([[1, 2]], [7])
+    (arrays,) = stored.read(folder, ["a", "b"])
+    assert (arrays["a"].tolist(), arrays["b"].tolist()) == ([[1, 2]], [7])
 
 
 def test_data_sets_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for number in (10, 2, 0):
         array = np.array([number])
         put(tmp_path / f"test_data_set_{number}", input_0=numpy_helper.from_array(array, "a"))
-    assert [found["a"].item() for found in stored.read(tmp_path, ["a"])] == [0, 2, 10]
+    assert [arrays["a"].item() for arrays in stored.read(tmp_path, ["a"])] == [0, 2, 10]
 
 
 def test_a_folder_without_test_data_is_told(tmp_path: Path) -> None:
@@ -66,24 +64,3 @@ def test_a_tensor_in_another_file_is_not_opened(tmp_path: Path) -> None:
     put(tmp_path, input_0=tensor)
     with pytest.raises(InputError, match=r"^.*input_0.pb (holds no tensor|keeps its data in)"):
         stored.read(tmp_path, ["a"])
-
-
-ROUND = {
-    "float32": A,
-    "bool": np.array([True, False]),
-    "int64": np.array(3),
-    "string": np.array([["a", "ü"]]),
-    "bfloat16": np.array([1.5, -2], ml_dtypes.bfloat16).view(np.uint16),
-    "float8e5m2": np.array([1.5, -2], ml_dtypes.float8_e5m2).view(np.uint8),
-    "float16": np.array([1.5], np.float16),
-}
-
-
-@pytest.mark.parametrize("kind", ROUND)
-def test_a_tensor_of_any_type_comes_back_as_it_was(kind: str) -> None:
-    array: Array = ROUND[kind]
-    tensor = stored.tensor_of("t", array, kind)
-    back = stored.array_of(tensor)
-    assert tensor.name == "t"
-    assert (back.dtype.kind, back.shape) == (array.dtype.kind, array.shape)
-    assert back.tolist() == array.tolist()

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from toolkit.machine import describe
@@ -64,6 +65,7 @@ def test_a_kernel_that_keeps_a_little_more_memory_is_the_same_machine() -> None:
     assert describe.identity("CPU", 2, 8 * GIB - 40_000_000, ["x86_64"]) == now
 
 
+@pytest.mark.process
 def test_one_allowed_core_is_seen() -> None:
     core = min(os.sched_getaffinity(0))
     code = "from toolkit.machine import describe; print(describe.cores_allowed())"
@@ -77,11 +79,8 @@ def test_one_allowed_core_is_seen() -> None:
     assert done.stdout.strip() == f"[{core}]"
 
 
-MEMINFO = {"meminfo": "MemTotal:       8388608 kB\nMemFree: 1 kB\n"}
-
-
 def test_the_limits_of_cgroup_2_count_at_every_level(tmp_path: Path) -> None:
-    proc = write(tmp_path / "proc", {"self/cgroup": "0::/a/b\n", **MEMINFO})
+    proc = write(tmp_path / "proc", {"self/cgroup": "0::/a/b\n"})
     sys_ = write(
         tmp_path / "sys/fs/cgroup",
         {
@@ -98,7 +97,7 @@ def test_the_limits_of_cgroup_2_count_at_every_level(tmp_path: Path) -> None:
 
 def test_the_limits_of_cgroup_1_count_too(tmp_path: Path) -> None:
     groups = "4:memory:/docker/x\n3:cpu,cpuacct:/docker/x\n0::/docker/x\n"
-    proc = write(tmp_path / "proc", {"self/cgroup": groups, **MEMINFO})
+    proc = write(tmp_path / "proc", {"self/cgroup": groups})
     # In a container the group's own folder is mounted as the root.
     sys_ = write(
         tmp_path / "sys/fs/cgroup",
@@ -113,7 +112,7 @@ def test_the_limits_of_cgroup_1_count_too(tmp_path: Path) -> None:
 
 
 def test_a_machine_without_limits_has_none(tmp_path: Path) -> None:
-    proc = write(tmp_path / "proc", {"self/cgroup": "3:cpu:/\n2:memory:/\n", **MEMINFO})
+    proc = write(tmp_path / "proc", {"self/cgroup": "3:cpu:/\n2:memory:/\n"})
     sys_ = write(
         tmp_path / "sys/fs/cgroup",
         {
@@ -123,7 +122,7 @@ def test_a_machine_without_limits_has_none(tmp_path: Path) -> None:
         },
     ).parents[1]
     assert describe.cpu_quota(proc, sys_) is None
-    assert describe.memory_limit(proc, sys_) == 8 * GIB
+    assert describe.memory_limit(proc, sys_) == psutil.virtual_memory().total
 
 
 CPUINFO = "processor : 0\nmodel name\t: AMD  EPYC 9B14\nflags\t\t: fpu vme {}\n"

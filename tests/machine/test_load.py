@@ -6,13 +6,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from toolkit.machine import load, proc
-from toolkit.machine.load import Activity, CoreTime, Snapshot
-from toolkit.machine.proc import Stat
+from toolkit.machine import describe, load
+from toolkit.machine.load import Activity, CoreTime, ProcessTime, Snapshot
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
 
@@ -47,6 +47,7 @@ def activity_over(seconds: float) -> Activity:
     return load.between(before, load.snapshot())
 
 
+@pytest.mark.process
 def test_the_cpu_time_of_a_child_is_ours() -> None:
     before = load.snapshot()
     with spinning():
@@ -55,6 +56,7 @@ def test_the_cpu_time_of_a_child_is_ours() -> None:
     assert after.ours - before.ours > 0.1
 
 
+@pytest.mark.process
 def test_the_cpu_time_of_an_ended_child_stays_ours() -> None:
     before = load.snapshot()
     subprocess.run(
@@ -65,6 +67,7 @@ def test_the_cpu_time_of_an_ended_child_stays_ours() -> None:
     assert after.ours - before.ours >= 0.28
 
 
+@pytest.mark.process
 def test_another_process_is_seen_with_its_name() -> None:
     with spinning(detached=True) as pid:
         activity = activity_over(0.6)
@@ -73,21 +76,18 @@ def test_another_process_is_seen_with_its_name() -> None:
     assert any(busy.name.startswith("python") for busy in activity.busiest)
 
 
-def other(name: str, cpu: float) -> Stat:
-    return Stat(name, parent=1, user=cpu, system=0.0, children=9.0, core=1)
+def other(name: str, cpu: float) -> ProcessTime:
+    return ProcessTime(name, cpu, core=1)
 
 
 def test_the_difference_of_two_snapshots_is_exact() -> None:
     core = CoreTime(busy=10.0, idle=80.0, stolen=1.0)
-    before = Snapshot(
-        5.0, {0: core, 1: core}, ours=3.0, others={7: other("x", 1.0)}, load=0, frequency={}
-    )
+    before = Snapshot(5.0, {0: core, 1: core}, ours=3.0, others={7: other("x", 1.0)}, frequency={})
     after = Snapshot(
         7.0,
         {0: CoreTime(11.8, 80.0, 1.2), 1: CoreTime(11.0, 81.0, 1.0)},
         ours=4.8,
         others={7: other("x", 1.8), 8: other("y", 0.2)},
-        load=1.0,
         frequency={0: 2400.0},
     )
     activity = load.between(before, after)
@@ -99,10 +99,9 @@ def test_the_difference_of_two_snapshots_is_exact() -> None:
     assert activity.frequency == {0: 2400.0}
 
 
-def test_a_machine_without_proc_has_no_noise_but_a_time() -> None:
-    nowhere = Path("/nowhere")
-    first = load.snapshot(nowhere, nowhere, clock=lambda: 1.0)
-    activity = load.between(first, load.snapshot(nowhere, nowhere, clock=lambda: 2.0))
+def test_two_snapshots_without_anything_between_have_no_noise_but_a_time() -> None:
+    first = Snapshot(1.0, {}, ours=0.0, others={}, frequency={})
+    activity = load.between(first, replace(first, at=2.0))
     assert (activity.seconds, activity.steal, activity.others, activity.busiest) == (1.0, 0, 0, ())
 
 
@@ -114,14 +113,13 @@ def test_the_frequencies_and_siblings_of_a_machine_that_tells_them(tmp_path: Pat
         (folder / "cpufreq/scaling_cur_freq").write_text("2400000\n")
         (folder / "topology/thread_siblings_list").write_text(pair + "\n")
     assert load.frequencies(tmp_path) == dict.fromkeys(range(4), 2400.0)
-    assert load.siblings(tmp_path)[1] == {1, 3}
+    assert describe.siblings(tmp_path)[1] == {1, 3}
 
 
-def test_steal_is_read_for_each_core(tmp_path: Path) -> None:
-    (tmp_path / "stat").write_text(
-        "cpu 9 9 9 9 9 9 9 9\ncpu0 100 0 50 800 20 0 30 40 0 0\nbtime 1\n"
-    )
-    (core,) = load.core_times(tmp_path).values()
-    assert core.busy == pytest.approx(180 * proc.TICK)
-    assert core.idle == pytest.approx(820 * proc.TICK)
-    assert core.stolen == pytest.approx(40 * proc.TICK)
+def test_the_times_of_every_core_are_those_of_the_kernel() -> None:
+    times = load.core_times()
+    assert len(times) == os.cpu_count()
+    for core in times.values():
+        assert core.busy > 0
+        assert core.idle >= 0
+        assert core.stolen >= 0

@@ -67,6 +67,7 @@ def test_a_thread_that_stays_on_its_core_has_not_left_it() -> None:
         assert threads.left_core(before, me, {core}) == []
 
 
+@pytest.mark.process
 def test_two_that_share_a_core_wait_for_it_and_one_alone_hardly_does() -> None:
     core = min(os.sched_getaffinity(0))
     with pinned(core):
@@ -123,6 +124,7 @@ def test_a_thread_that_was_pinned_after_it_ran_elsewhere_is_found() -> None:
     assert threads.left_core(slept, {7: ran}, {0}) == []
 
 
+@pytest.mark.process
 def test_a_process_that_has_ended_has_no_threads() -> None:
     child = subprocess.Popen(["true"])
     child.wait()

@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import pytest
 
+from toolkit.machine.facts import BusyProcess
 from toolkit.measure import disturbance
-from toolkit.measure.disturbance import Culprit, Observed, Rounds
+from toolkit.measure.disturbance import Observed, Rounds
 from toolkit.units import THIN
+
+
+def busy(name: str, cores: float, core: int) -> BusyProcess:
+    return BusyProcess(name=name, cores=cores, core=core)
 
 
 def observed(**parts: object) -> Observed:
@@ -33,7 +38,7 @@ def test_a_quiet_run_has_nothing_to_say() -> None:
         (
             {
                 "others": [0.4] * 3 + [0.0],
-                "busy": [[Culprit("cc1plus", 0.35, 1)]] * 3 + [[]],
+                "busy": [[busy("cc1plus", 0.35, 1)]] * 3 + [[]],
                 "rounds": Rounds(12, 60),
             },
             "'cc1plus' used 35 % of core 1 in 3 of 4 process starts, and the targets waited for "
@@ -42,12 +47,12 @@ def test_a_quiet_run_has_nothing_to_say() -> None:
         (
             {
                 "others": [0.5, 0.5],
-                "busy": [[Culprit("make", 0.4, 0)], [Culprit("make", 0.5, 1)]],
+                "busy": [[busy("make", 0.4, 0)], [busy("make", 0.5, 1)]],
             },
             "'make' used 45 % of a core in 2 of 2 process starts: close it, or give --time 60s",
         ),
         (
-            {"others": [0.6] * 2, "busy": [[Culprit("a", 0.2, 0), Culprit("b", 0.1, 0)]] * 2},
+            {"others": [0.6] * 2, "busy": [[busy("a", 0.2, 0), busy("b", 0.1, 0)]] * 2},
             "other processes used 60 % of a core in 2 of 2 process starts: "
             "close them, or give --time 60s",
         ),

@@ -1,4 +1,4 @@
-"""Which nodes compute shapes only is told by what they take, not by their operator."""
+"""Nodes that compute shapes only are known by what they take, not by their operator."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def test_only_nodes_that_descend_from_shape_and_constants_are_shape_arithmetic()
         weights,
     )
 
-    found = graphs.shape_arithmetic(helper.make_model(graph))
+    counts = graphs.shape_arithmetic(helper.make_model(graph))
 
-    assert found == Counter({"Shape": 1, "Gather": 1, "Concat": 1})
+    assert counts == Counter({"Shape": 1, "Gather": 1, "Concat": 1})

@@ -1,4 +1,4 @@
-"""Facts of an .onnx file, and every way in which a file can be wrong."""
+"""Files are read as far as they are whole; each way in which one can be wrong is one line."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ g (float[batch, 4] x, int64[batch, "n + 1"] ids, float w) => (float[batch, 3] y)
 """
 
 
-def model() -> ModelProto:
+def sample() -> ModelProto:
     text = TEXT.replace('"n + 1"', "n").replace(', "com.example" : 1', "")
     return onnx.parser.parse_model(text.replace(", float w)", ")"))
 
 
-def put(tmp_path: Path, made: ModelProto, name: str = "m.onnx") -> Path:
+def put(tmp_path: Path, model: ModelProto, name: str = "m.onnx") -> Path:
     path = tmp_path / name
-    path.write_bytes(made.SerializeToString())
+    path.write_bytes(model.SerializeToString())
     return path
 
 
 def external(tmp_path: Path, location: str = "w.bin", **entries: str) -> Path:
     """A model whose weights, 48 bytes, should lie in `location`."""
-    made = model()
-    tensor = made.graph.initializer[0]
+    model = sample()
+    tensor = model.graph.initializer[0]
     raw = numpy_helper.to_array(tensor).tobytes()
     tensor.ClearField("float_data")
     tensor.ClearField("raw_data")
@@ -51,11 +51,11 @@ def external(tmp_path: Path, location: str = "w.bin", **entries: str) -> Path:
     for key, value in {"location": location, **entries}.items():
         tensor.external_data.add(key=key, value=value)
     (tmp_path / "w.bin").write_bytes(raw)
-    return put(tmp_path, made)
+    return put(tmp_path, model)
 
 
 def test_the_facts_of_a_file(tmp_path: Path) -> None:
-    path = put(tmp_path, model())
+    path = put(tmp_path, sample())
     facts = modelfile.read(path)
     assert facts.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert facts.size == path.stat().st_size
@@ -71,21 +71,21 @@ def test_the_facts_of_a_file(tmp_path: Path) -> None:
 
 
 def test_indices_and_shapes_are_no_parameters(tmp_path: Path) -> None:
-    assert modelfile.read(put(tmp_path, model())).parameters == 12
+    assert modelfile.read(put(tmp_path, sample())).parameters == 12
 
 
 def test_an_initializer_that_is_an_input_too_is_not_fed(tmp_path: Path) -> None:
-    made = model()
-    made.ir_version = 3
-    for tensor in made.graph.initializer:
-        made.graph.input.append(
+    model = sample()
+    model.ir_version = 3
+    for tensor in model.graph.initializer:
+        model.graph.input.append(
             helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
         )
-    assert [spec.name for spec in modelfile.read(put(tmp_path, made)).inputs] == ["x", "ids"]
+    assert [spec.name for spec in modelfile.read(put(tmp_path, model)).inputs] == ["x", "ids"]
 
 
 def test_operators_of_subgraphs_and_other_domains_are_counted(tmp_path: Path) -> None:
-    made = onnx.parser.parse_model(
+    model = onnx.parser.parse_model(
         """
         <ir_version: 10, opset_import: ["" : 20, "com.example" : 1]>
         g (bool c, float[2] x) => (float[2] y)
@@ -98,7 +98,7 @@ def test_operators_of_subgraphs_and_other_domains_are_counted(tmp_path: Path) ->
         }
         """
     )
-    facts = modelfile.read(put(tmp_path, made))
+    facts = modelfile.read(put(tmp_path, model))
     assert facts.operators == {"If": 1, "Neg": 1, "Relu": 1, "com.example.Odd": 1}
 
 
@@ -113,11 +113,11 @@ def test_external_data_counts_in_hash_and_size_and_loads(tmp_path: Path) -> None
 
 
 def test_unknown_rank_and_dimensions_without_a_name(tmp_path: Path) -> None:
-    made = model()
-    made.graph.input[0].type.tensor_type.ClearField("shape")
-    made.graph.input[1].type.tensor_type.shape.dim[0].Clear()
-    made.graph.input[1].type.tensor_type.shape.dim[1].dim_value = -1
-    inputs = modelfile.read(put(tmp_path, made)).inputs
+    model = sample()
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    model.graph.input[1].type.tensor_type.shape.dim[0].Clear()
+    model.graph.input[1].type.tensor_type.shape.dim[1].dim_value = -1
+    inputs = modelfile.read(put(tmp_path, model)).inputs
     assert [spec.shape for spec in inputs] == [None, (None, None)]
 
 
@@ -133,11 +133,11 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "noise": (bytes(range(200, 256)) * 9, "is not an .onnx file"),
     "zeros": (bytes(500), "is not an .onnx file"),
     "half": (
-        model().SerializeToString()[:-40],
+        sample().SerializeToString()[:-40],
         "is damaged: it begins as an .onnx file and breaks off",
     ),
     "head": (
-        model().SerializeToString()[:2],
+        sample().SerializeToString()[:2],
         "is damaged: it begins as an .onnx file and breaks off",
     ),
 }
@@ -154,9 +154,9 @@ def test_what_is_no_whole_file_is_told_in_one_line(tmp_path: Path, kind: str) ->
 
 
 def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
-    made = model()
-    del made.metadata_props[:]  # Last in a file, and nothing tells that they are missing.
-    whole = made.SerializeToString()
+    model = sample()
+    del model.metadata_props[:]  # Last in a file, and nothing tells that they are missing.
+    whole = model.SerializeToString()
     path = tmp_path / "m.onnx"
     for length in range(1, len(whole)):
         path.write_bytes(whole[:length])
@@ -169,7 +169,7 @@ def test_a_file_with_bytes_changed_at_random_is_refused_in_one_line_or_read(
 ) -> None:
     path, seeded = external(tmp_path), random.Random(0)
     whole = path.read_bytes()
-    told = []
+    refusals = []
     for _ in range(600):
         content = bytearray(whole)
         for _ in range(seeded.randint(1, 3)):
@@ -179,9 +179,9 @@ def test_a_file_with_bytes_changed_at_random_is_refused_in_one_line_or_read(
             modelfile.read(path)
             modelfile.load(path)
         except InputError as error:
-            told.append(error.what)
-    assert 400 < len(told) < 600
-    assert not [what for what in told if "\n" in what]
+            refusals.append(error.what)
+    assert 400 < len(refusals) < 600
+    assert not [what for what in refusals if "\n" in what]
 
 
 def test_no_such_file_and_a_folder(tmp_path: Path) -> None:
@@ -191,51 +191,51 @@ def test_no_such_file_and_a_folder(tmp_path: Path) -> None:
         modelfile.read(tmp_path)
 
 
-def change_opset(made: ModelProto) -> None:
-    made.opset_import[0].version = 999
+def change_opset(model: ModelProto) -> None:
+    model.opset_import[0].version = 999
 
 
-def change_ir(made: ModelProto) -> None:
-    made.ir_version = 99
+def change_ir(model: ModelProto) -> None:
+    model.ir_version = 99
 
 
-def drop_opset(made: ModelProto) -> None:
-    del made.opset_import[:]
+def drop_opset(model: ModelProto) -> None:
+    del model.opset_import[:]
 
 
-def make_sequence(made: ModelProto) -> None:
-    made.graph.input[0].type.sequence_type.elem_type.tensor_type.elem_type = TensorProto.FLOAT
+def make_sequence(model: ModelProto) -> None:
+    model.graph.input[0].type.sequence_type.elem_type.tensor_type.elem_type = TensorProto.FLOAT
 
 
-def make_map(made: ModelProto) -> None:
-    made.graph.input[0].type.map_type.key_type = TensorProto.INT64
-    made.graph.input[0].type.map_type.value_type.tensor_type.elem_type = TensorProto.FLOAT
+def make_map(model: ModelProto) -> None:
+    model.graph.input[0].type.map_type.key_type = TensorProto.INT64
+    model.graph.input[0].type.map_type.value_type.tensor_type.elem_type = TensorProto.FLOAT
 
 
-def make_optional(made: ModelProto) -> None:
-    made.graph.input[0].type.optional_type.elem_type.tensor_type.elem_type = TensorProto.FLOAT
+def make_optional(model: ModelProto) -> None:
+    model.graph.input[0].type.optional_type.elem_type.tensor_type.elem_type = TensorProto.FLOAT
 
 
-def shorten(made: ModelProto) -> None:
-    tensor = made.graph.initializer[0]
+def shorten(model: ModelProto) -> None:
+    tensor = model.graph.initializer[0]
     tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor), "w"))
     tensor.raw_data = tensor.raw_data[:-8]
 
 
-def negative(made: ModelProto) -> None:
-    made.graph.initializer[0].dims[0] = -4
+def negative(model: ModelProto) -> None:
+    model.graph.initializer[0].dims[0] = -4
 
 
-def unknown_type(made: ModelProto) -> None:
-    made.graph.input[0].type.tensor_type.elem_type = 77
+def unknown_type(model: ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = 77
 
 
-def unknown_weights(made: ModelProto) -> None:
-    made.graph.initializer[0].data_type = 77
+def unknown_weights(model: ModelProto) -> None:
+    model.graph.initializer[0].data_type = 77
 
 
-def dangle(made: ModelProto) -> None:
-    made.graph.node[0].input[0] = "nobody"
+def dangle(model: ModelProto) -> None:
+    model.graph.node[0].input[0] = "nobody"
 
 
 REFUSED: dict[Callable[[ModelProto], None], str] = {
@@ -257,10 +257,10 @@ REFUSED: dict[Callable[[ModelProto], None], str] = {
 def test_a_file_that_cannot_be_used_is_refused(
     tmp_path: Path, fault: Callable[[ModelProto], None]
 ) -> None:
-    made = model()
-    fault(made)
+    model = sample()
+    fault(model)
     with pytest.raises(InputError, match=REFUSED[fault]) as raised:
-        modelfile.read(put(tmp_path, made))
+        modelfile.read(put(tmp_path, model))
     assert "\n" not in raised.value.what
 
 

@@ -14,9 +14,9 @@ from toolkit.onnxfiles import referencefile
 from toolkit.sources import reference
 
 
-def put(tmp_path: Path, made: ModelProto, name: str = "m.onnx") -> Path:
+def put(tmp_path: Path, model: ModelProto, name: str = "m.onnx") -> Path:
     path = tmp_path / name
-    path.write_bytes(made.SerializeToString())
+    path.write_bytes(model.SerializeToString())
     return path
 
 
@@ -55,32 +55,32 @@ def test_the_reference_model_is_known_and_gives_its_weights(tmp_path: Path) -> N
     assert np.array_equal(weights["fc2.weight"], stored)
 
 
-def no_relu(made: ModelProto) -> None:
-    made.graph.node[1].op_type = "Tanh"
+def no_relu(model: ModelProto) -> None:
+    model.graph.node[1].op_type = "Tanh"
 
 
-def late_relu(made: ModelProto) -> None:
+def late_relu(model: ModelProto) -> None:
     """Relu stands in its place in the list, and takes the input of the first Gemm's place."""
-    made.graph.node[2].input[0] = "a"
+    model.graph.node[2].input[0] = "a"
 
 
-def other_input(made: ModelProto) -> None:
-    made.graph.input[0].name = made.graph.node[0].input[0] = "x"
+def other_input(model: ModelProto) -> None:
+    model.graph.input[0].name = model.graph.node[0].input[0] = "x"
 
 
-def fixed_batch(made: ModelProto) -> None:
-    made.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+def fixed_batch(model: ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
 
 
-def scaled(made: ModelProto) -> None:
-    made.graph.node[2].attribute.append(helper.make_attribute("alpha", 2.0))
+def scaled(model: ModelProto) -> None:
+    model.graph.node[2].attribute.append(helper.make_attribute("alpha", 2.0))
 
 
-def wider(made: ModelProto) -> None:
+def wider(model: ModelProto) -> None:
     for index, shape in ((0, (100, 64)), (1, (100,)), (2, (2, 100))):
-        name = made.graph.initializer[index].name
+        name = model.graph.initializer[index].name
         tensor = numpy_helper.from_array(np.zeros(shape, np.float32), name)
-        made.graph.initializer[index].CopyFrom(tensor)
+        model.graph.initializer[index].CopyFrom(tensor)
 
 
 DIFFERENT: dict[Callable[[ModelProto], None], str] = {
@@ -97,9 +97,9 @@ DIFFERENT: dict[Callable[[ModelProto], None], str] = {
 def test_what_is_not_the_reference_model_says_why(
     tmp_path: Path, change: Callable[[ModelProto], None]
 ) -> None:
-    made = mlp()
-    change(made)
-    path = put(tmp_path, made)
+    model = mlp()
+    change(model)
+    path = put(tmp_path, model)
     assert DIFFERENT[change] in referencefile.differences(path)
     assert not referencefile.matches(path)
     with pytest.raises(InputError, match=r"is not the reference model: "):

@@ -23,8 +23,8 @@ UNSUPPORTED = {
     *("GridSample", "Scan", "the output 'seq'"),
     *("FlexAttention", "Adagrad", "Adam", "Momentum"),
 }
-"""What begins the message of a case that is refused, as portable.py has it: operators without a
-float64 result, of other domains, cubic or three-dimensional GridSample, Scan of opset 8."""
+"""Beginnings of the messages with which portable.py refuses a case: operators without a float64
+result, of other domains, cubic or three-dimensional GridSample, Scan of opset 8."""
 
 OTHERWISE = {
     "test_dynamicquantizelinear": "a value halfway between two integers, nearly",
@@ -36,7 +36,7 @@ OTHERWISE = {
 
 
 def bits(array: Any) -> Array:
-    """As an array travels."""
+    """Gives an array the form in which it travels."""
     array = np.asarray(array)
     if array.dtype == ml_dtypes.bfloat16:
         return np.asarray(array.view(np.uint16))
@@ -45,13 +45,13 @@ def bits(array: Any) -> Array:
 
 
 def cases() -> Iterator[TestCase]:
-    """Those with tensors only, and a float among them."""
+    """Yields the cases with tensors only, and a float among them."""
     from onnx.backend.test.case.node import collect_testcases
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # overflows in the making of the cases
-        found = collect_testcases(None)
-    for case in found:
+        everything = collect_testcases(None)
+    for case in everything:
         arrays = [a for data in case.data_sets or [] for part in data for a in part]
         if all(isinstance(a, np.ndarray | np.generic) for a in arrays) and any(
             a.dtype.name in FLOATS for a in arrays
@@ -69,7 +69,7 @@ def agrees(got: Array, want: Array) -> bool:
 
 
 def other(case: TestCase) -> str:
-    """Why a case is not as it should be; empty: it is."""
+    """Says why a case is not as it should be; empty: it is."""
     assert case.model is not None
     for inputs, outputs in case.data_sets or []:
         names = [value.name for value in case.model.graph.input]
@@ -87,6 +87,6 @@ def other(case: TestCase) -> str:
 @pytest.mark.filterwarnings("ignore")
 def test_every_case_that_is_not_refused_by_name_has_its_result() -> None:
     seen = list(cases())
-    found = {case.name: other(case) for case in seen}
+    reasons = {case.name: other(case) for case in seen}
     assert len(seen) > 1000
-    assert {name for name, why in found.items() if why} == set(OTHERWISE)
+    assert {name for name, why in reasons.items() if why} == set(OTHERWISE)

@@ -33,7 +33,7 @@ def n(*values: float) -> Array:
 
 @dataclass(frozen=True)
 class Case:
-    """One node."""
+    """One node with its inputs; None stands for one that is left out."""
 
     operator: str
     inputs: tuple[Array | None, ...]
@@ -64,8 +64,8 @@ class Case:
             [onnx.ValueInfoProto(name=name) for name in outputs],
         )
         opsets = [helper.make_opsetid("", 20)]
-        made = helper.make_model(graph, opset_imports=opsets, ir_version=9)
-        return onnx.shape_inference.infer_shapes(made)
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+        return onnx.shape_inference.infer_shapes(model)
 
 
 def case(operator: str, *inputs: Array | None, outputs: int = 1, **how: Any) -> Case:
@@ -73,26 +73,26 @@ def case(operator: str, *inputs: Array | None, outputs: int = 1, **how: Any) -> 
 
 
 def pools() -> list[Case]:
-    found = []
+    cases = []
     for auto in ("SAME_UPPER", "SAME_LOWER", "VALID"):
         how: dict[str, Any] = {"kernel_shape": [3, 2], "auto_pad": auto, "strides": [2, 2]}
-        found += [case(op, f(2, 4, 9, 8), **how) for op in ("MaxPool", "AveragePool", "LpPool")]
+        cases += [case(op, f(2, 4, 9, 8), **how) for op in ("MaxPool", "AveragePool", "LpPool")]
     for ceil in (0, 1):
         border: dict[str, Any] = {"pads": [1, 1, 1, 1], "strides": [2, 2], "ceil_mode": ceil}
-        found += [
+        cases += [
             case("AveragePool", f(2, 3, 10, 11), kernel_shape=[3, 3], count_include_pad=c, **border)
             for c in (0, 1)
         ]
-        found += [
+        cases += [
             case("MaxPool", f(2, 3, 10, 11), kernel_shape=[3, 3], dilations=[2, 1], **border),
             case("MaxPool", f(2, 3, 10), kernel_shape=[3], strides=[2], ceil_mode=ceil, outputs=2),
             case(
                 "LpPool", f(2, 3, 10, 9), kernel_shape=[3, 2], strides=[2, 1], ceil_mode=ceil, p=3
             ),
         ]
-    found.append(case("MaxPool", f(1, 2, 4, 6), kernel_shape=[2, 2], storage_order=1, outputs=2))
-    found.append(case("AveragePool", f(1, 2, 5, 6, 7), kernel_shape=[2, 2, 3], pads=[1] * 6))
-    return found
+    cases.append(case("MaxPool", f(1, 2, 4, 6), kernel_shape=[2, 2], storage_order=1, outputs=2))
+    cases.append(case("AveragePool", f(1, 2, 5, 6, 7), kernel_shape=[2, 2, 3], pads=[1] * 6))
+    return cases
 
 
 def transposed() -> list[Case]:
@@ -116,7 +116,7 @@ def transposed() -> list[Case]:
 
 
 def recurrent() -> list[Case]:
-    found = []
+    cases = []
     ends = np.array([5, 2, 3], np.int32)
     for direction, d in (("forward", 1), ("reverse", 1), ("bidirectional", 2)):
         how: dict[str, Any] = {"direction": direction, "hidden_size": 6}
@@ -125,7 +125,7 @@ def recurrent() -> list[Case]:
         gru = (x, f(d, 18, 4), f(d, 18, 6), f(d, 36))
         rnn = (x, f(d, 6, 4), f(d, 6, 6), f(d, 12))
         relu = ["Sigmoid", "Relu", "Softsign"] * d
-        found += [
+        cases += [
             case("LSTM", *lstm, outputs=3, **how),
             case("LSTM", *lstm[:3], outputs=3, **how),
             case("LSTM", *lstm, ends, state, f(d, 3, 6), outputs=3, **how),
@@ -138,28 +138,28 @@ def recurrent() -> list[Case]:
             case("RNN", *rnn, ends, state, outputs=2, **how),
             case("RNN", *rnn, outputs=2, activations=["Relu"] * d, **how),
         ]
-    return found
+    return cases
 
 
 def sampled() -> list[Case]:
     grid = f(1, 3, 4, 2)
-    found = [
+    cases = [
         case("GridSample", f(1, 2, 5, 6), grid, mode=m, padding_mode=p, align_corners=c)
         for m in ("linear", "nearest")
         for p in ("zeros", "border", "reflection")
         for c in (0, 1)
     ]
     image = f(1, 2, 5, 6)
-    found += [
+    cases += [
         case("Resize", image, None, n(1, 1, 2, 1.7), coordinate_transformation_mode=t, mode=m)
         for m in ("nearest", "linear", "cubic")
         for t in ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel")
     ]
-    found += [
+    cases += [
         case("AffineGrid", f(1, 2, 3), np.array([1, 2, 5, 6]), align_corners=c) for c in (0, 1)
     ]
-    found.append(case("AffineGrid", f(1, 3, 4), np.array([1, 2, 3, 5, 6])))
-    return found
+    cases.append(case("AffineGrid", f(1, 3, 4), np.array([1, 2, 3, 5, 6])))
+    return cases
 
 
 def others() -> list[Case]:
@@ -199,30 +199,30 @@ def ort(model: ModelProto, feed: dict[str, Array]) -> list[Array]:
     return outputs
 
 
-@pytest.mark.parametrize("one", CASES, ids=str)
-def test_an_operator_agrees_with_onnxruntime(one: Case) -> None:
-    model = one.model()
-    got = Evaluator(model).run(one.feed)
-    for mine, theirs in zip(got.values(), ort(model, one.feed), strict=True):
+@pytest.mark.parametrize("node", CASES, ids=str)
+def test_an_operator_agrees_with_onnxruntime(node: Case) -> None:
+    model = node.model()
+    got = Evaluator(model).run(node.feed)
+    for mine, theirs in zip(got.values(), ort(model, node.feed), strict=True):
         assert mine.shape == theirs.shape
         np.testing.assert_allclose(mine, theirs, rtol=2e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("one", [c for c in CASES if c.operator != "Pad"], ids=str)
-def test_an_operator_is_not_rounded_to_float32_on_its_way(one: Case) -> None:
-    """Inputs that move by 1e-11 move smooth outputs by about as much: float32 would keep them, or
-    move them by 6e-8."""
-    evaluator = Evaluator(one.model())
+@pytest.mark.parametrize("node", [c for c in CASES if c.operator != "Pad"], ids=str)
+def test_an_operator_is_not_rounded_to_float32_on_its_way(node: Case) -> None:
+    """Moves inputs by 1e-11: smooth outputs move by about as much; float32 would keep them, or move
+    them by 6e-8."""
+    evaluator = Evaluator(node.model())
     moved = {
         name: array * (1 + 1e-11) if array.dtype == np.float32 else array
-        for name, array in one.feed.items()
+        for name, array in node.feed.items()
     }
     exact = {
         name: np.asarray(array, np.float64)
-        for name, array in one.feed.items()
+        for name, array in node.feed.items()
         if array.dtype == np.float32
     }
-    before = evaluator.run({**one.feed, **exact})
+    before = evaluator.run({**node.feed, **exact})
     after = evaluator.run({**moved, **{k: v * (1 + 1e-11) for k, v in exact.items()}})
     change = max(
         float(np.abs(after[k] - before[k]).max() / (np.abs(before[k]).max() or 1)) for k in before
@@ -231,7 +231,7 @@ def test_an_operator_is_not_rounded_to_float32_on_its_way(one: Case) -> None:
 
 
 def test_every_operator_of_ours_is_tested_here_or_with_the_loops() -> None:
-    tested = {one.operator for one in CASES} | {"Loop", "Scan"}
+    tested = {node.operator for node in CASES} | {"Loop", "Scan"}
     assert tested == {operator.__name__ for operator in OWN}
 
 
@@ -243,11 +243,11 @@ def test_erf_is_exact_in_float64() -> None:
 def test_an_activation_that_is_not_known_is_named() -> None:
     from toolkit.oracle.portable import Unsupported
 
-    made = case(
+    node = case(
         "RNN", f(5, 3, 4), f(1, 6, 4), f(1, 6, 6), hidden_size=6, activations=["ScaledTanh"]
     )
     with pytest.raises(Unsupported, match=r"^RNN: the activation ScaledTanh$"):
-        Evaluator(made.model()).run(made.feed)
+        Evaluator(node.model()).run(node.feed)
 
 
 LOOPS = {

@@ -1,4 +1,4 @@
-"""The float64 oracle of a module and of a file."""
+"""A module and a file have an oracle in float64, or it is said why not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from toolkit.errors import InputError
-from toolkit.feeds.drawing import Feed
+from toolkit.feeds.feed import Feed
 from toolkit.oracle import oracles
 from toolkit.oracle.oracles import Expected, Oracle, RefusedFeed
 from toolkit.oracle.portable import Unsupported
@@ -27,9 +27,9 @@ SPEC = (TensorSpec("x", "float32", ("batch", 8)),)
 
 def ask(module: nn.Module, **feed: Array) -> dict[str, Array]:
     specs = [TensorSpec(name, array.dtype.name, None) for name, array in feed.items()]
-    found = oracles.of_module(module, specs, feed)
-    assert found.exact, found.name
-    return found.answer(feed)
+    oracle = oracles.of_module(module, specs, feed)
+    assert oracle.exact, oracle.name
+    return oracle.answer(feed)
 
 
 class Lowering(nn.Module):
@@ -51,6 +51,7 @@ class Lowering(nn.Module):
         return result
 
 
+@pytest.mark.process
 def test_the_oracle_does_not_load_torchs_compiler() -> None:
     """It takes longer than torch itself."""
     program = """
@@ -116,10 +117,10 @@ def test_neither_the_module_nor_the_feed_nor_torch_is_changed() -> None:
 
 @dataclass
 class Point:
-    """What some modules return."""
+    """A dataclass, which some modules return."""
 
-    here: torch.Tensor
-    there: torch.Tensor
+    left: torch.Tensor
+    right: torch.Tensor
 
 
 class Many(nn.Module):
@@ -129,7 +130,7 @@ class Many(nn.Module):
 
 def test_all_kinds_of_outputs_have_names_in_their_order() -> None:
     got = ask(Many(), x=X, ids=np.array([3, 4]))
-    assert list(got) == ["z", "a_0", "a_1_1", "p_here", "p_there"]
+    assert list(got) == ["z", "a_0", "a_1_1", "p_left", "p_right"]
     assert got["a_0"].dtype == np.int64
     assert got["a_1_1"].dtype == np.bool_
 
@@ -169,29 +170,29 @@ class Bits(nn.Module):
 
 
 def test_where_float64_cannot_follow_the_oracle_is_float32_and_says_so() -> None:
-    found = oracles.of_module(Bits(), SPEC, {"x": X})
-    assert not found.exact
-    assert found.name == (
+    oracle = oracles.of_module(Bits(), SPEC, {"x": X})
+    assert not oracle.exact
+    assert oracle.name == (
         "PyTorch in float32, since there is no float64 oracle: the module runs in float32 but not"
         " in float64: TypeError: it reads the bits of a float as another type"
     )
     want = (X.view(np.int32) & -65536).view(np.float32)
-    assert found.answer({"x": X})["output"].tolist() == want.tolist()
+    assert oracle.answer({"x": X})["output"].tolist() == want.tolist()
 
 
-class Sevens(nn.Module):
-    """Takes fours only."""
+class Paired(nn.Module):
+    """Takes multiples of four only: x (4, 8) becomes (2, 1, 16)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.reshape(2, -1, 16)
 
 
 def test_a_size_that_the_module_refuses_is_refused() -> None:
-    found = oracles.of_module(Sevens(), SPEC, {"x": X})
+    oracle = oracles.of_module(Paired(), SPEC, {"x": X})
     with pytest.raises(RefusedFeed, match=r"^the PyTorch module refuses it: RuntimeError: shape"):
-        found.answer({"x": X[:3]})
+        oracle.answer({"x": X[:3]})
     with pytest.raises(RefusedFeed):
-        oracles.of_module(Sevens(), SPEC, {"x": X[:3]})
+        oracles.of_module(Paired(), SPEC, {"x": X[:3]})
 
 
 class Picky(nn.Module):
@@ -207,28 +208,28 @@ def test_a_name_that_forward_does_not_have_is_told_as_such() -> None:
 
 
 def test_a_size_at_which_only_float64_fails_is_told_apart() -> None:
-    found = oracles.of_module(Picky(), SPEC, {"x": X})
+    oracle = oracles.of_module(Picky(), SPEC, {"x": X})
     with pytest.raises(Unsupported, match=r"^the module runs in float32 but not in float64"):
-        found.answer({"x": X[:3]})
+        oracle.answer({"x": X[:3]})
 
 
 def test_a_module_in_bfloat16_and_its_bits() -> None:
     module = nn.Linear(8, 2).bfloat16()
     bits = torch.from_numpy(X).bfloat16().view(torch.uint16).numpy()
     specs = [TensorSpec("input", "bfloat16", ("batch", 8))]
-    found = oracles.of_module(module, specs, {"input": bits})
+    oracle = oracles.of_module(module, specs, {"input": bits})
     x = torch.from_numpy(X).bfloat16().double()
     want = x @ module.weight.double().T + module.bias.double()
-    np.testing.assert_allclose(found.answer({"input": bits})["output"], want.detach(), rtol=1e-14)
+    np.testing.assert_allclose(oracle.answer({"input": bits})["output"], want.detach(), rtol=1e-14)
 
 
 def test_the_oracle_of_a_file_is_the_file_in_float64() -> None:
     model = onnx.parser.parse_model(
         '<ir_version: 10, opset_import: ["" : 20]> g (float[n] x) => (float[n] y) { y = Tanh (x) }'
     )
-    found = oracles.of_model(model)
-    assert (found.name, found.exact) == ("reference evaluator in float64", True)
-    assert found.answer({"x": X[0]})["y"].tolist() == np.tanh(X[0].astype(float)).tolist()
+    oracle = oracles.of_model(model)
+    assert (oracle.name, oracle.exact) == ("reference evaluator in float64", True)
+    assert oracle.answer({"x": X[0]})["y"].tolist() == np.tanh(X[0].astype(float)).tolist()
 
 
 # Enough elements.
@@ -263,13 +264,29 @@ def pooled(source: Oracle, *counts: int) -> list[Expected]:
 
 
 def test_further_feeds_of_the_largest_size_are_drawn_until_there_are_1000_elements() -> None:
-    found = pooled(Echo(), 1, 300, 7)
-    assert [each.feed.dims["n"] for each in found] == [1, 300, 7, 300, 300, 300]
-    assert [each.feed.number for each in found] == [0, 0, 0, 1, 2, 3]
+    expected = pooled(Echo(), 1, 300, 7)
+    assert [each.feed.dims["n"] for each in expected] == [1, 300, 7, 300, 300, 300]
+    assert [each.feed.number for each in expected] == [0, 0, 0, 1, 2, 3]
 
 
 def test_every_output_wants_1000_elements_and_64_further_feeds_end_it() -> None:
     assert len(pooled(Echo("one"), 2000)) == 65
+
+
+@dataclass(frozen=True)
+class Even(Echo):
+    """An oracle of a model that takes even values only."""
+
+    def answer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        if feed["x"][0] % 2:
+            raise RefusedFeed("odd")
+        return super().answer(feed)
+
+
+def test_further_feeds_whose_values_the_model_refuses_are_left_out() -> None:
+    numbers = [each.feed.number for each in pooled(Even(), 300)]
+
+    assert numbers == [0, 2, 4, 6]
 
 
 def test_what_is_enough_is_left_as_it_is() -> None:

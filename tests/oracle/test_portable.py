@@ -1,4 +1,4 @@
-"""The portable form, and what raising to float64 does to a model."""
+"""A model is brought to the portable form and raised to float64."""
 
 from __future__ import annotations
 

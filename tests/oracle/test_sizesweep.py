@@ -1,4 +1,4 @@
-"""At which sizes a model is looked at, and what is left out."""
+"""Models are looked at where they can be; the sizes that they refuse are left out."""
 
 from __future__ import annotations
 
@@ -40,28 +40,28 @@ def looked(takes: Callable[[int, int], bool], at: Sizes | None = None) -> SizeSw
     return sweep(Model(takes), DRAWER, at or Sizes(TRACED))
 
 
-def sizes_of(found: SizeSweep) -> list[tuple[int, ...]]:
-    return [tuple(each.feed.dims.values()) for each in found.expected]
+def sizes_of(swept: SizeSweep) -> list[tuple[int, ...]]:
+    return [tuple(each.feed.dims.values()) for each in swept.expected]
 
 
 def test_the_traced_sizes_come_first_then_each_dimension_then_all() -> None:
-    found = looked(lambda batch, seq: True)
-    assert sizes_of(found) == [
+    swept = looked(lambda batch, seq: True)
+    assert sizes_of(swept) == [
         (2, 16), (1, 16), (7, 16), (5, 16), (2, 1), (2, 7), (2, 37), (5, 37),
     ]  # fmt: skip
-    assert not found.left_out
+    assert not swept.left_out
 
 
 def test_what_the_model_refuses_is_left_out_and_named_and_multiples_are_looked_at() -> None:
-    found = looked(lambda batch, seq: seq % 8 == 0)
-    assert found.others("seq") == [32, 48]
-    assert LeftOut({"batch": 2, "seq": 37}, "no 2x37") in found.left_out
-    assert found.too_few() == []
+    swept = looked(lambda batch, seq: seq % 8 == 0)
+    assert swept.others("seq") == [32, 48]
+    assert LeftOut({"batch": 2, "seq": 37}, "no 2x37") in swept.left_out
+    assert swept.too_few() == []
 
 
 def test_all_at_once_is_of_sizes_that_each_dimension_takes_alone() -> None:
-    found = looked(lambda batch, seq: seq >= 16 and seq % 16 == 0)
-    assert sizes_of(found)[-1] == (5, 48)
+    swept = looked(lambda batch, seq: seq >= 16 and seq % 16 == 0)
+    assert sizes_of(swept)[-1] == (5, 48)
 
 
 def test_a_dimension_of_which_too_few_sizes_are_left_is_known() -> None:
@@ -70,19 +70,19 @@ def test_a_dimension_of_which_too_few_sizes_are_left_is_known() -> None:
 
 def test_a_fixed_range_is_not_too_few() -> None:
     ranges: Mapping[str, Dimension] = {"seq": Dimension("seq", None, 16, 16)}
-    found = looked(lambda batch, seq: seq == 16, Sizes(TRACED, ranges))
-    assert found.too_few() == []
-    assert not found.left_out
+    swept = looked(lambda batch, seq: seq == 16, Sizes(TRACED, ranges))
+    assert swept.too_few() == []
+    assert not swept.left_out
 
 
 def test_suspected_sizes_are_looked_at_once() -> None:
     suspected: list[Dims] = [{"batch": 2, "seq": 9}, {"batch": 2, "seq": 7}]
-    found = looked(lambda batch, seq: True, Sizes(TRACED, suspected=suspected))
-    assert sizes_of(found).count((2, 9)) == 1
-    assert sizes_of(found).count((2, 7)) == 1
+    swept = looked(lambda batch, seq: True, Sizes(TRACED, suspected=suspected))
+    assert sizes_of(swept).count((2, 9)) == 1
+    assert sizes_of(swept).count((2, 7)) == 1
 
 
 def test_sizes_stay_within_the_stated_range() -> None:
     ranges = {"seq": Dimension("seq", 16, 13, 40)}
-    found = looked(lambda batch, seq: True, Sizes(TRACED, ranges))
-    assert found.others("seq") == [13, 17, 37]
+    swept = looked(lambda batch, seq: True, Sizes(TRACED, ranges))
+    assert swept.others("seq") == [13, 17, 37]

@@ -23,6 +23,8 @@ from toolkit.records.schema import Run, TargetRecord
 from toolkit.runtimes.target import parse
 from toolkit.workers.jobs import Patience
 
+pytestmark = pytest.mark.process
+
 QUICK = schedule.pace(time=1.0, quick=True)
 LONG = ("--target", "fake,us=1000", "--target", "fake,us=1500", "--time", "200s")
 

@@ -21,6 +21,8 @@ from toolkit.report.compared import Gates
 from toolkit.report.comparison import Gate, Pairing, between
 from toolkit.runtimes.target import parse
 
+pytestmark = pytest.mark.process
+
 PACE = schedule.pace(0.01, 600)
 
 

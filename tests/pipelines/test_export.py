@@ -1,4 +1,4 @@
-"""From a user's source to a proven file, in the current folder."""
+"""A user's source becomes a proven file in the current folder, or no file."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from toolkit.errors import InputError
 from toolkit.exporter import convert, testdata
 from toolkit.onnxfiles import modelfile
 from toolkit.pipelines.export import NotProven, Stage, export
+
+pytestmark = pytest.mark.export
 
 NET = """
 import torch

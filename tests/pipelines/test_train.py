@@ -46,9 +46,10 @@ def test_the_committed_weights_are_as_good_as_a_training_here() -> None:
 
     file = Path(__file__).parents[2] / "models" / "mlp" / "mlp.safetensors"
     module = factory.build(source.Source(reference.SOURCE.factory, file))
-    _, _, x, y = reference.split("digits")
+    examples = reference.split("digits")
 
     with torch.no_grad():
-        right = (module(torch.from_numpy(x)).numpy() > 0.5) == (y > 0.5)
+        outputs = module(torch.from_numpy(examples.held_x)).numpy()
+    right = (outputs > 0.5) == (examples.held_y > 0.5)
 
     assert right.mean(0).min() > 0.96

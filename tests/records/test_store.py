@@ -187,6 +187,7 @@ for number in range(100_000):
 """
 
 
+@pytest.mark.process
 def test_a_process_that_is_killed_while_it_writes_leaves_whole_generations(
     folder: RunFolder,
 ) -> None:

@@ -21,6 +21,8 @@ from toolkit.sources.source import Source
 from toolkit.tensors import TensorSpec
 from toolkit.workers.launch import Worker
 
+pytestmark = pytest.mark.process
+
 __all__ = ["start"]
 
 DRAW = np.random.default_rng(3)
@@ -91,7 +93,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def loaded(worker: Worker, program: Program, shelf: Path) -> Worker:
-    listed, options = worker.job.listed, worker.job.options
+    listed, options = worker.spec.entry, worker.spec.options
     runtime = listing.load(listed.module, listed.attribute)
     if base.converts(runtime, base.settings(type(runtime), options)):  # R8
         folder = shelf / "-".join([listed.name, *options.values()])

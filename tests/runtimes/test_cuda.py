@@ -22,9 +22,12 @@ from toolkit.workers.launch import Worker
 
 __all__ = ["start"]
 
-pytestmark = pytest.mark.skipif(
-    not describe.graphics(), reason="no NVIDIA GPU is seen; nothing here can run"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not describe.graphics(), reason="no NVIDIA GPU is seen; nothing here can run"
+    ),
+    pytest.mark.process,
+]
 
 DRAW = np.random.default_rng(5)
 FEEDS = {rows: DRAW.normal(size=(rows, 64)).astype(np.float32) for rows in (1, 7, 32)}

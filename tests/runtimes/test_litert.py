@@ -20,6 +20,8 @@ from toolkit.tensors import TensorSpec
 from toolkit.workers import managed
 from toolkit.workers.launch import Worker
 
+pytestmark = pytest.mark.process
+
 __all__ = ["program", "start"]
 
 DRAW = np.random.default_rng(5)

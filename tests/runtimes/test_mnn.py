@@ -25,6 +25,8 @@ from toolkit.workers import managed
 from toolkit.workers.environments import PythonEnvironment
 from toolkit.workers.launch import Worker
 
+pytestmark = pytest.mark.process
+
 __all__ = ["start"]
 
 KINDS = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "bool": TensorProto.BOOL}

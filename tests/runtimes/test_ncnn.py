@@ -22,6 +22,8 @@ from toolkit.tensors import Feed, TensorSpec
 from toolkit.workers import managed
 from toolkit.workers.launch import Worker
 
+pytestmark = pytest.mark.process
+
 __all__ = ["start"]
 
 

@@ -14,6 +14,8 @@ from tests.workers.conftest import Start, start
 from toolkit.errors import TargetError, unknown
 from toolkit.tensors import Array
 
+pytestmark = pytest.mark.process
+
 __all__ = ["start"]
 
 ARRAYS: dict[str, tuple[str, Array]] = {

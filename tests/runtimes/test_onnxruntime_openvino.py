@@ -25,6 +25,8 @@ from toolkit.workers.environments import PythonEnvironment
 from toolkit.workers.jobs import Loaded
 from toolkit.workers.launch import Worker
 
+pytestmark = pytest.mark.process
+
 __all__ = ["program", "start"]
 
 NAME = "onnxruntime-openvino"

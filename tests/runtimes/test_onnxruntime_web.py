@@ -28,6 +28,8 @@ from tests.workers.conftest import Start, start
 from toolkit.errors import TargetError
 from toolkit.workers import cache
 
+pytestmark = pytest.mark.process
+
 __all__ = ["start"]
 
 DRAW = np.random.default_rng(5)

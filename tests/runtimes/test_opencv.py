@@ -21,6 +21,8 @@ from toolkit.tensors import TensorSpec
 from toolkit.workers import managed
 from toolkit.workers.launch import Worker
 
+pytestmark = pytest.mark.process
+
 __all__ = ["start"]
 
 KINDS = {

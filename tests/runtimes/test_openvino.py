@@ -17,6 +17,8 @@ from toolkit.runtimes import listing
 from toolkit.runtimes.target import parse
 from toolkit.workers import cache, managed
 
+pytestmark = pytest.mark.process
+
 __all__ = ["start"]
 
 

@@ -25,7 +25,7 @@ from toolkit.workers.launch import Worker
 
 __all__ = ["program", "start"]
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.process]
 
 NETS = """
 import torch

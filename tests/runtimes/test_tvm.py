@@ -20,6 +20,8 @@ from toolkit.tensors import Dim, Feed, TensorSpec
 from toolkit.workers import managed
 from toolkit.workers.launch import Worker
 
+pytestmark = pytest.mark.process
+
 __all__ = ["program", "start"]
 
 Specs = Mapping[str, tuple[str, tuple[Dim, ...]]]

@@ -54,11 +54,11 @@ class Output:
 def test_inputs_go_where_forward_takes_them(
     module: nn.Module, given: dict[str, Any], order: tuple[str, ...], positional: tuple[Any, ...]
 ) -> None:
-    found = calls.arguments(module, given)
+    arguments = calls.arguments(module, given)
 
-    assert found.order == order
-    assert found.args == positional
-    assert list(found.kwargs) == list(order[len(positional) :])
+    assert arguments.order == order
+    assert arguments.args == positional
+    assert list(arguments.kwargs) == list(order[len(positional) :])
 
 
 def test_an_unknown_input_is_refused_with_a_suggestion() -> None:
@@ -95,7 +95,7 @@ def test_outputs_are_named_by_where_they_lie(result: object, names: list[str]) -
 
 
 @pytest.mark.parametrize(
-    ("result", "said"),
+    ("result", "error"),
     [
         (3.0, "the module returns a float as 'output'; a file gives tensors only"),
         ({"n": 1}, "the module returns a int as 'n'; a file gives tensors only"),
@@ -103,8 +103,8 @@ def test_outputs_are_named_by_where_they_lie(result: object, names: list[str]) -
         ({}, "the module returns no tensor"),
     ],
 )
-def test_results_that_are_no_tensors_are_refused(result: object, said: str) -> None:
+def test_results_that_are_no_tensors_are_refused(result: object, error: str) -> None:
     with pytest.raises(InputError) as caught:
         calls.outputs(result)
 
-    assert caught.value.what == said
+    assert caught.value.what == error

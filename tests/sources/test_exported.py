@@ -1,4 +1,4 @@
-"""What torch.export finds out about a module's dimensions, and what holds of the result."""
+"""A module's own conditions on its sizes show in the signature, and are kept on disk."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Sixteen(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.place = nn.Parameter(torch.ones(16, 4))
+        self.offset = nn.Parameter(torch.ones(16, 4))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.place
+        return x + self.offset
 
 
 class Chatty(nn.Module):
@@ -54,9 +54,8 @@ class Two(nn.Module):
         return left * scale, right.sum(1)
 
 
-def signature(module: nn.Module, *shape: int, most: int | None = None) -> exported.Signature:
-    found = exported.export(module, X, {"x": torch.ones(shape)}, lambda size: most)
-    return found[1]
+def signature_of(module: nn.Module, *shape: int, most: int | None = None) -> exported.Signature:
+    return exported.export(module, X, {"x": torch.ones(shape)}, lambda size: most)[1]
 
 
 @pytest.mark.parametrize(
@@ -73,15 +72,15 @@ def signature(module: nn.Module, *shape: int, most: int | None = None) -> export
 def test_what_the_module_does_with_its_sizes_shows_in_the_ranges(
     module: nn.Module, shape: tuple[int, ...], ranges: object
 ) -> None:
-    assert signature(module, *shape).ranges == {"x": ranges}
+    assert signature_of(module, *shape).ranges == {"x": ranges}
 
 
 def test_the_largest_size_that_is_wanted_is_the_end() -> None:
-    assert signature(Whole(), 2, 16, 4, most=64).ranges["x"][:2] == ((1, 64), (1, 64))
+    assert signature_of(Whole(), 2, 16, 4, most=64).ranges["x"][:2] == ((1, 64), (1, 64))
 
 
 @pytest.mark.parametrize(
-    ("shape", "said"),
+    ("shape", "refusal"),
     [
         ((5, 13, 4), ""),
         ((1, 999, 4), ""),
@@ -89,14 +88,14 @@ def test_the_largest_size_that_is_wanted_is_the_end() -> None:
     ],
     ids=["least", "batch 1", "below"],
 )
-def test_a_size_outside_is_refused_in_words(shape: tuple[int, ...], said: str) -> None:
-    assert signature(Long(), 2, 16, 4).refusal({"x": np.zeros(shape, np.float32)}) == said
+def test_a_size_outside_is_refused_in_words(shape: tuple[int, ...], refusal: str) -> None:
+    assert signature_of(Long(), 2, 16, 4).refusal({"x": np.zeros(shape, np.float32)}) == refusal
 
 
 def test_a_fixed_size_is_refused_in_words() -> None:
     feed = {"x": np.zeros((2, 7, 4), np.float32)}
 
-    assert signature(Sixteen(), 2, 16, 4).refusal(feed) == (
+    assert signature_of(Sixteen(), 2, 16, 4).refusal(feed) == (
         "dimension 1 of 'x' may be 16, the feed has 7"
     )
 
@@ -114,19 +113,19 @@ def test_only_dynamic_dimensions_of_1_are_doubled() -> None:
 def test_what_is_given_by_place_and_by_name_is_kept_on_disk(tmp_path: Path) -> None:
     specs = tuple(TensorSpec(n, "float32", ("rows", 2)) for n in ("scale", "left", "right"))
     tensors = {spec.name: torch.ones(3, 2) for spec in specs}
-    _, made = exported.export(Two(), specs, tensors, lambda size: 9)
+    _, signature = exported.export(Two(), specs, tensors, lambda size: 9)
 
-    made.write(tmp_path / "signature.json")
+    signature.write(tmp_path / "signature.json")
 
-    assert exported.read(tmp_path / "signature.json") == made
-    assert (made.positional, made.named) == (("left", "right"), ("scale",))
-    assert made.order == ("left", "right", "scale")
-    assert made.ranges["scale"] == ((1, 9), (2, 2))
+    assert exported.read(tmp_path / "signature.json") == signature
+    assert (signature.positional, signature.named) == (("left", "right"), ("scale",))
+    assert signature.order == ("left", "right", "scale")
+    assert signature.ranges["scale"] == ((1, 9), (2, 2))
 
 
 def test_a_module_that_looks_at_values_is_refused_in_one_line() -> None:
     with pytest.raises(ExportError) as caught:
-        signature(Chatty(), 2, 16, 4)
+        signature_of(Chatty(), 2, 16, 4)
 
     assert caught.value.what.startswith("torch.export refuses the module: ")
     assert "\n" not in caught.value.what

@@ -32,7 +32,7 @@ def test_empty_brackets_are_a_scalar() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "error"),
     [
         ("x", "it has no type; the form is NAME:TYPE[DIMENSION,…]"),
         ("x:float32", "it has no shape; the form is NAME:TYPE[DIMENSION,…]"),
@@ -50,17 +50,17 @@ def test_empty_brackets_are_a_scalar() -> None:
         ("x:float32[seq=9..3]", "'seq=9..3': a range goes from the smaller size to the larger"),
     ],
 )
-def test_a_text_of_another_form_is_one_clear_line(text: str, said: str) -> None:
+def test_a_text_of_another_form_is_one_clear_line(text: str, error: str) -> None:
     with pytest.raises(InputError) as caught:
         inputs.parse(text)
 
     assert caught.value.what.startswith(f"--input {text!r}: ")
-    assert said in caught.value.what
+    assert error in caught.value.what
     assert caught.value.cures == (inputs.EXAMPLE,)
 
 
 @pytest.mark.parametrize(
-    ("texts", "said"),
+    ("texts", "error"),
     [
         (["x:int64[a]", "x:int64[b]"], "the input 'x' is stated twice"),
         (["x:int64[a=2]", "y:int64[a=3]"], "the dimension a is stated as 2 and 3"),
@@ -68,11 +68,11 @@ def test_a_text_of_another_form_is_one_clear_line(text: str, said: str) -> None:
         (["x:int64[a=2]", "y:int64[a=3..9]"], "a=2 lies outside its range 3..9"),
     ],
 )
-def test_statements_that_contradict_each_other_are_refused(texts: list[str], said: str) -> None:
+def test_statements_that_contradict_each_other_are_refused(texts: list[str], error: str) -> None:
     with pytest.raises(InputError) as caught:
         inputs.parse_all(texts)
 
-    assert said in caught.value.what
+    assert error in caught.value.what
 
 
 def test_one_dimension_in_two_inputs_has_all_that_was_stated_of_it() -> None:
@@ -82,9 +82,9 @@ def test_one_dimension_in_two_inputs_has_all_that_was_stated_of_it() -> None:
 
 
 def test_example_tensors_are_inputs_of_fixed_shape() -> None:
-    one, two = torch.zeros(2, 3), torch.zeros(1, dtype=torch.int64)
+    x, ids = torch.zeros(2, 3), torch.zeros(1, dtype=torch.int64)
 
-    assert inputs.of_examples({"x": one, "ids": two}) == (
+    assert inputs.of_examples({"x": x, "ids": ids}) == (
         Stated("x", "float32", (2, 3)),
         Stated("ids", "int64", (1,)),
     )

@@ -34,11 +34,12 @@ def test_the_digits_are_scaled_and_labelled() -> None:
 
 
 def test_what_is_held_out_is_never_learnt_from() -> None:
-    learn, _, held, _ = reference.split("digits")
+    examples = reference.split("digits")
 
-    assert (len(learn), len(held)) == (1437, 360)
-    assert np.array_equal(held, reference.held_out())
-    everything = np.concatenate([learn, held])
+    assert (examples.x.shape, examples.y.shape) == ((1437, 64), (1437, 2))
+    assert (examples.held_x.shape, examples.held_y.shape) == ((360, 64), (360, 2))
+    assert np.array_equal(examples.held_x, reference.held_out())
+    everything = np.concatenate([examples.x, examples.held_x])
     assert np.array_equal(np.sort(everything.sum(1)), np.sort(reference.digits()[0].sum(1)))
 
 

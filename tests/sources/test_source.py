@@ -1,4 +1,4 @@
-"""From 'net.py:build' to a module with its weights."""
+"""A source gives its module, and one that gives none is told in one line."""
 
 from __future__ import annotations
 
@@ -74,15 +74,15 @@ def test_a_source_gives_its_module_in_eval_mode(folder: Path, text: str, width: 
 
 
 def test_a_name_says_nothing_of_its_folder(folder: Path) -> None:
-    found = source.parse("./net.py:build")
+    parsed = source.parse("./net.py:build")
 
-    assert found.factory == f"{folder}/net.py:build"
-    assert found.name == "net.py:build"
+    assert parsed.factory == f"{folder}/net.py:build"
+    assert parsed.name == "net.py:build"
     assert source.parse("pkg.net:build").name == "pkg.net:build"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "error"),
     [
         ("net.py", "'net.py' names no factory; a source is FILE.py:NAME or MODULE:NAME"),
         ("net.py:", "'net.py:' names no factory; a source is FILE.py:NAME or MODULE:NAME"),
@@ -97,12 +97,12 @@ def test_a_name_says_nothing_of_its_folder(folder: Path) -> None:
     ],
 )
 def test_a_source_that_gives_no_module_is_told_in_one_line(
-    folder: Path, text: str, said: str
+    folder: Path, text: str, error: str
 ) -> None:
     with pytest.raises(InputError) as caught:
         build(text)
 
-    assert said in caught.value.what
+    assert error in caught.value.what
     assert "\n" not in caught.value.what
 
 
@@ -114,7 +114,7 @@ def test_a_factory_that_raises_is_told_with_its_line(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said", "line"),
+    ("text", "error", "line"),
     [
         (
             "import torch\nimport nowhere_to_be_found\n",
@@ -131,14 +131,14 @@ def test_a_factory_that_raises_is_told_with_its_line(folder: Path) -> None:
     ids=["missing import", "syntax", "raises"],
 )
 def test_a_file_that_cannot_be_imported_is_told_with_its_line(
-    folder: Path, text: str, said: str, line: str
+    folder: Path, text: str, error: str, line: str
 ) -> None:
     (folder / "bad.py").write_text(text)
 
     with pytest.raises(InputError) as caught:
         build("bad.py:build")
 
-    assert caught.value.what.startswith(said)
+    assert caught.value.what.startswith(error)
     assert caught.value.cures == (line,)
 
 
@@ -160,8 +160,9 @@ def test_a_file_in_a_package_imports_relatively(folder: Path) -> None:
     assert isinstance(build("family.net:build"), nn.Linear)
 
 
+@pytest.mark.process
 def test_a_neighbour_with_a_librarys_name_shadows_nothing(tmp_path: Path) -> None:
-    """In a process of its own: the folder must come behind the installed packages."""
+    """Runs in a process of its own: the folder must come behind the installed packages."""
     (tmp_path / "torch.py").write_text("raise SystemExit('the wrong torch')\n")
     (tmp_path / "numpy").mkdir()
     (tmp_path / "numpy" / "__init__.py").write_text("raise SystemExit('the wrong numpy')\n")
@@ -192,11 +193,13 @@ def test_two_files_of_one_name_are_two_modules(folder: Path) -> None:
     assert isinstance(second, nn.Linear)
 
 
+@pytest.mark.process
 def test_importing_a_source_needs_no_torch() -> None:
     """Children without torch read the same rooms."""
     code = (
         "import sys, toolkit.sources.source, toolkit.sources.reference, toolkit.sources.inputs,"
-        " toolkit.sources.calls, toolkit.sources.factory, toolkit.sources.weights;"
+        " toolkit.sources.calls, toolkit.sources.factory, toolkit.sources.importing,"
+        " toolkit.sources.weights;"
         "print(sorted({'torch', 'safetensors', 'sklearn'} & set(sys.modules)))"
     )
 
@@ -214,29 +217,29 @@ class Two(nn.Module):
         return x
 
 def example_inputs():
-    return {made}
+    return {given}
 """
 
 
 @pytest.mark.parametrize(
-    "made",
+    "given",
     [
         "torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64)",
         "{'x': torch.zeros(2, 3), 'ids': torch.zeros(2, dtype=torch.int64)}",
     ],
     ids=["tuple", "dictionary"],
 )
-def test_example_inputs_belong_to_forwards_parameters(folder: Path, made: str) -> None:
-    (folder / "two.py").write_text(TWO.replace("{made}", made))
-    found = source.parse("two.py:Two")
+def test_example_inputs_belong_to_forwards_parameters(folder: Path, given: str) -> None:
+    (folder / "two.py").write_text(TWO.replace("{given}", given))
+    two = source.parse("two.py:Two")
 
-    tensors = factory.examples(found, factory.build(found))
+    tensors = factory.examples(two, factory.build(two))
 
     assert {name: tuple(t.shape) for name, t in tensors.items()} == {"x": (2, 3), "ids": (2,)}
 
 
 @pytest.mark.parametrize(
-    ("made", "said"),
+    ("given", "error"),
     [
         ("None", "gives None; a tensor, a tuple of tensors or a dictionary of tensors is needed"),
         ("()", "gives {}; a tensor, a tuple of tensors or a dictionary of tensors is needed"),
@@ -245,15 +248,17 @@ def test_example_inputs_belong_to_forwards_parameters(folder: Path, made: str) -
         ("1 / 0", "raised ZeroDivisionError: division by zero"),
     ],
 )
-def test_example_inputs_that_are_no_tensors_are_refused(folder: Path, made: str, said: str) -> None:
-    (folder / "two.py").write_text(TWO.replace("{made}", made))
-    found = source.parse("two.py:Two")
+def test_example_inputs_that_are_no_tensors_are_refused(
+    folder: Path, given: str, error: str
+) -> None:
+    (folder / "two.py").write_text(TWO.replace("{given}", given))
+    two = source.parse("two.py:Two")
 
     with pytest.raises(InputError) as caught:
-        factory.examples(found, factory.build(found))
+        factory.examples(two, factory.build(two))
 
     assert caught.value.what.startswith("example_inputs() of two.py")
-    assert said in caught.value.what
+    assert error in caught.value.what
 
 
 def test_an_untrained_module_is_the_same_each_time_it_is_built(folder: Path) -> None:

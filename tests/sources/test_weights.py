@@ -99,7 +99,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_not_run(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "error"),
     [
         ("w.safetensors", "w.safetensors is no safetensors file: "),
         ("w.npz", "w.npz is no .npz file of plain arrays: "),
@@ -107,13 +107,13 @@ def test_a_pickle_that_would_run_code_is_refused_and_not_run(
         ("w.h5", "w.h5: weights are .safetensors, .pt or .npz"),
     ],
 )
-def test_a_file_of_another_kind_is_told_in_one_line(tmp_path: Path, name: str, said: str) -> None:
+def test_a_file_of_another_kind_is_told_in_one_line(tmp_path: Path, name: str, error: str) -> None:
     (tmp_path / name).write_bytes(b"not weights at all" * 10)
 
     with pytest.raises(InputError) as caught:
         weights.read(tmp_path / name)
 
-    assert caught.value.what.startswith(said)
+    assert caught.value.what.startswith(error)
     assert "\n" not in caught.value.what
 
 
@@ -136,19 +136,19 @@ def test_the_hash_of_a_file_is_the_one_that_other_tools_say(
 ) -> None:
     file = write(tmp_path / "w.safetensors", trained)
 
-    found = weights.sha256(Source("net.py:Net", file), Net())
+    digest = weights.sha256(Source("net.py:Net", file), Net())
 
-    assert found == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert digest == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def test_the_hash_without_a_file_depends_on_the_weights_alone(
     trained: dict[str, torch.Tensor],
 ) -> None:
-    one, other, changed = Net(), Net(), Net()
-    for module in (one, other, changed):
+    first, second, changed = Net(), Net(), Net()
+    for module in (first, second, changed):
         module.load_state_dict(trained)
     changed.b.bias.data += 1
     named = Source("net.py:Net")
 
-    assert weights.sha256(named, one) == weights.sha256(named, other)
-    assert weights.sha256(named, one) != weights.sha256(named, changed)
+    assert weights.sha256(named, first) == weights.sha256(named, second)
+    assert weights.sha256(named, first) != weights.sha256(named, changed)

@@ -12,6 +12,8 @@ from tests.workers.conftest import Start
 from toolkit.errors import EnvironmentFault
 from toolkit.workers import environments
 
+pytestmark = pytest.mark.process
+
 
 def venv(folder: Path) -> Path:
     """An environment with numpy and no more: that of this Python, by a .pth of its own."""

@@ -26,6 +26,7 @@ def sleepers(parent: psutil.Process) -> list[psutil.Process]:
     return [one for one in parent.children(recursive=True) if one.name() == "sleep"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
 def test_children_of_children_end_with_the_process_that_started_them(by: signal.Signals) -> None:
     with subprocess.Popen(
@@ -45,6 +46,7 @@ def test_children_of_children_end_with_the_process_that_started_them(by: signal.
     assert alive == []
 
 
+@pytest.mark.process
 def test_a_command_that_ends_by_itself_gives_its_words_and_leaves_no_shell() -> None:
     before = psutil.Process().children()
 

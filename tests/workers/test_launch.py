@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,8 @@ from toolkit.sources.source import Source
 from toolkit.workers.jobs import Patience
 from toolkit.workers.launch import Worker
 
+pytestmark = pytest.mark.process
+
 FEED = {"input": np.random.default_rng(1).normal(size=(3, 64)).astype(np.float32)}
 TYPES = {"input": "float32"}
 
@@ -30,10 +32,8 @@ def whole(worker: Worker, program: Program) -> None:
     """Every verb once."""
     worker.post_hello()
     worker.hello()
-    worker.post_load(program)
-    worker.load()
-    worker.bind("a", FEED, TYPES)
-    worker.answer("a")
+    worker.load_program(program)
+    worker.evaluate("a", FEED, TYPES)
     worker.sample("a", 10)
 
 
@@ -60,10 +60,21 @@ def test_a_dead_worker_is_told_by_how_it_died_and_when(
     assert not psutil.pid_exists(worker.pid)
 
 
+@dataclass(frozen=True)
+class ShortOf(Patience):
+    """Gives one verb little time and all others as much as a slow machine may need: what has to be
+    done in time is nothing, since the worker hangs at that verb."""
+
+    short: str = ""
+
+    def of(self, verb: str) -> float:
+        return 0.3 if verb == self.short else 600.0
+
+
 def test_a_hanging_worker_is_ended_after_the_time_it_was_given(
     start: Start, program: Program
 ) -> None:
-    worker = start("fake", fault="hang", at="answer", patience=Patience(verb=0.3))
+    worker = start("fake", fault="hang", at="answer", patience=ShortOf(short="answer"))
 
     with pytest.raises(WorkerDied) as caught:
         whole(worker, program)
@@ -85,15 +96,12 @@ def test_an_error_of_the_runtime_leaves_the_worker_alive(start: Start, program: 
     worker = start("onnxruntime")
     worker.post_hello()
     worker.hello()
-    worker.post_load(program)
-    worker.load()
+    worker.load_program(program)
 
     with pytest.raises(TargetError, match=r"input 'input' takes \('batch', 64\), the feed has"):
         worker.bind("a", {"input": np.zeros((3, 63), np.float32)}, TYPES)
 
-    worker.bind("a", FEED, TYPES)
-    outputs, _ = worker.answer("a")
-    assert outputs["output"].shape == (3, 2)
+    assert worker.evaluate("a", FEED, TYPES)["output"].shape == (3, 2)
 
 
 def test_the_last_words_of_a_crashed_worker_are_kept(
@@ -105,10 +113,8 @@ def test_the_last_words_of_a_crashed_worker_are_kept(
     worker.post_hello()
     worker.hello()
 
-    worker.post_load(Program(broken, program.inputs, program.outputs))
-
     with pytest.raises(TargetError) as caught:
-        worker.load()
+        worker.load_program(Program(broken, program.inputs, program.outputs))
     assert caught.value.what.startswith("InvalidProtobuf: ")
     assert any("InvalidProtobuf" in line for line in caught.value.last_words)
 
@@ -124,11 +130,11 @@ def test_a_kill_of_the_parent_in_the_middle_of_a_block_leaves_no_process(tmp_pat
         from toolkit.workers.jobs import Patience, WorkerSpec
         from toolkit.workers.launch import Worker
         folder = Path({str(tmp_path)!r})
-        rooms = environments.lay(folder / "rooms", [])
-        job = WorkerSpec(listing.find("onnxruntime"), environments.find(None), "cpu", {{}})
-        worker = Worker(job, rooms, patience=Patience())
+        worker_code = environments.lay(folder / "rooms", [])
+        spec = WorkerSpec(listing.find("onnxruntime"), environments.find(None), "cpu", {{}})
+        worker = Worker(spec, worker_code, patience=Patience())
         worker.post_hello(); worker.hello()
-        worker.post_load(small.mlp_program(small.mlp(folder / "mlp.onnx"))); worker.load()
+        worker.load_program(small.mlp_program(small.mlp(folder / "mlp.onnx")))
         worker.bind("a", {{"input": np.zeros((1, 64), np.float32)}}, {{"input": "float32"}})
         print(worker.pid, flush=True)
         worker.sample("a", 10_000_000)
@@ -137,11 +143,13 @@ def test_a_kill_of_the_parent_in_the_middle_of_a_block_leaves_no_process(tmp_pat
     with parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
-        time.sleep(0.2)
+        time.sleep(0.2)  # It is in the block by then; earlier, it dies all the same.
         os.kill(parent.pid, signal.SIGKILL)
-    gone = psutil.wait_procs([psutil.Process(child)] if psutil.pid_exists(child) else [], timeout=5)
+    # As generous as any machine needs: a worker that outlives its parent does so for good.
+    left = [psutil.Process(child)] if psutil.pid_exists(child) else []
+    _, alive = psutil.wait_procs(left, timeout=60)
 
-    assert not gone[1]
+    assert not alive
 
 
 @pytest.mark.parametrize(
@@ -162,8 +170,7 @@ def test_a_worker_tells_the_copies_that_its_call_holds(
     worker.post_hello()
     worker.hello()
     source = Source("toolkit.sources.reference:net")
-    worker.post_load(replace(program, source=source))
-    worker.load()
+    worker.load_program(replace(program, source=source))
     worker.bind("a", FEED, {})
 
     copies = worker.copies("a", 20)

@@ -23,6 +23,8 @@ from toolkit.runtimes import listing
 from toolkit.workers import cache, environments, managed
 from toolkit.workers.managed import Recipe
 
+pytestmark = pytest.mark.process
+
 TINY = Recipe("tiny", "openvino", ("cpu",), ("tiny==1.0", "tinier==1.0", "other==2.0"), "MIT")
 INSTALL = """
 from tests.workers.test_managed import TINY

@@ -22,6 +22,8 @@ from toolkit.errors import EnvironmentFault, WorkerDied
 from toolkit.runtimes import listing
 from toolkit.workers import environments, managed, node
 
+pytestmark = pytest.mark.process
+
 
 def planted(folder: Path, name: str, script: str) -> None:
     """A program of that name."""

@@ -1,1 +1,1 @@
-"""Arrays in, verdict out: is an output right? Runs no runtime."""
+"""Turns arrays into a verdict: says whether an output is right. It runs no runtime."""

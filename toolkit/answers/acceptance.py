@@ -1,4 +1,4 @@
-"""What a target is held to, and whether a finding is right enough for it."""
+"""Holds a finding against what its target promised, and against the user's own limits."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from toolkit.answers.verdict import Limits, Name, OutputVerdict
 from toolkit.tensors import Array, TensorSpec
 
 FLOATS = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
+"""ONNX types of outputs that have a precision to judge; all others must be equal."""
 
 
 @dataclass(frozen=True)
 class Acceptance:
-    """What one target is held to."""
+    """The promise that one target is held to."""
 
     declared: Precision
     limits: Limits
@@ -26,22 +27,23 @@ class Acceptance:
     """ONNX types of answers whose numpy type does not tell."""
 
     def limit(self) -> Precision:
-        """The coarsest class that is right."""
+        """Gives the coarsest class that is right."""
         accept = self.limits.accept or self.declared
         return max(self.declared, accept, key=lambda c: RANK[c])
 
     def claim(self) -> str:
-        """What was promised, as the beginning of a sentence."""
+        """Begins a sentence with the promise: 'declares float32', 'accepts bfloat16'."""
         limit = self.limit()
         return f"declares {limit}" if limit == self.declared else f"accepts {limit}"
 
 
 @dataclass(frozen=True)
 class JudgedOutput:
-    """What is recorded of one output, and why it is not right (empty: it is)."""
+    """The verdict on one output, and whether that is right."""
 
     verdict: OutputVerdict
     fault: str
+    """The reason why it is not right; empty: it is."""
 
 
 def misfit(
@@ -50,9 +52,11 @@ def misfit(
     oracle: Sequence[Array],
     acceptance: Acceptance,
 ) -> str:
-    """Why the arrays of one output cannot be compared: one is missing, its type, its shape.
+    """Says why the arrays of one output cannot be compared with the oracle's: one is missing, or
+    has another type or shape. Empty: they can be.
 
-    A float output may have the type that the target declares. Empty: they can be.
+    `arrays` and `oracle` hold one array for each feed. A float output may have the type that the
+    target declares.
     """
     allowed = {spec.type, acceptance.declared} if spec.type in FLOATS else {spec.type}
     for feed, (array, wanted) in enumerate(zip(arrays, oracle, strict=True)):
@@ -66,7 +70,7 @@ def misfit(
 
 
 def type_of(spec: TensorSpec, array: Array, acceptance: Acceptance) -> str:
-    """The ONNX type of an answer."""
+    """Finds the ONNX type of an answer; bfloat16 may travel as its bits, in uint16."""
     if spec.name in acceptance.types:
         return acceptance.types[spec.name]
     if array.dtype == np.uint16 and spec.type == "bfloat16":
@@ -75,20 +79,25 @@ def type_of(spec: TensorSpec, array: Array, acceptance: Acceptance) -> str:
 
 
 def names_of(finding: Finding) -> tuple[Name, ...]:
-    """The names of a finding as a verdict holds them."""
+    """Gives the names of a finding as a verdict holds them."""
     return (cast(Name, finding.name),) if isinstance(finding, Fault) else finding.names
 
 
 def text(verdict: OutputVerdict) -> str:
-    """The verdict on an output in a few words: 'exact' for integers that agree, which show no
-    precision."""
+    """Puts the verdict on an output into a few words.
+
+    'float32', 'tf32 or float16', 'between', 'wrong'; 'exact' for what agrees and shows no
+    precision; 'these feeds cannot tell' where float32 is one of several classes.
+    """
+    if verdict.exact:
+        return "exact"
     if len(verdict.names) > 1 and "float32" in verdict.names:
-        return "exact" if verdict.factor == "nan" else "these feeds cannot tell"
+        return "these feeds cannot tell"
     return joined(verdict.names)
 
 
 def fault_of(finding: Finding, acceptance: Acceptance, coarsest: Precision | None) -> str:
-    """Why the class of a finding is not right; empty: it is.
+    """Says why the class of a finding is not right; empty: it is.
 
     Where a finding has several names the finest counts: it has not been shown to be coarser.
     `coarsest` is the finest class that is not more precise than an unnamed finding (between, less
@@ -97,8 +106,8 @@ def fault_of(finding: Finding, acceptance: Acceptance, coarsest: Precision | Non
     if isinstance(finding, Fault):
         if coarsest is not None and RANK[coarsest] <= RANK[acceptance.limit()]:
             return ""
-        said = "" if finding.name == "wrong" else f"{acceptance.claim()}, is "
-        return f"{said}{finding.name}: {finding.evidence}"
+        claim = "" if finding.name == "wrong" else f"{acceptance.claim()}, is "
+        return f"{claim}{finding.name}: {finding.evidence}"
     if min(RANK[c] for c in finding.names) <= RANK[acceptance.limit()]:
         return ""
     verb = "computes" if finding.proven else "is as imprecise as"
@@ -106,7 +115,10 @@ def fault_of(finding: Finding, acceptance: Acceptance, coarsest: Precision | Non
 
 
 def top1_fault(verdict: OutputVerdict, asked: float) -> str:
-    """Why the top class does not agree often enough; empty: it does."""
+    """Says why the top class does not agree often enough; empty: it does.
+
+    `asked` is the share of rows in which it must, 0 to 1.
+    """
     if verdict.top1_changes is None or not verdict.rows:
         return "it has no classes whose order could agree"
     agrees = 1 - verdict.top1_changes / verdict.rows

@@ -1,4 +1,4 @@
-"""What a file itself declares to compute in, by its types and operators."""
+"""Reads from a file's types and operators which precision it asks for."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ TYPES: dict[int, Precision] = {
     TensorProto.FLOAT16: "float16",
     TensorProto.BFLOAT16: "bfloat16",
 }
+"""Element types that ask for less than float32."""
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinear")
-"""Beginnings of the operators that make a file a quantized one; also those that end in Integer."""
+"""Beginnings of the operators that make a file a quantized one; those that end in Integer
+(MatMulInteger, ConvInteger) do too."""
 
 
 def of_file(model: ModelProto) -> Precision:
-    """The coarsest class that the file asks for; float32 where it asks for nothing lower.
+    """Finds the coarsest class that a file asks for; float32 where it asks for nothing lower.
 
     A target is right when it is as precise as this, whatever finer class the runtime could do.
     """
-    found = (c for graph in graphs(model.graph) for c in _of_graph(graph))
-    return max(found, key=lambda c: RANK[c], default="float32")
+    classes = (c for graph in graphs(model.graph) for c in _of_graph(graph))
+    return max(classes, key=lambda c: RANK[c], default="float32")
 
 
 def _of_graph(graph: GraphProto) -> Iterator[Precision]:

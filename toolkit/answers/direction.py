@@ -1,8 +1,8 @@
-"""Does an error point where a format's error points?
+"""Compares the direction of an error with that of a format's simulated error.
 
 A runtime that rounds to bfloat16 makes partly the same errors as a simulation that does, not only
-as large ones. A cosine of 0.4 named the right class in 2,570 of 2,573 trials; a smaller one proves
-nothing.
+as large ones. So the angle between the two error vectors, over all elements of an output, proves a
+format. A wide angle proves nothing: kernels that round at other places have other errors.
 """
 
 from __future__ import annotations
@@ -17,29 +17,37 @@ from toolkit.tensors import Array
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 PROOF = 0.4
-"""From this cosine on a class is named."""
+"""The cosine from which on a class is named: it was the right one in 2,570 of 2,573 trials."""
 TIE = 0.1
-"""Classes whose cosines are nearer than this to the largest are named with it."""
+"""Classes whose cosines are nearer than this to the largest are named together with it."""
 CENTRED_ROWS = 8
 """With fewer rows the mean of each column holds too much of the error itself."""
 
 
 def sensitivity(errors: Iterable[Array], ulps: Floats) -> Floats:
-    """How strongly each element reacts to rounding: the geometric mean of its simulated errors.
+    """Estimates how strongly each element reacts to rounding, as an array of the shape of `ulps`.
 
-    Each simulation's errors count relative to its own typical one; a quarter of an ulp is a floor.
+    It is the geometric mean of the element's simulated errors, each relative to the typical one of
+    its simulation. `errors` are absolute; a quarter of an ulp is added, so that an element that a
+    simulation happens to hit exactly does not count as insensitive.
     """
     total, count = np.zeros_like(ulps), 0
     for error in errors:
+        # The ulp of 0 is 1e-45: without a floor its logarithm would outweigh all others.
         log = np.log(error + ulps / 4 + 1e-30)
         total, count = total + (log - log.mean()), count + 1
     return np.asarray(np.exp(total / max(count, 1)), np.float64)
 
 
 def unit(error: Array, sensitive: Floats) -> Floats:
-    """Signed errors (rows, columns), scaled, clipped at six times the median, centred by column."""
-    scaled = error / sensitive  # (rows, columns)
+    """Brings signed errors (rows, columns) into the flat form whose cosines are compared.
+
+    They are divided by the sensitivity, clipped at six times the median, so that no few elements
+    decide alone, and centred by column, since a shift of a whole column is no rounding.
+    """
+    scaled = error / sensitive
     size = np.abs(scaled)
+    # Where most errors are 0 the median is; then the largest error is the limit.
     limit = 6 * np.median(size) or size.max(initial=0.0) or 1.0
     clipped = np.clip(scaled / limit, -1, 1)
     centre = clipped.mean(axis=0) if len(clipped) >= CENTRED_ROWS else clipped.mean()
@@ -47,6 +55,6 @@ def unit(error: Array, sensitive: Floats) -> Floats:
 
 
 def cosine(a: Array, b: Array) -> float:
-    """Of the angle between two vectors; 0 where one of them is zero."""
+    """Gives the cosine of the angle between two vectors; 0 where one of them is zero."""
     product = float(a @ a) * float(b @ b)
     return float(a @ b) / float(np.sqrt(product)) if product else 0.0

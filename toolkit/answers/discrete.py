@@ -1,4 +1,4 @@
-"""One output of integers, booleans, strings or indices: its verdict and its border."""
+"""Judges one output of integers, booleans, strings or indices, by a verdict and by its border."""
 
 from __future__ import annotations
 
@@ -23,15 +23,21 @@ from toolkit.tensors import Array, TensorSpec
 
 @dataclass(frozen=True)
 class DiscreteOutput:
-    """The oracle's arrays of one output, and the logits that it points into if it holds indices."""
+    """Holds the oracle's arrays of one output, and the logits that it points into."""
 
     spec: TensorSpec
     oracle: tuple[Array, ...]
+    """One array for each feed."""
     choice: Choice | None = None
+    """The operator that made the indices; None: it holds no indices."""
     logits: tuple[Logits, ...] = ()
+    """The logits of each feed; empty where the oracle was not asked for them."""
 
     def judge(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput:
-        """Exact, but for indices among near ties."""
+        """Demands equality, but for indices among near ties; then the user's limits.
+
+        `arrays` holds the target's answer to each feed, None for a missing one.
+        """
         reason = misfit(self.spec, arrays, self.oracle, acceptance)
         if reason:
             return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
@@ -55,7 +61,10 @@ class DiscreteOutput:
         acceptance: Acceptance,
         feeds: Sequence[int],
     ) -> str:
-        """Why the answers to these feeds are worse than the first verdict; empty: they are not."""
+        """Says why some answers are worse than the first verdict; empty: they are not.
+
+        `feeds` are the numbers of the feeds that `arrays` answer.
+        """
         oracle = tuple(self.oracle[i] for i in feeds)
         logits = tuple(self.logits[i] for i in feeds) if self.logits else ()
         judged = replace(self, oracle=oracle, logits=logits).judge(arrays, acceptance)

@@ -1,4 +1,4 @@
-"""Is it the oracle that is wrong? Two witnesses, neither of which asks the oracle itself.
+"""Finds evidence that the oracle is what is wrong, by two witnesses that do not ask it.
 
 D1  The evaluator that makes the oracle also evaluates the file in float32, and so does another
     runtime with all optimisations off. Where that one is beyond float32's border by the first one's
@@ -23,18 +23,19 @@ from toolkit.answers.rule import FLOAT32_BORDER
 from toolkit.tensors import Array
 
 Outputs: TypeAlias = Sequence[Mapping[str, Array]]
-"""Named float outputs, a dict for each feed."""
+"""Named float outputs, one mapping for each feed."""
 
 
 def misread(
     names: Sequence[str], oracle: Outputs, own: Outputs, other: Outputs, rounded: Sequence[Outputs]
 ) -> str:
-    """The outputs in which `other` reads the file differently than the oracle, in words; '' (D1).
+    """Names the outputs in which `other` reads the file differently than the oracle (D1).
 
     `own` is the oracle's evaluator in float32, `other` another runtime in float32, `rounded` the
-    same runtime with bfloat16's rounding, in several forms.
+    same runtime with bfloat16's rounding, in several forms. All answer the same feeds. Empty: they
+    read it alike, or it cannot be told.
     """
-    found = []
+    misread_outputs = []
     for name in names:
         wanted = _values(oracle, name)
         mine, theirs = _values(own, name), _values(other, name)
@@ -45,48 +46,53 @@ def misread(
         away = _distance(theirs, wanted)
         moved = [_distance(c, theirs) for c in coarse if c is not None and c.shape == theirs.shape]
         if moved and away > max(FLOAT32_BORDER * noise, *moved):
-            found.append(f"{name!r} by {away / noise:.3g} times the noise of float32")
-    return ", ".join(found)
+            distance = f"{away / noise:.3g} times the noise of float32"
+            misread_outputs.append(f"{name!r} by {distance}")
+    return ", ".join(misread_outputs)
 
 
 def agreeing(
     names: Sequence[str], noise: Mapping[str, float], answers: Mapping[int, tuple[str, Outputs]]
 ) -> Iterator[tuple[int, int]]:
-    """The pairs of targets, of different libraries, that agree with each other in every output.
+    """Yields the pairs of targets, of different libraries, that agree in every output (D2).
 
     `noise`: output → RMS error of a plain float32 evaluation. `answers`: target → its library and
-    what it gave for the same feeds. Ask only for those that are beyond the border (D2).
+    its answers to the same feeds. Give only targets that are beyond the border.
     """
-    for (one, (library, mine)), (other, (another, theirs)) in combinations(answers.items(), 2):
-        if library != another and all(_alike(name, noise, mine, theirs) for name in names):
-            yield one, other
+    pairs = combinations(answers.items(), 2)
+    for (first, (library, mine)), (second, (other_library, theirs)) in pairs:
+        if library == other_library:
+            continue  # two ways into one library make the same errors
+        if all(_alike(name, noise, mine, theirs) for name in names):
+            yield first, second
 
 
 def _alike(name: str, noise: Mapping[str, float], mine: Outputs, theirs: Outputs) -> bool:
-    one, other = _values(mine, name), _values(theirs, name)
-    if one is None or other is None or one.shape != other.shape:
+    a, b = _values(mine, name), _values(theirs, name)
+    if a is None or b is None or a.shape != b.shape:
         return False
-    return _distance(one, other) <= FLOAT32_BORDER * noise[name]
+    return _distance(a, b) <= FLOAT32_BORDER * noise[name]
 
 
 def _values(outputs: Outputs, name: str) -> Array | None:
-    """All values of an output; None where a feed has none."""
+    """Joins all values of an output, flat in float64; None where a feed has none."""
     arrays = [each.get(name) for each in outputs]
     if any(array is None for array in arrays):
         return None
     return flat([numbers(array, "bfloat16") for array in arrays if array is not None])
 
 
-def _distance(one: Array, other: Array) -> float:
-    """RMS of the difference where both are finite; infinite where only one is, or nothing is."""
-    finite = np.isfinite(one) & np.isfinite(other)
-    if not finite.any() or (np.isfinite(one) != np.isfinite(other)).any():
+def _distance(a: Array, b: Array) -> float:
+    """Gives the RMS of a difference; infinite where an element is finite in one of them alone, or
+    nothing is finite."""
+    finite = np.isfinite(a) & np.isfinite(b)
+    if not finite.any() or (np.isfinite(a) != np.isfinite(b)).any():
         return float("inf")
-    return float(np.sqrt(np.mean((one[finite] - other[finite]) ** 2)))
+    return float(np.sqrt(np.mean((a[finite] - b[finite]) ** 2)))
 
 
 def _ulp(values: Array) -> float:
-    """Of the typical size: a noise below it would be one of the rounding of the output alone."""
+    """Gives one ulp of the typical size: a noise below it is the rounding of the output alone."""
     finite = values[np.isfinite(values)]
     typical = np.sqrt(np.mean(finite**2)) if finite.size else 0.0
     return float(np.spacing(np.float32(typical)))

@@ -1,4 +1,4 @@
-"""One float output: its verdict, whether that is right, and the border of later generations."""
+"""Judges one float output, by the whole rule and, in later generations, by its border."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from toolkit.answers.direction import Floats
 from toolkit.answers.formats import ORDER, numbers
 from toolkit.answers.pool import Pool, flat
 from toolkit.answers.rule import (
-    ENOUGH,
     FLOAT32_BORDER,
     Fault,
     Finding,
@@ -29,27 +28,32 @@ from toolkit.answers.rule import (
     elements,
     times,
 )
+from toolkit.answers.severity import finest_allowing
 from toolkit.answers.verdict import OutputVerdict, unmeasured
+from toolkit.oracle.enough import ENOUGH
 from toolkit.tensors import Array, TensorSpec
 from toolkit.units import number
 
 SHOWN = 8
-"""Elements at fault that a verdict names."""
+"""Elements at fault that a verdict names at most: enough to see a pattern."""
 SLACK = 1.5
-"""How much larger an error may be than at first: threads change the order of sums."""
+"""An error may be so many times as large as at first: threads change the order of sums."""
 LOCAL_FROM = 100
 """Elements from which a median tells something; among fewer the RMS shows a local fault too."""
 
 
 @dataclass(frozen=True)
 class FloatOutput:
-    """The oracle's arrays of one float output, and the simulated ones."""
+    """Holds the oracle's arrays of one float output, and the simulated ones."""
 
     spec: TensorSpec
     pool: Pool
 
     def judge(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput:
-        """The whole rule, and then the user's limits."""
+        """Follows the whole rule, and then the user's limits.
+
+        `arrays` holds the target's answer to each feed, None for a missing one.
+        """
         reason = misfit(self.spec, arrays, self.pool.oracle, acceptance)
         if reason:
             return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
@@ -67,11 +71,14 @@ class FloatOutput:
         acceptance: Acceptance,
         feeds: Sequence[int],
     ) -> str:
-        """Why the answers to these feeds are worse than the first verdict; empty: they are not."""
+        """Says why some answers are worse than the first verdict; empty: they are not.
+
+        `feeds` are the numbers of the feeds that `arrays` answer.
+        """
         pool = self.pool.part(feeds)
         reason = misfit(self.spec, arrays, pool.oracle, acceptance)
         if reason or "wrong" in first.names:
-            return reason  # what was wrong at first is held to no more than its form
+            return reason  # an answer that was wrong at first is held to no more than its form
         values = flat(self._shaped(arrays, acceptance))
         if pool.off_limits(values).size:
             return "NaN or Inf where the oracle's is not"
@@ -80,7 +87,7 @@ class FloatOutput:
         return _beyond(pool.table(values), pool.scale, self.pool.scale, first)
 
     def witness(self, arrays: Sequence[Array | None]) -> str:
-        """The finding as words, for a tensor that is looked at besides."""
+        """Puts the finding on an intermediate output into words."""
         values = flat([numbers(np.asarray(a), self.spec.type) for a in arrays])
         finding = self._find(values)
         return f"{' or '.join(names_of(finding))} ({finding.evidence})"
@@ -100,23 +107,26 @@ class FloatOutput:
         doubt = f"; only {elements(scale.oracle.size)}, {ENOUGH:,} make it sure" if few else ""
         finding = replace(finding, evidence=finding.evidence + doubt)
         if isinstance(finding, Fault):
-            return replace(finding, few=self.pool.places[finding.few])
+            # The scale counts the judged elements alone; a verdict counts all.
+            return replace(finding, few=self.pool.judged[finding.few])
         return finding
 
     def _measured(self, values: Floats, finding: Finding) -> OutputVerdict:
-        found = replace(unmeasured(self.spec.name, finding.evidence), names=names_of(finding))
+        """Adds the figures to a finding."""
+        bare = replace(unmeasured(self.spec.name, finding.evidence), names=names_of(finding))
         if not values.size:
-            return found
+            return bare
         scale = self.pool.scale
         factor = self._size(values, scale) / scale.noise if scale else float("nan")
         with np.errstate(invalid="ignore"):
             errors = np.abs(values - self.pool.wanted)
-        judged = errors[self.pool.places]
+        judged = errors[self.pool.judged]
         few: list[int] = finding.few[:SHOWN].tolist() if isinstance(finding, Fault) else []
+        # NaN and Inf have no size; where they are at fault they stand in `few`.
         largest = int(np.argmax(np.where(np.isfinite(errors), errors, -1.0)))
         worst = few[0] if few else largest
         return replace(
-            found,
+            bare,
             elements=values.size,
             factor=number(factor),
             max_abs=number(judged.max(initial=0.0)),
@@ -138,9 +148,8 @@ class FloatOutput:
         faults = []
         if limits.accept or not limits.measured():
             unnamed = isinstance(finding, Fault) and finding.name != "wrong"
-            scale = self.pool.scale if unnamed else None
-            coarser = scale.coarser(self._size(values, scale)) if scale else None
-            faults.append(fault_of(finding, acceptance, coarser))
+            coarsest = finest_allowing(verdict) if unnamed else None
+            faults.append(fault_of(finding, acceptance, coarsest))
         if limits.atol is not None or limits.rtol is not None:
             atol, rtol = limits.atol or 0.0, limits.rtol or 0.0
             faults.append(_tolerance_fault(values, self.pool.wanted, atol, rtol))
@@ -150,8 +159,10 @@ class FloatOutput:
 
 
 def _beyond(values: Floats, part: Scale, whole: Scale, first: OutputVerdict) -> str:
+    """Compares the answers to some feeds with the first verdict, which was on all of them."""
     error = values - part.oracle
     size = part.rms(error)
+    # The noise of a few feeds may lie below that of all by chance.
     noise = max(part.noise, whole.noise)
     named = [c for c in part.classes if c in first.names]
     highest = max((part.band(c)[1] for c in named), default=0.0)
@@ -166,7 +177,7 @@ def _beyond(values: Floats, part: Scale, whole: Scale, first: OutputVerdict) -> 
 
 
 def _tolerance_fault(values: Floats, wanted: Floats, atol: float, rtol: float) -> str:
-    """As numpy.allclose has it, NaN equal to NaN."""
+    """Says how many elements numpy.isclose refuses, NaN being equal to NaN; empty: none."""
     close = np.isclose(values, wanted, rtol=rtol, atol=atol, equal_nan=True)
     if close.all():
         return ""
@@ -176,7 +187,8 @@ def _tolerance_fault(values: Floats, wanted: Floats, atol: float, rtol: float) -
 def _with_classes(
     verdict: OutputVerdict, answers: Sequence[Floats], oracle: Sequence[Floats]
 ) -> OutputVerdict:
-    """With the rows whose largest element is another one, if the output may hold classes."""
+    """Counts the rows whose largest element is another one, if the output may hold classes."""
+    # Rows of classes stand in the last axis: of an image's labels or of each token of a text.
     if any(o.ndim not in (2, 3) or o.shape[-1] < 2 or np.isnan(o).any() for o in oracle):
         return verdict
     changes = rows = 0

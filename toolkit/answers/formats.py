@@ -1,4 +1,4 @@
-"""The precision classes, and what each makes of a float32 array, in numpy."""
+"""Names the precision classes and rounds float32 arrays to each of them, in numpy."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ ORDER: tuple[Precision, ...] = ("float32", "tf32", "float16", "bfloat16", "int8"
 """Finest first."""
 
 RANK: dict[Precision, int] = {"float32": 0, "tf32": 1, "float16": 1, "bfloat16": 2, "int8": 3}
-"""How coarse a class is. tf32 and float16 hold the same eleven bits: neither is more precise."""
+"""The coarseness of each class. tf32 and float16 hold the same eleven bits of significand: neither
+is more precise."""
 
 
 def rounded(array: Array, bits: int) -> Array:
-    """To so many bits of significand, to nearest, ties to even; the exponents stay float32's.
+    """Rounds to so many bits of significand, to nearest, ties to even.
 
-    A finite value stays finite: what would round past the largest is cut instead (attention masks
-    hold -3.4e38).
+    The exponents stay float32's. A finite value stays finite: what would round past the largest is
+    cut instead (attention masks hold -3.4e38).
     """
     values = np.asarray(array, np.float32)
     drop = np.uint32(24 - bits)
     raw = values.view(np.uint32)
+    # Half a unit of the last kept bit, less one; the odd ones get it whole. A carry out of the
+    # significand goes into the exponent, as it should.
     odd = (raw >> drop) & np.uint32(1)
     half = np.uint32((1 << (24 - bits - 1)) - 1)
     kept = _cut(raw + half + odd, bits).view(np.float32)
@@ -33,7 +36,7 @@ def rounded(array: Array, bits: int) -> Array:
 
 
 def truncated(array: Array, bits: int) -> Array:
-    """Cut to so many bits of significand, towards zero."""
+    """Cuts to so many bits of significand, towards zero."""
     return _cut(np.asarray(array, np.float32).view(np.uint32), bits).view(np.float32)
 
 
@@ -42,13 +45,16 @@ def _cut(raw: Array, bits: int) -> Array:
 
 
 def through_float16(array: Array) -> Array:
-    """To float16 and back; what is too large becomes infinite."""
+    """Rounds to float16 and back; what is too large becomes infinite."""
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(array, np.float32).astype(np.float16).astype(np.float32)
 
 
 def through_int8(array: Array, axis: int | None = None) -> Array:
-    """To 8-bit integers and back, symmetric; one scale for all, or one for each index of `axis`."""
+    """Rounds to 8-bit integers and back, symmetric about 0.
+
+    There is one scale for all, or one for each index of `axis`.
+    """
     values = np.asarray(array, np.float32)
     others = None if axis is None else tuple(i for i in range(values.ndim) if i != axis)
     largest = np.max(np.abs(values), axis=others, keepdims=True, initial=0.0)
@@ -57,12 +63,15 @@ def through_int8(array: Array, axis: int | None = None) -> Array:
 
 
 def from_bfloat16(bits: Array) -> Array:
-    """float32 values of bfloat16 numbers that travel as uint16."""
+    """Gives the float32 values of bfloat16 numbers that travel as uint16."""
     return (np.asarray(bits).astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
 def numbers(array: Array, onnx_type: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """A float tensor's values in float64; a complex one's parts side by side on the last axis."""
+    """Gives a float tensor's values in float64.
+
+    A complex tensor gets one more axis, the last, with the real and the imaginary part.
+    """
     if onnx_type == "bfloat16" and array.dtype == np.uint16:
         array = from_bfloat16(array)
     if np.iscomplexobj(array):

@@ -1,4 +1,4 @@
-"""Integers, booleans and strings, and the indices that ArgMax and TopK choose.
+"""Judges integers, booleans and strings, and the indices that ArgMax and TopK choose.
 
 Shapes, ids and counts must be equal. An index may flip honestly: where the oracle holds two logits
 nearly equal, a format's own error decides which is larger. Judged by the oracle's logits, so the
@@ -18,7 +18,8 @@ from toolkit.answers.rule import Fault, Finding, Named, joined
 from toolkit.tensors import Array
 
 HONEST = 6.0
-"""A flip is honest up to so many times the format's RMS logit error; the largest seen: 4.5."""
+"""A flip is honest up to so many times the format's RMS logit error. The largest honest one was 4.5
+times, of 512 digits a seed in every format."""
 
 
 @dataclass(frozen=True)
@@ -26,32 +27,41 @@ class Choice:
     """An integer output whose values are indices into a tensor of logits."""
 
     operator: str
+    """'ArgMax', 'ArgMin' or 'TopK'."""
     tensor: str
-    """The logits' name; ArgMax's or TopK's input."""
+    """The name of the logits: the operator's input."""
     axis: int
+    """The axis of the logits along which it chooses; may be negative."""
     ordered: bool = True
     """False: TopK with sorted=0, whose order is free."""
 
 
 @dataclass(frozen=True)
 class Logits:
-    """Of one feed: the oracle's, and each class's simulated ones."""
+    """The logits of one feed, of one shape throughout."""
 
     oracle: Floats
     simulated: Mapping[Precision, Sequence[Array]]
+    """Class → the logits of each of its simulations."""
 
 
 @dataclass(frozen=True)
 class _Margins:
+    """The flips of one feed, (rows, k) for k indices chosen a row."""
+
     sizes: Floats
-    """How far apart the oracle's logits are at the oracle's and at the target's index."""
+    """The distance between the oracle's logits at its own and at the target's index; 0: no flip."""
     flips: Array
+    """The target chose another index."""
     valid: bool
     """Every index lies in the tensor, and none is chosen twice."""
 
 
 def equal(answers: Sequence[Array], oracle: Sequence[Array]) -> tuple[Finding, Array]:
-    """For what has no precision: the same everywhere, or wrong; with flags of flips, flat."""
+    """Judges what has no precision: it is the same everywhere, or wrong.
+
+    Takes one array for each feed. Returns the finding and which elements differ, flat.
+    """
     flips = np.concatenate([(a != o).ravel() for a, o in zip(answers, oracle, strict=True)])
     changed, total = int(flips.sum()), flips.size
     if not changed:
@@ -63,9 +73,12 @@ def equal(answers: Sequence[Array], oracle: Sequence[Array]) -> tuple[Finding, A
 def judge(
     answers: Sequence[Array], oracle: Sequence[Array], logits: Sequence[Logits], choice: Choice
 ) -> tuple[Finding, Array]:
-    """Which classes' logit errors explain every flip; none: wrong."""
-    pairs = list(zip(answers, oracle, logits, strict=True))
-    margins = [_margins(a, o, x.oracle, choice) for a, o, x in pairs]
+    """Finds the classes whose logit errors explain every flip; if none does, it is wrong.
+
+    Takes one entry for each feed. Returns the finding and which indices flipped, flat.
+    """
+    feeds = zip(answers, oracle, logits, strict=True)
+    margins = [_margins(a, o, x.oracle, choice) for a, o, x in feeds]
     sizes = np.concatenate([m.sizes.ravel() for m in margins])
     flips = np.concatenate([m.flips.ravel() for m in margins])
     changed, total = int(flips.sum()), flips.size
@@ -92,30 +105,31 @@ def _margins(answers: Array, oracle: Array, logits: Floats, choice: Choice) -> _
     mine, theirs = (_chosen(a, rest, axis) for a in (answers, oracle))  # (rows, k)
     if mine.size and (mine.min() < 0 or mine.max() >= rows.shape[1]):
         return _Margins(np.zeros(mine.shape), mine != theirs, valid=False)
-    alone = np.diff(np.sort(mine, axis=1), axis=1)
+    gaps = np.diff(np.sort(mine, axis=1), axis=1)  # 0 where TopK chose an index twice
     values = [np.take_along_axis(rows, i, axis=1) for i in (mine, theirs)]
     if not choice.ordered:
         values = [np.sort(v, axis=1) for v in values]
     sizes = np.abs(values[0] - values[1])
+    # Of the same logits in another order, only another set is a flip.
     flips = mine != theirs if choice.ordered else sizes != 0
-    return _Margins(np.where(flips, sizes, 0.0), flips, bool((alone != 0).all()))
+    return _Margins(np.where(flips, sizes, 0.0), flips, bool((gaps != 0).all()))
 
 
 def _chosen(indices: Array, rest: tuple[int, ...], axis: int) -> Array:
-    """Indices as (rows, k), in the order of the logits' rows."""
+    """Brings indices into the form (rows, k), in the order of the logits' rows."""
     k = indices.size // max(int(np.prod(rest)), 1)
     whole = indices.reshape(*rest[:axis], k, *rest[axis:])
     return np.moveaxis(whole, axis, -1).reshape(-1, k).astype(np.int64)
 
 
 def _logit_error(logits: Sequence[Logits], precision: Precision) -> float | None:
-    """The largest RMS error of the class's simulations; None where there is none."""
+    """Gives the largest RMS error of the class's simulations; None where none is finite."""
     forms = zip(*(x.simulated.get(precision, ()) for x in logits), strict=True)
-    found = []
+    sizes = []
     for form in forms:
         errors = [
             (a.astype(np.float64) - x.oracle).ravel() for a, x in zip(form, logits, strict=True)
         ]
         size = float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
-        found += [size] if np.isfinite(size) else []
-    return max(found, default=None)
+        sizes += [size] if np.isfinite(size) else []
+    return max(sizes, default=None)

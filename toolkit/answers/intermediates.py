@@ -1,7 +1,8 @@
-"""Tensors worth looking at besides the outputs: what saturates, or what chooses, comes after them.
+"""Finds the tensors worth looking at besides the outputs: those before what saturates or chooses.
 
-A tap is added as one more output of a copy. It can change what a runtime runs (layers that fused no
-longer do), so what the untapped file gives decides, and the tap is a second witness.
+Such an intermediate output is added to a copy of the file. It can change what a runtime runs, since
+layers that were fused no longer are. So the file as it is decides, and the intermediate output is a
+second witness.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from toolkit.answers.indices import Choice
 from toolkit.onnxfiles.graphs import attribute, copied, described, makers
 
 SATURATING = ("Sigmoid", "Softmax", "Tanh", "HardSigmoid", "Clip")
+"""Operators behind which large values look alike in every format."""
 CHOOSING = {"ArgMax": 0, "ArgMin": 0, "TopK": 1}
 """Operators that return indices, and the output that holds them."""
 KEEPS_ORDER = ("Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten")
@@ -22,7 +24,7 @@ KEEPS_ORDER = ("Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten")
 
 @dataclass(frozen=True)
 class Intermediates:
-    """What to look at behind the outputs of one model."""
+    """The tensors to look at behind the outputs of one model."""
 
     choices: dict[str, Choice]
     """Output that holds indices → the logits that they point into."""
@@ -30,42 +32,44 @@ class Intermediates:
     """Output → the tensor before its last saturating activation."""
 
     def tensors(self) -> tuple[str, ...]:
-        """The names to add as outputs, each once."""
-        found = (*(c.tensor for c in self.choices.values()), *self.saturated.values())
-        return tuple(dict.fromkeys(found))
+        """Gives the names to add as outputs, each once."""
+        names = (*(c.tensor for c in self.choices.values()), *self.saturated.values())
+        return tuple(dict.fromkeys(names))
 
 
 def find(model: ModelProto) -> Intermediates:
     """Looks behind every output of the main graph."""
-    made = makers(model.graph)
-    found = Intermediates({}, {})
+    made_by = makers(model.graph)
+    intermediates = Intermediates({}, {})
     for output in model.graph.output:
-        name, node = _maker(output.name, made)
-        if node is None or node.input[0] not in made:
+        name, node = _maker(output.name, made_by)
+        # An activation of the input itself shows nothing that the feed does not.
+        if node is None or node.input[0] not in made_by:
             continue
         if node.op_type in CHOOSING and node.output[CHOOSING[node.op_type]] == name:
-            found.choices[output.name] = _choice(node)
+            intermediates.choices[output.name] = _choice(node)
         elif node.op_type in SATURATING:
-            found.saturated[output.name] = node.input[0]
-    return found
+            intermediates.saturated[output.name] = node.input[0]
+    return intermediates
 
 
-def exposed(model: ModelProto, found: Intermediates) -> ModelProto:
-    """A copy with each tensor of the taps as one more output, behind the others."""
+def exposed(model: ModelProto, intermediates: Intermediates) -> ModelProto:
+    """Copies a model with each intermediate tensor as one more output, behind its own."""
     result = copied(model)
     known = described(model)
     present = {o.name for o in model.graph.output}
     # What inference does not know has no type, and a file with such an output is not valid.
-    added = (known[n] for n in found.tensors() if n in known and n not in present)
+    added = (known[n] for n in intermediates.tensors() if n in known and n not in present)
     result.graph.output.extend(added)
     return result
 
 
-def _maker(name: str, made: dict[str, NodeProto]) -> tuple[str, NodeProto | None]:
-    node = made.get(name)
+def _maker(name: str, made_by: dict[str, NodeProto]) -> tuple[str, NodeProto | None]:
+    """Finds the node that computes a tensor's values, and the tensor that it gives."""
+    node = made_by.get(name)
     while node is not None and node.op_type in KEEPS_ORDER:
         name = node.input[0]
-        node = made.get(name)
+        node = made_by.get(name)
     return name, node
 
 

@@ -1,4 +1,4 @@
-"""All elements of one output over all feeds, as one array that the rule can judge."""
+"""Pools all elements of one output over all feeds into one array that the rule can judge."""
 
 from __future__ import annotations
 
@@ -16,33 +16,39 @@ from toolkit.tensors import Array
 
 @dataclass(frozen=True)
 class SimulatedOutput:
-    """One output of one simulation, an array a feed."""
+    """One output of one simulation."""
 
     precision: Precision
     form: str
+    """The form's name (simulate.py)."""
     arrays: tuple[Array, ...]
+    """One array for each feed, in float32."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """One float output: the oracle's arrays and those of the simulations, one for each feed."""
+    """One float output of the oracle and of the simulations, over all feeds."""
 
     oracle: tuple[Floats, ...]
+    """One array for each feed."""
     simulated: tuple[SimulatedOutput, ...]
 
     def part(self, feeds: Sequence[int]) -> Pool:
-        """The same output for some of the feeds; made once, since every generation asks again."""
+        """Gives the same output for some of the feeds, by their numbers.
+
+        Each part is made once, since every generation asks for it again.
+        """
         key = tuple(feeds)
-        if key not in self._made:
+        if key not in self._parts:
             simulated = (
                 SimulatedOutput(s.precision, s.form, tuple(s.arrays[i] for i in key))
                 for s in self.simulated
             )
-            self._made[key] = Pool(tuple(self.oracle[i] for i in key), tuple(simulated))
-        return self._made[key]
+            self._parts[key] = Pool(tuple(self.oracle[i] for i in key), tuple(simulated))
+        return self._parts[key]
 
     @cached_property
-    def _made(self) -> dict[tuple[int, ...], Pool]:
+    def _parts(self) -> dict[tuple[int, ...], Pool]:
         return {}
 
     @cached_property
@@ -58,13 +64,13 @@ class Pool:
 
     @cached_property
     def in_float32(self) -> Floats | None:
-        """What a plain float32 evaluation gives, flat."""
+        """The values of a plain float32 evaluation, flat; None where there is none."""
         plain = (s for s in self.fitting if s.precision == "float32")
         return next((flat(s.arrays) for s in plain), None)
 
     @cached_property
-    def places(self) -> Array:
-        """Flat indices of what is judged: the oracle's value and the float32 one are finite."""
+    def judged(self) -> Array:
+        """Flat indices of the elements that are judged: the oracle and float32 are finite there."""
         finite = np.isfinite(self.wanted)
         if self.in_float32 is not None:
             finite &= np.isfinite(self.in_float32)
@@ -72,15 +78,16 @@ class Pool:
 
     @cached_property
     def columns(self) -> int:
-        """Size of the last axis where all feeds share it and every element is judged; else 1."""
+        """The size of the last axis if all feeds share it and every element is judged; else 1."""
+        # The direction of an error is centred by column, which needs whole rows of one length.
         sizes = {o.shape[-1] if o.ndim > 1 else 1 for o in self.oracle}
-        whole = self.places.size == self.wanted.size
+        whole = self.judged.size == self.wanted.size
         return max(sizes.pop(), 1) if len(sizes) == 1 and whole else 1
 
     @cached_property
     def scale(self) -> Scale | None:
-        """What answers are held against; None without an element or without float32."""
-        if self.in_float32 is None or not self.places.size:
+        """The scale to judge answers by; None without an element or without float32."""
+        if self.in_float32 is None or not self.judged.size:
             return None
         parts = [
             # Truncated tf32 shrinks every value, and so do many faults.
@@ -90,29 +97,34 @@ class Pool:
         return Scale(self.table(self.wanted), parts)
 
     def table(self, values: Floats) -> Floats:
-        """The judged ones of all values, as (rows, columns)."""
-        return values[self.places].reshape(-1, self.columns)
+        """Takes the judged ones of all values, as (rows, columns)."""
+        return values[self.judged].reshape(-1, self.columns)
 
     def off_limits(self, values: Floats) -> Array:
-        """Flat indices of NaN and Inf where a right answer has none, and the reverse."""
+        """Finds NaN and Inf where a right answer has none, and the reverse; gives flat indices."""
         rest = np.ones(values.size, bool)
-        rest[self.places] = False
+        rest[self.judged] = False
         agrees = _same(values, self.wanted)
+        # Where float64 is finite and float32 overflows, either is right.
         if self.in_float32 is not None:
             agrees |= _same(values, self.in_float32)
         return np.flatnonzero(np.where(rest, ~agrees, ~np.isfinite(values)))
 
-    def index(self, place: int) -> tuple[int, ...]:
-        """The feed's number, then the index in its output."""
+    def index(self, flat_index: int) -> tuple[int, ...]:
+        """Turns a flat index into the feed's number and the index in that feed's output.
+
+        Raises IndexError for one beyond the last element.
+        """
+        rest = flat_index
         for feed, array in enumerate(self.oracle):
-            if place < array.size:
-                return (feed, *(int(i) for i in np.unravel_index(place, array.shape)))
-            place -= array.size
-        raise IndexError(place)
+            if rest < array.size:
+                return (feed, *(int(i) for i in np.unravel_index(rest, array.shape)))
+            rest -= array.size
+        raise IndexError(flat_index)
 
 
 def flat(arrays: Sequence[Array]) -> Floats:
-    """All values of all feeds in float64, in order."""
+    """Joins all values of all feeds in float64, in order."""
     return np.concatenate([np.asarray(a, np.float64).ravel() for a in arrays])
 
 

@@ -1,4 +1,4 @@
-"""Copies of a model in which numbers are rounded: the graph side of the simulations.
+"""Writes copies of a model in which numbers are rounded: the graph side of the simulations.
 
 A copy shares no node with the original. A tensor that is rounded keeps its name, so that whoever
 reads it, a subgraph too, reads the rounded one.
@@ -15,10 +15,13 @@ import onnx.inliner
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from toolkit.answers import formats
-from toolkit.onnxfiles.graphs import attribute, copied, graphs, replace_nodes, uses
+from toolkit.onnxfiles.floattypes import convert_floats
+from toolkit.onnxfiles.graphs import STANDARD, attribute, copied, replace_nodes, uses
 from toolkit.tensors import Array
 
-FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+OTHER_FLOATS = {TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+"""What becomes float32 before it is rounded to anything. The 8-bit and 4-bit floats stay: rounding
+to them is what the model does."""
 
 PRODUCTS: dict[str, tuple[int, ...]] = {
     "MatMul": (0, 1),
@@ -31,49 +34,30 @@ PRODUCTS: dict[str, tuple[int, ...]] = {
     "Einsum": (0, 1, 2, 3),
     "Attention": (0, 1, 2),
 }
-"""Operators that sum products, and which of their inputs hardware takes in a lower format."""
+"""Operators that sum products → the inputs that hardware takes in a lower format."""
 
 MOVES = {
     *("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather"),
     *("Split", "Expand", "Tile", "Relu", "MaxPool", "GlobalMaxPool", "DepthToSpace"),
     *("SpaceToDepth", "Dropout"),
 }
-"""Operators whose outputs are values that were rounded before."""
+"""Operators whose outputs are values that were rounded before, so they need no rounding again."""
 
 
 def float32_form(model: ModelProto) -> ModelProto:
-    """A copy in which every float type is float32 and every Constant is an initializer.
+    """Copies a model with every float type as float32 and every constant tensor as an initializer.
 
-    So a float16 file can be run without further rounding, and rounded as any other.
+    So a float16 file can be run without further rounding, and rounded like any other. Functions of
+    the model are inlined.
     """
     result = onnx.inliner.inline_local_functions(model) if model.functions else copied(model)
-    for graph in graphs(result.graph):
-        _raise_types(graph)
+    convert_floats(result.graph, OTHER_FLOATS, TensorProto.FLOAT)
     _lift_constants(result.graph)
     return result
 
 
-def _raise_types(graph: GraphProto) -> None:
-    for info in (*graph.input, *graph.output, *graph.value_info):
-        if info.type.tensor_type.elem_type in FLOATS:
-            info.type.tensor_type.elem_type = TensorProto.FLOAT
-    for tensor in graph.initializer:
-        _raise_tensor(tensor)
-    for node in graph.node:
-        for a in node.attribute:
-            if a.type == onnx.AttributeProto.TENSOR:
-                _raise_tensor(a.t)
-            if a.name in ("to", "dtype", "output_dtype", "softmax_precision") and a.i in FLOATS:
-                a.i = TensorProto.FLOAT
-
-
-def _raise_tensor(tensor: TensorProto) -> None:
-    if tensor.data_type in FLOATS - {TensorProto.FLOAT}:
-        values = numpy_helper.to_array(tensor).astype(np.float32)
-        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-
-
 def _lift_constants(graph: GraphProto) -> None:
+    """Makes initializers of Constant nodes: those are weights, too."""
     kept = []
     for node in graph.node:
         value = attribute(node, "value", None) if node.op_type == "Constant" else None
@@ -95,37 +79,41 @@ class Rounding:
     """One way to round: in numpy for weights, as nodes for what is computed."""
 
     weights: Callable[[Array, int | None], Array]
-    """Of an initializer and its axis of output channels."""
+    """Rounds an initializer, given its axis of output channels or None."""
     nodes: Callable[[str, str], Nodes]
-    """From a tensor's name to another's."""
+    """Makes nodes that round the tensor of the first name into one of the second."""
     opset: int
-    """The first one in which the nodes exist."""
+    """The first opset in which the nodes exist."""
 
 
 @dataclass
-class Sheet:
-    """One copy of a model being written on."""
+class RoundedCopy:
+    """A copy of a model that gets roundings written into it, in place."""
 
     model: ModelProto
     floats: set[str]
+    """Names of the tensors that are known to be float32."""
     constants: dict[str, TensorProto] = field(init=False)
+    """Name → initializer of the main graph."""
     inserted: set[str] = field(default_factory=set)
+    """Names of the tensors that were added."""
 
     def __post_init__(self) -> None:
         self.constants = {i.name: i for i in self.model.graph.initializer}
 
     def round_weights(self, rounding: Rounding) -> None:
-        """Every float initializer."""
+        """Rounds every float initializer."""
         for tensor in self.constants.values():
             if tensor.data_type == TensorProto.FLOAT:
                 values = rounding.weights(numpy_helper.to_array(tensor), None)
                 tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
 
     def round_every_node(self, rounding: Rounding) -> None:
-        """Every float input of the graph and every float output of a node."""
+        """Rounds every float input of the graph and every float output of a node."""
         nodes: list[NodeProto] = []
         renamed: dict[str, str] = {}
         for info in self.model.graph.input:
+            # An input keeps its name, since it is fed by it: its readers in the main graph change.
             if info.name in self.floats and info.name not in self.constants:
                 renamed[info.name] = f"{info.name}__rounded"
                 nodes += self._insert(rounding, info.name, renamed[info.name])
@@ -137,38 +125,45 @@ class Sheet:
                 continue
             for i, name in enumerate(node.output):
                 if name in self.floats:
+                    # The rounded one takes the name over, so that subgraphs read it too.
                     node.output[i] = f"{name}__exact"
                     nodes += self._insert(rounding, node.output[i], name)
         replace_nodes(self.model.graph, nodes)
 
     def round_products(self, rounding: Rounding, *, channels: bool, computed: bool) -> None:
-        """What the operators of PRODUCTS read: weights and, where asked, what is computed."""
+        """Rounds the inputs of the operators of PRODUCTS: weights and, if `computed`, all others.
+
+        `channels`: each output channel of a weight has its own scale.
+        """
         nodes: list[NodeProto] = []
         for node in self.model.graph.node:
-            own = node.domain in ("", "ai.onnx")
-            for place in PRODUCTS.get(node.op_type, ())[: len(node.input)] if own else ():
-                name = node.input[place]
+            own = node.domain in STANDARD
+            for position in PRODUCTS.get(node.op_type, ())[: len(node.input)] if own else ():
+                name = node.input[position]
                 tensor = self.constants.get(name)
                 if tensor is not None and tensor.data_type == TensorProto.FLOAT:
-                    axis = channel_axis(node, place, len(tensor.dims)) if channels else None
-                    node.input[place] = self._weight(rounding, tensor, axis)
+                    axis = channel_axis(node, position, len(tensor.dims)) if channels else None
+                    node.input[position] = self._weight(rounding, tensor, axis)
                 elif computed and name in self.floats:
-                    node.input[place] = f"{name}__rounded"
-                    if node.input[place] not in self.inserted:
-                        nodes += self._insert(rounding, name, node.input[place])
+                    node.input[position] = f"{name}__rounded"
+                    if node.input[position] not in self.inserted:
+                        nodes += self._insert(rounding, name, node.input[position])
             nodes.append(node)
         replace_nodes(self.model.graph, nodes)
         self._drop_unread()
 
     def _drop_unread(self) -> None:
-        read = uses(self.model.graph)
-        unread = [i for i in self.model.graph.initializer if not read[i.name]]
+        """Removes weights that only their rounded twins replace: memory holds one copy of each."""
+        reads = uses(self.model.graph)
+        unread = [i for i in self.model.graph.initializer if not reads[i.name]]
+        # Before IR 4 an initializer is an input too, and without it the input must be fed.
         fed = {i.name for i in self.model.graph.input}
         for tensor in unread:
             if tensor.name not in fed:
                 self.model.graph.initializer.remove(tensor)
 
     def _weight(self, rounding: Rounding, tensor: TensorProto, axis: int | None) -> str:
+        """Adds the rounded twin of a weight, once for each axis; returns its name."""
         name = f"{tensor.name}__rounded_{'all' if axis is None else axis}"
         if name not in self.inserted:
             values = rounding.weights(numpy_helper.to_array(tensor), axis)
@@ -184,17 +179,21 @@ class Sheet:
         return nodes
 
 
-def channel_axis(node: NodeProto, place: int, rank: int) -> int:
-    """The axis of a weight along which each output channel has its own scale."""
+def channel_axis(node: NodeProto, position: int, rank: int) -> int:
+    """Finds the axis of a weight along which each output channel has its own scale.
+
+    The weight is the node's input at `position` and has `rank` dimensions.
+    """
     if node.op_type == "Gemm":
         return 0 if attribute(node, "transB", 0) else 1
     if node.op_type == "MatMul":
-        return rank - 1 if place == 1 else max(rank - 2, 0)
+        # x·W has its output channels in W's last axis, W·x in the one before.
+        return rank - 1 if position == 1 else max(rank - 2, 0)
     return 0 if node.op_type == "Conv" else min(1, rank - 1)
 
 
 def cast_nodes(to: int) -> Callable[[str, str], Nodes]:
-    """Cast and Cast back."""
+    """Rounds by Cast to an element type and Cast back."""
 
     def build(source: str, result: str) -> Nodes:
         low = f"{result}__low"
@@ -207,7 +206,7 @@ def cast_nodes(to: int) -> Callable[[str, str], Nodes]:
 
 
 def mantissa_nodes(bits: int) -> Callable[[str, str], Nodes]:
-    """Rounding to so many bits without a Cast (Veltkamp, 1968; Dekker, 1971).
+    """Rounds to so many bits without a Cast (Veltkamp, 1968; Dekker, 1971).
 
     c = x·(2^(24-bits) + 1), result = c - (c - x). Below 2^100 equal to `formats.rounded`, bit for
     bit.
@@ -226,7 +225,7 @@ def mantissa_nodes(bits: int) -> Callable[[str, str], Nodes]:
 
 
 def truncation_nodes(bits: int) -> Callable[[str, str], Nodes]:
-    """Cutting to so many bits: where rounding grew the value, a slightly smaller one is rounded."""
+    """Cuts to so many bits: where rounding grew the value, a slightly smaller one is rounded."""
     split = mantissa_nodes(bits)
 
     def build(source: str, result: str) -> Nodes:
@@ -243,16 +242,17 @@ def truncation_nodes(bits: int) -> Callable[[str, str], Nodes]:
             helper.make_node("Abs", [near], [near_size]),
             helper.make_node("Greater", [near_size, size], [grew]),
             helper.make_node("Where", [grew, down, near], [result]),
-            # 1.2 units of the kept bits' last place: over half a one, under one and a half.
+            # 1.2 units of the last kept bit: more than half a unit, less than one and a half.
         ], [*constants, _scalar(shrink, 1 - 1.2 * 2.0**-bits)]
 
     return build
 
 
 def int8_nodes(source: str, result: str) -> Nodes:
-    """DynamicQuantizeLinear and back.
+    """Rounds by DynamicQuantizeLinear and back.
 
-    Back by Cast, Sub and Mul: the reference evaluator has no DequantizeLinear below opset 19.
+    The way back is Cast, Sub and Mul: the reference evaluator has no DequantizeLinear below
+    opset 19.
     """
     q, scale, zero = f"{result}__q", f"{result}__scale", f"{result}__zero"
     wide, offset, level = f"{result}__wide", f"{result}__offset", f"{result}__level"
@@ -275,4 +275,4 @@ TF32_CUT = Rounding(lambda a, _: formats.truncated(a, 11), truncation_nodes(11),
 INT8 = Rounding(formats.through_int8, int8_nodes, 11)
 BFLOAT16 = Rounding(lambda a, _: formats.rounded(a, 8), cast_nodes(TensorProto.BFLOAT16), 13)
 BFLOAT16_EARLY = Rounding(BFLOAT16.weights, mantissa_nodes(8), 7)
-"""Without the Cast, which has no bfloat16 before opset 13."""
+"""Rounds without the Cast, which has no bfloat16 before opset 13."""

@@ -1,4 +1,4 @@
-"""The same network in float32 and in every lower format: what each would get wrong, and where.
+"""Runs a network in float32 and in every lower format, to see what errors each format makes.
 
 A class is a band between simulations, not a point, so most are simulated in several forms. A form
 rounds the weights in numpy and what is computed by nodes in a copy of the file. LSTM, GRU and
@@ -29,6 +29,7 @@ An optimiser may fold Mul, Sub, Sub or Cast, Cast back to nothing: all of its pa
 """
 
 Where: TypeAlias = Literal["nowhere", "weights", "every node", "products", "their weights"]
+"""What a form rounds: 'every node' and 'products' (their inputs) round the weights too."""
 
 
 @dataclass(frozen=True)
@@ -42,26 +43,30 @@ class Form:
     channels: bool = False
     """Each output channel of a weight has its own scale."""
     folded: bool = False
-    """On the graph whose BatchNormalization is folded."""
+    """It is run on the graph whose BatchNormalization is folded."""
 
     def title(self) -> str:
+        """Names it as a note does: 'bfloat16, weights only'."""
         return f"{self.precision}, {self.name}"
 
 
 @dataclass(frozen=True)
 class Simulations:
-    """All that could be simulated, float32 first, and what could not, in words."""
+    """The simulations of one model."""
 
     made: tuple[Simulation, ...]
+    """All that could be run, float32 first."""
     left_out: tuple[str, ...] = ()
+    """The forms that could not, and parts of the graph that are not rounded, in words."""
 
 
 def simulate(model: ModelProto, feeds: Sequence[Feed], runner: Runner) -> Simulations:
-    """Every form of the model on every feed.
+    """Simulates every form of the model on every feed.
 
     `model` has its external data loaded; give the portable form of an old file, since opsets below
-    11 lack what int8 needs. One copy of the weights is alive at a time. Raises ToolkitError where
-    even float32 cannot be run; any other form that fails, or overflows, is left out.
+    11 lack what int8 needs. One copy of the weights is alive at a time. Outputs have the precision
+    of the file's own output types. Any form that fails is left out; raises ToolkitError if float32
+    itself cannot be run.
     """
     base = rewrite.float32_form(model)
     inputs = [_float32_feed(model, feed) for feed in feeds]
@@ -69,6 +74,7 @@ def simulate(model: ModelProto, feeds: Sequence[Feed], runner: Runner) -> Simula
     made, left_out = [], _limits(base)
     for form, copy in _copies(base, left_out):
         try:
+            # A lower format may overflow: that is its error, not a fault of ours.
             with np.errstate(all="ignore"):
                 raw = runner(copy, inputs)
         except Exception as error:  # the runner is another library's
@@ -93,6 +99,7 @@ def reference_runner(model: ModelProto, feeds: Sequence[Feed]) -> list[dict[str,
 
 
 def _forms(version: int, *, norms: bool) -> Iterator[Form]:
+    """Lists the forms for an opset, 12 of them; 16 where a normalization can be folded."""
     bf16 = rewrite.BFLOAT16 if version >= rewrite.BFLOAT16.opset else rewrite.BFLOAT16_EARLY
     yield Form("float32", "plain", "nowhere")
     yield Form("tf32", "rounded", "products", rewrite.TF32)
@@ -112,40 +119,43 @@ def _forms(version: int, *, norms: bool) -> Iterator[Form]:
 
 
 def _copies(base: ModelProto, left_out: list[str]) -> Iterator[tuple[Form, ModelProto]]:
+    """Writes the copy for each form; appends to `left_out` the forms that its opset cannot hold."""
     graphs = {False: base, True: folded(base)}
     floats = {fold: float32_tensors(g) for fold, g in graphs.items() if g is not None}
     version = opset(base)
     for form in _forms(version, norms=graphs[True] is not None):
         graph = graphs[form.folded]
+        # Weights are rounded in numpy, which needs no node.
         needs = form.rounding.opset if form.rounding and "weights" not in form.where else 1
         if version < needs:
             left_out.append(f"{form.title()}: needs opset {needs}, the file has {version}")
         elif graph is not None:
-            yield form, _written(form, rewrite.Sheet(copied(graph), floats[form.folded]))
+            yield form, _rounded(form, rewrite.RoundedCopy(copied(graph), floats[form.folded]))
 
 
-def _written(form: Form, sheet: rewrite.Sheet) -> ModelProto:
+def _rounded(form: Form, copy: rewrite.RoundedCopy) -> ModelProto:
     if form.rounding is None:
-        return sheet.model
+        return copy.model
     if form.where == "weights":
-        sheet.round_weights(form.rounding)
+        copy.round_weights(form.rounding)
     elif form.where == "every node" and form.precision == "int8":
-        # A bias or a scale in 8 bits is nobody's int8: weights as the products read them.
-        sheet.round_products(form.rounding, channels=False, computed=False)
-        sheet.round_every_node(form.rounding)
+        # No runtime keeps a bias or a scale in 8 bits: weights as the products read them.
+        copy.round_products(form.rounding, channels=False, computed=False)
+        copy.round_every_node(form.rounding)
     elif form.where == "every node":
-        sheet.round_weights(form.rounding)
-        sheet.round_every_node(form.rounding)
+        copy.round_weights(form.rounding)
+        copy.round_every_node(form.rounding)
     else:
         computed = form.where == "products"
-        sheet.round_products(form.rounding, channels=form.channels, computed=computed)
-    return sheet.model
+        copy.round_products(form.rounding, channels=form.channels, computed=computed)
+    return copy.model
 
 
 def _limits(base: ModelProto) -> list[str]:
+    """Says which parts of the graph are not rounded in any form."""
     bodies = sorted({n.op_type for n in base.graph.node if subgraphs(n)})
-    said = [f"the bodies of {', '.join(bodies)} are not rounded"] if bodies else []
-    return said + (["sparse weights are not rounded"] if base.graph.sparse_initializer else [])
+    limits = [f"the bodies of {', '.join(bodies)} are not rounded"] if bodies else []
+    return limits + (["sparse weights are not rounded"] if base.graph.sparse_initializer else [])
 
 
 def _float32_feed(model: ModelProto, feed: Feed) -> dict[str, Array]:
@@ -160,7 +170,7 @@ def _float32(array: Array, kind: int | None) -> Array:
 
 
 def _as_stored(array: Array, kind: int | None) -> Array:
-    """The file's own output type rounds whatever was computed."""
+    """Rounds an output to the file's own output type, as whatever computes it must."""
     if kind == TensorProto.FLOAT16:
         return formats.through_float16(array)
     return formats.rounded(array, 8) if kind == TensorProto.BFLOAT16 else array

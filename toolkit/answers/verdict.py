@@ -1,6 +1,6 @@
-"""The verdict: what a target's outputs are worth against the oracle.
+"""The verdict on a target's outputs, held against the oracle, as a record keeps it.
 
-How it is reached: rule.py for one float output, indices.py for integers, judge.py for a target.
+It is reached by rule.py for one float output, by indices.py for integers, by judge.py for a target.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from toolkit.units import Number, number
 Name: TypeAlias = Literal[
     "float32", "tf32", "float16", "bfloat16", "int8", "between", "less than float32", "wrong"
 ]
+"""A precision class, or one of the three findings that are none; severity.py has their order."""
 
 
 @dataclass(frozen=True)
@@ -22,33 +23,49 @@ class OutputVerdict:
 
     output: str
     names: tuple[Name, ...]
-    """What it may be; several where the feeds cannot tell, coarsest last."""
+    """Classes that it may have been computed in; several where the feeds cannot tell, finest first.
+    Or a single name that is no class."""
     evidence: str
-    """In words: 'all values lie on bfloat16's grid', 'by the direction of the error, 0.62' …"""
+    """The reason in words: 'all values lie on bfloat16's grid', 'by the direction of the error,
+    0.62' …"""
     elements: int
+    """Elements that were compared; 0 where none could be."""
     factor: Number
-    """RMS error divided by that of a plain float32 evaluation."""
+    """RMS error divided by that of a plain float32 evaluation; NaN for what is no float."""
     max_abs: Number
+    """The largest absolute error, in the output's own unit."""
     rms: Number
     """RMS error, in the output's own unit."""
     worst: tuple[int, ...]
-    """Of the largest error, or of the worst of `few`: the feed, then the index in its output."""
+    """The element of the largest error, or the worst of `few`: its feed, then its index in that
+    feed's output. Empty where nothing was compared."""
     got: Number
+    """The target's value at `worst`."""
     expected: Number
-    """The values at `worst`."""
+    """The oracle's value at `worst`."""
     few: tuple[tuple[int, ...], ...] = ()
-    """The elements at fault, as `worst`, where the fault lies in a few; the worst eight."""
+    """Elements at fault, indexed like `worst`, where a few alone are; the eight worst at most."""
     top1_changes: int | None = None
-    """For classifiers: rows whose largest output is another one."""
+    """Rows of a classifier in which another class is the largest; None where there are no rows."""
     rows: int | None = None
+    """Rows of a classifier over all feeds."""
     witness: str = ""
-    """What the tensor before a saturating activation or an ArgMax shows, where it was looked at."""
+    """The finding on the tensor before a saturating activation or an ArgMax; empty: none."""
     bands: dict[Precision, tuple[float, float]] = field(default_factory=dict)
     """Class → the least and the largest factor at which it may be named, on this model."""
 
+    @property
+    def exact(self) -> bool:
+        """Nothing differs that could: equal integers, or floats without a finite element.
+
+        Such an output shows no precision. Indices that flipped among near ties do not count.
+        """
+        every_class = len(self.names) > 1 and "float32" in self.names
+        return every_class and self.factor == "nan" and not self.top1_changes
+
 
 def unmeasured(output: str, evidence: str) -> OutputVerdict:
-    """The verdict `wrong` on an output that has no errors to measure, with the reason."""
+    """Gives the verdict `wrong` on an output that has no errors to measure, with the reason."""
     none = number(float("nan"))
     return OutputVerdict(
         output=output,
@@ -66,47 +83,54 @@ def unmeasured(output: str, evidence: str) -> OutputVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict on a target: the worst of its outputs'."""
+    """The verdict on a target: that of its worst output (severity.py)."""
 
     text: str
-    """In a few words: 'float32', 'tf32 or float16', 'wrong', 'these feeds cannot tell' …"""
+    """The names in a few words: 'float32', 'tf32 or float16', 'wrong', 'these feeds cannot
+    tell' …"""
     right: bool
-    """At least as precise as declared, or within the user's own limit."""
+    """It is at least as precise as it declares, or within the user's own limits."""
     reason: str
-    """Where it is not right, why: 'declares float32, computes bfloat16'. Else empty."""
+    """The reason why it is not right: 'declares float32, computes bfloat16'. Else empty."""
     declared: Precision
+    """The class that the target's options and the file's own types ask for."""
     outputs: tuple[OutputVerdict, ...]
     feeds: int
+    """Feeds that were judged."""
     oracle: str
-    """What it was judged against: 'torch in float64', 'reference evaluator in float64' …"""
+    """The oracle's name: 'torch in float64', 'reference evaluator in float64' …"""
 
     @property
     def wrong(self) -> bool:
-        """Not only coarse: an output has no class at all."""
+        """Says that an output has no class at all, so that the target is not only coarse."""
         return any("wrong" in output.names for output in self.outputs)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How precise is right enough, where the user moved it. All that is given must hold."""
+    """The user's own limits of what is right enough. All that are given must hold."""
 
     accept: Precision | None = None
     """A class that is good enough."""
     atol: float | None = None
+    """Absolute tolerance; missing beside `rtol`, it is 0."""
     rtol: float | None = None
-    """|got - expected| ≤ atol + rtol·|expected| in every element; decides in place of the class."""
+    """Relative tolerance: |got - expected| ≤ atol + rtol·|expected| must hold in every element.
+    Decides in place of the class."""
     top1: float | None = None
-    """Share of rows whose largest output must be the same; decides in place of the class."""
+    """Share of rows, 0 to 1, whose largest output must be the same. Decides in place of the
+    class."""
 
     def measured(self) -> bool:
-        """A number decides; the class only where `accept` is given too."""
+        """Says whether a number decides; the class then counts only where `accept` is given too."""
         return not (self.atol is None and self.rtol is None and self.top1 is None)
 
 
 @dataclass(frozen=True)
 class Border:
-    """What the cheap check of a generation says."""
+    """The outcome of the cheap check in each later generation (judge.py, step d)."""
 
     within: bool
+    """The answers are no worse than those that the first verdict was on."""
     reason: str = ""
-    """Why it is not."""
+    """The reason why they are worse; empty where `within`."""

@@ -132,15 +132,15 @@ def targets_of(provider: str | None, targets: tuple[str, ...]) -> list[Target]:
 def wanted_of(given: dict[str, Any]) -> FeedRequest:
     """What the model is fed."""
     from toolkit.engine.assignment import FeedRequest
-    from toolkit.feeds import sizes
+    from toolkit.feeds import parsing
 
     if given["inputs"] is not None and (given["dims"] or given["batch"] or given["shapes"]):
         raise click.UsageError("--inputs has its own sizes: leave --dim, --batch and --shape away")
 
     return FeedRequest(
-        dims=sizes.parse_dims(given["dims"]),
-        batch=sizes.parse_batch(given["batch"]) if given["batch"] else (),
-        shapes=sizes.parse_shapes(given["shapes"]),
+        dims=parsing.dims(given["dims"]),
+        batch=parsing.batch(given["batch"]) if given["batch"] else (),
+        shapes=parsing.shapes(given["shapes"]),
         inputs=given["inputs"],
         seed=given["seed"],
     )

@@ -81,14 +81,20 @@ def _show(done: ComparedModels, gates: Gates, given: dict[str, Any]) -> None:
     line("compare", done.title)
     click.echo()
     columns = min(120, shutil.get_terminal_size().columns)
-    text = compared.terminal(done.pairings, ruled, columns=columns, colour=sys.stdout.isatty())
+    text = compared.terminal(
+        done.pairings,
+        ruled,
+        columns=columns,
+        colour=sys.stdout.isatty(),
+        notes=done.notes,
+    )
     click.echo(text, nl=False)
     if done.finished is not None and done.finished.folder is not None:
         line("report", str(done.finished.folder / "report.html"))
     if given["junit"] is not None:
         store.write(given["junit"], compared.junit(done.title, ruled))
     if given["markdown"] is not None:
-        written = compared.markdown(done.title, done.pairings, ruled)
+        written = compared.markdown(done.title, done.pairings, ruled, done.notes)
         store.write(given["markdown"], written.encode())
     if compared.fails(ruled, gates):
         raise click.exceptions.Exit(1)

@@ -17,7 +17,7 @@ from toolkit.cli import screen
 from toolkit.errors import ToolkitError
 
 if TYPE_CHECKING:
-    from toolkit.exporter.prove import Step
+    from toolkit.exporter.proof import Step
     from toolkit.exporter.quiet import Chatter
     from toolkit.pipelines.export import Exported
 
@@ -47,7 +47,7 @@ STAGES = {
 }
 
 
-@click.command(epilog=EXAMPLES)
+@click.command("export", epilog=EXAMPLES)
 @click.argument("source", required=False)
 @click.option(
     "--input",

@@ -23,7 +23,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command("train", epilog=EXAMPLES)
 @click.option(
     "--data",
     type=click.Choice(["digits", "random"]),

@@ -32,10 +32,10 @@ def made(form: str, asked: Assignment, work: Path) -> Path:
         raise EnvironmentFault(ready_target.what, *ready_target.cures)
     worker_code = environments.lay(work / "rooms", [listing.find(target.runtime)])
     first = asked.feeds[asked.cases[0]].arrays
-    with Worker(ready_target.job, worker_code, patience=Patience()) as worker:
+    with Worker(ready_target.spec, worker_code, patience=Patience()) as worker:
         worker.post_hello()
         hello = worker.hello()
-        ready, _ = conversion.converted(worker, hello, ready_target.program, first, asked.types)
+        ready, _ = conversion.converted(worker, hello, ready_target.program, first)
     if ready.converted is None:
         raise TargetError(f"{target.runtime} makes no form of its own of a model")
     return ready.converted

@@ -16,7 +16,7 @@ from toolkit.deployment.base import HOME, Destination, Ground, MakePython, Parce
 from toolkit.engine.assignment import Assignment
 from toolkit.errors import EnvironmentFault, TargetError
 from toolkit.exporter.testdata import DataSet
-from toolkit.feeds import drawing
+from toolkit.feeds import elements
 
 Outcome: TypeAlias = Literal["right", "not right", "failed", "not made"]
 
@@ -59,7 +59,7 @@ def data_sets(assignment: Assignment) -> tuple[DataSet, ...]:
         DataSet(
             feed.arrays,
             {
-                spec.name: drawing.as_type(right[spec.name], spec.type)
+                spec.name: elements.as_type(right[spec.name], spec.type)
                 for spec in assignment.file.outputs
             },
         )

@@ -12,6 +12,7 @@ from toolkit.doctor import (
     load,
     onnxruntime,
     probe,
+    processor,
     python,
     requirements,
     space,
@@ -19,6 +20,7 @@ from toolkit.doctor import (
 from toolkit.doctor.finding import Finding, Severity
 from toolkit.machine import describe
 from toolkit.machine import load as machine_load
+from toolkit.machine.features import features
 from toolkit.units import Seconds
 
 WATCH: Seconds = 1.0
@@ -40,6 +42,7 @@ def examine(env: str | None = None) -> list[Finding]:
         *libraries.check(facts),
         *onnxruntime.check(facts),
         *cuda.check(facts, cuda.hardware()),
+        *processor.check(features()),
         *cores.check(describe.cores_present(), describe.cores_allowed(), describe.cpu_quota()),
         *load.governor(describe.governor()),
         *clock.check(describe.clock_step()),

@@ -1,1 +1,1 @@
-"""A run in motion: what is asked of every target, how it is judged, one generation of processes."""
+"""A run in motion: the assignment, the verdicts, one generation of processes, and the run loop."""

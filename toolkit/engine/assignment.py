@@ -1,18 +1,16 @@
-"""What every target of a run is asked: a model, feeds, and what is right for them.
+"""The assignment: what every target of a run is given and held to.
 
-The oracle of a model whose PyTorch source is known is the module in double; of a bare file it is
-the file in float64 on the ONNX reference evaluator. The simulations of lower formats come from the
-file in either case.
+It is a model, its feeds, and what is right for them. The oracle of a model whose PyTorch source is
+known is the module in double; that of a bare file is the file in float64 on the ONNX reference
+evaluator. The simulations of lower formats come from the file in either case.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from onnx import ModelProto
@@ -20,44 +18,39 @@ from onnx import ModelProto
 from toolkit.answers.declared import of_file
 from toolkit.answers.formats import Precision
 from toolkit.answers.judge import Judge
+from toolkit.answers.saturation import saturable
 from toolkit.answers.simulate import Runner
 from toolkit.engine import judges
+from toolkit.engine.judges import JudgedFeed
 from toolkit.engine.unoptimised import program, save
 from toolkit.errors import InputError, unknown
-from toolkit.exporter import prove
-from toolkit.feeds import drawing, sizes
-from toolkit.feeds.drawing import Feed
+from toolkit.exporter import structure
+from toolkit.feeds import dimensions, drawing, sizes, supplied, variations
+from toolkit.feeds.digits import Digits
+from toolkit.feeds.feed import Draws, Feed
 from toolkit.onnxfiles import graphs, modelfile, referencefile
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.oracle import oracles, portable
-from toolkit.oracle.oracles import ENOUGH, RefusedFeed
+from toolkit.oracle.oracles import Expected, Oracle, RefusedFeed
 from toolkit.oracle.portable import Unsupported
 from toolkit.runtimes.base import Program
 from toolkit.sources import factory, reference
 from toolkit.sources.source import Source
-from toolkit.tensors import Array, TensorSpec
-
-REFERENCE_SIZES = (1, 2, 7, 32, 257)
-"""Batches at which the reference model is judged."""
-MOST_FEEDS = 64
-"""Further feeds that are drawn at most."""
-FIRST_FURTHER = 1000
-"""Their first number: no feed of the same sizes has it."""
-
-
-Draw: TypeAlias = Callable[[sizes.Dims, int], Feed]
+from toolkit.tensors import TensorSpec
 
 
 @dataclass(frozen=True)
 class FeedRequest:
-    """What the user wants the model to be fed."""
+    """The feeds that the user wants."""
 
     dims: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Dynamic dimension → the sizes that are timed."""
     batch: Sequence[int] = ()
     """Sizes of the first dynamic dimension, whatever its name."""
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Input → its whole shape."""
     inputs: Path | None = None
+    """A file or folder of the user's own feeds; None: they are drawn."""
     seed: int = 0
 
 
@@ -68,25 +61,27 @@ class Assignment:
     file: ModelFile
     program: Program
     portable: Program
-    """What the reference evaluator runs: the file brought to opset 17 where it is older, since
+    """The program of the reference evaluator: the file brought to opset 17 where it is older, since
     below 13 and 14 that evaluator computes Softmax and BatchNormalization wrongly."""
     exposed: Program | None
-    """The file with its taps as further outputs; None where there are none."""
+    """The file with its intermediate outputs as further ones; None where there are none."""
     feeds: tuple[Feed, ...]
     cases: tuple[int, ...]
     """Numbers of the feeds that are timed; all are judged."""
     judge: Judge
     declared: Precision
-    """What the file itself says that it is computed in: float16 by its types, int8 by operators."""
+    """The precision that the file itself says: float16 by its types, int8 by its operators."""
     shape_arithmetic: Counter[str]
     """Operator → how many of its nodes compute shapes only."""
+    saturable: Counter[str]
+    """Operator → how many of its nodes have products of bytes that may saturate without VNNI."""
     notes: tuple[str, ...]
-    """What could not be done, in words."""
+    """The things that could not be done, in words."""
     disputed: str
-    """Why the oracle may be what is wrong, where something speaks for it; else empty."""
+    """The reason why the oracle may be what is wrong, where something speaks for it; else empty."""
 
     def program_of(self, runtime: str) -> Program:
-        """What a runtime is given to load."""
+        """The program that a runtime is given to load."""
         return self.portable if runtime == "reference" else self.program
 
     @property
@@ -106,47 +101,40 @@ def ask(
 ) -> Assignment:
     """Reads the model, draws its feeds and finds out what is right for them.
 
-    Raises InputError for a model or a wish that cannot be met.
+    `work` is scratch space that lasts as long as the assignment. Raises InputError for a model or a
+    wish that cannot be met.
     """
     file = modelfile.read(path)
     model = modelfile.load(path)
-    known = given or reference_source(path, work)
-    draw = _draw(file, model, wanted, known)
-    timed = _timed(file, wanted, draw)
-    found = _oracle(file, model, known, timed[0])
-    everything = [*timed, *_others(file, wanted, draw, known, timed)]
-    answered = _answered(found, everything, len(timed), None if wanted.inputs else draw)
-    feeds = tuple(feed for feed, _ in answered)
-    notes: list[str] = [] if found.exact else [found.name]
-    notes += [
-        f"not judged at {name}, which the model refuses" for name in _left_out(everything, feeds)
-    ]
-    if given is not None and found.exact:
-        notes += _demand_same(model, answered, given)
-    made = judges.build(
-        file,
-        model,
-        [feed.arrays for feed in feeds],
-        [outputs for _, outputs in answered],
-        origin=found.name,
-        runner=runner,
-        plain=[found.in_float32(feed.arrays) for feed in feeds],
-        bare=known is None,
+    source = given or reference_source(path, work)
+    draws = _draws(file, model, wanted, source)
+    timed = _timed(file, wanted, draws)
+    feeds = [*timed, *_others(file, wanted, draws, source, timed)]
+    oracle = _oracle(file, model, source, timed[0])
+    expected = _expected(oracle, feeds, len(timed))
+    notes = [*([] if oracle.exact else [oracle.name]), *_left_out(feeds, expected)]
+    if wanted.inputs is None:
+        expected = oracles.enough(oracle, expected, draws)
+    judged = [judges.judged_feed(file, oracle, each) for each in expected]
+    if given is not None and oracle.exact:
+        notes += _demand_same(model, expected, judged, given)
+    built = judges.build(
+        file, model, judged, origin=oracle.name, runner=runner, bare=source is None
     )
-    cases = tuple(range(len(timed)))
-    whole = Program(path.resolve(), file.inputs, file.outputs, known, threads)
+    whole = Program(path.resolve(), file.inputs, file.outputs, source, threads)
     return Assignment(
         file=file,
         program=whole,
         portable=_portable(whole, model, work, notes),
-        exposed=_exposed(made.exposed, work, threads),
-        feeds=feeds,
-        cases=cases,
-        judge=made.judge,
+        exposed=_exposed(built.exposed, work, threads),
+        feeds=tuple(each.feed for each in expected),
+        cases=tuple(range(len(timed))),
+        judge=built.judge,
         declared=of_file(model),
         shape_arithmetic=graphs.shape_arithmetic(model),
-        notes=(*notes, *made.notes),
-        disputed=made.disputed,
+        saturable=saturable(model),
+        notes=(*notes, *built.notes),
+        disputed=built.disputed,
     )
 
 
@@ -155,46 +143,50 @@ def reference_source(path: Path, work: Path) -> Source | None:
     initializers as its weights; None for any other file."""
     if not referencefile.matches(path):
         return None
-    weights = work / "reference.npz"
+    weights = work / "reference.npz"  # The factory reads a file, in a worker of torch too.
     np.savez(weights, **referencefile.weights(path))  # type: ignore[arg-type]
     return Source(reference.SOURCE.factory, weights)
 
 
-def _timed(file: ModelFile, wanted: FeedRequest, draw: Draw) -> list[Feed]:
-    """The feeds that are timed: what the user gave, or one at chosen sizes."""
+def _timed(file: ModelFile, wanted: FeedRequest, draws: Draws) -> list[Feed]:
+    """The feeds that are timed: what the user gave, or one at each of the chosen sizes."""
     if wanted.inputs is not None:
-        return drawing.given(wanted.inputs, file.inputs)
+        return supplied.read(wanted.inputs, file.inputs)
     stated = {name: tuple(values) for name, values in wanted.dims.items()}
     if wanted.batch:
-        dynamic = sizes.free(file.inputs)
+        dynamic = dimensions.free(file.inputs)
         if not dynamic:
             raise InputError("--batch: this model has no dynamic dimensions")
         stated = {dynamic[0]: tuple(wanted.batch), **stated}
-    sizes.check_names(file.inputs, stated)
-    known = [spec.name for spec in file.inputs]
-    if strange := [name for name in wanted.shapes if name not in known]:
-        raise InputError(f"--shape: {unknown('input', strange[0], known)}")
-    fixed = {**sizes.chosen(file.inputs), **sizes.dims_of(file.inputs, wanted.shapes)}
-    return [draw({**fixed, **each}, n) for n, each in enumerate(sizes.sweep(stated))]
+    dimensions.check_names(file.inputs, stated)
+    inputs = [spec.name for spec in file.inputs]
+    if strange := [name for name in wanted.shapes if name not in inputs]:
+        raise InputError(f"--shape: {unknown('input', strange[0], inputs)}")
+    fixed = {**sizes.chosen(file.inputs), **dimensions.dims_of(file.inputs, wanted.shapes)}
+    return [draws.draw({**fixed, **each}, n) for n, each in enumerate(sizes.combinations(stated))]
 
 
 def _others(
-    file: ModelFile, wanted: FeedRequest, draw: Draw, known: Source | None, timed: Sequence[Feed]
+    file: ModelFile,
+    wanted: FeedRequest,
+    draws: Draws,
+    source: Source | None,
+    timed: Sequence[Feed],
 ) -> list[Feed]:
     """Feeds that are judged and not timed: other sizes of every dynamic dimension."""
-    if wanted.inputs is not None or wanted.shapes or not sizes.free(file.inputs):
+    if wanted.inputs is not None or wanted.shapes or not dimensions.free(file.inputs):
         return []
-    batches = {"batch": REFERENCE_SIZES} if _is_reference(known) else {}
-    seen = [dict(feed.dims) for feed in timed]
-    others = [d for d in sizes.tried(timed[0].dims, wanted=batches) if d not in seen]
-    return [draw(dims, len(timed) + number) for number, dims in enumerate(others)]
+    batches = {"batch": reference.JUDGED_BATCHES} if _is_reference(source) else {}
+    seen = [dict(feed.dims) for feed in timed]  # A size that is timed is judged already.
+    others = [dims for dims in variations.tried(timed[0].dims, wanted=batches) if dims not in seen]
+    return [draws.draw(dims, len(timed) + number) for number, dims in enumerate(others)]
 
 
-def _draw(file: ModelFile, model: ModelProto, wanted: FeedRequest, known: Source | None) -> Draw:
-    """Draws a feed of given sizes, with a number that tells feeds of one size apart."""
-    if _is_reference(known):
-        return drawing.Digits(file.inputs[0].name, wanted.seed).draw
-    return drawing.drawer(model, _stated(file, wanted), wanted.seed).draw
+def _draws(file: ModelFile, model: ModelProto, wanted: FeedRequest, source: Source | None) -> Draws:
+    """Digits for the reference model, else what fits the graph."""
+    if _is_reference(source):
+        return Digits(file.inputs[0].name, wanted.seed)
+    return drawing.drawer(model, _stated(file, wanted), wanted.seed)
 
 
 def _stated(file: ModelFile, wanted: FeedRequest) -> tuple[TensorSpec, ...]:
@@ -202,15 +194,14 @@ def _stated(file: ModelFile, wanted: FeedRequest) -> tuple[TensorSpec, ...]:
     return tuple(replace(s, shape=wanted.shapes.get(s.name, s.shape)) for s in file.inputs)
 
 
-def _is_reference(known: Source | None) -> bool:
-    return known is not None and known.factory == reference.SOURCE.factory
+def _is_reference(source: Source | None) -> bool:
+    return source is not None and source.factory == reference.SOURCE.factory
 
 
-def _oracle(
-    file: ModelFile, model: ModelProto, known: Source | None, probe: Feed
-) -> oracles.Oracle:
-    if known is not None:
-        return oracles.of_module(factory.build(known), file.inputs, probe.arrays)
+def _oracle(file: ModelFile, model: ModelProto, source: Source | None, probe: Feed) -> Oracle:
+    """The oracle of the source where it is known, else of the file itself."""
+    if source is not None:
+        return oracles.of_module(factory.build(source), file.inputs, probe.arrays)
     try:
         return oracles.of_model(model)
     except Unsupported as error:
@@ -225,57 +216,50 @@ def _no_oracle(error: Unsupported, dims: sizes.Dims | None = None) -> InputError
     )
 
 
-def _answered(
-    oracle: oracles.Oracle, feeds: Sequence[Feed], timed: int, draw: Draw | None
-) -> list[tuple[Feed, list[Array]]]:
-    """Each feed with what is right for it, in the order of the file's outputs; a size that the
-    model itself refuses is left out. Then further feeds of the largest size, until there are enough
-    elements to judge.
+def _expected(oracle: Oracle, feeds: Sequence[Feed], timed: int) -> list[Expected]:
+    """Each feed with the oracle's outputs; a size that the model itself refuses is left out.
 
     Raises InputError where one of the first `timed` is refused.
     """
-    found: list[tuple[Feed, list[Array]]] = []
-    for place, feed in enumerate(feeds):
+    expected: list[Expected] = []
+    for number, feed in enumerate(feeds):
         try:
-            found.append((feed, [*oracle.answer(feed.arrays).values()]))
+            expected.append(Expected(feed, oracle.answer(feed.arrays)))
         except (Unsupported, RefusedFeed) as error:
-            if isinstance(error, Unsupported) and not found:
+            if isinstance(error, Unsupported) and not expected:
                 raise _no_oracle(error, feed.dims) from error
             # The evaluator could do the model at another size: it is this one that is refused.
-            if place < timed:
+            if number < timed:
                 raise InputError(f"at {feed.name}: {error.what}", *_other(feed.dims)) from error
-    if draw is None:
-        return found
-    largest = max(found, key=lambda pair: sum(array.size for array in pair[1]))[0]
-    for number in range(MOST_FEEDS):
-        if min(sum(o[i].size for _, o in found) for i in range(len(found[0][1]))) >= ENOUGH:
-            break
-        feed = draw(largest.dims, FIRST_FURTHER + number)
-        with contextlib.suppress(Unsupported, RefusedFeed):  # Values that the model does not take.
-            found.append((feed, [*oracle.answer(feed.arrays).values()]))
-    return found
+    return expected
+
+
+def _left_out(feeds: Sequence[Feed], expected: Sequence[Expected]) -> list[str]:
+    """A note for each feed that the model refused."""
+    kept = {id(each.feed) for each in expected}
+    refused = [feed.name for feed in feeds if id(feed) not in kept]
+    return [f"not judged at {name}, which the model refuses" for name in refused]
 
 
 def _other(dims: sizes.Dims) -> list[str]:
-    """How to ask for another size."""
+    """Lines that tell how to ask for another size."""
     return [f"--dim {name}={2 * size}    asks for another size" for name, size in dims.items()]
 
 
 def _demand_same(
-    model: ModelProto, answered: Sequence[tuple[Feed, list[Array]]], given: Source
+    model: ModelProto, expected: Sequence[Expected], judged: Sequence[JudgedFeed], given: Source
 ) -> list[str]:
     """Raises InputError for a file that is not the function of its source: judged by another
     model, every target would be wrong. Returns what could not be compared, in words."""
     try:
         file = oracles.of_model(model)
-        for feed, right in answered:
-            got = file.answer(feed.arrays)
-            error, reason = prove.difference(got, dict(zip(got, right, strict=False)))
-            if error > prove.CONSTANTS:
-                said = reason or f"they differ by {error:.2g} of the largest value"
+        for each, right in zip(expected, judged, strict=True):
+            error, reason = structure.difference(file.answer(right.arrays), right.right)
+            if error > structure.CONSTANTS:
+                reason = reason or f"they differ by {error:.2g} of the largest value"
                 raise InputError(
                     f"the file is not the function of {given.name}: "
-                    f"in float64, at {feed.name}, {said}",
+                    f"in float64, at {each.feed.name}, {reason}",
                     "--source names the module that the file was made from, --weights its weights",
                 )
     except Unsupported as error:
@@ -283,21 +267,17 @@ def _demand_same(
     return []
 
 
-def _left_out(asked: Sequence[Feed], answered: Sequence[Feed]) -> list[str]:
-    kept = {id(feed) for feed in answered}
-    return [feed.name for feed in asked if id(feed) not in kept]
-
-
 def _portable(whole: Program, model: ModelProto, work: Path, notes: list[str]) -> Program:
+    """The program of the reference evaluator (`Assignment.portable`)."""
     try:
-        made = portable.portable(model)
+        newer = portable.portable(model)
     except Unsupported as error:
         notes.append(f"reference runs the file as it is: {error.what}")
         return whole
-    if graphs.opset(made) == graphs.opset(model):
+    if graphs.opset(newer) == graphs.opset(model):
         return whole
     notes.append(f"reference runs the file brought from opset {graphs.opset(model)} to 17")
-    save(made, work / "portable.onnx")
+    save(newer, work / "portable.onnx")
     return replace(whole, model=work / "portable.onnx")
 
 

@@ -1,13 +1,18 @@
-"""The form of the model that a runtime makes for itself: made once, kept in the cache."""
+"""Loads a program into a worker, in the runtime's own form where the runtime makes one.
+
+Such a form is made once and kept: in the user's cache for all later runs where its key holds all
+that it depends on, else in the scratch space of the run.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import replace
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache as once
 from pathlib import Path
+from typing import Any
 
 import toolkit
 from toolkit import __version__
@@ -18,83 +23,117 @@ from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.sources import factory
 from toolkit.tensors import Feed
-from toolkit.workers import cache as kept
-from toolkit.workers import managed
+from toolkit.units import Seconds
+from toolkit.workers import cache, managed
 from toolkit.workers.environments import OWN, PythonEnvironment
-from toolkit.workers.jobs import Hello, WorkerSpec
+from toolkit.workers.jobs import Hello, Loaded, WorkerSpec
 from toolkit.workers.launch import Worker
+
+FORM = "model"
+"""The folder of the form itself, inside the cached one: the cache's own mark lies beside it."""
+
+
+@dataclass(frozen=True)
+class LoadedProgram:
+    """A program that a worker holds."""
+
+    program: Program
+    """The program as it was loaded: with its converted form, where the runtime makes one."""
+    reply: Loaded
+    conversion: Conversion | None
+
+
+def load(
+    worker: Worker, hello: Hello, program: Program, first: Feed, provider: str | None = None
+) -> LoadedProgram:
+    """Converts the program where the runtime converts, and loads it.
+
+    `first` is the first feed that it will be given; `provider` another one than the worker's own.
+    Raises TargetError where the runtime cannot do one of the two.
+    """
+    ready, conversion = converted(worker, hello, program, first)
+    return LoadedProgram(ready, worker.load_program(ready, provider), conversion)
 
 
 def converted(
-    worker: Worker,
-    hello: Hello,
-    program: Program,
-    feed: Feed,
-    types: Mapping[str, str],
+    worker: Worker, hello: Hello, program: Program, first: Feed
 ) -> tuple[Program, Conversion | None]:
-    """The program with its converted form, for a runtime that converts; others have it as it is.
+    """The program with its converted form, for a runtime that converts; others get it as it is.
 
-    `feed` is the first that will be timed. What is kept for later runs is what no hidden thing can
-    change: an environment of the user's may hold another converter, and a user's factory may read
-    what it likes; their forms go with the scratch space of the run. Raises TargetError
-    where the runtime cannot convert it.
+    Raises TargetError where the runtime cannot convert it.
     """
     if not hello.converts:
         return program, None
-    shelf = (
-        managed.conversions()
-        if _is_pinned(worker.job, hello, program)
-        else worker.work / "converted"
-    )
-    folder = shelf / _key(worker.job, hello, program, feed)
+    types = {spec.name: spec.type for spec in program.inputs}
 
-    def make(place: Path) -> dict[str, float]:
-        made = place / "model"
-        made.mkdir()
-        seconds = worker.convert(program, feed, types, made)
-        return {"seconds": seconds, "size": kept.size(made)}
+    def convert(folder: Path) -> Seconds:
+        return worker.convert(program, first, types, folder)
 
-    facts, there = kept.made(folder, make)
-    if there and kept.size(folder / "model") != facts["size"]:  # Somebody was there.
-        kept.remove(folder)
-        facts, there = kept.made(folder, make)
-    fact = Conversion(seconds=facts["seconds"], size=facts["size"], kept=there)
-    return replace(program, converted=folder / "model"), fact
+    is_pinned = _is_pinned(worker.spec, hello, program)
+    shelf = managed.conversions() if is_pinned else worker.work / "converted"
+    folder = shelf / _key(worker.spec, hello, program, first)
+    facts, was_kept = _made(folder, convert)
+    conversion = Conversion(seconds=facts["seconds"], size=facts["size"], kept=was_kept)
+    return replace(program, converted=folder / FORM), conversion
 
 
-def _is_pinned(job: WorkerSpec, hello: Hello, program: Program) -> bool:
-    """Whether all that a conversion depends on stands in its key."""
-    runtime, home = listing.facts(job.listed), job.environment
+def _made(folder: Path, convert: Callable[[Path], Seconds]) -> tuple[dict[str, Any], bool]:
+    """Makes the form where it is not there yet; returns its facts, and whether it was there."""
+
+    def make(fresh: Path) -> dict[str, Any]:
+        form = fresh / FORM
+        form.mkdir()
+        seconds = convert(form)
+        return {"seconds": seconds, "size": cache.size(form)}
+
+    facts, was_kept = cache.made(folder, make)
+    if was_kept and cache.size(folder / FORM) != facts["size"]:
+        # The cached form was modified since: rebuild it.
+        cache.remove(folder)
+        facts, was_kept = cache.made(folder, make)
+    return facts, was_kept
+
+
+def _is_pinned(spec: WorkerSpec, hello: Hello, program: Program) -> bool:
+    """True where all that a conversion depends on stands in its key.
+
+    An environment of the user's may hold another converter, and a user's factory may read what it
+    likes.
+    """
+    runtime, home = listing.facts(spec.entry), spec.environment
     if runtime is None or not isinstance(home, PythonEnvironment):
         return False
-    own = home.name == OWN and not runtime.requirements
-    if not own and not home.python.is_relative_to(managed.folder()):
+    # A runtime with pins may stand in toolkit's own environment in any version of them.
+    is_ours = home.name == OWN and not runtime.requirements
+    if not is_ours and not home.python.is_relative_to(managed.folder()):
         return False
     source = program.source if hello.starts_from == "source" else None
     return source is None or source.factory.startswith("toolkit.")
 
 
-@cache
+@once
 def _code() -> str:
-    """Of all that takes part in a conversion: a file that changed makes them anew."""
-    own = Path(toolkit.__file__).parent
-    files = sorted(path for room in ("runtimes", "sources") for path in (own / room).rglob("*.py"))
+    """The digest of our own code that takes part in conversions: a change makes all forms anew."""
+    package = Path(toolkit.__file__).parent
+    rooms = (package / "runtimes", package / "sources")
+    files = sorted(path for room in rooms for path in room.rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
-def _key(job: WorkerSpec, hello: Hello, program: Program, feed: Feed) -> str:
-    """All that the converted form depends on; code may be compiled for this very processor."""
+def _key(spec: WorkerSpec, hello: Hello, program: Program, first: Feed) -> str:
+    """The name of the folder of a form: a digest of all that the form depends on."""
     source = program.source if hello.starts_from == "source" else None
+    runtime = listing.facts(spec.entry)
     parts = {
         "toolkit": __version__,
-        "runtime": [job.listed.name, hello.version, hello.python],
-        "target": [job.provider, dict(sorted(job.options.items())), program.threads],
+        "runtime": [spec.entry.name, hello.version, hello.python],
+        "target": [spec.provider, dict(sorted(spec.options.items())), program.threads],
         "model": None if program.model is None else modelfile.read(program.model).sha256,
         "source": None if source is None else [source.factory, factory.digest(source)],
-        "feed": {name: [str(a.dtype), list(a.shape)] for name, a in feed.items()},
-        "processor": describe.processor(),
-        "pins": runtime.requirements if (runtime := listing.facts(job.listed)) else [],
+        "feed": {name: [str(a.dtype), list(a.shape)] for name, a in first.items()},
+        "processor": describe.processor(),  # Code may be compiled for this very processor.
+        "pins": runtime.requirements if runtime else [],
         "code": _code(),
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    return f"{job.listed.name}-{digest[:24]}"
+    return f"{spec.entry.name}-{digest[:24]}"

@@ -22,11 +22,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from toolkit.engine.setup import Calibrations, GenerationResult, RunSetup
 from toolkit.engine.targetrun import TargetRun
-from toolkit.machine import gpus, load
+from toolkit.machine import describe, gpus, load
 from toolkit.machine.facts import GpuState
 from toolkit.machine.pinning import CoreAssignment, pinned, stopped
 from toolkit.measure import schedule
@@ -34,11 +32,10 @@ from toolkit.measure.cores import Cores, draw_cores
 from toolkit.records.parts import GenerationPart
 from toolkit.records.schema import Generation
 from toolkit.units import number
-from toolkit.workers.launch import Worker
 
 
 @dataclass(frozen=True)
-class Span:
+class RoundsSpan:
     """The time of the rounds, in nanoseconds of time.perf_counter_ns, and the machine in it."""
 
     started: int
@@ -51,23 +48,24 @@ class Span:
 def run(
     setup: RunSetup,
     count: int,
-    found: Calibrations,
-    watch: Callable[[float], None] = lambda _: None,
+    calibrations: Calibrations,
+    watch: Callable[[float], None] = lambda share: None,
 ) -> GenerationResult:
-    """Measures generation number `count`. `found` is empty for the first.
+    """Measures generation number `count`. `calibrations` is empty for the first.
 
     `watch` is told the share done, between blocks.
     """
+    # Drawn by the generation's number: a run that goes on draws what it would have drawn.
     source = schedule.stream(setup.seed, count)
-    cores = draw_cores(sorted(os.sched_getaffinity(0)), setup.threads, source, load.siblings())
+    cores = draw_cores(sorted(os.sched_getaffinity(0)), setup.threads, source, describe.siblings())
     target_runs: list[TargetRun] = []
     try:
         _start(target_runs, setup, source)  # G1
-        with pinned(_places(target_runs, cores), cores.driver):  # G2
+        with pinned(_assigned(target_runs, cores), cores.driver):  # G2
             for target_run in target_runs:
                 target_run.attempt(TargetRun.prepare, setup)  # G3
             for target_run in target_runs:
-                target_run.attempt(TargetRun.warm, setup, found)  # G4
+                target_run.attempt(TargetRun.warm, setup, calibrations)  # G4
             span = _rounds(target_runs, setup, source, watch)  # G5
             for target_run in target_runs:
                 target_run.attempt(TargetRun.close, setup)  # G6
@@ -78,19 +76,28 @@ def run(
 
 
 def _start(target_runs: list[TargetRun], setup: RunSetup, source: random.Random) -> None:
-    """Fills `lanes`: whoever is started is stopped, whatever happens. Who comes first is drawn anew
-    (schedule S4), and with it who loads and warms up first."""
+    """Fills `target_runs`, so that whoever is started is stopped, whatever happens. Who comes first
+    is drawn anew (schedule S4), and with it who loads and warms up first."""
     for place in schedule.order(len(setup.targets), source):
-        ready_target = setup.targets[place]
+        target = setup.targets[place]
         padding = len(schedule.padding(source))
-        worker = Worker(
-            ready_target.job, setup.worker_code, patience=setup.patience, padding=padding
-        )
-        target_runs.append(TargetRun(ready_target, worker))
+        target_runs.append(TargetRun(target, setup.launcher.start(target.spec, padding)))
     for target_run in target_runs:
         target_run.attempt(lambda target_run: target_run.worker.post_hello())
     for target_run in target_runs:
         target_run.attempt(TargetRun.hello)
+
+
+def _assigned(target_runs: Sequence[TargetRun], cores: Cores) -> list[CoreAssignment]:
+    """Gives every worker as many of the cores as it has threads: those with fewer share theirs with
+    those that have more."""
+    for target_run in target_runs:
+        target_run.processes.cores = cores.of(target_run.target.program.threads)
+    return [
+        CoreAssignment(target_run.processes.ids, target_run.processes.cores)
+        for target_run in target_runs
+        if target_run.failure is None
+    ]
 
 
 def _rounds(
@@ -98,7 +105,8 @@ def _rounds(
     setup: RunSetup,
     source: random.Random,
     watch: Callable[[float], None],
-) -> Span:
+) -> RoundsSpan:
+    """Measures one block of every target at every case in each round."""
     before, started = load.snapshot(), time.perf_counter_ns()
     for target_run in target_runs:
         target_run.attempt(TargetRun.look)
@@ -107,89 +115,75 @@ def _rounds(
             for place in schedule.order(len(target_runs), source):
                 _block(target_runs, place, setup, case)
         watch((turn + 1) / setup.rounds)
+    # Right after the last block: the clocks of the GPUs, and what holds them down, are the blocks'.
     ended, devices = time.perf_counter_ns(), gpus.states(_devices(setup))
-    return Span(started, ended, load.between(before, load.snapshot()), devices)
+    return RoundsSpan(started, ended, load.between(before, load.snapshot()), devices)
 
 
 def _block(target_runs: Sequence[TargetRun], place: int, setup: RunSetup, case: int) -> None:
     """One block of one target; the others stand still where they would take its cores."""
     target_run, name = target_runs[place], setup.cases[case].name
-    others = _others(target_runs, place) if setup.threads > 1 else []
+    # Workers of one thread share a core, and one that waits for its parent takes none of it.
+    others = _others(target_runs, target_run) if setup.threads > 1 else []
     with stopped(others):
         if others:  # It stood still itself while they were measured.
             target_run.attempt(TargetRun.wake, case, name)
         target_run.attempt(TargetRun.block, case, name)
 
 
-def _others(target_runs: Sequence[TargetRun], place: int) -> list[int]:
+def _others(target_runs: Sequence[TargetRun], timed: TargetRun) -> list[int]:
     """The processes of the workers that wait while one is timed."""
-    return _processes(
-        [target_run for index, target_run in enumerate(target_runs) if index != place]
-    )
-
-
-def _places(target_runs: Sequence[TargetRun], cores: Cores) -> list[CoreAssignment]:
-    """Every worker gets as many of the cores as it has threads: those with fewer share theirs with
-    those that have more."""
-    for target_run in target_runs:
-        target_run.cores = cores.of(target_run.target.program.threads)
-    return [
-        CoreAssignment(target_run.processes, target_run.cores)
-        for target_run in target_runs
-        if target_run.failure is None
-    ]
-
-
-def _processes(target_runs: Sequence[TargetRun]) -> list[int]:
     return [
         pid
         for target_run in target_runs
-        if target_run.failure is None
-        for pid in target_run.processes
+        if target_run is not timed and target_run.failure is None
+        for pid in target_run.processes.ids
     ]
 
 
-def _generation(setup: RunSetup, count: int, cores: Cores, span: Span) -> Generation:
+def _devices(setup: RunSetup) -> set[int]:
+    """The numbers of the GPUs that targets run on."""
+    specs = [target.spec for target in setup.targets if target.spec.provider == "cuda"]
+    return {int(spec.options.get("device", "0")) for spec in specs}
+
+
+def _generation(setup: RunSetup, count: int, cores: Cores, span: RoundsSpan) -> Generation:
+    activity = span.activity
     return Generation(
         number=count,
         cores=sorted(cores.workers),
         driver=list(cores.driver),
         started=(span.started - setup.began) / 1e9,
         ended=(span.ended - setup.began) / 1e9,
-        steal=number(span.activity.steal),
-        others=number(span.activity.others),
-        frequency=[mhz for core, mhz in span.activity.frequency.items() if core in cores.workers],
-        busy=list(span.activity.busiest),
+        steal=number(activity.steal),
+        others=number(activity.others),
+        frequency=[mhz for core, mhz in activity.frequency.items() if core in cores.workers],
+        busy=list(activity.busiest),
         devices=list(span.devices),
     )
-
-
-def _devices(setup: RunSetup) -> set[int]:
-    """The numbers of the GPUs that targets run on."""
-    jobs = [
-        ready_target.job for ready_target in setup.targets if ready_target.job.provider == "cuda"
-    ]
-    return {int(job.options.get("device", "0")) for job in jobs}
 
 
 def _result(
     setup: RunSetup, target_runs: Sequence[TargetRun], generation: Generation
 ) -> GenerationResult:
-    samples = {
-        f"{target_run.target.index}/{case}/{generation.number}": np.array([b.ns for b in blocks])
-        for target_run in target_runs
-        if target_run.failure is None
-        for case, blocks in target_run.blocks.items()
-    }
     in_order = sorted(target_runs, key=lambda target_run: target_run.target.index)
-    pieces = [target_run.piece(generation.number, setup.began) for target_run in in_order]
-    found = {
-        (target_run.target.index, case): s
-        for target_run in target_runs
-        for case, s in target_run.settled.items()
-    }
-    starts = {target_run.target.label: target_run.ready for target_run in target_runs}
-    warm_up = sum(target_run.warm_up for target_run in target_runs)
+    cases = [
+        (target_run, case, blocks)
+        for target_run in in_order
+        for case, blocks in target_run.cases.items()
+    ]
+    parts = [target_run.part(generation.number, setup.began) for target_run in in_order]
     return GenerationResult(
-        GenerationPart(generation=generation, targets=pieces), samples, found, starts, warm_up
+        part=GenerationPart(generation=generation, targets=parts),
+        samples={
+            f"{target_run.target.index}/{case}/{generation.number}": blocks.samples
+            for target_run, case, blocks in cases
+            if target_run.failure is None
+        },
+        calibrations={
+            (target_run.target.index, case): blocks.calibration
+            for target_run, case, blocks in cases
+        },
+        starts={target_run.target.label: target_run.times.ready for target_run in in_order},
+        warm_up=sum(target_run.times.warm_up for target_run in in_order),
     )

@@ -1,10 +1,11 @@
-"""What a run sets out to do, as a record; and whether an unfinished one can go on."""
+"""Writes the plan of a run into its record, and decides whether an unfinished run can go on."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
@@ -17,10 +18,10 @@ from toolkit.machine.facts import Machine
 from toolkit.measure import schedule
 from toolkit.measure.schedule import Pace
 from toolkit.onnxfiles.modelfile import ModelFile
-from toolkit.records.schema import Case, Model, Plan, PlannedTarget, Run, Tensor
+from toolkit.records.schema import VERSION, Case, Model, Plan, PlannedTarget, Run, Tensor
 from toolkit.sources import factory
 from toolkit.tensors import Feed, TensorSpec
-from toolkit.units import Bytes
+from toolkit.units import Bytes, Seconds
 
 COMPILING = ("wasm", "webgpu")
 """Providers whose code is compiled, and compiled better, while it runs."""
@@ -28,19 +29,53 @@ COMPILING = ("wasm", "webgpu")
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What the user decides besides targets and feeds."""
+    """The options that the user decides, besides targets and feeds."""
 
     pace: Pace
     limits: Limits
     threads: int
+    """The threads of a target that names no number of its own."""
     seed: int
-    timeout: float
+    timeout: Seconds
+    """The time that a verb of a worker may take."""
+
+
+def new_run(plan: Plan, machine: Machine, command: Sequence[str]) -> Run:
+    """The record of a run that begins now: its whole plan, and nothing measured."""
+    return Run(
+        version=VERSION,
+        toolkit=__version__,
+        state="running",
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=list(command),
+        plan=plan,
+        machine=machine,
+        records=[],
+        generations=[],
+    )
+
+
+def resumed(old: Run, plan: Plan, machine: Machine) -> Run:
+    """The record of an unfinished run that goes on; how long it may take is as it is asked for now.
+
+    Raises RunError, naming the first difference, where it cannot go on.
+    """
+    check_same(old, plan, machine)
+    going_on = msgspec.structs.replace(
+        old.plan,
+        precision=plan.precision,
+        time=plan.time,
+        looks=plan.looks,
+        alpha=plan.alpha,
+        quick=plan.quick,
+    )
+    return msgspec.structs.replace(old, state="running", plan=going_on, warnings=[])
 
 
 def plan(
     assignment: Assignment, targets: Sequence[PlannedTarget], baseline: int, options: PlanOptions
 ) -> Plan:
-    """The plan, whole before anything is measured."""
+    """The plan of a run, whole before anything is measured; `baseline`: an index into `targets`."""
     source = assignment.program.source
     return Plan(
         model=model(assignment.file),
@@ -66,7 +101,7 @@ def plan(
 
 
 def model(file: ModelFile) -> Model:
-    """The facts of the file as a record has them."""
+    """The facts of the file as a record holds them."""
     return Model(
         name=file.name,
         sha256=file.sha256,
@@ -84,26 +119,26 @@ def model(file: ModelFile) -> Model:
 
 def cases(assignment: Assignment) -> list[Case]:
     """The feeds that are timed; two of the same sizes are told apart by their number."""
-    names = [assignment.feeds[place].name for place in assignment.cases]
-    found = []
-    for place, name in zip(assignment.cases, names, strict=True):
-        feed = assignment.feeds[place]
-        single = names.count(name) == 1
-        found.append(
-            Case(
-                name=name if single else f"{name}, feed {place + 1}",
-                dims=dict(feed.dims),
-                shapes=feed.shapes,
-                origin=feed.origin,
-                bytes_in=feed.size,
-                bytes_out=_bytes_out(assignment, place),
-                sha256=_digest(feed.arrays),
-            )
-        )
-    return found
+    names = [assignment.feeds[number].name for number in assignment.cases]
+    return [_case(assignment, number, names) for number in assignment.cases]
+
+
+def _case(assignment: Assignment, number: int, names: Sequence[str]) -> Case:
+    feed = assignment.feeds[number]
+    is_single = names.count(feed.name) == 1
+    return Case(
+        name=feed.name if is_single else f"{feed.name}, feed {number + 1}",
+        dims=dict(feed.dims),
+        shapes=feed.shapes,
+        origin=feed.origin,
+        bytes_in=feed.size,
+        bytes_out=_bytes_out(assignment, number),
+        sha256=_digest(feed.arrays),
+    )
 
 
 def _digest(arrays: Feed) -> str:
+    """A digest of names, types, shapes and values."""
     digest = hashlib.sha256()
     for name, array in arrays.items():
         digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
@@ -111,8 +146,9 @@ def _digest(arrays: Feed) -> str:
     return digest.hexdigest()
 
 
-def _bytes_out(assignment: Assignment, place: int) -> Bytes:
-    right = assignment.judge.oracle[place]
+def _bytes_out(assignment: Assignment, number: int) -> Bytes:
+    """The size of a feed's outputs in the file's own types."""
+    right = assignment.judge.oracle[number]
     return sum(
         int(np.size(right[spec.name])) * tensors.dtype_of(spec.type).itemsize
         for spec in assignment.file.outputs
@@ -124,12 +160,20 @@ def _tensor(spec: TensorSpec) -> Tensor:
     return Tensor(name=spec.name, type=spec.type, shape=shape)
 
 
+def _processors(before: Machine, now: Machine) -> tuple[str, str]:
+    """The features of both processors; nothing where an older record does not tell them."""
+    if before.features is None or now.features is None:
+        return "", ""
+    return " ".join(before.features), " ".join(now.features)
+
+
 def check_same(old: Run, new: Plan, machine: Machine) -> None:
     """Raises RunError, naming the first difference, where an unfinished run cannot go on."""
     was = old.plan
-    differences = {
+    sides = {
         "toolkit": (old.toolkit, __version__),
         "machine": (old.machine.identity, machine.identity),
+        "processor": _processors(old.machine, machine),
         "model": (was.model.sha256[:12], new.model.sha256[:12]),
         "targets": (_names(was), _names(new)),
         "files": (_files(was), _files(new)),
@@ -139,24 +183,12 @@ def check_same(old: Run, new: Plan, machine: Machine) -> None:
         "source": (_source(was), _source(new)),
         "limits": (str(was.limits), str(new.limits)),
     }
-    for what, (before, now) in differences.items():
+    for what, (before, now) in sides.items():
         if before != now:
             raise RunError(
                 f"this run cannot go on: its {what} was {before}, now it is {now}",
                 "toolkit bench    starts a new one",
             )
-
-
-def paced(old: Plan, new: Plan) -> Plan:
-    """The plan of a run that goes on: how long it may take is as it is asked for now."""
-    return msgspec.structs.replace(
-        old,
-        precision=new.precision,
-        time=new.time,
-        looks=new.looks,
-        alpha=new.alpha,
-        quick=new.quick,
-    )
 
 
 def check_versions(old: Run, new: Run) -> None:

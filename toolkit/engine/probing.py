@@ -1,23 +1,19 @@
-"""Which runtimes are here, and what they really run on: each is given a model of one Relu."""
+"""Finds the runtimes that are here, and what they really run on: each is given one Relu."""
 
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
-
 from toolkit.answers import specialvalues
-from toolkit.engine.conversion import converted
-from toolkit.engine.unoptimised import program
+from toolkit.engine import conversion, relu
 from toolkit.errors import ToolkitError
 from toolkit.runtimes import listing
-from toolkit.runtimes.base import Program, RuntimeFacts
+from toolkit.runtimes.base import RuntimeFacts
 from toolkit.runtimes.listing import RuntimeEntry
-from toolkit.sources import relu
 from toolkit.units import Bytes
 from toolkit.workers import environments, managed
 from toolkit.workers.environments import OWN, Environment
@@ -25,7 +21,7 @@ from toolkit.workers.jobs import Hello, Patience, WorkerSpec
 from toolkit.workers.launch import Worker
 
 HIDDEN = ("fake",)
-"""Runs nothing."""
+"""Runtimes that run nothing: they are for tests."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +30,17 @@ class Installation:
 
     runtime: str
     environment: str
-    """'own', the name of a managed one, or '' where it is installed nowhere."""
+    """'own', the name of a managed one, or '' where the runtime is installed nowhere."""
     recipe: str = ""
-    """What `toolkit runtimes install` takes; empty where it makes none."""
+    """The name that `toolkit runtimes install` takes; empty where it makes no environment."""
     licence: str = ""
     size: Bytes | None = None
-    """On disk: of a managed environment all of it, else of the library's own package."""
+    """Bytes on disk: those of a whole managed environment, else of the library's own package."""
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What a runtime showed."""
+    """All that a runtime showed in one environment."""
 
     place: Installation
     version: str = ""
@@ -54,38 +50,35 @@ class ProbeResult:
     refused: tuple[tuple[str, str], ...] = ()
     """(provider, why not)."""
     fault: str = ""
-    """Why the library itself does not answer."""
+    """The reason why the library itself does not answer; empty where it does."""
 
 
-def places() -> list[Installation]:
-    """Every runtime, wherever it is: toolkit's own environment first, then those that it made."""
-    found = []
-    for name in listing.names():
-        if name in HIDDEN:
-            continue
-        found += [*_places(listing.find(name))]
-    return found
+def installations() -> list[Installation]:
+    """Every runtime, wherever it is: in toolkit's own environment first, then in those it made."""
+    names = [name for name in listing.names() if name not in HIDDEN]
+    return [each for name in names for each in _of_runtime(listing.find(name))]
 
 
-def _places(listed: RuntimeEntry) -> Iterator[Installation]:
-    runtime = listing.facts(listed)
-    if runtime is None:
-        yield Installation(listed.name, OWN)
-        return
-    somewhere = False
+def _of_runtime(entry: RuntimeEntry) -> list[Installation]:
+    """The environments that hold a runtime; where none does, one entry without an environment."""
+    runtime = listing.facts(entry)
+    if runtime is None:  # A plug-in's code runs in a worker only: it is taken to be here.
+        return [Installation(entry.name, OWN)]
+    own = []
     if not runtime.requirements or managed.installed_here(runtime, runtime.providers[0]):
-        somewhere = True
-        yield Installation(runtime.name, OWN, licence=runtime.licence, size=_size_here(runtime))
-    for one in managed.installed():
-        if one.runtime == runtime.name:
-            somewhere = True
-            yield Installation(runtime.name, one.folder.name, one.name, runtime.licence, one.size)
-    if not somewhere:
-        yield Installation(runtime.name, "", runtime.name, runtime.licence)
+        size = _size_here(runtime)
+        own = [Installation(runtime.name, OWN, licence=runtime.licence, size=size)]
+    in_managed = [
+        Installation(runtime.name, env.folder.name, env.name, runtime.licence, env.size)
+        for env in managed.installed()
+        if env.runtime == runtime.name
+    ]
+    nowhere = Installation(runtime.name, "", runtime.name, runtime.licence)
+    return [*own, *in_managed] or [nowhere]
 
 
 def _size_here(runtime: type[RuntimeFacts]) -> Bytes | None:
-    """Of the library's package in toolkit's own environment."""
+    """The size of the library's package in toolkit's own environment."""
     for name in runtime.distributions:
         try:
             files = importlib.metadata.files(name) or []
@@ -99,71 +92,60 @@ def _size_here(runtime: type[RuntimeFacts]) -> Bytes | None:
 def probe(
     wanted: Sequence[Installation], worker_code: Path, watch: Callable[[float, str], None]
 ) -> list[ProbeResult]:
-    """Runs a model of one Relu on every provider of every place; imports go side by side."""
-    here = [place for place in wanted if place.environment]
-    done = []
+    """Runs a model of one Relu on every provider of every installation; imports go side by side."""
+    installed = [each for each in wanted if each.environment]
+    results = []
     with ExitStack() as stack:
-        started = [(place, _started(place, worker_code, stack)) for place in here]
-        for number, (place, worker) in enumerate(started):
-            watch(number / len(started), place.runtime)
-            done.append(_probed(place, worker, worker_code.parent))
-    return [*done, *(ProbeResult(place) for place in wanted if not place.environment)]
+        workers = [(each, _started(each, worker_code, stack)) for each in installed]
+        for number, (installation, worker) in enumerate(workers):
+            watch(number / len(workers), installation.runtime)
+            results.append(_probed(installation, worker, worker_code.parent))
+    return [*results, *(ProbeResult(each) for each in wanted if not each.environment)]
 
 
-def _started(place: Installation, worker_code: Path, stack: ExitStack) -> Worker | str:
+def _started(installation: Installation, worker_code: Path, stack: ExitStack) -> Worker | str:
+    """A worker that imports its library, or why it cannot be started."""
     try:
-        job = WorkerSpec(listing.find(place.runtime), _environment(place), "", {})
-        worker = stack.enter_context(Worker(job, worker_code, patience=Patience()))
+        spec = WorkerSpec(listing.find(installation.runtime), _environment(installation), "", {})
+        worker = stack.enter_context(Worker(spec, worker_code, patience=Patience()))
         worker.post_hello()
     except ToolkitError as error:
         return error.what
     return worker
 
 
-def _environment(place: Installation) -> Environment:
-    if place.environment == OWN:
+def _environment(installation: Installation) -> Environment:
+    if installation.environment == OWN:
         return environments.find(None)
-    folder = managed.folder() / place.environment
-    return environments.of(listing.find(place.runtime), str(folder))
+    folder = managed.folder() / installation.environment
+    return environments.of(listing.find(installation.runtime), str(folder))
 
 
-def _probed(place: Installation, worker: Worker | str, work: Path) -> ProbeResult:
+def _probed(installation: Installation, worker: Worker | str, work: Path) -> ProbeResult:
     if isinstance(worker, str):
-        return ProbeResult(place, fault=worker)
+        return ProbeResult(installation, fault=worker)
     try:
         hello = worker.hello()
     except ToolkitError as error:
-        return ProbeResult(place, fault=error.what)
+        return ProbeResult(installation, fault=error.what)
     works, refused = [], []
     for provider in hello.providers:
-        reason = _tried(worker, hello, provider, work)
+        reason = _refusal(worker, hello, provider, work)
         if reason:
             refused.append((provider, reason))
         else:
             works.append(provider)
     worker.stop()
-    return ProbeResult(place, hello.version, hello.precision, tuple(works), tuple(refused))
+    return ProbeResult(installation, hello.version, hello.precision, tuple(works), tuple(refused))
 
 
-def _tried(worker: Worker, hello: Hello, provider: str, work: Path) -> str:
-    """Empty where the provider ran the model and its answer is right; else why not."""
+def _refusal(worker: Worker, hello: Hello, provider: str, work: Path) -> str:
+    """Runs the model on a provider; returns why it does not work there, '' where it does."""
     feed = {specialvalues.INPUT: specialvalues.ORDINARY}
     try:
-        ready, _ = converted(worker, hello, _relu(hello, work), feed, {})
-        worker.post_load(ready, provider)
-        worker.load()
-        worker.bind("relu", feed, {})
-        outputs, _ = worker.answer("relu")
+        conversion.load(worker, hello, relu.program("alone", hello, work), feed, provider)
+        outputs = worker.evaluate("relu", feed, {})
     except ToolkitError as error:
         return error.what
-    right = (outputs[specialvalues.OUTPUT] == specialvalues.ORDINARY.clip(0)).all()
-    return "" if right else "its Relu is not max(0, x) for ordinary values"
-
-
-def _relu(hello: Hello, work: Path) -> Program:
-    file = work / "relu.onnx"
-    model = specialvalues.models()["alone"]
-    onnx.save_model(model, str(file))
-    plain = program(file, model)
-    source = relu.FORMS["alone"] if hello.starts_from == "source" else None
-    return Program(plain.model, plain.inputs, plain.outputs, source)
+    is_right = (outputs[specialvalues.OUTPUT] == specialvalues.ORDINARY.clip(0)).all()
+    return "" if is_right else "its Relu is not max(0, x) for ordinary values"

@@ -1,19 +1,19 @@
-"""Generations, one after the other, until enough is known or the time is used."""
+"""The run loop: process starts of all targets, one after the other, until enough is known or the
+time is used. METHODOLOGY.md, sections 2 and 3, says the same for readers of a report."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
-from toolkit.engine import generation
-from toolkit.engine.planning import COMPILING
-from toolkit.engine.setup import Calibration, Calibrations, ReadyTarget, RunSetup
-from toolkit.measure import schedule, stats, steady
-from toolkit.measure.schedule import Length, Pace, Progress, Stop, Why
-from toolkit.measure.stats import effect
-from toolkit.records import store
-from toolkit.records.parts import GenerationPart
+from toolkit.engine import calibration, generation
+from toolkit.engine.setup import Calibrations, GenerationResult, ReadyTarget, RunSetup
+from toolkit.measure import schedule, stats
+from toolkit.measure.schedule import Pace, Progress, Stop, Why
+from toolkit.records import pairing, store
+from toolkit.records.parts import assemble
 from toolkit.records.schema import Run, Warning, WarningKind
 from toolkit.records.store import RunFolder
 from toolkit.units import Seconds, size
@@ -30,197 +30,192 @@ def measure(
     Goes on with the numbers of the generations that `folder` already holds. Raises InputError
     where the time is too short for an interval (see `schedule.foresee`).
     """
-    parts = store.parts(folder.path)
-    found = _levelled(_found_before(parts), setup.targets)
-    so_far = parts[-1].generation.ended if parts else 0.0
-    began = time.monotonic() - so_far
-    setup = replace(setup, began=time.perf_counter_ns() - round(so_far * 1e9))
-    for part in parts:
-        setup = _without_failed(setup, part)
+    loop = _begun(setup, run, folder, pace)
     stop: Stop | None = None
-    while stop is None and setup.targets:
-        fresh = not parts
-        lap, later = time.monotonic(), 0.0
-        starts: dict[str, Seconds] = {}
-        for group in _groups(setup, run):  # S6
-            tell = _Teller(watch, pace, parts, setup, run)
-            result = generation.run(replace(setup, targets=group), len(parts), found, tell)
-            folder.append(result.part, result.samples)
-            parts.append(result.part)
-            found = _levelled({**found, **result.found}, setup.targets)
-            starts |= result.starts
-            later += result.later_warm_up - result.warm_up
-            setup = _without_failed(setup, result.part)
-        took = time.monotonic() - lap
-        if fresh and setup.targets:
-            took += later
-            so_far = time.monotonic() - began
-            pairs = _beside(run, setup.targets)
-            pace = schedule.foresee(pace, schedule.First(took, so_far, starts, pairs))
-        stop = schedule.decide(
-            pace, _progress(run, parts, setup.targets, time.monotonic() - began, took)
-        )
-    return _said(stop, run, parts, setup, pace)
+    while stop is None and loop.setup.targets:
+        is_first = not loop.run.generations
+        starts = loop.start_all(watch)
+        if is_first and loop.setup.targets:
+            starts = starts.as_later()
+            loop.foresee(starts)
+        stop = schedule.decide(loop.pace, loop.progress(loop.elapsed, starts.seconds))
+    return loop.warnings(stop)
 
 
-def _levelled(found: Calibrations, ready_targets: Sequence[ReadyTarget]) -> Calibrations:
-    """All targets of a runtime warm up as long as the one that needed longest: else the one whose
-    first start happened to be slow would be the warmer one in all others. What is compiled while it
-    runs may do so at any moment: it is looked at as long as in the first start."""
-    jobs = {one.index: one.job for one in ready_targets}
-    spans: dict[tuple[str, str, int], Seconds] = {}
-    for (target, case), settled in found.items():
-        if target in jobs:
-            least = steady.SPAN if jobs[target].provider in COMPILING else 0.0
-            kind = (jobs[target].listed.name, jobs[target].provider, case)
-            spans[kind] = max(spans.get(kind, least), settled.span)
-    return {
-        (target, case): replace(
-            settled, span=spans[jobs[target].listed.name, jobs[target].provider, case]
-        )
-        for (target, case), settled in found.items()
-        if target in jobs  # One that failed starts in no other.
-    }
+def _begun(setup: RunSetup, run: Run, folder: RunFolder, pace: Pace) -> _Loop:
+    """The loop at its beginning, or where an earlier process was interrupted."""
+    parts = store.parts(folder.path)
+    # The clocks go on as if the run had never stood still.
+    so_far = parts[-1].generation.ended if parts else 0.0
+    loop = _Loop(
+        setup=replace(setup, began=time.perf_counter_ns() - round(so_far * 1e9)),
+        run=assemble(run, parts),
+        folder=folder,
+        pace=pace,
+        began=time.monotonic() - so_far,
+        calibrations=calibration.levelled(calibration.of_parts(parts), setup.targets),
+    )
+    loop.leave_out_failed()
+    return loop
 
 
-def _groups(setup: RunSetup, run: Run) -> list[list[ReadyTarget]]:
-    """The targets that are alive together, by what they hold and by the memory that is free."""
-    indices = [ready_target.index for ready_target in setup.targets]
-    base = indices.index(_base(run, setup.targets)) if indices else 0
-    room = round(schedule.ROOM * setup.memory())
-    sizes = [ready_target.resident for ready_target in setup.targets]
-    return [
-        [setup.targets[place] for place in group] for group in schedule.groups(sizes, base, room)
-    ]
+@dataclass(frozen=True)
+class _Starts:
+    """One process start of every target: a generation, or several where they are too many."""
+
+    seconds: Seconds
+    """The wall time of all of it."""
+    ready: Mapping[str, Seconds]
+    """Target → its own time until it was loaded and bound."""
+    longer: Seconds
+    """The time by which the warm-ups of later ones are longer; negative: shorter."""
+
+    def as_later(self) -> _Starts:
+        """The later ones, foretold from the first, which looked longer for steadiness."""
+        return replace(self, seconds=self.seconds + self.longer)
 
 
-def _progress(
-    run: Run,
-    parts: Sequence[GenerationPart],
-    ready_targets: Sequence[ReadyTarget],
-    elapsed: Seconds,
-    lap: Seconds,
-) -> Progress:
-    """Where the run stands: it has as many process starts as the pair that has the fewest."""
-    found = effects(run, parts, ready_targets)
-    starts = min((len(pairs) for pairs in found), default=len(parts))
-    return Progress(starts, found, elapsed, lap, _beside(run, ready_targets))
+@dataclass(frozen=True)
+class _Outlook:
+    """The state of a run before a generation, for the line that tells its progress."""
+
+    done: int
+    """Generations that are over."""
+    expected: int
+    """Generations that there will be at least."""
+    left: Seconds | None
+    """None: that cannot be told yet."""
+
+    def tell(self, watch: Watch, share: float) -> None:
+        """Tells the share of the run from the share of the generation that is done."""
+        left = "" if self.left is None else f" · about {self.left:.0f} s left"
+        text = f"process start {self.done + 1}{left}"
+        watch(min(1.0, (self.done + share) / self.expected), text)
 
 
-def _beside(run: Run, ready_targets: Sequence[ReadyTarget]) -> int:
-    """Targets that are held against the baseline at one case: as many pairs have one verdict."""
-    return max(1, len(_right(run, ready_targets)) - 1)
+@dataclass
+class _Loop:
+    """A run while it is measured."""
+
+    setup: RunSetup
+    """Its targets are those that have not failed."""
+    run: Run
+    """The record with all generations so far."""
+    folder: RunFolder
+    pace: Pace
+    began: Seconds
+    """The moment when the run began, on the clock of time.monotonic."""
+    calibrations: Calibrations
+
+    @property
+    def elapsed(self) -> Seconds:
+        """The wall time since the run began, without the time in which it was interrupted."""
+        return time.monotonic() - self.began
+
+    @property
+    def pairs(self) -> int:
+        """The targets that are held against the baseline at one case: so many pairs have one
+        verdict together (Holm)."""
+        return max(1, len(pairing.right_targets(self.run)) - 1)
+
+    def start_all(self, watch: Watch) -> _Starts:
+        """Starts every target once and measures it, in as many generations as that takes (S6)."""
+        began, longer = time.monotonic(), 0.0
+        ready: dict[str, Seconds] = {}
+        for targets in self._groups():
+            group, number = replace(self.setup, targets=targets), len(self.run.generations)
+            tell = partial(self._outlook().tell, watch)
+            result = generation.run(group, number, self.calibrations, tell)
+            self._keep(result)
+            ready |= result.starts
+            longer += result.later_warm_up - result.warm_up
+        return _Starts(time.monotonic() - began, ready, longer)
+
+    def _groups(self) -> list[list[ReadyTarget]]:
+        """The targets that are alive together, by what they hold and by the memory that is free."""
+        targets = self.setup.targets
+        base = pairing.baseline(self.run, pairing.right_targets(self.run))
+        indices = [target.index for target in targets]
+        place = (
+            0 if base is None else indices.index(base)
+        )  # None is right: any may be in all groups.
+        room = round(schedule.ROOM * self.setup.memory())
+        groups = schedule.groups([target.resident for target in targets], place, room)
+        return [[targets[place] for place in group] for group in groups]
+
+    def _keep(self, result: GenerationResult) -> None:
+        """Writes a generation before anything else can go wrong, and goes on with what it found."""
+        self.folder.append(result.part, result.samples)
+        self.run = assemble(self.run, [result.part])
+        # A group of targets that starts for the first time brings calibrations of its own.
+        known = {**self.calibrations, **result.calibrations}
+        self.calibrations = calibration.levelled(known, self.setup.targets)
+        self.leave_out_failed()
+
+    def leave_out_failed(self) -> None:
+        """Leaves out the targets that failed in a generation: they start in no other."""
+        failed = {record.target for record in self.run.records if record.failure is not None}
+        targets = [target for target in self.setup.targets if target.index not in failed]
+        self.setup = replace(self.setup, targets=targets)
+
+    def foresee(self, starts: _Starts) -> None:
+        """Sets the pace, now that it is known how long a process start of all targets takes."""
+        first = schedule.First(starts.seconds, self.elapsed, starts.ready, self.pairs)
+        self.pace = schedule.foresee(self.pace, first)
+
+    def progress(self, elapsed: Seconds, next_one: Seconds) -> Progress:
+        """The state of the run: it has as many process starts as the pair that has the fewest."""
+        effects = pairing.against_baseline(self.run)
+        starts = min(map(len, effects), default=len(self.run.generations))
+        return Progress(starts, effects, elapsed, next_one, self.pairs)
+
+    def _outlook(self) -> _Outlook:
+        done = len(self.run.generations)
+        fewest = schedule.fewest(self.pairs, self.pace.alpha) * len(self._groups())
+        expected = max(fewest, done + 1)
+        if not done:  # A first generation takes longer than all others: it foretells nothing yet.
+            return _Outlook(done, expected, None)
+        ended = self.run.generations[-1].ended
+        left = schedule.time_left(self.pace, self.progress(ended, ended / done))
+        return _Outlook(done, expected, left)
+
+    def warnings(self, stop: Stop | None) -> list[Warning]:
+        """Warns of an early end, and of what the run cannot say."""
+        warnings = [self._little_memory(), _stopped_early(stop), self._too_few(), self._wide()]
+        return [warning for warning in warnings if warning is not None]
+
+    def _little_memory(self) -> Warning | None:
+        """Said where not even two of the targets are well within what is free."""
+        held = sorted((target.resident for target in self.setup.targets), reverse=True)[:2]
+        free = self.setup.memory()
+        if len(held) < 2 or sum(held) <= schedule.ROOM * free:
+            return None
+        detail = f"two targets hold up to {size(sum(held))}, {size(free)} are free"
+        return Warning(kind=WarningKind.LITTLE_MEMORY, detail=detail)
+
+    def _too_few(self) -> Warning | None:
+        """Said where so few process starts have no interval, or cannot tell so many pairs apart."""
+        starts = self.progress(0.0, 0.0).generations
+        needed = stats.starts_needed(self.pairs, self.pace.alpha)
+        if starts < stats.FEWEST:
+            detail = f"{starts} of the {stats.FEWEST} that an interval needs"
+            return Warning(kind=WarningKind.NO_INTERVAL, detail=detail)
+        if starts < needed:
+            detail = f"{starts} of the {needed} that {self.pairs} pairs need"
+            return Warning(kind=WarningKind.TOO_MANY_PAIRS, detail=detail)
+        return None
+
+    def _wide(self) -> Warning | None:
+        """Said where a ratio is not known as well as was asked for."""
+        wanted = self.pace.precision
+        widest = schedule.widest_interval(pairing.against_baseline(self.run), self.pace.alpha)
+        if wanted is None or widest is None or widest <= wanted:
+            return None
+        detail = f"the widest interval is ±{widest:.1%}, ±{wanted:.1%} was asked for"
+        return Warning(kind=WarningKind.WIDE, detail=detail)
 
 
-def effects(
-    run: Run, parts: Sequence[GenerationPart], ready_targets: Sequence[ReadyTarget]
-) -> list[list[float]]:
-    """The log ratios to the baseline of every target that is right, at every case; where the
-    planned baseline has failed, to the first that has not, as the report shows them."""
-    base = _base(run, ready_targets)
-    others = [index for index in _right(run, ready_targets) if index != base]
-    return [
-        pairs
-        for target in others
-        for case in range(len(run.plan.cases))
-        if (pairs := _pairs(parts, base, target, case))
-    ]
-
-
-def _right(run: Run, ready_targets: Sequence[ReadyTarget]) -> list[int]:
-    right = {record.target for record in run.records if record.verdict and record.verdict.right}
-    return [ready_target.index for ready_target in ready_targets if ready_target.index in right]
-
-
-def _base(run: Run, ready_targets: Sequence[ReadyTarget]) -> int:
-    """What the others are compared with: as planned, or the first right one; the first of all where
-    none is right."""
-    able = _right(run, ready_targets)
-    if run.plan.baseline in able:
-        return run.plan.baseline
-    return next(iter(able), ready_targets[0].index if ready_targets else 0)
-
-
-def _pairs(parts: Sequence[GenerationPart], base: int, target: int, case: int) -> list[float]:
-    found = []
-    for part in parts:
-        medians = {
-            (piece.target, one.case): one.series.medians
-            for piece in part.targets
-            for one in piece.cases
-        }
-        if (base, case) in medians and (target, case) in medians:
-            found.append(effect(medians[base, case], medians[target, case]))
-    return found
-
-
-def _without_failed(setup: RunSetup, part: GenerationPart) -> RunSetup:
-    """A target that failed in a generation starts in no other."""
-    failed = {piece.target for piece in part.targets if piece.failure is not None}
-    return replace(setup, targets=[e for e in setup.targets if e.index not in failed])
-
-
-def _found_before(parts: Sequence[GenerationPart]) -> Calibrations:
-    """The lengths of the blocks of a run that goes on: fixed for the run."""
-    return {
-        (piece.target, one.case): Calibration(
-            Length(one.calls, one.discarded), steady.later_span(piece.steady_after or 0.0)
-        )
-        for part in reversed(parts)  # The first one counts: it looked longest.
-        for piece in part.targets
-        for one in piece.cases
-    }
-
-
-def _said(
-    stop: Stop | None, run: Run, parts: Sequence[GenerationPart], setup: RunSetup, pace: Pace
-) -> list[Warning]:
-    found = []
-    if too_large := _too_large(setup):
-        found.append(Warning(kind=WarningKind.LITTLE_MEMORY, detail=too_large))
-    if stop is not None and stop.why is Why.PRECISE:
-        found.append(Warning(kind=WarningKind.STOPPED_EARLY, detail=stop.text))
-    starts = _progress(run, parts, setup.targets, 0.0, 0.0).generations
-    pairs = _beside(run, setup.targets)
-    widest = schedule.widest_interval(effects(run, parts, setup.targets), pace.alpha)
-    if starts < stats.FEWEST:
-        detail = f"{starts} of the {stats.FEWEST} that an interval needs"
-        found.append(Warning(kind=WarningKind.NO_INTERVAL, detail=detail))
-    elif starts < (needed := stats.starts_needed(pairs, pace.alpha)):
-        detail = f"{starts} of the {needed} that {pairs} pairs need"
-        found.append(Warning(kind=WarningKind.TOO_MANY_PAIRS, detail=detail))
-    if pace.precision is not None and widest is not None and widest > pace.precision:
-        detail = f"the widest interval is ±{widest:.1%}, ±{pace.precision:.1%} was asked for"
-        found.append(Warning(kind=WarningKind.WIDE, detail=detail))
-    return found
-
-
-def _too_large(setup: RunSetup) -> str:
-    """Said where not even two of the targets are well within what is free."""
-    held = sorted((ready_target.resident for ready_target in setup.targets), reverse=True)[:2]
-    free = setup.memory()
-    if len(held) < 2 or sum(held) <= schedule.ROOM * free:
-        return ""
-    return f"two targets hold up to {size(sum(held))}, {size(free)} are free"
-
-
-class _Teller:
-    """Turns the share of a generation into the share of the run, and the time that is left."""
-
-    def __init__(
-        self, watch: Watch, pace: Pace, parts: Sequence[GenerationPart], setup: RunSetup, run: Run
-    ) -> None:
-        self._watch = watch
-        self._done = len(parts)
-        turn = len(_groups(setup, run))
-        fewest = schedule.fewest(_beside(run, setup.targets), pace.alpha)
-        self._expected = max(fewest * turn, len(parts) + 1)
-        ended = parts[-1].generation.ended if parts else 0.0
-        lap = ended / len(parts) if parts else 0.0
-        now = _progress(run, parts, setup.targets, ended, lap)
-        self._left = schedule.time_left(pace, now) if parts else None
-
-    def __call__(self, share: float) -> None:
-        done = (self._done + share) / self._expected
-        left = "" if self._left is None else f" · about {self._left:.0f} s left"
-        self._watch(min(1.0, done), f"process start {self._done + 1}{left}")
+def _stopped_early(stop: Stop | None) -> Warning | None:
+    if stop is None or stop.why is not Why.PRECISE:
+        return None
+    return Warning(kind=WarningKind.STOPPED_EARLY, detail=stop.text)

@@ -1,4 +1,4 @@
-"""Which targets a run has: those that the user named, or those that make sense here."""
+"""Selects the targets of a run: those that the user named, or those that make sense here."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ NO_RUNTIME = (
 
 
 def crossed(targets: Sequence[Target], threads: Sequence[int]) -> list[Target]:
-    """Every target at every number of threads, but one that names its own, and one that computes
-    on a GPU.
+    """Each target at each number of threads; one that names its own number, or that computes on a
+    GPU, is there once.
 
     Raises InputError for more threads than cores, and where two targets become one.
     """
-    made = [one for target in targets for one in _at(target, threads)]
+    at_all = [target for named in targets for target in _at(named, threads)]
     cores = len(os.sched_getaffinity(0))
-    if large := [target for target in made if (target.threads or 1) > cores]:
+    if large := [target for target in at_all if (target.threads or 1) > cores]:
         raise InputError(f"{large[0].name}: there are {cores} cores that are allowed here")
-    return settled(made)
+    return settled(at_all)
 
 
 def _at(target: Target, threads: Sequence[int]) -> list[Target]:
@@ -54,17 +54,20 @@ def _at(target: Target, threads: Sequence[int]) -> list[Target]:
 def chosen(
     named: Sequence[Target], machine: Machine, *, source: bool, everything: bool
 ) -> list[Target]:
-    """The targets of a run: those that were named, with `everything` all that is installed, and
-    where neither is given what makes sense here. Raises InputError where there are none."""
+    """The targets of a run: those that were named, with `everything` also all that is installed,
+    and where neither is given what makes sense here. `source`: a PyTorch source is known.
+
+    Raises InputError where there are none.
+    """
     if not everything:
         return settled(named or default(machine, source=source))
-    settled_names = {target.name for target in settled(named)}
-    more = [
-        t for t in settled(all_installed(machine, source=source)) if t.name not in settled_names
-    ]
-    if not named and not more:
+    first = settled(named)
+    names = {target.name for target in first}
+    installed = settled(all_installed(machine, source=source))
+    targets = [*first, *(target for target in installed if target.name not in names)]
+    if not targets:
         raise InputError(*NO_RUNTIME)
-    return [*settled(named), *more]
+    return targets
 
 
 def default(machine: Machine, *, source: bool) -> list[Target]:
@@ -73,15 +76,15 @@ def default(machine: Machine, *, source: bool) -> list[Target]:
     Raises InputError where there is nothing to run.
     """
     providers = ["cpu", *(["cuda"] if machine.gpus else [])]
-    found = []
+    targets = []
     if importlib.util.find_spec("onnxruntime") is not None:
         for provider in providers:
-            found += [Target("onnxruntime", provider), Target("onnxruntime", provider, BOUND)]
+            targets += [Target("onnxruntime", provider), Target("onnxruntime", provider, BOUND)]
     if source:
-        found += [Target("torch", provider) for provider in providers]
-    if not found:
+        targets += [Target("torch", provider) for provider in providers]
+    if not targets:
         raise InputError(*NO_RUNTIME)
-    return [replace(target, asked=False) for target in found]
+    return [replace(target, asked=False) for target in targets]
 
 
 BOUND = {"io": "bound"}
@@ -92,32 +95,32 @@ GPUS = ("cuda", "webgpu")
 def all_installed(machine: Machine, *, source: bool) -> list[Target]:
     """Every runtime that is installed, on the providers that may work here; torch, and what else
     starts from the PyTorch source, where that is known. None of them was named by the user."""
-    found = []
+    targets = []
     for name in listing.BUILT_IN:
-        listed = listing.find(name)
-        runtime = listing.facts(listed)
+        runtime = listing.facts(listing.find(name))
         if runtime is None or (runtime.starts_from == "source" and not source):
             continue
         providers = [p for p in runtime.providers if _may_work(p, machine)]
-        found += [
+        targets += [
             Target(name, provider, options, asked=False)
             for provider in providers
             if managed.is_installed(runtime, provider)
             for options in runtime.variants
         ]
-    return found
+    return targets
 
 
 def _may_work(provider: str, here: Machine) -> bool:
-    """Whether this machine has what a provider computes on; a processor it always has."""
+    """True where this machine has what a provider computes on; a processor it always has."""
     if provider == "cuda":
         return bool(here.gpus)
     return provider != "webgpu" or bool(here.gpus) or machines.draws()
 
 
 def missing(targets: Sequence[Target]) -> list[Recipe]:
-    """What `--install` makes for these targets before anything is measured, each once."""
-    found = []
+    """The environments that `--install` makes for these targets, each once. One that names its own
+    environment needs none."""
+    recipes = []
     for target in targets:
         runtime = listing.facts(listing.find(target.runtime))
         if runtime is None or not runtime.requirements or target.environment is not None:
@@ -125,20 +128,20 @@ def missing(targets: Sequence[Target]) -> list[Recipe]:
         provider = target.provider or runtime.providers[0]
         if not managed.is_installed(runtime, provider, target.version):
             recipe = managed.recipe_for(runtime, provider)
-            found.append(recipe.at(target.version) if target.version else recipe)
-    return [*dict.fromkeys(found)]
+            recipes.append(recipe.at(target.version) if target.version else recipe)
+    return [*dict.fromkeys(recipes)]
 
 
 def settled(targets: Sequence[Target]) -> list[Target]:
     """The targets with their provider written out. Raises InputError where one is named twice."""
-    found = [replace(target, provider=target.provider or _first(target)) for target in targets]
-    names = [target.name for target in found]
+    whole = [replace(target, provider=target.provider or _first(target)) for target in targets]
+    names = [target.name for target in whole]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(
             f"the target {twice[0]} is named twice",
             "an option that tells them apart makes two of them, such as io=bound",
         )
-    return found
+    return whole
 
 
 def _first(target: Target) -> str:
@@ -167,23 +170,26 @@ def recorded(target: Target, threads: int = 1) -> schema.PlannedTarget:
 
 
 def enter(index: int, target: Target, assignment: Assignment) -> ReadyTarget | Failure:
-    """The target ready to be started, or why its environment or its file cannot be used."""
+    """Makes a target ready to be started, or says why its environment or file cannot be used.
+
+    `index`: that of the plan's target.
+    """
     try:
         variant = None if target.model is None else variants.of(target.model, assignment)
-        listed = listing.find(target.runtime)
-        home = managed.home(listed, target.provider, target.version, target.environment)
+        entry = listing.find(target.runtime)
+        home = managed.home(entry, target.provider, target.version, target.environment)
     except ToolkitError as error:
         return Failure(verb="start", what=error.what, cures=list(error.cures))
-    job = WorkerSpec(listed, home, target.provider, target.options)
+    spec = WorkerSpec(entry, home, target.provider, target.options)
     program = variant.program if variant else assignment.program_of(target.runtime)
     program = replace(program, threads=target.threads or program.threads)
-    return ReadyTarget(index, target.label, job, program, variant)
+    return ReadyTarget(index, target.label, spec, program, variant)
 
 
 def home_name(target: Target, ready_target: ReadyTarget) -> str:
     """The environment that was found for a target, as the plan shows it."""
     return (
-        ready_target.job.environment.name
+        ready_target.spec.environment.name
         if target.environment is None
         else _last(target.environment)
     )
@@ -213,13 +219,14 @@ def baseline(
 
 
 def _known_as(target: schema.PlannedTarget) -> set[str]:
-    """By what a user may name it; with several numbers of threads the first has the plain name."""
+    """The names by which a user may call it; of several numbers of threads the first has the plain
+    name."""
     plain = re.sub(r",threads=\d+$", "", target.name)
     return {target.name, target.label, target.runtime, plain}
 
 
 def _canonical(text: str) -> str:
-    """A target's name from how it may be typed: 'onnxruntime,io=bound'. Other texts stay."""
+    """A target's name, from the way it may be typed: 'onnxruntime,io=bound'. Other texts stay."""
     try:
         return settled([parse(text)])[0].name
     except InputError:

@@ -1,76 +1,53 @@
-"""One target while a generation lasts. The order G1 to G6 stands in generation.py."""
+"""One target while a generation lasts. The order of its steps, G1 to G6, is generation.py's."""
 
 from __future__ import annotations
 
 import contextlib
-import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec
 
 import numpy as np
 
+from toolkit.engine.failures import failure
+from toolkit.engine.processstart import CaseBlocks, StartTimes, WorkerMemory, WorkerProcesses
 from toolkit.engine.setup import Calibration, Calibrations, NamedFeed, ReadyTarget, RunSetup
 from toolkit.errors import ShapeRefused, TargetError
 from toolkit.machine import memory, threads
-from toolkit.machine.pinning import pin
-from toolkit.machine.threads import Thread
 from toolkit.measure import schedule
 from toolkit.measure.schedule import Length
 from toolkit.measure.steady import WarmUp, later_span
-from toolkit.records.parts import CasePart, TargetPart
-from toolkit.records.schema import Failure, Series, Warning, WarningKind
+from toolkit.records.parts import TargetPart
+from toolkit.records.schema import Failure, Warning, WarningKind
 from toolkit.tensors import Array
 from toolkit.units import Bytes, Seconds, size
-from toolkit.workers.jobs import Block
 from toolkit.workers.launch import Worker
 
 P = ParamSpec("P")
 
-PATH = re.compile(r"(?<![\w./:])(?:/[^/\s:\"']+){2,}/(?P<last>[^/\s:\"']+)")
-"""An absolute path of three parts or more; no address of the web."""
 TRIES = 3
-"""Blocks of one round, where threads leave their core."""
+"""Blocks that are tried in one round, where threads leave their core and are pinned again."""
 COPIES = 200
-"""Times that the copies of a case are made alone, at most."""
+"""The most times that the copies of a case are made alone: their median needs no thousands, which a
+block of short calls has."""
 WARM_BLOCK: Seconds = 1e-3
-"""A block of the warm-up: short, so that a decay is seen."""
+"""The length of a block of the warm-up: short, so that a decay is seen."""
 
 
 @dataclass
 class TargetRun:
-    """One target while the generation lasts."""
+    """One target, its worker, and what it has shown so far in this generation."""
 
     target: ReadyTarget
     worker: Worker
+    times: StartTimes = field(default_factory=StartTimes)
+    memory: WorkerMemory = field(default_factory=WorkerMemory)
+    processes: WorkerProcesses = field(default_factory=WorkerProcesses)
+    cases: dict[int, CaseBlocks] = field(default_factory=dict)
+    """Case → its blocks; a case is there once it is warm."""
     empty: float = 0.0
-    imported: Seconds | None = None
-    loaded: Seconds | None = None
-    first_call: Seconds | None = None
-    new_shape: Seconds | None = None
-    steady_after: Seconds = 0.0
-    idle: Bytes | None = None
-    resident: Bytes | None = None
-    peak: Bytes | None = None
-    ready: Seconds = 0.0
-    """Its own time until it was loaded and bound: the others start beside it and in turns."""
-    warm_up: Seconds = 0.0
-    blocks: dict[int, list[Block]] = field(default_factory=dict)
-    """Case → its blocks, a round each."""
-    waits: dict[int, list[Seconds]] = field(default_factory=dict)
-    """Case → how long its threads waited for their core in each block."""
-    copies: dict[int, tuple[float, float]] = field(default_factory=dict)
-    """Case → nanoseconds of the copies in and out, where they can be told."""
-    settled: dict[int, Calibration] = field(default_factory=dict)
-    processes: Collection[int] = ()
-    """The worker's and all below it, as they were last looked for."""
-    computes: Collection[int] = ()
-    """Those of them that compute the model; empty: all."""
-    cores: Collection[int] = ()
-    """Where its threads may run."""
-    used: dict[int, list[int]] = field(default_factory=dict)
-    """Case → how many threads took part in each block."""
+    """Nanoseconds that an empty interval shows in this worker."""
     warnings: list[Warning] = field(default_factory=list)
     failure: Failure | None = None
 
@@ -89,33 +66,37 @@ class TargetRun:
     def hello(self) -> None:
         """Waits for the import that was asked for (G1)."""
         hello = self.worker.hello()
-        self.imported, self.empty = hello.seconds, hello.empty
-        self.idle, _ = self.worker.usage()
+        self.times.imported, self.empty = hello.seconds, hello.empty
+        self.memory.idle, _ = self.worker.usage()  # Before the load: what it adds is the model's.
         self.look()
 
     def look(self) -> None:
-        """Looks for the worker's processes, once its import and once its load may have started
-        some."""
-        self.processes = threads.tree(self.worker.pid)
+        """Looks for the worker's processes: its import may have started some, and its load more."""
+        self.processes.look(self.worker.pid)
 
     def prepare(self, setup: RunSetup) -> None:
-        """Loads, binds and judges (G3)."""
-        worker, began = self.worker, time.perf_counter()
-        worker.post_load(self.target.program)
-        loaded = worker.load()
-        self.loaded, self.computes = loaded.seconds, loaded.computes
+        """Loads the program, binds every feed and judges its answer (G3)."""
+        began = time.perf_counter()
+        loaded = self.worker.load_program(self.target.program)
+        self.times.loaded = loaded.seconds
+        self.processes.computing = loaded.computes
         for index, case in enumerate(setup.cases):
-            worker.bind(case.name, case.arrays, case.types)
-            outputs, seconds = worker.answer(case.name)
+            self.worker.bind(case.name, case.arrays, case.types)
+            outputs, seconds = self.worker.answer(case.name)
+            self._demand_same(setup, index, outputs)
             if index == 0:
-                self.first_call = seconds
-            self._demand(setup, index, outputs)
-            if index == 0 and setup.other is not None:
-                with contextlib.suppress(ShapeRefused):  # R9: it is timed at the shapes it takes.
-                    worker.bind(setup.other.name, setup.other.arrays, setup.other.types)
-                    _, self.new_shape = worker.answer(setup.other.name)
+                self.times.first_call = seconds
+                self._call_new_shape(setup.other)
         self._demand_room(setup.memory())
-        self.ready = (self.imported or 0.0) + time.perf_counter() - began
+        self.times.ready = (self.times.imported or 0.0) + time.perf_counter() - began
+
+    def _call_new_shape(self, other: NamedFeed | None) -> None:
+        """Makes the first call at another shape, where the target takes another."""
+        if other is None:
+            return
+        with contextlib.suppress(ShapeRefused):  # R9: it is timed at the shapes that it takes.
+            self.worker.bind(other.name, other.arrays, other.types)
+            _, self.times.new_shape = self.worker.answer(other.name)
 
     def _demand_room(self, left: Bytes) -> None:
         """Raises TargetError where the memory is nearly used up: the kernel would end anyone."""
@@ -125,160 +106,114 @@ class TargetRun:
                 "measure fewer targets in one run, or a smaller model",
             )
 
-    def _demand(self, setup: RunSetup, case: int, outputs: Mapping[str, Array]) -> None:
-        """Raises TargetError where an answer is not what the verdict said."""
+    def _demand_same(self, setup: RunSetup, case: int, outputs: Mapping[str, Array]) -> None:
+        """Raises TargetError where an answer is not what the verdict was on."""
         if reason := setup.check(self.target.index, case, outputs):
             changed = " and ".join(map(repr, self.worker.changed(setup.cases[case].name)))
             cause = f", since its calls write into their input {changed}" if changed else ""
             raise TargetError(f"its answers changed after the verdict{cause}: {reason}")
 
-    def warm(self, setup: RunSetup, found: Calibrations) -> None:
-        """Warms up, and finds the lengths of the blocks where they are not known (G4)."""
+    def warm(self, setup: RunSetup, calibrations: Calibrations) -> None:
+        """Warms up at every case, and calibrates those that are not calibrated yet (G4)."""
         began = time.perf_counter()
         for index, case in enumerate(setup.cases):
-            known = found.get((self.target.index, index))
-            if known is None:
-                warm_up, call = self._until_steady(case, WarmUp())
-                known = Calibration(self._calibrated(case, call), later_span(warm_up.after))
+            calibration = calibrations.get((self.target.index, index))
+            if calibration is None:
+                warm_up = WarmUp()
+                call = self._until_steady(case, warm_up)
+                span = later_span(warm_up.after)
+                calibration = Calibration(self._calibrated(case, call), span)
             else:
-                self._until_steady(case, WarmUp(span=known.span))
-            self.settled[index] = known
-        self.warm_up = time.perf_counter() - began
+                self._until_steady(case, WarmUp(span=calibration.span))
+            self.cases[index] = CaseBlocks(calibration)
+        self.times.warm_up = time.perf_counter() - began
 
-    def _until_steady(self, case: NamedFeed, warm_up: WarmUp) -> tuple[WarmUp, Seconds]:
-        """The warm-up that has ended, and about how long a call takes."""
+    def _until_steady(self, case: NamedFeed, warm_up: WarmUp) -> Seconds:
+        """Makes blocks until the warm-up has ended; returns about how long a call takes."""
         call, state, began = 0.0, "not yet", time.perf_counter()
         while state == "not yet":
+            # One call first: how long one takes is not known yet.
             count = min(schedule.MOST_CALLS, max(1, round(WARM_BLOCK / call))) if call else 1
             block = self.worker.sample(case.name, count)
+            # A clock may show 0 ns for a call: its logarithm must exist all the same.
             call = max(1e-9, float(np.median(block.ns)) / 1e9)
             state = warm_up.add(call, time.perf_counter() - began)
         if state == "never":
-            self.warnings.append(
-                Warning(
-                    kind=WarningKind.NEVER_STEADY,
-                    detail=f"{self.target.label} at {case.name}: still changing after "
-                    f"{warm_up.limit:g} s",
-                )
-            )
-        self.steady_after += warm_up.after
-        return warm_up, call
+            detail = f"at {case.name}: still changing after {warm_up.limit:g} s"
+            self._warn(WarningKind.NEVER_STEADY, detail)
+        self.times.steady_after += warm_up.after
+        return call
 
     def _calibrated(self, case: NamedFeed, guess: Seconds) -> Length:
+        """The length of this case's blocks, from one longer block; `guess`: that of a call."""
         block = self.worker.sample(case.name, schedule.calibration_calls(guess))
         return schedule.length(float(np.median(block.ns)) / 1e9)
 
     def wake(self, case: int, name: str) -> None:
-        """Calls that count nowhere, for a worker that was held still (S7)."""
-        if calls := schedule.waking(self.settled[case].length):
+        """Makes calls that count nowhere, for a worker that was held still (S7)."""
+        if calls := schedule.waking(self.cases[case].calibration.length):
             self.worker.sample(name, calls)
 
     def block(self, case: int, name: str) -> None:
-        """One block (G5); once more where a thread left the cores that all targets share."""
-        length = self.settled[case].length
+        """Makes one block (G5); once more where a thread left the cores that all targets share."""
+        rounds = self.cases[case]
+        length = rounds.calibration.length
         for _ in range(TRIES):
             # Looked at just before: a worker that was stopped waits for a core to obey.
-            before = threads.of_all(self.processes)
+            before = self.processes.threads()
             block = self.worker.sample(name, length.calls, length.discard)
-            after = threads.of_all(self.processes)
-            if not threads.left_core(before, after, self.cores):
-                self.used.setdefault(case, []).append(self._computed(before, after))
-                self.blocks.setdefault(case, []).append(block)
-                self.waits.setdefault(case, []).append(threads.waited(before, after))
+            after = self.processes.threads()
+            if not threads.left_core(before, after, self.processes.cores):
+                rounds.blocks.append(block)
+                rounds.waits.append(threads.waited(before, after))
+                rounds.threads.append(self.processes.computed(before, after))
                 return
-            pin(self.processes, self.cores)
+            self.processes.pin()
         raise TargetError("its threads leave the core that all targets share")
 
-    def _computed(self, before: Mapping[int, Thread], after: Mapping[int, Thread]) -> int:
-        """Threads that took part in between; what only hands requests on did not."""
-        used = threads.used(before, after)
-        return sum(not self.computes or thread.process in self.computes for thread in used)
-
     def close(self, setup: RunSetup) -> None:
-        """Judges what the timed calls left behind (G6)."""
+        """Judges what the timed calls left behind, then makes the copies of a call alone (G6)."""
         for index, case in enumerate(setup.cases):
             outputs, _ = self.worker.answer(case.name, again=False)
-            self._demand(setup, index, outputs)
-        self.resident, self.peak = self.worker.usage()
+            self._demand_same(setup, index, outputs)
+        # Before the copies are made alone: they need memory that no call of the target does.
+        self.memory.resident, self.memory.peak = self.worker.usage()
         for index, case in enumerate(setup.cases):
-            copies = self.worker.copies(case.name, min(COPIES, self.settled[index].length.calls))
-            if copies is not None:
-                self.copies[index] = copies
-            self._look_at_threads(case.name, self.used.get(index, []))
+            rounds = self.cases[index]
+            calls = min(COPIES, rounds.calibration.length.calls)
+            rounds.copies = self.worker.copies(case.name, calls)
+            self._compare_threads(case.name, rounds.usual_threads)
 
-    def _look_at_threads(self, case: str, used: Sequence[int]) -> None:
-        """Warns of more threads than were asked for, or fewer. A pool may hand the same work to
-        another of its threads in the middle of a block: one block is no sign."""
-        if not threads.exact():
-            return
+    def _compare_threads(self, case: str, used: int) -> None:
+        """Warns of more threads than were asked for, or fewer."""
         asked = self.target.program.threads
-        often = round(float(np.quantile(used, 0.9))) if used else 0
-        if often == asked or not often:
+        if not threads.exact() or used in (0, asked):
             return
-        kind = WarningKind.MORE_THREADS if often > asked else WarningKind.FEWER_THREADS
-        took = f"{often} thread{'' if often == 1 else 's'} took part, {asked} asked for"
-        detail = f"{self.target.label} at {case}: {took}"
-        self.warnings.append(Warning(kind=kind, detail=detail))
+        kind = WarningKind.MORE_THREADS if used > asked else WarningKind.FEWER_THREADS
+        noun = "thread" if used == 1 else "threads"
+        self._warn(kind, f"at {case}: {used} {noun} took part, {asked} asked for")
 
-    def _case(self, case: int, series: Series) -> CasePart:
-        into, out = self.copies.get(case, (None, None))
-        length = self.settled[case].length
-        return CasePart(
-            case=case,
-            calls=length.calls,
-            discarded=length.discard,
-            series=series,
-            into=into,
-            out=out,
-        )
+    def _warn(self, kind: WarningKind, detail: str) -> None:
+        self.warnings.append(Warning(kind=kind, detail=f"{self.target.label} {detail}"))
 
-    def piece(self, generation: int, began: int) -> TargetPart:
-        """What counts of one target: a target that failed gives its error and no time."""
+    def part(self, generation: int, began: int) -> TargetPart:
+        """The part of the record; a target that failed gives its error and no time."""
         if self.failure is not None:
             return TargetPart(target=self.target.index, failure=self.failure)
+        times, held = self.times, self.memory
         return TargetPart(
             target=self.target.index,
             cases=[
-                self._case(case, _series(generation, blocks, self.waits[case], began))
-                for case, blocks in sorted(self.blocks.items())
+                blocks.part(case, generation, began) for case, blocks in sorted(self.cases.items())
             ],
             empty=self.empty,
-            imported=self.imported,
-            loaded=self.loaded,
-            first_call=self.first_call,
-            new_shape=self.new_shape,
-            steady_after=self.steady_after,
-            idle=self.idle,
-            resident=self.resident,
-            peak=self.peak,
+            imported=times.imported,
+            loaded=times.loaded,
+            first_call=times.first_call,
+            new_shape=times.new_shape,
+            steady_after=times.steady_after,
+            idle=held.idle,
+            resident=held.resident,
+            peak=held.peak,
             warnings=self.warnings,
         )
-
-
-def failure(error: TargetError) -> Failure:
-    """An error as a record shows it."""
-    return Failure(
-        verb=error.verb,
-        what=error.what,
-        cures=list(error.cures),
-        last_words=[without_paths(line) for line in error.last_words],
-    )
-
-
-def without_paths(line: str) -> str:
-    """A line of a library's log, with the last part of each path alone: a record is handed on, and
-    no folder of this machine is anybody's business."""
-    return PATH.sub(r"…/\g<last>", line)
-
-
-def _series(
-    generation: int, blocks: Sequence[Block], waits: Sequence[Seconds], began: int
-) -> Series:
-    return Series(
-        generation=generation,
-        starts=[(block.start - began) / 1e9 for block in blocks],
-        medians=[float(np.median(block.ns)) for block in blocks],
-        means=[float(np.mean(block.ns)) for block in blocks],
-        switches=[block.switches for block in blocks],
-        waited=[round(wait, 7) for wait in waits],
-    )

@@ -1,4 +1,4 @@
-"""Runs small variations of a model in float32 without any optimisation: for the simulations."""
+"""Runs small variations of a model in float32 without any optimisation, for the simulations."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ from toolkit.workers.jobs import Patience, WorkerSpec
 from toolkit.workers.launch import Worker
 
 INLINE = 1_500_000_000
-"""Bytes of weights beyond which a file cannot hold them itself: protobuf ends at 2 GB."""
+"""Bytes of weights beyond which they lie beside the file: a protobuf message ends at 2 GB, and the
+graph needs room too."""
 
 
 @contextmanager
 def unoptimised(worker_code: Path, env: str | None = None) -> Iterator[Runner]:
-    """ONNX Runtime with all optimisations off, in a worker of the environment; where that has none,
-    the ONNX reference evaluator in this process."""
+    """Runs files in ONNX Runtime with all optimisations off, in a worker of the environment; where
+    toolkit's own has no onnxruntime, on the ONNX reference evaluator in this process."""
     if env is None and importlib.util.find_spec("onnxruntime") is None:
         yield simulate.reference_runner
         return
     options = {"optimize": "none"}
-    job = WorkerSpec(listing.find("onnxruntime"), environments.find(env), "cpu", options)
-    with Worker(job, worker_code, patience=Patience()) as worker:
+    spec = WorkerSpec(listing.find("onnxruntime"), environments.find(env), "cpu", options)
+    with Worker(spec, worker_code, patience=Patience()) as worker:
         worker.post_hello()
         worker.hello()
-        yield _Loaded(worker, worker_code.parent)
+        yield _WorkerRunner(worker, worker_code.parent)
 
 
-class _Loaded:
-    """Loads each file into the one worker, in place of the last."""
+class _WorkerRunner:
+    """A runner that loads each file into one worker, in place of the last."""
 
     def __init__(self, worker: Worker, folder: Path) -> None:
         self._worker = worker
@@ -48,25 +49,20 @@ class _Loaded:
 
     def __call__(self, model: ModelProto, feeds: Sequence[Feed]) -> list[dict[str, Array]]:
         save(model, self._file)
-        self._worker.post_load(program(self._file, model))
-        self._worker.load()
-        return [self._answer(str(i), feed) for i, feed in enumerate(feeds)]
-
-    def _answer(self, name: str, feed: Feed) -> dict[str, Array]:
-        self._worker.bind(name, feed, {})
-        return self._worker.answer(name)[0]
+        self._worker.load_program(program(self._file, model))
+        return [self._worker.evaluate(str(i), feed, {}) for i, feed in enumerate(feeds)]
 
 
 def save(model: ModelProto, file: Path) -> None:
     """Writes a model; weights that are too large for the file itself go beside it."""
     beside = file.with_suffix(".data")
-    beside.unlink(missing_ok=True)
-    large = model.ByteSize() > INLINE
-    onnx.save_model(model, str(file), save_as_external_data=large, location=beside.name)
+    beside.unlink(missing_ok=True)  # onnx appends to a file of weights that is already there.
+    is_large = model.ByteSize() > INLINE
+    onnx.save_model(model, str(file), save_as_external_data=is_large, location=beside.name)
 
 
 def program(file: Path, model: ModelProto, threads: int = 1) -> Program:
-    """What a worker is given to load a model that was made here."""
+    """The program of a model that was made here and saved as `file`."""
     return Program(
         file,
         tuple(_spec(value) for value in modelfile.fed_inputs(model.graph)),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from toolkit.answers.declared import of_file
 from toolkit.answers.formats import Precision
+from toolkit.answers.saturation import saturable
 from toolkit.engine.assignment import Assignment
 from toolkit.errors import InputError
 from toolkit.onnxfiles import graphs, modelfile
@@ -21,17 +22,21 @@ from toolkit.tensors import TensorSpec
 
 @dataclass(frozen=True)
 class Variant:
-    """A file that stands in the place of the run's model."""
+    """A file that one target runs in place of the run's model."""
 
     file: ModelFile
     program: Program
     declared: Precision
-    """What the file itself says that it is computed in."""
+    """The precision that the file itself says."""
     shape_arithmetic: Counter[str]
+    """Operator → how many of its nodes compute shapes only."""
+    saturable: Counter[str]
+    """Operator → how many of its nodes have products of bytes that may saturate without VNNI."""
 
 
 def of(path: str, assignment: Assignment) -> Variant:
-    """The file as a variant of the question's model. Raises InputError for another interface."""
+    """The file as a variant of the assignment's model. Raises InputError for one with other inputs
+    or outputs."""
     file = modelfile.read(Path(path))
     _demand_same("input", assignment.file.inputs, file.inputs, file.name)
     _demand_same("output", assignment.file.outputs, file.outputs, file.name)
@@ -43,22 +48,23 @@ def of(path: str, assignment: Assignment) -> Variant:
         outputs=file.outputs,
         source=None,
     )
-    return Variant(file, whole, of_file(model), graphs.shape_arithmetic(model))
+    return Variant(file, whole, of_file(model), graphs.shape_arithmetic(model), saturable(model))
 
 
 def _demand_same(
     what: str, ours: tuple[TensorSpec, ...], theirs: tuple[TensorSpec, ...], name: str
 ) -> None:
-    """Names and ranks; an output may have a lower type, which the verdict then names."""
+    """Raises InputError where names or ranks differ, or the types of inputs; an output may have a
+    lower type, which the verdict then names."""
     if [spec.name for spec in ours] != [spec.name for spec in theirs]:
         raise InputError(
             f"{name} is no variant of this model: its {what}s are {_shown(theirs)}, "
             f"the model's are {_shown(ours)}"
         )
-    for mine, other in zip(ours, theirs, strict=True):
-        same = what == "output" or mine.type == other.type
-        if not same or _rank(mine) != _rank(other):
-            raise InputError(f"{name} is no variant of this model: it has {other}, not {mine}")
+    for wanted, spec in zip(ours, theirs, strict=True):
+        has_type = what == "output" or wanted.type == spec.type
+        if not has_type or _rank(wanted) != _rank(spec):
+            raise InputError(f"{name} is no variant of this model: it has {spec}, not {wanted}")
 
 
 def _rank(spec: TensorSpec) -> int | None:

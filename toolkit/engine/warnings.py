@@ -1,4 +1,4 @@
-"""What a reader of a run must know besides its numbers: found from the record, at its end."""
+"""Finds in the record of a finished run what its reader must know besides the numbers."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ import msgspec
 import numpy as np
 
 from toolkit.measure import disturbance, steady
-from toolkit.measure.disturbance import Culprit, Observed, Rounds
-from toolkit.records.schema import Generation, Run, TargetRecord, Timing, Warning, WarningKind
+from toolkit.measure.disturbance import Observed, Rounds
+from toolkit.records.schema import (
+    Generation,
+    Run,
+    Series,
+    TargetRecord,
+    Timing,
+    Warning,
+    WarningKind,
+)
 from toolkit.units import Seconds, duration, percent
 
 TIMER_SHARE = 0.02
-"""Of the latency that an empty interval may take without a word."""
+"""The share of a latency that an empty interval may take without a word: 50 ns of 2.5 µs."""
 BINDING: Seconds = 100e-6
 """Below it the Python bindings' own 1.4 to 4 µs a call are 1.4 to 4 % and more."""
 LONG_CALL: Seconds = 1e-3
-"""From here on more threads may pay."""
+"""The latency from which on the hint to try more threads is given."""
 
 
 def with_warnings(run: Run) -> Run:
@@ -29,8 +37,8 @@ def with_warnings(run: Run) -> Run:
 
 
 def _with_own(run: Run, record: TargetRecord) -> TargetRecord:
-    found = [w for timing in record.timings for w in _of_a_timing(run, timing)]
-    return msgspec.structs.replace(record, warnings=[*record.warnings, *found])
+    own = [warning for timing in record.timings for warning in _of_a_timing(run, timing)]
+    return msgspec.structs.replace(record, warnings=[*record.warnings, *own])
 
 
 def _of_a_timing(run: Run, timing: Timing) -> Iterator[Warning]:
@@ -72,20 +80,20 @@ def _of_the_run(run: Run) -> Iterator[Warning]:
 
 
 def _versions(run: Run) -> Iterator[Warning]:
-    """One runtime in two versions, and nobody asked for that: a ratio of its rows mixes them."""
-    found: dict[str, set[str]] = {}
+    """Warns of a runtime in two versions that nobody asked for: a ratio of its rows mixes them."""
+    versions: dict[str, set[str]] = {}
     for record in run.records:
-        named = "@" in run.plan.targets[record.target].name.partition(":")[0]
-        if record.library is not None and not named:
-            found.setdefault(record.library.runtime, set()).add(record.library.version)
-    for runtime, versions in found.items():
-        if len(versions) > 1:
-            detail = f"{runtime} {' and '.join(sorted(versions))}"
+        is_asked = "@" in run.plan.targets[record.target].name.partition(":")[0]
+        if record.library is not None and not is_asked:
+            versions.setdefault(record.library.runtime, set()).add(record.library.version)
+    for runtime, several in versions.items():
+        if len(several) > 1:
+            detail = f"{runtime} {' and '.join(sorted(several))}"
             yield Warning(kind=WarningKind.MIXED_VERSIONS, detail=detail)
 
 
 def _bindings(run: Run) -> Iterator[Warning]:
-    """Two ways into a runtime differ by microseconds: said where a call is as short as that."""
+    """Warns where calls are so short that the microseconds of two bindings tell in their ratio."""
     ways = {
         (target.runtime, target.options.get("io", ""))
         for record in run.records
@@ -101,12 +109,13 @@ def _bindings(run: Run) -> Iterator[Warning]:
 
 
 def _latency(timing: Timing) -> float:
-    """Nanoseconds; 0 where nothing was measured."""
+    """The median of the blocks' medians in nanoseconds; 0 where nothing was measured."""
     medians = [median for series in timing.series for median in series.medians]
     return float(np.median(medians)) if medians else 0.0
 
 
 def _longest(run: Run) -> float:
+    """The longest latency of a target, in nanoseconds."""
     return max((_latency(t) for record in run.records for t in record.timings), default=0.0)
 
 
@@ -120,24 +129,34 @@ def _observed(run: Run) -> Observed:
         frequency=frequencies,
         spare=max(0, spare),
         seconds=run.generations[-1].ended,
-        busy=[[Culprit(b.name, b.cores, b.core) for b in g.busy] for g in run.generations],
+        busy=[g.busy for g in run.generations],
         rounds=_rounds(run),
         devices=[[*_throttled(g)] for g in run.generations] if _on_gpu(run) else (),
     )
 
 
 def _rounds(run: Run) -> Rounds:
-    """Those in which a target's threads waited for their core."""
-    waited: dict[tuple[int, int], bool] = {}
+    """Counts the rounds in which a target's threads waited for their core, and all rounds."""
+    seen: set[tuple[int, int]] = set()
+    disturbed: set[tuple[int, int]] = set()
     for record in run.records:
         for timing in record.timings:
-            for one in timing.series:
-                blocks = zip(one.waited, one.means, strict=False)  # Older records have no waits.
-                for number, (wait, mean) in enumerate(blocks):
-                    place = one.generation, number
-                    held = wait > disturbance.WAITED * timing.calls * mean / 1e9
-                    waited[place] = waited.get(place, False) or held
-    return Rounds(sum(waited.values()), len(waited))
+            for series in timing.series:
+                rounds = _waits(series, timing.calls)
+                seen |= {(series.generation, number) for number in rounds}
+                disturbed |= {
+                    (series.generation, number) for number, held in rounds.items() if held
+                }
+    return Rounds(len(disturbed), len(seen))
+
+
+def _waits(series: Series, calls: int) -> dict[int, bool]:
+    """Round → whether the threads waited for a telling share of its block."""
+    blocks = zip(series.waited, series.means, strict=False)  # Older records have no waits.
+    return {
+        number: wait > disturbance.WAITED * calls * mean / 1e9
+        for number, (wait, mean) in enumerate(blocks)
+    }
 
 
 def _on_gpu(run: Run) -> bool:
@@ -145,5 +164,5 @@ def _on_gpu(run: Run) -> bool:
 
 
 def _throttled(generation: Generation) -> dict[str, None]:
-    """Each reason once."""
+    """The reasons why its GPUs' clocks were held down, each once."""
     return dict.fromkeys(reason for device in generation.devices for reason in device.throttled)

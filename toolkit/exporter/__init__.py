@@ -1,1 +1,1 @@
-"""From a PyTorch module to a proven file."""
+"""The way from a PyTorch module to a proven file."""

@@ -1,4 +1,4 @@
-"""PyTorch → ONNX: one call of torch.onnx.export, its result made the same everywhere."""
+"""Makes an ONNX file of a module: one call of torch.onnx.export, its result the same everywhere."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolkit import __version__
 from toolkit.errors import ExportError
 from toolkit.exporter import refusal
 from toolkit.exporter.quiet import Chatter, quiet
 from toolkit.exporter.tracing import Traced
-from toolkit.sources import calls, exported
+from toolkit.sources import calls, exported, weights
 from toolkit.sources.inputs import Stated, dimensions
+from toolkit.sources.source import Source
 from toolkit.units import Bytes
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ INLINE: Bytes = 2_000_000_000
 
 @dataclass(frozen=True)
 class Converted:
-    """A graph in memory and what torch found out about its dimensions."""
+    """A graph in memory, and the program that tells the sizes it holds for."""
 
     model: ir.Model
     opset: int
@@ -46,10 +48,12 @@ def convert(
     Raises ExportError where torch refuses, and where the opset was not reached: torch keeps
     another one then, without a word.
     """
-    made = _export(module, inputs, traced, opset, chatter)
-    if opset is None or made.opset == opset:
-        return made
-    reached = _nearest(opset, made.opset, lambda n: _export(module, inputs, traced, n, chatter))
+    converted = _export(module, inputs, traced, opset, chatter)
+    if opset is None or converted.opset == opset:
+        return converted
+    reached = _nearest(
+        opset, converted.opset, lambda n: _export(module, inputs, traced, n, chatter)
+    )
     raise ExportError(
         f"torch does not reach opset {opset} with this model; the nearest that it reaches is"
         f" {reached}",
@@ -64,30 +68,43 @@ def portable(model: ir.Model, metadata: Mapping[str, str], *, keep_traces: bool)
     build ('+cpu') into the version of the producer.
     """
     if not keep_traces:
-        for thing in _with_metadata(model):
-            thing.metadata_props.clear()
-            thing.doc_string = None
+        for part in _with_metadata(model):
+            part.metadata_props.clear()
+            part.doc_string = None
         model.doc_string = None
     model.producer_version = public(model.producer_version or "")
     model.metadata_props.clear()
     model.metadata_props.update(sorted(metadata.items()))
 
 
+def metadata(source: Source, module: nn.Module) -> dict[str, str]:
+    """The origin of a file, as it stands in the file: this tool's version and torch's, the source
+    without its folder, and the sha256 of the weights."""
+    import torch
+
+    return {
+        "toolkit": __version__,
+        "torch": public(torch.__version__),
+        "source": source.name,
+        "weights_sha256": weights.sha256(source, module),
+    }
+
+
 def write(model: ir.Model, path: Path, *, inline: Bytes = INLINE) -> list[Path]:
-    """Writes the model, with its weights inside unless they are too large, and says which files.
+    """Writes the model and returns the files, the model last; weights above `inline` get one.
 
     The weights' file has the model's name and '.data': both stand under their final names, since
     the one names the other.
     """
     import onnx_ir as ir
 
-    weights = sum(
+    size: Bytes = sum(
         value.const_value.nbytes
         for graph in model.graphs()
         for value in graph.initializers.values()
         if value.const_value is not None
     )
-    if weights <= inline:
+    if size <= inline:
         ir.save(model, path)
         return [path]
     data = path.with_name(f"{path.name}.data")
@@ -120,8 +137,17 @@ def shapes(
 
 
 def distinct(outputs: Sequence[str], inputs: Sequence[str]) -> list[str]:
-    """A file's inputs and outputs share one space of names."""
-    return [f"{name}_out" if name in inputs else name for name in outputs]
+    """Outputs named unlike all inputs, since both share one space of names in a file."""
+    taken = {*inputs, *outputs}
+    names = []
+    for name in outputs:
+        if name in inputs:
+            name = f"{name}_out"
+            while name in taken:
+                name += "_"
+            taken.add(name)
+        names.append(name)
+    return names
 
 
 def _export(
@@ -143,16 +169,16 @@ def _export(
                 arguments.args,
                 kwargs=arguments.kwargs,
                 dynamo=True,
-                external_data=False,
+                external_data=False,  # `write` decides that, by the size of the weights.
                 verbose=False,
                 opset_version=opset,
                 input_names=list(arguments.order),
                 output_names=distinct(traced.outputs, arguments.order),
                 dynamic_shapes=dynamic,
             )
-    except Exception as error:  # torch's exporter, which raises all kinds.
-        raise refusal.told(error) from error
-    if program is None:
+    except Exception as error:  # torch's exporter raises all kinds.
+        raise refusal.in_words(error) from error
+    if program is None:  # Its type allows that.
         raise ExportError("torch.onnx.export gave no model")
     model: ir.Model = program.model
     return Converted(model, model.opset_imports[""], program.exported_program)
@@ -162,7 +188,8 @@ def _nearest(asked: int, kept: int, export: Callable[[int], Converted]) -> int:
     """The opset nearest to the one asked for that torch reaches, found by trying."""
     import onnx
 
-    latest = onnx.defs.onnx_opset_version()
+    latest: int = onnx.defs.onnx_opset_version()
+    # Each try is a whole export, so only those are tried that would be nearer than the kept one.
     others = [n for n in range(1, latest + 1) if n != asked and abs(n - asked) < abs(kept - asked)]
     for number in sorted(others, key=lambda n: (abs(n - asked), -n)):
         if export(number).opset == number:
@@ -171,7 +198,7 @@ def _nearest(asked: int, kept: int, export: Callable[[int], Converted]) -> int:
 
 
 def _with_metadata(model: ir.Model) -> Iterator[Any]:
-    """Everything in a model that torch hangs notes on."""
+    """All parts of a model that torch hangs notes on."""
     parts: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
     for part in parts:
         for graph in (part, *part.subgraphs()):

@@ -1,25 +1,27 @@
-"""What torch took for granted about the dynamic dimensions while it traced, and where.
+"""The conditions on sizes that torch relied on while it traced, and the user's lines that set them.
 
 `torch.export.draft_export` traces once more and keeps each guard with the user's frames. Its report
-is a private attribute: where it is missing, there are no guards, and errors come without a line.
+is a private attribute, the same from torch 2.11 to 2.15: where it is missing, no guards are known,
+and errors come without a line.
 """
 
 from __future__ import annotations
 
-import ast
 import logging
-import operator
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from toolkit.exporter import convert
 from toolkit.exporter.quiet import Chatter, quiet
 from toolkit.exporter.tracing import Traced
+from toolkit.feeds import arithmetic
+from toolkit.feeds.arithmetic import Expression
 from toolkit.sources import calls, exported, lines
 from toolkit.sources.inputs import Dimension, Stated
 from toolkit.sources.lines import Line
@@ -29,48 +31,20 @@ if TYPE_CHECKING:
 
 TRACE_FOLDER = "TORCH_DTRACE"
 """The variable that draft_export asks where its log goes."""
-_PLACE = re.compile(r"L\['(?P<input>[^']+)'\](?:\[(?P<index>\d+)\])?\.size\(\)\[(?P<axis>\d+)\]")
-COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-}
-COMBINE: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Pow: operator.pow,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.BitAnd: operator.and_,
-    ast.BitOr: operator.or_,
-}
-CALL: dict[str, Callable[..., Any]] = {
-    "Eq": operator.eq,
-    "Ne": operator.ne,
-    "Mod": operator.mod,
-    "PythonMod": operator.mod,
-    "FloorDiv": operator.floordiv,
-    "CleanDiv": operator.floordiv,
-    "Max": max,
-    "Min": min,
-}
-"""sympy's words, as torch prints them."""
+_SOURCE = re.compile(r"L\['(?P<input>[^']+)'\](?:\[(?P<index>\d+)\])?\.size\(\)\[(?P<axis>\d+)\]")
+"""A symbol's source, as torch writes it: L['x'].size()[1], behind *args L['args'][0].size()[1]."""
 
 
 @dataclass(frozen=True)
 class SizeGuard:
-    """One condition on the sizes, that was true at the traced ones."""
+    """One condition on the sizes that was true at the traced ones."""
 
     expression: str
-    """In torch's symbols: 's27 > 12'."""
+    """The condition in torch's symbols: 's27 > 12'."""
     symbols: Mapping[str, str]
     """Symbol → the dynamic dimension that the user stated."""
     line: Line | None
+    """The user's line that set the condition, where it is known."""
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -79,32 +53,36 @@ class SizeGuard:
 
     @property
     def text(self) -> str:
-        """In the user's names: 'seq > 12', 'seq = 16', 'seq % 2 = 0'."""
-        try:
-            tree = ast.parse(self.expression, mode="eval").body
-        except SyntaxError:
+        """The condition in the user's names: 'seq > 12', 'seq = 16', 'seq % 2 = 0'."""
+        if self._condition is None:
             return self.expression
-        return _said(tree, self.symbols)
+        return self._condition.written(self.symbols)
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
-        """Whether it is true at these sizes. What cannot be read counts as true."""
-        try:
-            tree = ast.parse(self.expression, mode="eval").body
-            values = {symbol: sizes[name] for symbol, name in self.symbols.items()}
-            return bool(_value(tree, values))
-        except (SyntaxError, LookupError, TypeError, ValueError, ArithmeticError):
+        """Says whether it is true at these sizes. What cannot be read counts as true."""
+        if self._condition is None:
             return True
+        try:
+            values = {symbol: sizes[name] for symbol, name in self.symbols.items()}
+            return bool(self._condition.value(values))
+        except (LookupError, TypeError, ValueError, ArithmeticError):
+            return True
+
+    @cached_property
+    def _condition(self) -> Expression | None:
+        return arithmetic.condition(self.expression)
 
 
 def find(
     module: nn.Module, inputs: Sequence[Stated], traced: Traced, chatter: Chatter
 ) -> tuple[SizeGuard, ...]:
-    """The guards on stated dimensions, in the order in which they were met."""
+    """The guards on stated dimensions, in the order in which torch met them; none where torch
+    cannot say. What torch prints goes to `chatter`."""
     import torch
 
     arguments, by_name = convert.shapes(module, inputs, traced)
     try:
-        with quiet(chatter), _traces_elsewhere():
+        with quiet(chatter), _passing_log():
             program = torch.export.draft_export(
                 module,
                 arguments.args,
@@ -115,19 +93,21 @@ def find(
         return ()
     report = getattr(program, "_report", None)
     failures = getattr(report, "failures", ())
-    found = (_guard(failure, report, arguments, inputs) for failure in failures)
-    return tuple(guard for guard in found if guard is not None)
+    guards = (_guard(failure, report, arguments, inputs) for failure in failures)
+    return tuple(guard for guard in guards if guard is not None)
 
 
 def _guard(
     failure: Any, report: Any, arguments: calls.Arguments, inputs: Sequence[Stated]
 ) -> SizeGuard | None:
+    """The guard of one failure in torch's report; None for another kind of failure, and for a
+    guard on nothing that the user stated."""
     data = failure.data
     if "symbol_to_sources" not in data or "expr" not in data:
         return None
     symbols = {}
-    for symbol, places in data["symbol_to_sources"].items():
-        name = _dimension(str(places), arguments, inputs)
+    for symbol, sources in data["symbol_to_sources"].items():
+        name = _dimension(str(sources), arguments, inputs)
         if name is not None:
             symbols[str(symbol)] = name
     if not symbols:
@@ -135,19 +115,20 @@ def _guard(
     return SizeGuard(str(data["expr"]), symbols, _line(data.get("user_stack", ()), report))
 
 
-def _dimension(places: str, arguments: calls.Arguments, inputs: Sequence[Stated]) -> str | None:
-    """The user's name for "L['x'].size()[1]", or for "L['args'][0].size()[1]" behind *args."""
-    found = _PLACE.search(places)
-    if found is None:
+def _dimension(sources: str, arguments: calls.Arguments, inputs: Sequence[Stated]) -> str | None:
+    """The user's name for the dimension that torch calls "L['x'].size()[1]"."""
+    source = _SOURCE.search(sources)
+    if source is None:
         return None
     by_name = {stated.name: stated for stated in inputs}
-    name = found["input"]
-    if name not in by_name and found["index"] is not None:
-        named = [n for n in arguments.order if n not in arguments.kwargs]
-        name = named[int(found["index"])] if int(found["index"]) < len(named) else name
+    name = source["input"]
+    if name not in by_name and source["index"] is not None:
+        starred = [n for n in arguments.order if n not in arguments.kwargs]
+        index = int(source["index"])
+        name = starred[index] if index < len(starred) else name
     if name not in by_name:
         return None
-    dim = by_name[name].dims[int(found["axis"])]
+    dim = by_name[name].dims[int(source["axis"])]
     return dim.name if isinstance(dim, Dimension) else None
 
 
@@ -163,7 +144,11 @@ def _line(stack: Sequence[Mapping[str, Any]], report: Any) -> Line | None:
 
 
 def _interned() -> Mapping[str, int]:
-    """torch numbers file names once a process, and a report holds those that are new to it."""
+    """File name → number, of all that torch has numbered in this process.
+
+    A report holds only those that were new to it, and its frames know the numbers alone: without
+    this private table (there from torch 2.11 to 2.15) a second export would show no lines.
+    """
     from torch._logging import structured
 
     table: Mapping[str, int] = getattr(structured, "INTERN_TABLE", {})
@@ -171,64 +156,35 @@ def _interned() -> Mapping[str, int]:
 
 
 @contextmanager
-def _traces_elsewhere() -> Iterator[None]:
-    """draft_export writes a log into a shared folder in /tmp, and leaves it open: here it gets a
-    folder that goes afterwards, and what it opened is closed."""
-    logger, opened = logging.getLogger("torch.__trace"), list[logging.Handler]()
-    add, before = logger.addHandler, os.environ.get(TRACE_FOLDER)
+def _passing_log() -> Iterator[None]:
+    """Sends the log that draft_export writes into a folder that goes afterwards, and closes it.
 
-    def noting(hdlr: logging.Handler) -> None:
-        opened.append(hdlr)
-        add(hdlr)
+    By itself it writes into a folder that all users of /tmp share, and leaves the file open. Nobody
+    hands its handler out: a filter, which every record passes first, sees it at the logger.
+    """
+    logger = logging.getLogger("torch.__trace")
+    before, added = list(logger.handlers), set[logging.Handler]()
 
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ[TRACE_FOLDER] = folder
-        logger.addHandler = noting  # type: ignore[method-assign]
+    def note(record: logging.LogRecord) -> bool:
+        added.update(handler for handler in logger.handlers if handler not in before)
+        return True
+
+    with tempfile.TemporaryDirectory() as folder, _environment(TRACE_FOLDER, folder):
+        logger.addFilter(note)
         try:
             yield
         finally:
-            del logger.addHandler
-            for handler in opened:
+            logger.removeFilter(note)
+            for handler in added:
                 handler.close()
-            os.environ.pop(TRACE_FOLDER)
-            os.environ.update({} if before is None else {TRACE_FOLDER: before})
 
 
-def _value(tree: ast.expr, values: Mapping[str, int]) -> Any:
-    """A guard's value. Nothing of it is executed: only arithmetic is known."""
-    match tree:
-        case ast.Constant(value=value) if isinstance(value, int | float):
-            return value
-        case ast.Name(id=name):
-            return values[name]
-        case ast.UnaryOp(op=ast.USub(), operand=inner):
-            return -_value(inner, values)
-        case ast.UnaryOp(op=ast.Invert() | ast.Not(), operand=inner):
-            return not _value(inner, values)
-        case ast.BinOp(left=left, op=op, right=right):
-            return COMBINE[type(op)](_value(left, values), _value(right, values))
-        case ast.Compare(left=left, ops=[op], comparators=[right]):
-            return COMPARE[type(op)](_value(left, values), _value(right, values))
-        case ast.Call(func=ast.Name(id=name), args=parts):
-            return CALL[name](*(_value(part, values) for part in parts))
-    raise LookupError(ast.dump(tree))
-
-
-def _said(tree: ast.expr, names: Mapping[str, str]) -> str:
-    match tree:
-        case ast.Call(func=ast.Name(id="Eq"), args=[left, right]):
-            return f"{_said(left, names)} = {_said(right, names)}"
-        case ast.Call(func=ast.Name(id="Ne"), args=[left, right]):
-            return f"{_said(left, names)} ≠ {_said(right, names)}"
-        case ast.Call(func=ast.Name(id="Mod" | "PythonMod"), args=[left, right]):
-            return f"{_said(left, names)} % {_said(right, names)}"
-        case ast.Compare(left=left, ops=[op], comparators=[right]):
-            signs = {ast.Lt: "<", ast.LtE: "≤", ast.Gt: ">", ast.GtE: "≥"}
-            sign = signs.get(type(op), "=")
-            return f"{_said(left, names)} {sign} {_said(right, names)}"
-        case ast.Name(id=name):
-            return names.get(name, name)
-    text = ast.unparse(tree)
-    for symbol, name in names.items():
-        text = re.sub(rf"\b{symbol}\b", name, text)
-    return text
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        os.environ.update({} if before is None else {name: before})

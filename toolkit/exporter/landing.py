@@ -25,6 +25,7 @@ REASONS = {
     errno.EISDIR: "it is a folder",
     errno.ENAMETOOLONG: "its name is too long",
 }
+"""Errors of a path that the user gave, in words. Any other is a bug of ours and stays as it is."""
 
 
 @contextlib.contextmanager
@@ -37,48 +38,54 @@ def beside(final: Path, *, folder: bool = False) -> Iterator[Path]:
     """
     if final.is_dir() and not folder:
         raise InputError(f"{final} is a folder; a file's name is needed", f"-o {final}/NAME")
-    made = [each for each in (final.parent, *final.parent.parents) if not each.exists()]
-    place: Path | None = None
+    missing = [parent for parent in (final.parent, *final.parent.parents) if not parent.exists()]
+    working: Path | None = None
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=f".{final.name[:100]}.", dir=final.parent))
-        yield place
+        # In the same folder, hence on the same disk: os.replace moves within one only. The prefix
+        # is cut, since a name has at most 255 bytes.
+        working = Path(tempfile.mkdtemp(prefix=f".{final.name[:100]}.", dir=final.parent))
+        yield working
     except OSError as error:
         if error.errno not in REASONS:
             raise
         raise InputError(f"{final} was not written: {REASONS[error.errno]}") from error
     finally:
-        if place is not None:
-            shutil.rmtree(place, ignore_errors=True)
-        for empty in made:
+        if working is not None:
+            shutil.rmtree(working, ignore_errors=True)
+        for parent in missing:
             with contextlib.suppress(OSError):  # It holds what landed, or was never made.
-                empty.rmdir()
+                parent.rmdir()
 
 
 def land(file: Path, final: Path) -> None:
     """Gives a file that was written beside its final name, durably."""
     with open(file, "rb") as written:
         os.fsync(written.fileno())
-    os.chmod(file, 0o666 & ~_umask())
+    os.chmod(file, 0o666 & ~_umask())  # Some writers make their files private to the user.
     os.replace(file, final)
 
 
-def land_folders(made: Sequence[Path], parent: Path, *, instead_of: Sequence[Path]) -> list[Path]:
-    """Moves folders to `parent`; those that they replace go with the folder they were made in."""
-    for new, old in itertools.product(made[:1], instead_of):
+def land_folders(
+    folders: Sequence[Path], parent: Path, *, instead_of: Sequence[Path]
+) -> list[Path]:
+    """Moves folders that were written beside to `parent`. Those that they replace take their place,
+    and go with it at the end."""
+    for new, old in itertools.product(folders[:1], instead_of):
         old.rename(new.with_name(f"old-{old.name}"))
-    return [folder.rename(parent / folder.name) for folder in made]
+    return [folder.rename(parent / folder.name) for folder in folders]
 
 
-def replace_folder(made: Path, final: Path) -> None:
-    """Gives a folder that was made beside its final name; the one that stands there goes with the
-    folder that it was made in."""
+def replace_folder(folder: Path, final: Path) -> None:
+    """Gives a folder that was written beside its final name. One that has the name takes its place,
+    and goes with it at the end."""
     if final.exists():
-        final.rename(made.with_name(f"old-{made.name}"))
-    made.rename(final)
+        final.rename(folder.with_name(f"old-{folder.name}"))
+    folder.rename(final)
 
 
 def _umask() -> int:
+    # There is no way to read it but to set it.
     current = os.umask(0o077)
     os.umask(current)
     return current

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Chatter:
-    """What was said; complete when the block has ended."""
+    """All that a library printed, logged or warned of; complete when the block has ended."""
 
     parts: list[str] = field(default_factory=list)
 
     @property
     def text(self) -> str:
+        """The parts, one below the other, without those that are blank."""
         return "\n".join(part.rstrip() for part in self.parts if part.strip())
 
 
@@ -31,25 +32,27 @@ def quiet(chatter: Chatter) -> Iterator[None]:
     that only the file descriptors catch them; a test or a notebook replaces sys.stderr itself, so
     that only the redirection catches the rest.
     """
-    said = io.StringIO()
+    printed = io.StringIO()
     with tempfile.TemporaryFile() as file, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
             with _descriptors(file.fileno()):
-                with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
                     yield
         finally:
             file.seek(0)
-            chatter.parts.append(said.getvalue())
+            chatter.parts.append(printed.getvalue())
             chatter.parts.append(file.read().decode(errors="replace"))
             chatter.parts.extend(f"{w.category.__name__}: {w.message}" for w in warned)
 
 
 @contextlib.contextmanager
 def _descriptors(to: int) -> Iterator[None]:
+    """Sends the file descriptors of stdout and stderr to another one, and gives them back."""
+    # sys.__stdout__ is None in a process without a terminal (pythonw, some services).
     streams = [stream for stream in (sys.__stdout__, sys.__stderr__) if stream is not None]
     for stream in streams:
-        stream.flush()
+        stream.flush()  # What was printed before belongs to the terminal.
     saved = {number: os.dup(number) for number in (1, 2)}
     try:
         for number in saved:

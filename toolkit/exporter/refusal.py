@@ -1,4 +1,4 @@
-"""What torch refuses, in one paragraph: which constraint, which of the user's lines, what to do."""
+"""Says in one paragraph why torch refuses a module: the constraint, the user's line, the cure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from toolkit.errors import ExportError, typed_line
 from toolkit.sources import lines
 from toolkit.sources.lines import Line
 
+# How torch (2.11 to 2.15) words its errors and the stack traces of its nodes. A text that has none
+# of these forms is shown as it is.
 _FILE = re.compile(r'File "(?P<file>[^"]+)", line (?P<number>\d+)')
 _OPERATOR = re.compile(r"OpOverload\(op='(?P<operator>[^']+)'")
 _VALUE = re.compile(r"data-dependent expression (?P<expression>.*?)(?: \(unhinted|\. |$)")
@@ -17,10 +19,10 @@ _ADVICE = re.compile(
 )
 
 
-def told(error: BaseException) -> ExportError:
+def in_words(error: BaseException) -> ExportError:
     """The refusal in words. Raise it from `error`, which `--verbose` shows whole."""
     causes = lines.chain(error)
-    what, change = _in_words(causes[0])
+    what, change = _constraint(causes[0])
     line = _line(causes)
     return ExportError(
         f"torch cannot export this module: {what}",
@@ -30,12 +32,13 @@ def told(error: BaseException) -> ExportError:
     )
 
 
-def _in_words(cause: BaseException) -> tuple[str, list[str]]:
-    """The constraint and what to change, by the kind of torch's error, not by its case."""
+def _constraint(cause: BaseException) -> tuple[str, list[str]]:
+    """The constraint and the change that meets it, by the kind of torch's error."""
     kind, text = type(cause).__name__, str(cause)
+    # By its name: the class is private to torch, and so is the module that it stands in.
     if kind == "GuardOnDataDependentSymNode":
-        found = _VALUE.search(text)
-        value = f" ({found['expression']})" if found else ""
+        match = _VALUE.search(text)
+        value = f" ({match['expression']})" if match else ""
         return (
             f"a choice in Python depends on values in a tensor{value}, and torch traces without"
             " values",
@@ -53,9 +56,9 @@ def _in_words(cause: BaseException) -> tuple[str, list[str]]:
 
 
 def _advice(text: str) -> list[str]:
-    """What torch itself advises, one sentence."""
-    found = (_ADVICE.match(line) for line in text.splitlines()[1:])
-    return [match[1].strip() for match in found if match][:1]
+    """The first sentence of torch's own advice; none where it gives none."""
+    matches = (_ADVICE.match(line) for line in text.splitlines()[1:])
+    return [match[1].strip() for match in matches if match][:1]
 
 
 def _line(causes: list[BaseException]) -> Line | None:
@@ -72,6 +75,7 @@ def _of_nodes(cause: BaseException) -> Iterator[Line]:
     """The user's lines behind the nodes that torch had in hand when it raised."""
     from torch.fx import Node
 
+    # The error itself does not name its node: the frames that it passed through hold it.
     trace = cause.__traceback__
     while trace is not None:
         for value in trace.tb_frame.f_locals.values():
@@ -81,6 +85,6 @@ def _of_nodes(cause: BaseException) -> Iterator[Line]:
 
 
 def _users(stack: str) -> Iterator[Line]:
-    for found in _FILE.finditer(stack):
-        if lines.theirs(found["file"]):
-            yield lines.at(found["file"], int(found["number"]))
+    for frame in _FILE.finditer(stack):
+        if lines.theirs(frame["file"]):
+            yield lines.at(frame["file"], int(frame["number"]))

@@ -1,4 +1,4 @@
-"""Feeds from the user's own values: they alone tell what a module's inputs may hold."""
+"""Draws feeds from the user's own values: they alone tell what a module's inputs may hold."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.feeds import sizes
-from toolkit.feeds.drawing import Feed
+from toolkit.feeds import dimensions
+from toolkit.feeds.feed import Feed
 from toolkit.feeds.sizes import Dims
 from toolkit.tensors import Array, TensorSpec
 
@@ -20,17 +20,19 @@ class Resampled:
 
     inputs: Sequence[TensorSpec]
     arrays: Mapping[str, Array]
+    """Input → the user's values."""
     dims: Dims
+    """The sizes of the dynamic dimensions in those."""
     seed: int = 0
 
     def draw(self, dims: Dims, number: int = 0) -> Feed:
-        """One feed."""
+        """One feed of these sizes."""
         if number == 0 and dict(dims) == dict(self.dims):
             return Feed(dict(dims), "example_inputs()", self.arrays)
         drawn = {}
-        for place, spec in enumerate(self.inputs):
-            random = np.random.default_rng([self.seed, number, place, *dims.values()])
+        for index, spec in enumerate(self.inputs):
+            random = np.random.default_rng([self.seed, number, index, *dims.values()])
             drawn[spec.name] = random.choice(
-                self.arrays[spec.name].ravel(), sizes.shape(spec, dims)
+                self.arrays[spec.name].ravel(), dimensions.shape(spec, dims)
             )
         return Feed(dict(dims), f"drawn from example_inputs() with seed {self.seed}", drawn, number)

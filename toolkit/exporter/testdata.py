@@ -1,9 +1,9 @@
-"""Test data beside a model, as the ONNX model zoo has it, so that any other tool can check itself:
-test_data_set_0/input_0.pb, output_0.pb …, each a TensorProto with its name.
+"""Writes test data beside a model, as the ONNX model zoo has it, so that any other tool can check
+itself: test_data_set_0/input_0.pb, output_0.pb …, each a TensorProto with its name.
 
-The zoo's form has no place for whose data it is. So each tensor's doc_string, which every reader of
-the form skips, holds the sha256 of its model; and data is ours to replace where that is the model
-that stands there, or one that this tool exported there before.
+The zoo's form does not say which model data belongs to. So each tensor's doc_string, which every
+reader of the form skips, holds the sha256 of its model; and data is ours to replace where that is
+the model that stands beside it, or one that this tool exported to its name before.
 """
 
 from __future__ import annotations
@@ -16,20 +16,31 @@ from pathlib import Path
 from onnx import TensorProto
 
 from toolkit.errors import InputError
-from toolkit.feeds import stored
+from toolkit.feeds import elements, stored
 from toolkit.onnxfiles.modelfile import ModelFile
+from toolkit.oracle.oracles import Expected
 from toolkit.tensors import Array, Feed, TensorSpec
 
 OWNER = "onnx model, sha256 "
-"""How the doc_string of a tensor of ours begins."""
+"""The beginning of the doc_string of a tensor of ours."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """One set of test data: what goes in, and what is right for it."""
+    """One set of test data: a feed, and the outputs that are right for it."""
 
     inputs: Feed
     outputs: Mapping[str, Array]
+
+
+def of_expected(model: ModelFile, expected: Expected) -> DataSet:
+    """A feed with its float64 outputs, rounded to the types of the file: what any tool can check
+    itself by. Outputs are matched by their place."""
+    outputs = zip(model.outputs, expected.outputs.values(), strict=True)
+    return DataSet(
+        expected.feed.arrays,
+        {spec.name: elements.as_type(array, spec.type) for spec, array in outputs},
+    )
 
 
 def write(
@@ -66,15 +77,11 @@ def read(model: ModelFile) -> list[DataSet]:
 def replaceable(folder: Path, owners: Collection[str], *, force: bool = False) -> list[Path]:
     """The data sets in a folder, which new ones replace. Raises InputError for data of a model that
     is none of `owners`, by their sha256, unless `force`."""
-    found = _present(folder)
+    present = sorted(path for path in folder.iterdir() if stored.DATA_SET.fullmatch(path.name))
     if not force:
-        for each in found:
-            _refuse_foreign(each, set(owners))
-    return found
-
-
-def _present(folder: Path) -> list[Path]:
-    return sorted(each for each in folder.iterdir() if stored.DATA_SET.fullmatch(each.name))
+        for data_set in present:
+            _refuse_foreign(data_set, set(owners))
+    return present
 
 
 def _refuse_foreign(folder: Path, owners: set[str]) -> None:
@@ -88,7 +95,7 @@ def _refuse_foreign(folder: Path, owners: set[str]) -> None:
 
 
 def owner(folder: Path) -> str | None:
-    """The sha256 of the model that a data set belongs to; None: it was not written by us."""
+    """The sha256 of the model that a data set belongs to; None where it was not written by us."""
     files = sorted(folder.glob("*.pb")) if folder.is_dir() else []
     owners = set()
     for file in files:
@@ -101,7 +108,7 @@ def owner(folder: Path) -> str | None:
 
 
 def _write_one(target: Path, model: ModelFile, data: DataSet) -> None:
-    """Beside, then renamed: an interrupted export leaves no half set under the name."""
+    """Writes one set beside its name, then renames it: an interrupted export leaves no half set."""
     beside = target.with_name(f".{target.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
@@ -122,8 +129,9 @@ def _write_tensors(
     arrays: Mapping[str, Array],
     sha256: str,
 ) -> None:
-    for place, spec in enumerate(specs):
-        tensor: TensorProto = stored.tensor_of(spec.name, arrays[spec.name], spec.type)
+    for index, spec in enumerate(specs):
+        tensor: TensorProto = elements.tensor_of(spec.name, arrays[spec.name], spec.type)
         tensor.doc_string = OWNER + sha256
+        # Deterministic: version control shall see no change where there is none.
         content = tensor.SerializeToString(deterministic=True)
-        (folder / f"{role}_{place}.pb").write_bytes(content)
+        (folder / f"{role}_{index}.pb").write_bytes(content)

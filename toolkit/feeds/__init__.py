@@ -1,1 +1,1 @@
-"""What a model is fed: what the user gave, real samples, or draws that make sense."""
+"""The inputs that a model is run with: the user's own, real samples, or draws that make sense."""

@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from toolkit.machine import gpus
 from toolkit.machine.facts import Gpu, Machine
+from toolkit.machine.features import features, flags
+from toolkit.machine.proc import PROC, SYS, cores_of, lines
 from toolkit.units import Bytes, Seconds
 
-PROC = Path("/proc")
-SYS = Path("/sys")
 GIB = 2**30
 
 
@@ -36,6 +38,7 @@ def describe(proc: Path = PROC, sys: Path = SYS) -> Machine:
         virtual=virtual,
         timer=clock_step(),
         gpus=gpus,
+        features=features(proc),
     )
 
 
@@ -50,7 +53,7 @@ def identity(cpu: str, cores: int, memory: Bytes, kind: list[str]) -> str:
 
 def cpu_model(proc: Path = PROC) -> str:
     """'AMD EPYC 9B14'; the architecture where the kernel tells no name."""
-    for line in _text(proc / "cpuinfo").splitlines():
+    for line in lines(proc / "cpuinfo"):
         key, _, value = line.partition(":")
         if key.strip() == "model name":
             return " ".join(value.split())
@@ -59,7 +62,7 @@ def cpu_model(proc: Path = PROC) -> str:
 
 def processor(proc: Path = PROC) -> str:
     """Model and instruction sets: what code that was compiled for this processor runs on."""
-    return " ".join([cpu_model(proc), *sorted(_flags(proc))])
+    return " ".join([cpu_model(proc), *sorted(flags(proc))])
 
 
 def cores_present() -> int:
@@ -78,9 +81,9 @@ def cpu_quota(proc: Path = PROC, sys: Path = SYS) -> float | None:
     """Cores' worth of CPU time that the cgroups allow; None: no limit. cgroup v2, then v1."""
     limits = []
     for folder in cgroups("", proc, sys):
-        limits += _quota(*_text(folder / "cpu.max").split()[:2])
+        limits += _quota(*_word(folder / "cpu.max").split()[:2])
     for folder in cgroups("cpu", proc, sys):
-        quota, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
+        quota, period = _word(folder / "cpu.cfs_quota_us"), _word(folder / "cpu.cfs_period_us")
         limits += _quota(*quota.split(), *period.split())
     return min(limits, default=None)
 
@@ -94,21 +97,10 @@ def _quota(*fields: str) -> list[float]:
 
 def memory_limit(proc: Path = PROC, sys: Path = SYS) -> Bytes:
     """Memory of the machine, or what the cgroups allow of it."""
-    present = _memory_present(proc)
-    limits = [_text(folder / "memory.max").strip() for folder in cgroups("", proc, sys)]
-    limits += [
-        _text(folder / "memory.limit_in_bytes").strip() for folder in cgroups("memory", proc, sys)
-    ]
+    present: Bytes = psutil.virtual_memory().total
+    limits = [_word(folder / "memory.max") for folder in cgroups("", proc, sys)]
+    limits += [_word(folder / "memory.limit_in_bytes") for folder in cgroups("memory", proc, sys)]
     return min([present, *(int(limit) for limit in limits if limit.isdigit())])
-
-
-def _memory_present(proc: Path) -> Bytes:
-    for line in _text(proc / "meminfo").splitlines():
-        if line.startswith("MemTotal:"):
-            return int(line.split()[1]) * 1024
-    import psutil
-
-    return int(psutil.virtual_memory().total)
 
 
 def cgroups(controller: str, proc: Path = PROC, sys: Path = SYS) -> list[Path]:
@@ -117,7 +109,7 @@ def cgroups(controller: str, proc: Path = PROC, sys: Path = SYS) -> list[Path]:
     In a container /proc/self/cgroup may name a path of the host that is not mounted here: then what
     is mounted is our own group, and the folders that do not exist hold no limit.
     """
-    for line in _text(proc / "self/cgroup").splitlines():
+    for line in lines(proc / "self/cgroup"):
         _, names, path = line.split(":", 2)
         if controller in names.split(","):
             root = sys / "fs/cgroup" / controller
@@ -142,24 +134,17 @@ def system() -> str:
 
 def governor(sys: Path = SYS) -> str | None:
     """The frequency governor of the first core; None where the machine has none to choose."""
-    return _text(sys / "devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None
+    return _word(sys / "devices/system/cpu/cpu0/cpufreq/scaling_governor") or None
 
 
 def hypervisor(proc: Path = PROC, sys: Path = SYS) -> str | None:
     """Its product's name where the firmware tells it; None on bare metal."""
-    if "hypervisor" not in _flags(proc):
+    if "hypervisor" not in flags(proc):
         return None
-    product = _text(sys / "class/dmi/id/product_name").strip()
-    kind = _text(sys / "hypervisor/type").strip()
-    clock = _text(sys / "devices/system/clocksource/clocksource0/current_clocksource").strip()
+    product = _word(sys / "class/dmi/id/product_name")
+    kind = _word(sys / "hypervisor/type")
+    clock = _word(sys / "devices/system/clocksource/clocksource0/current_clocksource")
     return product or kind or ("KVM" if clock == "kvm-clock" else "a hypervisor")
-
-
-def _flags(proc: Path) -> set[str]:
-    for line in _text(proc / "cpuinfo").splitlines():
-        if line.startswith("flags"):
-            return set(line.partition(":")[2].split())
-    return set()
 
 
 def clock_step(clock: Callable[[], int] = time.perf_counter_ns, reads: int = 2000) -> Seconds:
@@ -186,19 +171,25 @@ def graphics() -> list[Gpu]:
         ]
 
 
+def siblings(sys: Path = SYS) -> dict[int, frozenset[int]]:
+    """Core → the hardware threads of its physical core, itself among them."""
+    threads = {}
+    for folder in (sys / "devices/system/cpu").glob("cpu[0-9]*"):
+        if listed := lines(folder / "topology/thread_siblings_list"):
+            threads[int(folder.name[3:])] = cores_of(listed[0])
+    return threads
+
+
 def draws(sys: Path = SYS) -> bool:
     """Whether the kernel drives a graphics adapter, of any maker."""
     return any((sys / "class/drm").glob("card[0-9]*"))
 
 
+def _word(file: Path) -> str:
+    """The first line of a file that may be missing; empty where it is."""
+    return next(iter(lines(file)), "").strip()
+
+
 def _string(value: str | bytes) -> str:
     """NVML gave bytes until its version 11.5."""
     return value.decode() if isinstance(value, bytes) else value
-
-
-def _text(file: Path) -> str:
-    """Of a file that need not be there, or cannot be read by everyone."""
-    try:
-        return file.read_text(errors="replace")
-    except OSError:
-        return ""

@@ -33,6 +33,9 @@ class Machine(Strict, frozen=True, kw_only=True):
     timer: Seconds
     """The smallest step of the clock that was seen."""
     gpus: list[Gpu]
+    features: list[str] | None = None
+    """Instruction sets of the processor on which speed or answers depend, in the kernel's names and
+    in the order of `toolkit.machine.features.NAMES`; None in a record older than version 4."""
 
 
 class BusyProcess(Strict, frozen=True, kw_only=True):

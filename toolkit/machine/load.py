@@ -1,7 +1,7 @@
-"""What else the machine did while something was measured.
+"""Reads what else the machine did while something was measured.
 
-Each reading is a snapshot; what happened is the difference of two. Nothing is read while a block is
-timed.
+A reading is a snapshot, and what happened is the difference of two. Nothing is read while a block
+is timed.
 """
 
 from __future__ import annotations
@@ -13,23 +13,34 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from toolkit.machine.facts import BusyProcess
-from toolkit.machine.proc import PROC, SYS, TICK, Stat, cores_of, descendants, lines, processes
+from toolkit.machine.proc import SYS, TICK, lines
 from toolkit.units import Seconds
 
 SHARE = 0.05
-"""Of a core: a process below it is not named."""
+"""The least share of a core at which a process is named: below it none disturbs a run visibly."""
 
 
 @dataclass(frozen=True)
 class CoreTime:
-    """Seconds since boot that one core spent."""
+    """The seconds since boot that one core spent on each kind of work."""
 
     busy: Seconds
     idle: Seconds
     stolen: Seconds
     """The hypervisor ran another guest while this one wanted to run."""
+
+
+@dataclass(frozen=True)
+class ProcessTime:
+    """The CPU time of one process since its start."""
+
+    name: str
+    cpu: Seconds
+    core: int
+    """The core on which it ran last."""
 
 
 @dataclass(frozen=True)
@@ -39,48 +50,46 @@ class Snapshot:
     at: Seconds
     cores: Mapping[int, CoreTime]
     ours: Seconds
-    """CPU time of our process and all its descendants so far, ended ones too."""
-    others: Mapping[int, Stat]
-    """The processes that are not ours."""
-    load: float
-    """Mean number of running and waiting tasks over the last minute."""
+    """CPU time of this process and its descendants so far; ended ones are included."""
+    others: Mapping[int, ProcessTime]
+    """Process id → its CPU time, for processes that are not ours."""
     frequency: Mapping[int, float]
-    """MHz of each core, where readable."""
+    """MHz of each core, where the machine tells them."""
 
 
 @dataclass(frozen=True)
 class Activity:
-    """What happened between two snapshots."""
+    """The difference between two snapshots."""
 
     seconds: Seconds
     steal: float
-    """Share of the cores' time that the hypervisor took."""
+    """The share of the cores' time that the hypervisor took."""
     others: float
-    """CPU time of processes that are not ours, in cores, kernel threads among them."""
+    """CPU time of processes that are not ours, in cores; kernel threads are included."""
     busiest: tuple[BusyProcess, ...]
-    """Other processes with over 5 % of a core, the busiest first. Short-lived ones are not seen."""
+    """Other processes above `SHARE` of a core, the busiest first. Those that ended are not seen."""
     frequency: Mapping[int, float]
-    """MHz at the end."""
+    """MHz of each core at the end."""
 
 
-def snapshot(
-    proc: Path = PROC, sys: Path = SYS, clock: Callable[[], Seconds] = time.monotonic
-) -> Snapshot:
-    """The machine now; `ours` is the process tree of the caller."""
-    running = processes(proc)
-    tree = descendants(os.getpid(), running)
-    return Snapshot(
-        at=clock(),
-        cores=core_times(proc),
-        ours=sum(running[pid].with_children for pid in tree),
-        others={pid: found for pid, found in running.items() if pid not in tree},
-        load=load(proc),
-        frequency=frequencies(sys),
-    )
+def snapshot(sys: Path = SYS, clock: Callable[[], Seconds] = time.monotonic) -> Snapshot:
+    """Reads the machine now. `ours` is the caller's process with all below it."""
+    tree = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    ours, others = 0.0, {}
+    for process in psutil.process_iter(["name", "cpu_times", "cpu_num"]):
+        times = process.info["cpu_times"]
+        if times is None:  # It ended meanwhile, or belongs to someone who hides it.
+            continue
+        cpu = times.user + times.system
+        if process.pid in tree:
+            ours += cpu + times.children_user + times.children_system
+        else:
+            others[process.pid] = ProcessTime(process.info["name"], cpu, process.info["cpu_num"])
+    return Snapshot(clock(), core_times(), ours, others, frequencies(sys))
 
 
 def between(before: Snapshot, after: Snapshot) -> Activity:
-    """The difference. Ticks are 10 ms: below half a second it is coarse."""
+    """Subtracts two snapshots. The kernel counts in ticks of 10 ms: half a second is the least."""
     seconds = max(after.at - before.at, TICK)
     common = before.cores.keys() & after.cores.keys()
     busy = sum(after.cores[core].busy - before.cores[core].busy for core in common)
@@ -102,56 +111,39 @@ def _steal(before: CoreTime, after: CoreTime) -> float:
 
 
 def _busiest(before: Snapshot, after: Snapshot, seconds: Seconds) -> tuple[BusyProcess, ...]:
-    found = [
+    shares = [
         BusyProcess(
-            name=now.name,
-            cores=(now.cpu - _cpu_before(before, pid)) / seconds,
-            core=now.core,
+            name=now.name, cores=(now.cpu - _cpu_before(before, pid)) / seconds, core=now.core
         )
         for pid, now in after.others.items()
     ]
-    return tuple(sorted((b for b in found if b.cores > SHARE), key=lambda b: -b.cores))
+    return tuple(sorted((b for b in shares if b.cores > SHARE), key=lambda b: -b.cores))
 
 
 def _cpu_before(before: Snapshot, pid: int) -> Seconds:
     return before.others[pid].cpu if pid in before.others else 0.0
 
 
-def core_times(proc: Path = PROC) -> dict[int, CoreTime]:
-    """Core → its times since boot; empty where /proc/stat is not there."""
-    times = {}
-    for line in lines(proc / "stat"):
-        name, *numbers = line.split()
-        if name.startswith("cpu") and name != "cpu":
-            user, nice, system, idle, iowait, irq, softirq, steal = (
-                int(number) * TICK for number in numbers[:8]
-            )
-            busy = user + nice + system + irq + softirq
-            times[int(name[3:])] = CoreTime(busy, idle + iowait, steal)
-    return times
-
-
-def load(proc: Path = PROC) -> float:
-    """The load average of the last minute; 0 where it is not told."""
-    told = lines(proc / "loadavg")
-    return float(told[0].split()[0]) if told else 0.0
+def core_times() -> dict[int, CoreTime]:
+    """Core → its times since boot."""
+    return {
+        core: CoreTime(
+            busy=times.user + times.nice + times.system + times.irq + times.softirq,
+            idle=times.idle + times.iowait,
+            stolen=times.steal,
+        )
+        for core, times in enumerate(psutil.cpu_times(percpu=True))
+    }
 
 
 def frequencies(sys: Path = SYS) -> dict[int, float]:
-    """Core → MHz now; empty in most virtual machines."""
-    found = {}
+    """Core → MHz now; empty where the kernel does not tell, as in most virtual machines.
+
+    Not by psutil: where the kernel does not tell, it gives the nominal frequency of /proc/cpuinfo,
+    which is no reading.
+    """
+    clocks = {}
     for folder in sorted((sys / "devices/system/cpu").glob("cpu[0-9]*")):
-        told = lines(folder / "cpufreq/scaling_cur_freq")
-        if told:
-            found[int(folder.name[3:])] = int(told[0]) / 1000
-    return found
-
-
-def siblings(sys: Path = SYS) -> dict[int, frozenset[int]]:
-    """Core → the hardware threads of its physical core, itself among them."""
-    found = {}
-    for folder in (sys / "devices/system/cpu").glob("cpu[0-9]*"):
-        told = lines(folder / "topology/thread_siblings_list")
-        if told:
-            found[int(folder.name[3:])] = cores_of(told[0])
-    return found
+        if kilohertz := lines(folder / "cpufreq/scaling_cur_freq"):
+            clocks[int(folder.name[3:])] = int(kilohertz[0]) / 1000
+    return clocks

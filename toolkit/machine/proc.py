@@ -1,9 +1,9 @@
-"""Reading /proc and /sys. Where a file is not there (another system, a container), it is empty."""
+"""Reads what psutil does not tell from /proc and /sys. A file that is missing reads as empty."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,70 +12,31 @@ from toolkit.units import Seconds
 PROC = Path("/proc")
 SYS = Path("/sys")
 TICK: Seconds = 1 / os.sysconf("SC_CLK_TCK")
+"""The kernel's unit of CPU time."""
 
 
 @dataclass(frozen=True)
 class Stat:
-    """What /proc/PID/stat says."""
+    """The fields of /proc/PID/stat, or of a thread's, that are used here."""
 
     name: str
-    parent: int
-    user: Seconds
-    system: Seconds
-    children: Seconds
-    """Of the children that ended and were waited for."""
+    cpu: Seconds
     core: int
-
-    @property
-    def cpu(self) -> Seconds:
-        return self.user + self.system
-
-    @property
-    def with_children(self) -> Seconds:
-        return self.cpu + self.children
+    """The core on which it ran last."""
 
 
 def stat(file: Path) -> Stat:
+    """Reads a stat file. Raises FileNotFoundError or ProcessLookupError where it has ended."""
     text = file.read_text(errors="replace")
     # The name stands in brackets and may hold any character, brackets and spaces too.
     start, end = text.index("("), text.rindex(")")
-    rest = text[end + 2 :].split()  # From field 3 on (man 5 proc).
-    ticks = [int(field) for field in rest[11:15]]
-    return Stat(
-        name=text[start + 1 : end],
-        parent=int(rest[1]),
-        user=ticks[0] * TICK,
-        system=ticks[1] * TICK,
-        children=(ticks[2] + ticks[3]) * TICK,
-        core=int(rest[36]),
-    )
-
-
-def processes(proc: Path) -> dict[int, Stat]:
-    found = {}
-    for folder in numbered(proc):
-        try:
-            found[int(folder.name)] = stat(folder / "stat")
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-    return found
-
-
-def descendants(root: int, processes: Mapping[int, Stat]) -> set[int]:
-    """`root` and all below it."""
-    children: dict[int, list[int]] = {}
-    for pid, found in processes.items():
-        children.setdefault(found.parent, []).append(pid)
-    tree: set[int] = set()
-    open_ends = [root] if root in processes else []
-    while open_ends:
-        pid = open_ends.pop()
-        tree.add(pid)
-        open_ends.extend(children.get(pid, []))
-    return tree
+    fields = text[end + 2 :].split()  # From field 3 on (man 5 proc).
+    user, system = int(fields[11]), int(fields[12])
+    return Stat(name=text[start + 1 : end], cpu=(user + system) * TICK, core=int(fields[36]))
 
 
 def numbered(folder: Path) -> Iterator[Path]:
+    """Yields the entries whose names are numbers: the threads in a folder `task`."""
     try:
         yield from (entry for entry in folder.iterdir() if entry.name.isdigit())
     except (FileNotFoundError, ProcessLookupError):
@@ -83,22 +44,22 @@ def numbered(folder: Path) -> Iterator[Path]:
 
 
 def lines(file: Path) -> list[str]:
-    """Of a file that need not be there, or cannot be read by everyone."""
+    """Reads the lines of a file that may be missing, or unreadable for this user."""
     try:
-        return file.read_text().splitlines()
+        return file.read_text(errors="replace").splitlines()
     except OSError:
         return []
 
 
 def cores_of(text: str) -> frozenset[int]:
-    """The kernel's notation of a set of cores.
+    """Parses the kernel's notation of a set of cores.
 
     >>> sorted(cores_of("0-2,7"))
     [0, 1, 2, 7]
     """
-    found: set[int] = set()
+    cores: set[int] = set()
     for part in text.strip().split(","):
         if part:
             first, _, last = part.partition("-")
-            found |= set(range(int(first), int(last or first) + 1))
-    return frozenset(found)
+            cores |= set(range(int(first), int(last or first) + 1))
+    return frozenset(cores)

@@ -1,4 +1,8 @@
-"""The threads of a process: which computed, and on which core. Read from /proc on Linux."""
+"""Tells which threads of a process computed, and on which core.
+
+Read from /proc of Linux: psutil tells neither a thread's core and mask, nor how long it waited for
+a core, and its CPU times are in ticks of 10 ms, longer than a block.
+"""
 
 from __future__ import annotations
 
@@ -6,59 +10,65 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.machine.proc import PROC, cores_of, descendants, numbered, processes, stat
+import psutil
+
+from toolkit.machine.proc import PROC, cores_of, numbered, stat
 from toolkit.units import Seconds
 
 SHARE = 0.05
-"""Of a worker's CPU time: a thread below it is housekeeping, not computing."""
+"""The share of a worker's CPU time below which a thread keeps house and does not compute."""
 IDLE: Seconds = 1e-4
-"""CPU time below which a thread did not take part."""
+"""CPU time below which a thread took no part: waking up to look for work costs less."""
 
 
 @dataclass(frozen=True)
 class Thread:
-    """One thread as it stands."""
+    """One thread at one moment."""
 
     id: int
     process: int
     name: str
     core: int
-    """Where it ran last."""
+    """The core on which it ran last."""
     allowed: frozenset[int]
-    """Where it may run."""
+    """The cores on which it may run."""
     cpu: Seconds
     waited: Seconds
-    """Ready to run while another had the core."""
+    """Seconds in which it was ready to run while another had the core."""
     switches: int
-    """Involuntary context switches."""
+    """How often it lost its core before it was done."""
 
 
 def of(pid: int, proc: Path = PROC) -> dict[int, Thread]:
-    """The threads of a process by their id; those that end meanwhile are left out."""
-    found = {}
+    """Thread id → thread, for a process; those that end meanwhile are left out."""
+    threads = {}
     for folder in numbered(proc / str(pid) / "task"):
         try:
-            found[int(folder.name)] = _thread(folder)
+            threads[int(folder.name)] = _thread(folder)
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return found
+    return threads
 
 
 def exact(proc: Path = PROC) -> bool:
-    """Whether the CPU time of a thread is told in nanoseconds, and not in ticks of 10 ms."""
+    """True where the kernel tells a thread's CPU time in nanoseconds, not in ticks of 10 ms."""
     return (proc / "self/schedstat").exists()
 
 
-def tree(pid: int, proc: Path = PROC) -> frozenset[int]:
-    """A process and all below it: a browser computes in a child of its child.
+def tree(pid: int) -> frozenset[int]:
+    """The process and all below it: a browser computes in a child of its child.
 
-    Looks at every process of the machine: not for between two blocks.
+    It looks at every process of the machine, so it is too slow between two blocks. Empty where the
+    process has ended.
     """
-    return frozenset(descendants(pid, processes(proc)))
+    try:
+        return frozenset({pid, *(p.pid for p in psutil.Process(pid).children(recursive=True))})
+    except psutil.NoSuchProcess:
+        return frozenset()
 
 
 def of_all(pids: Collection[int]) -> dict[int, Thread]:
-    """The threads of several processes."""
+    """Thread id → thread, for several processes."""
     return {tid: thread for pid in pids for tid, thread in of(pid).items()}
 
 
@@ -69,7 +79,7 @@ def _thread(folder: Path) -> Thread:
         cpu, waited, _ = (folder / "schedstat").read_text().split()
     except FileNotFoundError:
         # A kernel without CONFIG_SCHED_INFO: ticks of 10 ms are what there is.
-        cpu, waited = str(int((fields.user + fields.system) * 1e9)), "0"
+        cpu, waited = str(int(fields.cpu * 1e9)), "0"
     return Thread(
         id=int(folder.name),
         process=int(folder.parent.parent.name),
@@ -85,7 +95,7 @@ def _thread(folder: Path) -> Thread:
 def used(
     before: Mapping[int, Thread], after: Mapping[int, Thread], share: float = SHARE
 ) -> list[Thread]:
-    """The threads that took more than this share of their process's CPU time in between.
+    """Returns the threads that took more than `share` of their process's CPU time in between.
 
     CPU time against wall time of the process would show nothing: pinned to one core, ten threads
     take as much as one.
@@ -98,9 +108,9 @@ def used(
 def left_core(
     before: Mapping[int, Thread], after: Mapping[int, Thread], cores: Collection[int]
 ) -> list[Thread]:
-    """The threads that ran in between and were last seen on, or may go to, another core.
+    """Returns the threads that ran in between and were last seen on, or may go to, another core.
 
-    A thread that slept is still listed where it ran before it was pinned: it is not meant.
+    A thread that slept is still listed where it ran before it was pinned, so it is left out.
     """
     allowed = frozenset(cores)
     used = _cpu(before, after)
@@ -109,7 +119,7 @@ def left_core(
 
 
 def waited(before: Mapping[int, Thread], after: Mapping[int, Thread]) -> Seconds:
-    """How long a thread was ready to run in between while somebody else had its core.
+    """Seconds in which a thread was ready to run in between while another process had its core.
 
     The most that any of these threads waited, less what the others of them computed meanwhile: of a
     browser, whose processes share one core, most waits are for each other.

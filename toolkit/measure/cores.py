@@ -1,4 +1,4 @@
-"""On which cores a generation runs (rules S3 and S4 of `schedule`)."""
+"""Draws the cores on which a generation runs (rules S3 and S4 of `schedule`)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cores:
-    """Where one generation runs."""
+    """The cores of one generation."""
 
     workers: tuple[int, ...]
-    """In the order in which they were drawn."""
+    """The workers' cores, in the order in which they were drawn."""
     driver: tuple[int, ...]
+    """The parent's core."""
     shared: bool
-    """The parent shares a core with the workers: there is no other. A warning."""
+    """The parent shares a core with the workers, since there is no other: a warning tells it."""
 
     def of(self, threads: int) -> tuple[int, ...]:
-        """The cores of a worker of so many threads: one of fewer has the first of them, so that all
-        of one thread share a core."""
+        """Returns the cores of a worker: the first of them, so that all of one thread share a
+        core."""
         return self.workers[:threads]
 
 
@@ -29,12 +30,11 @@ def draw_cores(
     source: random.Random,
     siblings: Mapping[int, frozenset[int]] | None = None,
 ) -> Cores:
-    """Cores for workers of so many threads, and for the parent (S3, S4).
+    """Draws cores for workers of so many threads, and one for the parent (S3, S4).
 
-    `siblings`: for each core all hardware threads of its physical core. Two threads of one physical
-    core slow each other down, so workers get whole ones and the parent another, where there are
-    enough.
-    """
+    `siblings` maps each core to all hardware threads of its physical core. Two threads of one
+    physical core slow each other down, so workers get whole ones and the parent another, where
+    there are enough."""
     physical = siblings or {}
     mixed = source.sample(sorted(allowed), len(allowed))
     workers = _spread(mixed, min(threads, len(mixed)), physical)
@@ -48,7 +48,7 @@ def draw_cores(
 def _spread(
     mixed: Sequence[int], count: int, siblings: Mapping[int, frozenset[int]]
 ) -> tuple[int, ...]:
-    """The first `count` cores, those of untouched physical cores before the others."""
+    """Takes `count` cores, those of untouched physical cores before the others."""
     first: list[int] = []
     second: list[int] = []
     taken: set[int] = set()

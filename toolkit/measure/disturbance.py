@@ -1,4 +1,4 @@
-"""What disturbed a run, in words, with the next thing to do."""
+"""Says what disturbed a run, with the next thing to do."""
 
 from __future__ import annotations
 
@@ -7,64 +7,54 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from toolkit.machine.facts import BusyProcess
 from toolkit.units import Seconds, percent
 
 STEAL = 0.02
-"""Share of the time: below it the interval does not show it."""
+"""The share of the time from which on a hypervisor's steal shows in an interval."""
 OTHERS = 0.1
-"""Cores."""
+"""The CPU time of other processes, in cores, from which on it is told: a tenth of one."""
 SLOWER_CLOCK = 0.95
-"""Slowest by fastest generation."""
-
-
+"""The clock of the slowest generation by that of the fastest, below which it is told."""
 RARELY = 0.05
-"""Of the rounds: every machine has something to do now and then."""
+"""The share of rounds up to which waiting is not told: every machine has its own work now and
+then."""
 ANY = "other processes"
 WAITED = 0.02
-"""Of a block's time that its threads waited for their core."""
-
-
-@dataclass(frozen=True)
-class Culprit:
-    """A process that is not ours, in one generation."""
-
-    name: str
-    cores: float
-    """CPU time by wall time."""
-    core: int
-    """Where it ran last."""
+"""The share of a block's time from which on its threads count as having waited for their core."""
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """Rounds of a run, and those in which a target waited for its core."""
+    """The rounds of a run, and those in which a target waited for its core."""
 
     waited: int
-    of: int
+    total: int
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What is known of the generations of a run; one entry a generation in each."""
+    """The load of the machine during a run; every sequence has one entry a generation."""
 
     steal: Sequence[float]
+    """The share of the cores' time that the hypervisor took."""
     others: Sequence[float]
-    """In cores."""
+    """CPU time of processes that are not ours, in cores."""
     frequency: Sequence[float]
-    """Mean MHz of the workers' cores; empty where not readable."""
+    """The mean MHz of the workers' cores; empty where the machine does not tell."""
     spare: int
-    """Cores that neither the workers nor the parent used."""
+    """The number of cores that neither the workers nor the parent used."""
     seconds: Seconds
-    """What the run took."""
-    busy: Sequence[Sequence[Culprit]] = ()
-    """The busiest first."""
+    """The length of the run."""
+    busy: Sequence[Sequence[BusyProcess]] = ()
+    """Other processes that were busy, the busiest first."""
     rounds: Rounds = Rounds(0, 0)
     devices: Sequence[Sequence[str]] = ()
-    """What held a GPU's clock down; empty where no target ran on one."""
+    """The reasons that held a GPU's clock down; empty where no target ran on one."""
 
 
 def verdict(seen: Observed) -> list[str]:
-    """What disturbed the run, a line each, with the next thing to do; empty: nothing that shows.
+    """Returns a line for each thing that disturbed the run, with what to do; empty: nothing shows.
 
     The intervals hold with noise too, they are only wider: so these are advice, not errors.
     """
@@ -75,32 +65,32 @@ def verdict(seen: Observed) -> list[str]:
 def _others(seen: Observed) -> str:
     # What others use of cores that stood free beside ours does not meet our workers.
     meets = [used - seen.spare for used in seen.others]
-    disturbed = [place for place, met in enumerate(meets) if met > OTHERS]
-    waited, of = seen.rounds.waited, seen.rounds.of
-    held = f"the targets waited for their core in {waited:,} of {of:,} rounds" if waited else ""
+    disturbed = [index for index, met in enumerate(meets) if met > OTHERS]
+    waited, total = seen.rounds.waited, seen.rounds.total
+    held = f"the targets waited for their core in {waited:,} of {total:,} rounds" if waited else ""
     if not disturbed:
         # The kernel's own work, and processes that were gone before they were looked at.
-        often = waited > RARELY * of
+        often = waited > RARELY * total
         return f"{held}: give --time {_longer(seen.seconds)}" if often else ""
     who, used = _culprit(seen, disturbed)
     starts = f"in {len(disturbed)} of {len(seen.others)} process starts"
     close = "close it" if who != ANY else "close them"
-    said = f"{who} used {used} {starts}{', and ' if held else ''}{held}"
-    return f"{said}: {close}, or give --time {_longer(seen.seconds)}"
+    what = f"{who} used {used} {starts}{', and ' if held else ''}{held}"
+    return f"{what}: {close}, or give --time {_longer(seen.seconds)}"
 
 
 def _culprit(seen: Observed, disturbed: Sequence[int]) -> tuple[str, str]:
-    """Who it was, and how much of which core; all others together where no one stands out."""
-    all_used = float(np.median([seen.others[place] for place in disturbed]))
-    found = [one for place in disturbed for one in (seen.busy[place] if seen.busy else ())]
+    """Names the busiest process and its share of which core; all together where none stands out."""
+    all_used = float(np.median([seen.others[index] for index in disturbed]))
+    busy = [process for index in disturbed for process in (seen.busy[index] if seen.busy else ())]
     total: dict[str, float] = {}
-    for one in found:
-        total[one.name] = total.get(one.name, 0.0) + one.cores / len(disturbed)
+    for process in busy:
+        total[process.name] = total.get(process.name, 0.0) + process.cores / len(disturbed)
     name = max(total, key=total.__getitem__, default="")
     if (most := total.get(name, 0.0)) < all_used / 2:
         return ANY, f"{percent(all_used)} of a core"
-    mine = [one for one in found if one.name == name]
-    where = {one.core for one in mine}
+    mine = [process for process in busy if process.name == name]
+    where = {process.core for process in mine}
     # Where it ran last is where it ran, if that is one place and it is one process.
     single = len(where) == 1 and len(mine) <= len(disturbed)
     return f"{name!r}", f"{percent(most)} of {f'core {where.pop()}' if single else 'a core'}"
@@ -138,5 +128,5 @@ def _throttled(seen: Observed) -> str:
 
 
 def _longer(seconds: Seconds) -> str:
-    """Four times the time halves the interval."""
+    """Four times the time halves the interval, which narrows with the square root."""
     return f"{max(10, round(4 * seconds, -1)):.0f}s"

@@ -1,6 +1,6 @@
-"""What is timed next, on which core, how often, and when a run has measured enough.
+"""Decides what is timed next, how often, and when a run has measured enough.
 
-Rules, cited in the code; METHODOLOGY.md has the experiments behind them:
+The rules, cited in the code; docs/design/measurement.md has the experiments behind them:
 
 S1  A block lasts about 4 ms, but has 20 calls, or as many as fit into 20 ms; its first twentieth,
     and the first call at least, does not count. Shorter ones show how cold the caches are after
@@ -36,33 +36,45 @@ from toolkit.measure.stats import Interval, hodges_lehmann, starts_needed
 from toolkit.units import Bytes, Seconds, duration, percent
 
 BLOCK: Seconds = 4e-3
+"""The length of a block. Tried from 0.14 to 44 ms: at 4 ms 90 % of the time is useful and the
+estimate scatters by 0.23 %; shorter ones are colder, longer ones see more states of the machine."""
 ENOUGH = 20
-"""Calls after which a block is warm."""
+"""Calls after which a block is warm: 20 calls of 250 µs read 246 µs, 80 calls 245 µs."""
 WARM: Seconds = 20e-3
-"""What they may take."""
+"""The time that those calls may take, lest a block of slow calls outlasts a state of the
+machine."""
 LONG: Seconds = 0.1
 """From here on the first call counts: what is cold in it, 4 % of 4 ms (benchmarks/blocks.py), does
 not show."""
 CALIBRATION: Seconds = 20e-3
+"""The length of the block that finds how long a call takes."""
 MOST_CALLS = 5000
+"""The most calls of a block, since every latency is kept."""
 LOOKS = (10, 14, 20, 28, 40, 56, 80)
+"""Generations after which a run may stop: each is √2 times the one before, since the interval
+narrows with the square root. At alpha 0.04 all seven together say a false difference in 3.1 to 5.1
+% of simulated runs; a look after every generation from 3 on does so in 10.5 to 11 %."""
 FEWEST = LOOKS[0]
-"""Generations that every run with intervals has: stopping earlier doubles the false differences.
-Those of many pairs have more (`fewest`)."""
+"""The least generations of a run with intervals: stopping earlier doubles the false differences.
+Runs of many pairs have more (`fewest`)."""
 MOST = 1000
 """Generations at which any run ends: ±0.1 % by then, below what an estimate here can carry."""
 PRECISION = 0.01
+"""The half-width at which a run stops by default: two builds of a program agree no better."""
 TIME: Seconds = 60.0
+"""The ceiling by default: ten starts of PyTorch and ONNX Runtime take 20 s on two cores."""
 MOST_ALIVE = 32
-"""Workers of one generation: each round takes 4 ms a target, and a state of the machine seconds."""
+"""The most workers of one generation: each round takes 4 ms a target, and a machine keeps a state
+for seconds only."""
 ROOM = 0.6
-"""Share of the free memory that the workers of one generation may hold."""
+"""The share of the free memory that the workers of one generation may hold; the rest is for what
+they grow by while they run."""
 PADDING = 4096
-"""Bytes: a page, so that the stack starts at every offset within one."""
+"""The most bytes of the variable: a page, so that the stack starts at any offset within one."""
 
 
 def stream(seed: int, generation: int) -> random.Random:
-    """The random source of one generation: the same in a run that was resumed."""
+    """Makes the random source of one generation: the same in a run that was resumed."""
     return random.Random(f"{seed}/{generation}")
 
 
@@ -71,16 +83,16 @@ def stream(seed: int, generation: int) -> random.Random:
 
 @dataclass(frozen=True)
 class Length:
-    """Of the blocks of one target at one case, fixed for the run."""
+    """How many calls a block of one target at one case has; fixed for the run."""
 
     calls: int
-    """That count."""
+    """Calls that count."""
     discard: int
-    """Before them."""
+    """Calls before them that do not count."""
 
 
 def length(call: Seconds) -> Length:
-    """The block for a call of this length (S1).
+    """Chooses the block for a call of this length (S1).
 
     >>> [length(call).calls for call in (4e-6, 250e-6, 1e-3, 2e-3, 4e-3, 0.1)]
     [1000, 20, 20, 10, 5, 1]
@@ -90,12 +102,12 @@ def length(call: Seconds) -> Length:
 
 
 def waking(length: Length) -> int:
-    """Calls before a block of this length whose worker was held still (S7)."""
+    """Counts the calls made before a block whose worker was held still (S7)."""
     return max(1, length.calls // 4) if length.discard else 0
 
 
 def calibration_calls(call: Seconds) -> int:
-    """Calls of the block that finds the length of a call; `call` is a first guess."""
+    """Counts the calls of the block that finds how long one takes; `call` is a first guess."""
     return _calls(call, CALIBRATION, 5)
 
 
@@ -107,25 +119,26 @@ def _calls(call: Seconds, block: Seconds, fewest: int) -> int:
 
 
 def rounds(*, pinned: bool, compiling: bool = False) -> int:
-    """Rounds of a generation (S2)."""
+    """Counts the rounds of a generation (S2)."""
     return 20 if pinned and not compiling else 50
 
 
 def order(count: int, source: random.Random) -> list[int]:
-    """The order of the targets in one round (S4)."""
+    """Draws the order of the targets in one round (S4)."""
     return source.sample(range(count), count)
 
 
 def padding(source: random.Random) -> str:
-    """What one more environment variable of a worker holds: it moves the worker's stack (S4)."""
+    """Draws the text of one more environment variable of a worker, which moves its stack (S4)."""
     return "x" * source.randint(0, PADDING)
 
 
 def groups(sizes: Sequence[Bytes], base: int, room: Bytes) -> list[list[int]]:
-    """Places of the targets that are alive together, the baseline in every group (S6).
+    """Divides the targets, by their indices, into groups that are alive together (S6).
 
-    `sizes` are what their workers hold, `room` what all of a group may hold. A pair that does not
-    fit is a group all the same: it is the least that can be compared.
+    The baseline `base` is in every group. `sizes` are the bytes that the workers hold, `room` those
+    that all of a group may hold. A pair that does not fit is a group all the same: it is the least
+    that can be compared.
 
     >>> groups([1, 1, 1], 0, 10), groups([4, 4, 4, 4], 1, 13)
     ([[0, 1, 2]], [[1, 0, 2], [1, 3]])
@@ -140,7 +153,7 @@ def groups(sizes: Sequence[Bytes], base: int, room: Bytes) -> list[list[int]]:
 
 
 def _fitting(sizes: Sequence[Bytes], room: Bytes) -> int:
-    """How many fit, whichever they are."""
+    """Counts how many fit into the room, whichever they are: the largest come first."""
     held = 0
     for count, size in enumerate(sorted(sizes, reverse=True)):
         held += size
@@ -159,9 +172,9 @@ class Pace:
     precision: float | None
     time: Seconds | None
     quick: bool = False
-    """Goes on without intervals where the time is too short for them."""
+    """The run goes on without intervals where the time is too short for them."""
     asked: bool = True
-    """The user gave the time: too short a one is an error, where the default is stretched."""
+    """The user gave the time: one that is too short is an error, where the default is stretched."""
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -174,7 +187,10 @@ class Pace:
 
 
 def pace(precision: float | None = None, time: Seconds | None = None, quick: bool = False) -> Pace:
-    """From the two switches. Neither: ±1 %, at most 60 s. Raises InputError for senseless ones."""
+    """Makes a pace from the two switches; without them ±1 %, and at most 60 s.
+
+    Raises InputError for a precision outside 0 to 1 or a time that is not positive and finite.
+    """
     if precision is not None and not 0 < precision < 1:
         raise InputError(f"--precision {percent(precision)}: give a share such as 0.5%")
     if time is not None and not 0 < time < math.inf:
@@ -186,26 +202,28 @@ def pace(precision: float | None = None, time: Seconds | None = None, quick: boo
 
 @dataclass(frozen=True)
 class First:
-    """What the first generation took, start to stop."""
+    """The time that the first generation took, from start to stop."""
 
     generation: Seconds
-    """A later one: without calibration and judging, which only the first has."""
+    """The time of a later one: without calibration and judging, which only the first has."""
     so_far: Seconds
     """Wall time since the run began."""
     starts: Mapping[str, Seconds]
-    """Target → from its start until it was ready to be measured."""
+    """Target → seconds from its start until it was ready to be measured."""
     pairs: int = 1
-    """Pairs that are told apart together."""
+    """How many pairs are told apart together."""
 
 
 def fewest(pairs: int, alpha: float) -> int:
-    """Generations of a run with intervals: fewer could not tell so many pairs apart."""
+    """Counts the least generations of a run with intervals: fewer could not tell the pairs
+    apart."""
     return max(FEWEST, starts_needed(pairs, alpha))
 
 
 def foresee(paced: Pace, first: First) -> Pace:
-    """The pace, once it is known how long the fewest generations take: ten, and more where the
-    exact test of ten could show none of so many pairs.
+    """Adapts the pace, once it is known how long the least generations take.
+
+    They are ten, and more where the exact test of ten could show none of so many pairs.
 
     Raises InputError where the user's --time is too short for them, unless with --quick. The time
     that nobody asked for is stretched to them.
@@ -229,7 +247,7 @@ def foresee(paced: Pace, first: First) -> Pace:
 
 
 class Why(StrEnum):
-    """Why a run stopped."""
+    """The reasons for which a run stops."""
 
     PRECISE = "precise enough"
     TIME = "time used"
@@ -239,31 +257,32 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Stop:
+    """The end of a run."""
+
     why: Why
     text: str
-    """For one line."""
+    """The reason with its figures, for one line."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands after a generation."""
+    """The state of a run after a generation."""
 
     generations: int
     effects: Sequence[Sequence[float]]
-    """For each pair of targets and each case the log ratios, a generation each."""
+    """The log ratios of each pair of targets at each case, one a generation."""
     elapsed: Seconds
     next_one: Seconds
-    """What one more generation is expected to take."""
+    """Seconds that one more generation is expected to take."""
     pairs: int = 1
-    """Pairs that are told apart together."""
+    """How many pairs are told apart together."""
 
 
 def decide(paced: Pace, progress: Progress) -> Stop | None:
-    """Whether the run ends here; None: one more generation.
+    """Decides whether the run ends here; None: one more generation.
 
-    The time that nobody asked for is no ceiling before there are the fewest generations: the first
-    one's time foretells that of the others only roughly.
-    """
+    The default time is no ceiling before there are the least generations, since the first one's
+    time foretells that of the others only roughly."""
     count, enough = progress.generations, fewest(progress.pairs, paced.alpha)
     if not progress.effects and count >= FEWEST and paced.precision is not None:
         return Stop(Why.ALONE, f"{count} process starts of a single target: nothing to compare")
@@ -281,20 +300,20 @@ def decide(paced: Pace, progress: Progress) -> Stop | None:
 
 
 def _is_ceiling(paced: Pace, progress: Progress) -> bool:
-    """Whether the time ends the run by now."""
+    """True where the time may end the run by now."""
     enough = fewest(progress.pairs, paced.alpha)
     return paced.asked or paced.quick or progress.generations >= enough
 
 
 def widest_interval(effects: Sequence[Sequence[float]], alpha: float) -> float | None:
-    """The half-width of the ratio that is known worst; None: one of them has no interval."""
+    """Returns the half-width of the ratio that is known worst; None where one has no interval."""
     intervals: list[Interval | None] = [hodges_lehmann(pair, alpha) for pair in effects]
     widths = [interval.half_width for interval in intervals if interval is not None]
     return max(widths) if widths and len(widths) == len(intervals) else None
 
 
 def time_left(paced: Pace, progress: Progress) -> Seconds | None:
-    """About how long the run still takes, for its progress; None: cannot be told yet.
+    """Estimates the seconds that the run still takes; None where that cannot be told yet.
 
     The half-width falls with the square root of the generations, so the next look at which it is
     narrow enough is foreseen from what it is now.

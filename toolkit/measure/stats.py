@@ -1,4 +1,4 @@
-"""Samples → numbers: the interval of a ratio, what may be said of it, percentiles.
+"""Turns samples into numbers: the interval of a ratio, what may be said of it, percentiles.
 
 The unit is the generation: one set of freshly started processes gives one log ratio for each pair
 of targets (`effect`). Two processes of the same program differ by about 1.2 %, however long each
@@ -21,13 +21,13 @@ from toolkit.units import percent
 FEWEST = 6
 """Generations below which no interval is given: at 95 % none exists for five (2 / 2⁵ > 0.05)."""
 MARGIN = 0.01
-"""A difference below this is said to be so: no two builds of a program agree any better."""
+"""A difference below this is said to be small: no two builds of a program agree any better."""
 
 
 def effect(base: Sequence[float], target: Sequence[float]) -> float:
-    """One generation's log ratio target / base: the median over rounds of the blocks' log ratios.
+    """Returns one generation's log ratio target / base: the median over its rounds.
 
-    `base` and `target` hold the medians of the blocks, a round each, in the same order. Pairing
+    `base` and `target` hold the medians of the blocks, one a round, in the same order. Pairing
     cancels what both blocks of a round share: the state of the core at that moment (L. Bulej et
     al., *Duet Benchmarking*, ICPE 2020).
     """
@@ -44,7 +44,7 @@ class Interval:
     low: float
     high: float
     n: int
-    """Generations."""
+    """The number of generations behind it."""
 
     @property
     def half_width(self) -> float:
@@ -53,6 +53,7 @@ class Interval:
 
     @property
     def excludes_one(self) -> bool:
+        """True where the interval shows a difference."""
         return self.low > 1 or self.high < 1
 
     @property
@@ -62,11 +63,11 @@ class Interval:
 
 
 def hodges_lehmann(effects: Sequence[float], alpha: float) -> Interval | None:
-    """The median of the Walsh averages with the exact signed-rank interval, as ratios.
+    """Estimates a ratio by the median of the Walsh averages, with the exact signed-rank interval.
 
     `effects` are log ratios, one a generation. Coverage is at least 1 - alpha for any symmetric
     distribution (J. Hodges, E. Lehmann 1963; M. Hollander, D. Wolfe, *Nonparametric Statistical
-    Methods*, 3.3). None where there are fewer than six or alpha asks for more than there are.
+    Methods*, 3.3). None where there are fewer than six, or too few for this alpha.
     """
     edge = critical_value(len(effects), alpha)
     if len(effects) < FEWEST or edge is None:
@@ -81,12 +82,13 @@ def hodges_lehmann(effects: Sequence[float], alpha: float) -> Interval | None:
 
 
 def pseudomedian(effects: Sequence[float]) -> float:
-    """The Hodges-Lehmann estimate alone, as a ratio: for runs too short for an interval."""
+    """Returns the Hodges-Lehmann estimate alone, as a ratio: for runs too short for an interval."""
     return math.exp(float(np.median(walsh_averages(effects))))
 
 
 def walsh_averages(effects: Sequence[float]) -> NDArray[np.float64]:
-    """The averages of all pairs, each with itself too, sorted; n (n + 1) / 2 of them."""
+    """Returns the averages of all pairs, sorted; each value is paired with itself too: n (n + 1) /
+    2."""
     values = np.asarray(effects, dtype=np.float64)
     first, second = np.triu_indices(len(values))
     averages: NDArray[np.float64] = np.sort((values[first] + values[second]) / 2)
@@ -94,7 +96,7 @@ def walsh_averages(effects: Sequence[float]) -> NDArray[np.float64]:
 
 
 def signed_rank_tail(n: int) -> NDArray[np.float64]:
-    """P(T ≤ k) of Wilcoxon's signed-rank statistic for k = 0 … n (n + 1) / 2, exact.
+    """Computes P(T ≤ k) of Wilcoxon's signed-rank statistic for k = 0 … n (n + 1) / 2, exactly.
 
     Rank r adds r or nothing with a chance of one half each: n convolutions with (1 + x^r) / 2
     (F. Wilcoxon 1945; C. van de Wiel, A. Di Bucchianico 2001 for the generating function).
@@ -108,7 +110,7 @@ def signed_rank_tail(n: int) -> NDArray[np.float64]:
 
 
 def critical_value(n: int, alpha: float) -> int | None:
-    """The largest c with P(T ≤ c) ≤ alpha / 2; None where even P(T = 0) is larger.
+    """Returns the largest c with P(T ≤ c) ≤ alpha / 2; None where even P(T = 0) is larger.
 
     >>> critical_value(10, 0.05), critical_value(10, 0.04), critical_value(5, 0.05)
     (8, 7, None)
@@ -118,12 +120,12 @@ def critical_value(n: int, alpha: float) -> int | None:
 
 
 def shift(first: Sequence[float], second: Sequence[float], alpha: float) -> Interval | None:
-    """How much larger the second sample's log ratios are, as a ratio, with its interval.
+    """Estimates how much larger the second sample's log ratios are, as a ratio, with its interval.
 
-    Two samples that are not paired, a generation each: the median of all differences with the exact
-    interval of the Mann-Whitney test (J. Hodges, E. Lehmann 1963; M. Hollander, D. Wolfe,
-    *Nonparametric Statistical Methods*, 4.2). None where a sample has fewer than six.
-    """
+    The samples are not paired, and have one value a generation: this is the median of all
+    differences, with the exact interval of the Mann-Whitney test (J. Hodges, E. Lehmann 1963; M.
+    Hollander, D. Wolfe, *Nonparametric Statistical Methods*, 4.2). None where a sample has fewer
+    than six."""
     if min(len(first), len(second)) < FEWEST:
         return None
     differences = np.sort(np.subtract.outer(np.asarray(second), np.asarray(first)).ravel())
@@ -139,7 +141,7 @@ def shift(first: Sequence[float], second: Sequence[float], alpha: float) -> Inte
 
 
 def rank_sum_tail(m: int, n: int) -> NDArray[np.float64]:
-    """P(U ≤ k) of the Mann-Whitney statistic for k = 0 … m n, exact.
+    """Computes P(U ≤ k) of the Mann-Whitney statistic for k = 0 … m n, exactly.
 
     The counts are the coefficients of the Gaussian binomial: the product over i = 1 … m of
     (1 - x^(n + i)) / (1 - x^i) (H. Mann, D. Whitney 1947). In whole numbers: they grow to 10⁴⁷.
@@ -159,8 +161,9 @@ def rank_sum_tail(m: int, n: int) -> NDArray[np.float64]:
 
 
 def starts_needed(pairs: int, alpha: float) -> int:
-    """Generations below which the exact test cannot show any of so many pairs to differ: the
-    smallest p that n of them can give is 2 / 2ⁿ, and Holm asks for alpha / pairs.
+    """Counts the generations that the exact test needs to show any of so many pairs to differ.
+
+    The smallest p that n generations can give is 2 / 2ⁿ, and Holm asks for alpha / pairs.
 
     >>> starts_needed(1, 0.05), starts_needed(4, 0.05), starts_needed(24, 0.04)
     (6, 8, 11)
@@ -169,7 +172,7 @@ def starts_needed(pairs: int, alpha: float) -> int:
 
 
 def signed_rank_p(effects: Sequence[float]) -> float:
-    """The exact two-sided p-value for 'the ratio is 1', dual to the interval of `hodges_lehmann`.
+    """Computes the exact two-sided p-value of 'the ratio is 1', dual to `hodges_lehmann`.
 
     The statistic is counted over Walsh averages (J. Tukey 1949) with those at 0 on both sides, so
     that p ≤ alpha exactly where the interval at alpha excludes 1, with ties too.
@@ -180,9 +183,10 @@ def signed_rank_p(effects: Sequence[float]) -> float:
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Adjusted p-values in the order given: the k-th smallest of m times m - k + 1, never falling.
+    """Adjusts p-values for their number: the k-th smallest of m is multiplied by m - k + 1.
 
-    S. Holm, *A Simple Sequentially Rejective Multiple Test Procedure*, 1979.
+    They keep their order, and none falls below a smaller one. S. Holm, *A Simple Sequentially
+    Rejective Multiple Test Procedure*, 1979.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -196,7 +200,7 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 class Outcome(StrEnum):
-    """What may be said of a pair. Never 'equal': no measurement shows that."""
+    """The things that may be said of a pair. None is 'equal': no measurement shows that."""
 
     DIFFERENT = "different"
     NOT_SHOWN = "no difference shown"
@@ -209,10 +213,10 @@ class Comparison:
     """One target against the baseline, among all the pairs of the run."""
 
     ratio: float
-    """Target / baseline, below 1: faster."""
+    """The latency of the target by that of the baseline; below 1: faster."""
     interval: Interval | None
     p: float | None
-    """Adjusted for the number of pairs."""
+    """The p-value, adjusted for the number of pairs; None without an interval."""
     outcome: Outcome
     pairs: int = 1
 
@@ -237,7 +241,7 @@ class Comparison:
 
 
 def compare(pairs: Sequence[Sequence[float]], alpha: float) -> list[Comparison]:
-    """Every target against the baseline; `pairs` holds the effects of each, a generation each.
+    """Compares every target with the baseline; `pairs` holds the effects of each, one a generation.
 
     Two error rates are kept apart. Each interval covers its own ratio with 1 - alpha. The outcome
     'different' is by Holm over all pairs: the chance that any of them is said wrongly is at most
@@ -274,17 +278,17 @@ def _outcome(
 
 
 def quantile(samples: Iterable[float] | NDArray[np.generic], q: float) -> float:
-    """The sample quantile, linear between order statistics (type 7: R. Hyndman, Y. Fan 1996)."""
+    """Returns the sample quantile, linear between order statistics (type 7: Hyndman, Fan 1996)."""
     values = samples if isinstance(samples, np.ndarray) else list(samples)
     return float(np.quantile(np.asarray(values, dtype=np.float64), q))
 
 
 def samples_needed(q: float, confidence: float = 0.99, exceedances: int = 1) -> int:
-    """Calls below which the q-quantile is not carried by them.
+    """Counts the calls that it takes to carry the q-quantile.
 
-    The smallest n at which so few of n calls lie above the q-quantile with a chance of at most
-    1 - confidence: MLPerf's early-stopping bound (MLCommons inference rules; V. J. Reddi et al.,
-    ISCA 2020). It assumes independent calls; states of the machine make it a lower bound.
+    It is the smallest n at which so few of n calls lie above the q-quantile with a chance of at
+    most 1 - confidence: MLPerf's early-stopping bound (MLCommons inference rules; V. J. Reddi et
+    al., ISCA 2020). It assumes independent calls; states of the machine make it a lower bound.
 
     >>> samples_needed(0.99), samples_needed(0.9, 0.95)
     (662, 46)
@@ -302,20 +306,20 @@ def samples_needed(q: float, confidence: float = 0.99, exceedances: int = 1) -> 
 
 
 def _few_above(n: int, q: float, most: int) -> float:
-    """The chance that at most `most` of n calls lie above the q-quantile."""
+    """Computes the chance that at most `most` of n calls lie above the q-quantile."""
     return math.fsum(math.comb(n, k) * (1 - q) ** k * q ** (n - k) for k in range(most + 1))
 
 
 @dataclass(frozen=True)
 class Missing:
-    """There are too few samples for this percentile."""
+    """Stands for a percentile for which there are too few samples."""
 
     samples: int
-    """How many more it takes."""
+    """The number of samples that are missing."""
 
 
 def percentile(samples: Sequence[float] | NDArray[np.generic], q: float) -> float | Missing:
-    """The q-quantile, or how many samples are missing. The median is always given."""
+    """Returns the q-quantile, or how many samples are missing for it. A median needs one sample."""
     needed = samples_needed(q) if q > 0.5 else 1
     if len(samples) < needed:
         return Missing(needed - len(samples))

@@ -1,4 +1,4 @@
-"""When a warm-up has ended: the latency has become steady.
+"""Decides when a warm-up has ended: when the latency has become steady.
 
 The rule: over the last half of the blocks so far, the fastest block of the first part is as fast as
 that of the second part, within 2 %. It is a windowed comparison (A. Georges, D. Buytaert,
@@ -27,23 +27,29 @@ from toolkit.units import Seconds
 State: TypeAlias = Literal["not yet", "steady", "never"]
 
 TOLERANCE = math.log(1.02)
+"""The log ratio up to which the fastest blocks of two parts agree: 2 %."""
 FEWEST = 6
-"""Blocks before the first look."""
+"""The blocks before the first look: each part of the last half then has one at least."""
 SPAN: Seconds = 0.25
-"""The last half lasts at least so long: a decay that takes seconds is then seen (tried: from twice
-the latency, a time constant of 2 s leaves 1 %; with 0.025 s, 0.3 s is not seen at all)."""
+"""The least length of the last half in a first generation: a decay that takes seconds is then seen
+(tried: from twice the latency, a time constant of 2 s leaves 1 %; with 0.025 s, 0.3 s is not
+seen)."""
 LATER_SPAN: Seconds = 0.025
+"""The least length of the last half in later generations, of which it is known how they warm up."""
 LIMIT: Seconds = 20.0
+"""The longest warm-up: what still changes then is told in a warning."""
 GROWTH = 1.1
-"""Looks are so much further apart each time: many looks at noise would find one that agrees."""
+"""The factor between looks: many looks at noise would find one that agrees."""
 LATE = 0.01
+"""The excess of the first third above which a generation is told to have warmed up too late."""
 
 
 class WarmUp:
-    """Told of the blocks of one worker as they come; says when they have become steady."""
+    """Watches the blocks of one worker as they come, and says when they have become steady."""
 
     def __init__(self, *, span: Seconds = SPAN, limit: Seconds = LIMIT) -> None:
-        """`span`: the least that the last half lasts; see `later_span`."""
+        """`span` is the least length of the last half (see `later_span`), `limit` ends the
+        warm-up."""
         self.span = span
         self.limit = limit
         self._ends: list[Seconds] = []
@@ -51,7 +57,8 @@ class WarmUp:
         self._next = FEWEST
 
     def add(self, median: float, ended: Seconds) -> State:
-        """`median` of a block's calls in any unit; `ended`: since the warm-up began."""
+        """Adds a block: the median of its calls in any unit, and its end since the warm-up
+        began."""
         self._medians.append(median)
         self._ends.append(ended)
         if self._due() and self._agree():
@@ -60,14 +67,15 @@ class WarmUp:
 
     @property
     def after(self) -> Seconds:
-        """When the latency first came near its steady level; 0: from the first block on."""
+        """Seconds until the latency first came near its steady level; 0: from the first block
+        on."""
         level = min(self._medians[len(self._medians) // 2 :])
         near = (i for i, m in enumerate(self._medians) if math.log(m / level) <= 2 * TOLERANCE)
         first = next(near)
         return self._ends[first - 1] if first else 0.0
 
     def _due(self) -> bool:
-        """Whether to look now."""
+        """True where it is time for a look."""
         count = len(self._medians)
         if count < self._next or self._ends[-1] - self._ends[count // 2 - 1] < self.span:
             return False
@@ -81,7 +89,8 @@ class WarmUp:
 
 
 def later_span(after: Seconds) -> Seconds:
-    """The span for later generations of a target that was steady `after` so long in its first.
+    """Returns the span for later generations of a target that was steady `after` so long in its
+    first.
 
     How a runtime warms up is a property of the runtime: the first generation looks long, the others
     warm up twice as long as that one took.
@@ -90,7 +99,8 @@ def later_span(after: Seconds) -> Seconds:
 
 
 def slower_at_first(generations: Sequence[Sequence[float]], alpha: float = 0.01) -> Interval | None:
-    """The ratio first third / last third of the rounds, where it lies above 1.01 for sure.
+    """Returns the ratio of the first to the last third of the rounds, where it is above 1.01 for
+    sure.
 
     `generations` holds the blocks' medians in order. The machine's states fall on either third by
     chance, so they widen the interval over generations and do not move it. None: not shown.

@@ -1,1 +1,1 @@
-"""ONNX files on disk, read as untrusted input: facts, tensors, graphs, the reference contract."""
+"""Reads ONNX files as untrusted input: facts, tensors, graphs, the reference model's contract."""

@@ -1,4 +1,4 @@
-"""Reading and copying ONNX graphs."""
+"""Reads, walks and copies ONNX graphs."""
 
 from __future__ import annotations
 
@@ -18,32 +18,35 @@ from onnx import (
     helper,
 )
 
+STANDARD = ("", "ai.onnx")
+"""The two spellings of ONNX's own domain."""
+
 
 def copied(model: ModelProto) -> ModelProto:
-    """A copy that shares nothing with the model."""
+    """Copies a model; the copy shares nothing with it."""
     result = ModelProto()
     result.CopyFrom(model)
     return result
 
 
 def opset(model: ModelProto) -> int:
-    """The version of ONNX's own operators."""
-    return max((i.version for i in model.opset_import if i.domain in ("", "ai.onnx")), default=1)
+    """Finds the version of ONNX's own operators; 1 where the file states none."""
+    return max((i.version for i in model.opset_import if i.domain in STANDARD), default=1)
 
 
 def attribute(node: NodeProto, name: str, default: Any) -> Any:
-    """The value of a node's attribute, or the default."""
+    """Gives the value of a node's attribute, or the default where it has none."""
     return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
 
 
 def subgraphs(node: NodeProto) -> list[GraphProto]:
-    """The bodies of an If, a Loop or a Scan."""
+    """Lists the bodies of an If, a Loop or a Scan; of other nodes there are none."""
     single = [a.g for a in node.attribute if a.HasField("g")]
     return single + [g for a in node.attribute for g in a.graphs]
 
 
 def graphs(graph: GraphProto) -> Iterator[GraphProto]:
-    """The graph and every graph within it."""
+    """Yields the graph and every graph within it."""
     yield graph
     for node in graph.node:
         for sub in subgraphs(node):
@@ -51,7 +54,7 @@ def graphs(graph: GraphProto) -> Iterator[GraphProto]:
 
 
 def nodes(graph: GraphProto | FunctionProto) -> Iterator[NodeProto]:
-    """All nodes of a graph, those of its subgraphs included."""
+    """Yields all nodes of a graph or a function, those of its subgraphs included."""
     for node in graph.node:
         yield node
         for subgraph in subgraphs(node):
@@ -59,7 +62,7 @@ def nodes(graph: GraphProto | FunctionProto) -> Iterator[NodeProto]:
 
 
 def uses(graph: GraphProto) -> Counter[str]:
-    """How often each tensor is read, in subgraphs and as an output of a graph too."""
+    """Counts how often each tensor is read, in subgraphs and as an output of a graph too."""
     count: Counter[str] = Counter()
     for each in graphs(graph):
         count.update(o.name for o in each.output)
@@ -69,7 +72,7 @@ def uses(graph: GraphProto) -> Counter[str]:
 
 
 def makers(graph: GraphProto) -> dict[str, NodeProto]:
-    """Tensor → the node that computes it."""
+    """Maps each tensor of a graph to the node that computes it."""
     return {name: node for node in graph.node for name in node.output if name}
 
 
@@ -84,21 +87,22 @@ def replace_nodes(graph: GraphProto, nodes: Sequence[NodeProto]) -> None:
 
 
 def described(model: ModelProto) -> dict[str, ValueInfoProto]:
-    """Type and shape of each tensor of the main graph, as far as inference finds them."""
+    """Maps each tensor of the main graph to its type and shape, as far as inference finds them."""
     inferred = onnx.shape_inference.infer_shapes(skeleton(model)).graph
     return {i.name: i for i in (*inferred.input, *inferred.value_info, *inferred.output)}
 
 
 def float32_tensors(model: ModelProto) -> set[str]:
-    """Names of the tensors of the main graph that are known to be float32."""
+    """Names the tensors of the main graph that are known to be float32."""
     kinds = {n: i.type.tensor_type.elem_type for n, i in described(model).items()}
     return {n for n, kind in kinds.items() if kind == TensorProto.FLOAT}
 
 
 def skeleton(model: ModelProto, largest: int = 1024) -> ModelProto:
-    """A copy whose large initializers are inputs of the same type and shape.
+    """Copies a model with its large initializers as inputs of the same type and shape.
 
-    Inference reads no weights, and what it is handed must stay under protobuf's 2 GB.
+    Inference reads no weights, and what it is handed must stay under protobuf's 2 GB. Initializers
+    of up to `largest` elements stay: shapes and axes are computed from such.
     """
     result = ModelProto(ir_version=model.ir_version)
     result.opset_import.extend(model.opset_import)
@@ -121,17 +125,20 @@ def skeleton(model: ModelProto, largest: int = 1024) -> ModelProto:
 
 
 def shape_arithmetic(model: ModelProto) -> Counter[str]:
-    """How many nodes of each operator compute shapes only: all that they take comes from Shape,
-    Size and constants, and something of it from Shape or Size. Of the main graph."""
+    """Counts, for each operator, the nodes of the main graph that compute shapes only.
+
+    All that such a node takes comes from Shape, Size and constants; one that takes nothing but
+    constants counts too. Runtimes run these on the processor under any provider.
+    """
     constant = {tensor.name for tensor in model.graph.initializer} | {""}
     shapes: set[str] = set()
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for node in model.graph.node:
         inputs = set(node.input)
         if node.op_type in ("Shape", "Size") or (inputs & shapes and inputs <= shapes | constant):
             shapes.update(node.output)
-            found[node.op_type] += 1
+            counts[node.op_type] += 1
         elif inputs <= constant and not subgraphs(node):
             constant.update(node.output)
-            found[node.op_type] += 1
-    return found
+            counts[node.op_type] += 1
+    return counts

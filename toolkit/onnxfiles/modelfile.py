@@ -1,5 +1,5 @@
-"""Facts of an .onnx file, read as untrusted input: nothing is believed, nothing outside its folder
-is opened, and what is wrong with it is one line.
+"""Reads the facts of an .onnx file as untrusted input: nothing is believed, nothing outside its
+folder is opened, and what is wrong with it is told in one line.
 """
 
 from __future__ import annotations
@@ -20,14 +20,11 @@ from toolkit.onnxfiles import graphs, storedtensors
 from toolkit.tensors import Dim, TensorSpec
 from toolkit.units import Bytes
 
-STANDARD = ("", "ai.onnx")
-"""The two spellings of ONNX's own domain."""
-
 NOT_WEIGHTS = {TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING}
 """Types of shapes, indices and masks: initializers of these are not counted as parameters."""
 
 NO_SHAPE = "Field 'shape' of 'type' is required but missing."
-"""The checker's words for an input of unknown rank, which runtimes take."""
+"""The checker's words for an input of unknown rank, which runtimes take all the same."""
 
 FORMATS = {
     b"version https://git-lfs": "is a Git LFS pointer, not the file itself",
@@ -38,41 +35,44 @@ FORMATS = {
     b"\x80\x04": "is a pickle",
     b"\x1f\x8b": "is compressed by gzip",
 }
-"""How files begin that are often given in place of an .onnx."""
+"""Beginnings of the files that are often given in place of an .onnx."""
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What is known of an .onnx file without running it."""
+    """The facts of an .onnx file that can be known without running it."""
 
     path: Path
     sha256: str
-    """Over the file and then its external data files in the order of their names."""
+    """The hash over the file and then its external data files in the order of their names."""
     size: Bytes
-    """Of the file and its external data."""
+    """The size of the file together with its external data."""
     opset: int
+    """The version of ONNX's own operators."""
     ir_version: int
     producer: str
+    """The name and version of the program that wrote it; may be empty."""
     metadata: Mapping[str, str]
     operators: Mapping[str, int]
     """Operator (with its domain where that is not ONNX's own) → how often, subgraphs included."""
     inputs: tuple[TensorSpec, ...]
-    """Without those that are initializers too: a default value is not fed."""
+    """The inputs that are fed: those that are initializers too have a default value."""
     outputs: tuple[TensorSpec, ...]
     parameters: int
-    """Elements of all initializers that are not integers of 32 or 64 bits."""
+    """Elements of all initializers, subgraphs included, but for those of the types NOT_WEIGHTS."""
 
     @property
     def name(self) -> str:
+        """The file's name without its folder."""
         return self.path.name
 
     def dynamic(self) -> tuple[str, ...]:
-        """The names of the inputs' dynamic dimensions, in order, each once."""
+        """Lists the names of the inputs' dynamic dimensions, in order, each once."""
         return tuple(dict.fromkeys(name for spec in self.inputs for name in spec.dynamic()))
 
 
 def read(path: Path) -> ModelFile:
-    """The facts. Raises InputError for everything that is not a whole, known .onnx file."""
+    """Reads the facts. Raises InputError for everything that is not a whole, known .onnx file."""
     model = parse(path)
     whole = [path, *storedtensors.external_files(path, model)]
     return ModelFile(
@@ -91,12 +91,12 @@ def read(path: Path) -> ModelFile:
 
 
 def files(path: Path) -> list[Path]:
-    """The file and those of its external data. Raises InputError as `read`."""
+    """Lists the file and those of its external data. Raises InputError as `read`."""
     return [path, *storedtensors.external_files(path, parse(path))]
 
 
 def load(path: Path) -> ModelProto:
-    """The model with its external data inside. Raises InputError as `read`."""
+    """Loads the model with its external data inside. Raises InputError as `read`."""
     model = parse(path)
     if storedtensors.external_files(path, model):
         from onnx.external_data_helper import load_external_data_for_model
@@ -106,7 +106,7 @@ def load(path: Path) -> ModelProto:
 
 
 def parse(path: Path) -> ModelProto:
-    """The model without its external data, each fault of the file told in one line."""
+    """Parses the model, without its external data. Raises InputError with its fault in one line."""
     content = _content(path)
     model = ModelProto()
     try:
@@ -119,6 +119,7 @@ def parse(path: Path) -> ModelProto:
         raise InputError(f"{path} is damaged: a name in it is no text")
     _refuse_newer(path, model)
     storedtensors.refuse_short(path, model)
+    # For what it refuses: the checker would open whatever files the model names.
     storedtensors.external_files(path, model)
     _check(path, model)
     return model
@@ -126,6 +127,7 @@ def parse(path: Path) -> ModelProto:
 
 def _check(path: Path, model: ModelProto) -> None:
     try:
+        # By its path: the checker then looks for external data, and takes files above 2 GB.
         onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as error:
         line = first_line(error)
@@ -140,20 +142,20 @@ def _of_unknown_rank(graph: GraphProto) -> bool:
 
 
 def operators(model: ModelProto) -> dict[str, int]:
-    """Operator → how often, the most frequent first."""
+    """Counts each operator, subgraphs included; the most frequent comes first."""
     counts = Counter(_operator(node) for node in graphs.nodes(model.graph))
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def fed_inputs(graph: GraphProto) -> list[onnx.ValueInfoProto]:
-    """The inputs that have no initializer: before IR 4 every initializer was an input as well."""
-    known = {tensor.name for tensor in graph.initializer}
-    known |= {tensor.values.name for tensor in graph.sparse_initializer}
-    return [value for value in graph.input if value.name not in known]
+    """Lists the inputs that have no initializer: before IR 4 every initializer was an input too."""
+    stored = {tensor.name for tensor in graph.initializer}
+    stored |= {tensor.values.name for tensor in graph.sparse_initializer}
+    return [value for value in graph.input if value.name not in stored]
 
 
 def type_name(element: int) -> str:
-    """ONNX's element type as the tool writes it: 'float32', 'int64', 'bfloat16'.
+    """Gives ONNX's element type the name that the tool writes: 'float32', 'int64', 'bfloat16'.
 
     >>> type_name(TensorProto.FLOAT), type_name(TensorProto.BFLOAT16)
     ('float32', 'bfloat16')
@@ -177,9 +179,10 @@ def _content(path: Path) -> bytes:
 
 
 def _not_onnx(content: bytes) -> str:
-    for start, what in FORMATS.items():
+    """Says what bytes that are no model are instead, as the end of a sentence."""
+    for start, kind in FORMATS.items():
         if content.startswith(start):
-            return what
+            return kind
     if b"\0" not in content[:4096] and _is_text(content[:4096]):
         return "is a text file, not an .onnx file"
     # The first field of every ONNX model is its IR version: tag 8, then the number.
@@ -189,7 +192,7 @@ def _not_onnx(content: bytes) -> str:
 
 
 def _all_text(message: Message) -> bool:
-    """Whether all strings are UTF-8: the parser hands out others as bytes, without a word."""
+    """Says whether all strings are UTF-8: the parser hands out others as bytes, without a word."""
     for field, value in message.ListFields():
         if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
             continue
@@ -228,9 +231,9 @@ def _refuse_newer(path: Path, model: ModelProto) -> None:
 def _spec(path: Path, value: onnx.ValueInfoProto, role: str) -> TensorSpec:
     kind = value.type.WhichOneof("value") or "no type"
     if kind != "tensor_type":
-        what = {"sequence_type": "a sequence", "map_type": "a map", "optional_type": "an optional"}
+        names = {"sequence_type": "a sequence", "map_type": "a map", "optional_type": "an optional"}
         raise InputError(
-            f"{path}: the {role} {value.name!r} is {what.get(kind, kind.replace('_', ' '))};"
+            f"{path}: the {role} {value.name!r} is {names.get(kind, kind.replace('_', ' '))};"
             " only tensors can be fed and compared"
         )
     tensor = value.type.tensor_type
@@ -246,7 +249,7 @@ def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
 
 
 def _operator(node: NodeProto) -> str:
-    return node.op_type if node.domain in STANDARD else f"{node.domain}.{node.op_type}"
+    return node.op_type if node.domain in graphs.STANDARD else f"{node.domain}.{node.op_type}"
 
 
 def _parameters(graph: GraphProto) -> int:
@@ -255,6 +258,7 @@ def _parameters(graph: GraphProto) -> int:
 
 
 def _sha256(files: list[Path]) -> str:
+    """Hashes files one after the other, piece by piece: they may be larger than the memory."""
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""The contract of the reference model's file: Linear(64, 128), ReLU, Linear(128, 2), Sigmoid.
+"""Holds a file to the reference model's contract: Linear(64, 128), ReLU, Linear(128, 2), Sigmoid.
 
 A file that meets it can be turned back into its PyTorch module, whoever exported it.
 """
@@ -29,34 +29,38 @@ WEIGHTS = {
 
 
 def differences(path: Path) -> tuple[str, ...]:
-    """What keeps a file from being the reference model, in words; empty: it is the reference.
+    """Says in words what keeps a file from being the reference model; empty: it is one.
 
-    Raises InputError as `onnxfile.read`.
+    Raises InputError as `modelfile.read`.
     """
     facts, model = modelfile.read(path), modelfile.load(path)
     chain = tuple(node.op_type for node in model.graph.node)
     if chain != OPERATORS:
         return (f"its operators are {', '.join(chain)}, not {', '.join(OPERATORS)}",)
-    found = [
+    interface = [
         *_spec_differences("input", facts.inputs, INPUT),
         *_spec_differences("output", facts.outputs, OUTPUT),
         *_chain_differences(model.graph),
     ]
-    return tuple(found) or _weight_differences(model.graph)
+    # The weights are named by their places in the chain: they are asked for when it is whole.
+    return tuple(interface) or _weight_differences(model.graph)
 
 
 def matches(path: Path) -> bool:
-    """Whether a file meets the reference model's contract: its module can be built from it."""
+    """Says whether a file meets the reference model's contract, so that its module can be built.
+
+    Raises InputError as `modelfile.read`.
+    """
     return not differences(path)
 
 
 def weights(path: Path) -> dict[str, Array]:
-    """The reference model's weights by the names of its module's state_dict.
+    """Reads the reference model's weights, by the names of its module's state_dict.
 
-    Raises InputError for a file that is not the reference model.
+    Their shapes are those of WEIGHTS. Raises InputError for a file that is not the reference model.
     """
-    if found := differences(path):
-        raise InputError(f"{path} is not the reference model: {'; '.join(found)}")
+    if reasons := differences(path):
+        raise InputError(f"{path} is not the reference model: {'; '.join(reasons)}")
     graph = modelfile.load(path).graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     return {
@@ -65,28 +69,29 @@ def weights(path: Path) -> dict[str, Array]:
     }
 
 
-def _spec_differences(role: str, found: tuple[TensorSpec, ...], wanted: TensorSpec) -> list[str]:
-    if found == (wanted,):
+def _spec_differences(role: str, specs: tuple[TensorSpec, ...], wanted: TensorSpec) -> list[str]:
+    if specs == (wanted,):
         return []
-    return [f"its {role} is {', '.join(map(str, found)) or 'missing'}, not {wanted}"]
+    return [f"its {role} is {', '.join(map(str, specs)) or 'missing'}, not {wanted}"]
 
 
 def _chain_differences(graph: GraphProto) -> list[str]:
-    """Each node takes what the one before it made; the Gemms are plain x·Wᵀ + b."""
-    found = []
+    """Demands that each node takes what the one before it made, and that the Gemms are plain."""
+    reasons = []
     value = INPUT.name
-    for place, node in enumerate(graph.node):
+    for number, node in enumerate(graph.node):
         if not node.input or node.input[0] != value:
-            found.append(f"node {place} ({node.op_type}) does not take {value!r}")
+            reasons.append(f"node {number} ({node.op_type}) does not take {value!r}")
         if node.op_type == "Gemm" and not _plain_gemm(node):
-            found.append(f"node {place} (Gemm) is not x·Wᵀ + b")
+            reasons.append(f"node {number} (Gemm) is not x·Wᵀ + b")
         value = node.output[0]
     if value != OUTPUT.name:
-        found.append(f"its last node makes {value!r}, not {OUTPUT.name!r}")
-    return found
+        reasons.append(f"its last node makes {value!r}, not {OUTPUT.name!r}")
+    return reasons
 
 
 def _plain_gemm(node: NodeProto) -> bool:
+    """Finds a Gemm that is a PyTorch Linear: x·Wᵀ + b."""
     usual = {"transA": 0, "transB": 0, "alpha": 1.0, "beta": 1.0}
     given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     return len(node.input) == 3 and {**usual, **given} == {**usual, "transB": 1}

@@ -1,4 +1,4 @@
-"""The tensors that an .onnx file stores: where they lie, and whether they are whole.
+"""Finds the tensors that an .onnx file stores, and refuses those that are not whole.
 
 Nothing outside the file's folder is opened, and no tensor is believed to be as long as it says.
 """
@@ -18,7 +18,7 @@ from toolkit.units import Bytes
 
 
 def stored(model: ModelProto) -> Iterator[TensorProto]:
-    """Every tensor that the model stores: initializers and attributes, functions included."""
+    """Yields every tensor that the model stores: initializers, attributes, those of functions."""
     for graph in graphs.graphs(model.graph):
         yield from graph.initializer
         for sparse in graph.sparse_initializer:
@@ -33,20 +33,25 @@ def stored(model: ModelProto) -> Iterator[TensorProto]:
 
 
 def external_files(path: Path, model: ModelProto) -> list[Path]:
-    """The files that hold tensors, each once. Raises InputError for one outside the folder."""
-    found: dict[str, Path] = {}
+    """Lists the files that hold tensors, each once, in the order of their names.
+
+    Raises InputError for one that lies outside the model's folder, is missing, or is too short.
+    """
+    files: dict[str, Path] = {}
     for tensor in stored(model):
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
         entries = {entry.key: entry.value for entry in tensor.external_data}
         location = entries.get("location", "")
-        if location not in found:
-            found[location] = _external_file(path, location)
-        _refuse_short_external(path, tensor, entries, found[location])
-    return [found[location] for location in sorted(found)]
+        if location not in files:
+            files[location] = _external_file(path, location)
+        _refuse_short_external(path, tensor, entries, files[location])
+    return [files[location] for location in sorted(files)]
 
 
 def _external_file(path: Path, location: str) -> Path:
+    """Finds a file of external data. Raises InputError for one outside the model's folder, through
+    a link too, and for one that is missing."""
     file = path.parent / location
     folder = path.parent.resolve()
     inside = (
@@ -83,7 +88,10 @@ def _refuse_short_external(
 
 
 def refuse_short(path: Path, model: ModelProto) -> None:
-    """Several runtimes read behind the end of a tensor that is shorter than its shape says."""
+    """Raises InputError for a tensor whose bytes are fewer or more than its shape says.
+
+    Several runtimes read behind the end of a shorter one.
+    """
     for tensor in stored(model):
         refuse_unknown_type(path, tensor.name, tensor.data_type)
         if any(size < 0 for size in tensor.dims):
@@ -96,6 +104,7 @@ def refuse_short(path: Path, model: ModelProto) -> None:
 
 
 def refuse_unknown_type(path: Path, name: str, element: int) -> None:
+    """Raises InputError for an element type that the installed onnx does not know."""
     if element not in TensorProto.DataType.values():
         raise InputError(
             f"{path}: {name!r} is of the type {element}, which the installed onnx"
@@ -105,7 +114,7 @@ def refuse_unknown_type(path: Path, name: str, element: int) -> None:
 
 
 def _expected(tensor: TensorProto) -> Bytes:
-    """How many bytes its type and shape ask for; what has no fixed size (strings): 0."""
+    """Gives the bytes that its type and shape ask for; what has no fixed size (strings): 0."""
     elements = math.prod(tensor.dims)
     if tensor.data_type in (TensorProto.STRING, TensorProto.UNDEFINED):
         return 0

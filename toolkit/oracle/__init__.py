@@ -1,1 +1,1 @@
-"""What is right for a feed: the outputs in float64."""
+"""Says what is right for a feed: the outputs of the same model in float64."""

@@ -1,4 +1,4 @@
-"""A model on the ONNX reference evaluator, node by node."""
+"""Runs a model on the ONNX reference evaluator, node by node."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from toolkit.oracle.portable import Unsupported, portable, raised
 from toolkit.tensors import BITS, Array, Feed
 
 ROUNDED = {"float16", "float32", "bfloat16"}
+"""numpy types that hold a float64 result rounded."""
 
 
 class Evaluator:
@@ -27,8 +28,10 @@ class Evaluator:
     """
 
     def __init__(self, model: ModelProto, *, exact: bool = True) -> None:
-        """`exact`: in float64, else as the file says. Raises Unsupported for a model that it cannot
-        run."""
+        """Prepares a model, which is not changed: in float64 where `exact`, else as its file says.
+
+        Raises Unsupported for a model that the evaluator cannot run, or not in float64.
+        """
         self.exact = exact
         ready = raised(model) if exact else portable(model)
         try:
@@ -42,27 +45,35 @@ class Evaluator:
         self._last_uses = list(_last_uses(ready, self._outputs))
 
     def run(self, feed: Feed) -> dict[str, Array]:
-        """The outputs by name, in their order. Raises Unsupported with the node that fails."""
+        """Computes the outputs by name, in their order.
+
+        Inputs come in the file's types, bfloat16 as its bits. Raises Unsupported with the name of
+        the node that fails.
+        """
+        # An optional input that is left out has the empty name.
         results: dict[str, Any] = {"": None, **self._evaluator.rt_inits_}
         results |= {name: self._value(name, array) for name, array in feed.items()}
         with np.errstate(all="ignore"):
             for node, done in zip(self._evaluator.rt_nodes_, self._last_uses, strict=True):
+                # An operator may give more outputs than its node names.
                 results.update(zip(node.output, self._step(node, results), strict=False))
                 for name in done:
                     results.pop(name, None)
         return {name: _tensor(name, results[name]) for name in self._outputs}
 
     def _step(self, node: Any, results: Mapping[str, Any]) -> Sequence[Any]:
+        # The bodies of If, Loop and Scan may read any result from around them.
         context = {"context": results} if node.need_context() else {}
         try:
             outputs: Sequence[Any] = node.run(*(results[name] for name in node.input), **context)
         except Exception as error:  # whatever an operator of the evaluator raises
-            raise Unsupported(f"{_said(node)}: {_line(error)}") from error
+            raise Unsupported(f"{_named(node)}: {_line(error)}") from error
         if not self.exact:
             return _as_typed(node, results, outputs) if isinstance(node, OWN) else outputs
         for output in outputs:
             if isinstance(output, np.ndarray) and output.dtype.name in ROUNDED:
-                raise Unsupported(f"{_said(node)}: the evaluator rounds it to {output.dtype.name}")
+                name = output.dtype.name
+                raise Unsupported(f"{_named(node)}: the evaluator rounds it to {name}")
         return outputs
 
     def _value(self, name: str, array: Array) -> Array:
@@ -72,7 +83,7 @@ class Evaluator:
 
 
 def _as_typed(node: Any, results: Mapping[str, Any], outputs: Sequence[Any]) -> list[Any]:
-    """Our own operators compute in float64 and give that; the file's type is its first input's."""
+    """Brings results of our own operators, which are float64, to the type of the first input."""
     first = results[node.input[0]]
     wide = not _rounded(first) if isinstance(first, np.ndarray) else True
     return [
@@ -84,7 +95,7 @@ def _as_typed(node: Any, results: Mapping[str, Any], outputs: Sequence[Any]) -> 
 
 
 def from_bits(array: Array, onnx_type: str) -> Array:
-    """An array as it travels → one of its own type: bfloat16 and smaller travel as their bits."""
+    """Gives an array its own type: bfloat16 and smaller floats travel as their bits."""
     if onnx_type not in BITS:
         return array
     element = getattr(onnx.TensorProto, onnx_type.upper())
@@ -102,9 +113,10 @@ def _rounded(array: Array) -> bool:
 
 
 def _last_uses(model: ModelProto, outputs: Sequence[str]) -> Iterator[list[str]]:
-    """For each node the results that nothing after it needs, initializers excepted."""
+    """Yields for each node the results that nothing after it needs, initializers excepted."""
     kept = {*outputs, "", *(tensor.name for tensor in model.graph.initializer)}
     lasts: list[list[str]] = []
+    # Seen from the end, the first use of a result is its last.
     for node in reversed(model.graph.node):
         used = [*node.input, *node.output, *_captured(node)]
         lasts.append([name for name in dict.fromkeys(used) if name not in kept])
@@ -113,7 +125,7 @@ def _last_uses(model: ModelProto, outputs: Sequence[str]) -> Iterator[list[str]]
 
 
 def _captured(node: onnx.NodeProto) -> Iterator[str]:
-    """What the subgraphs of a node may take from around it."""
+    """Yields the names that the subgraphs of a node may take from around it."""
     for attribute in node.attribute:
         for graph in (attribute.g, *attribute.graphs):
             for inner in graphs.nodes(graph):
@@ -121,13 +133,13 @@ def _captured(node: onnx.NodeProto) -> Iterator[str]:
             yield from (value.name for value in graph.output)
 
 
-def _said(node: Any) -> str:
+def _named(node: Any) -> str:
     name = node.onnx_node.name
     return f"{node.op_type} {name!r}" if name else str(node.op_type)
 
 
 def _line(error: BaseException) -> str:
-    """The first line of the innermost cause: the evaluator wraps what its operators raise."""
+    """Gives the first line of the innermost cause: the evaluator wraps what its operators raise."""
     while error.__cause__ is not None:
         error = error.__cause__
     return first_line(error)

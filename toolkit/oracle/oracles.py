@@ -1,11 +1,13 @@
-"""The oracle: what the outputs for a feed are in float64.
+"""Computes the outputs for a feed in float64: the oracle.
 
-Of a PyTorch module: the module itself in double. Of a bare .onnx: its portable form in float64 on
-the ONNX reference evaluator, with our own operators where that one is wrong or slow.
+For a PyTorch module it is the module itself in double. For a bare .onnx it is the file's portable
+form in float64 on the ONNX reference evaluator, with our own operators where that one is wrong or
+slow.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -17,7 +19,8 @@ from onnx import ModelProto
 
 from toolkit import tensors
 from toolkit.errors import ToolkitError, typed_line
-from toolkit.feeds.drawing import Draws, Feed
+from toolkit.feeds.feed import Draws, Feed
+from toolkit.oracle.enough import ENOUGH
 from toolkit.oracle.evaluator import Evaluator, from_bits
 from toolkit.oracle.portable import Unsupported
 from toolkit.oracle.raised import float64
@@ -27,10 +30,9 @@ from toolkit.tensors import Array, TensorSpec
 if TYPE_CHECKING:
     import torch
 
-ENOUGH = 1000
-"""Elements of each output, over all feeds, below which a verdict is not sure."""
 MOST_MORE = 64
-"""Feeds that are added to reach it: a model of one output element a feed stays below it."""
+"""Feeds that are added at most to reach ENOUGH. A model of one output element a feed stays below
+it: a thousand runs in float64 would take too long."""
 
 
 class RefusedFeed(ToolkitError):
@@ -38,30 +40,34 @@ class RefusedFeed(ToolkitError):
 
 
 class Oracle(Protocol):
-    """Says what is right."""
+    """Says what is right for a feed."""
 
     @property
     def name(self) -> str:
-        """'torch in float64', 'reference evaluator in float64' …"""
+        """Its name for people: 'torch in float64', 'reference evaluator in float64' …"""
 
     @property
     def exact(self) -> bool:
         """False: there is no float64 oracle, and the name says why."""
 
     def answer(self, feed: tensors.Feed) -> dict[str, Array]:
-        """The outputs by name, in the order of the model's. Raises Refused or Unsupported."""
+        """Computes the outputs by name, in the order of the model's.
+
+        Raises RefusedFeed for what the model itself does not take, Unsupported for what the oracle
+        cannot compute.
+        """
 
     def in_float32(self, feed: tensors.Feed) -> dict[str, Array] | None:
-        """A plain float32 evaluation of its own, or None where it has none."""
+        """Evaluates the model plainly in float32; None where it cannot. Raises as `answer`."""
 
 
 @dataclass(frozen=True)
 class ModelOracle:
-    """The .onnx in float64 on the reference evaluator."""
+    """The oracle of a bare .onnx: the file in float64 on the reference evaluator."""
 
     evaluator: Evaluator
     plain: Evaluator
-    """The same in the file's own types."""
+    """Runs the same file in its own types."""
     name: str = "reference evaluator in float64"
     exact: bool = True
 
@@ -69,8 +75,8 @@ class ModelOracle:
         return self.evaluator.run(feed)
 
     def in_float32(self, feed: tensors.Feed) -> dict[str, Array] | None:
-        """What the same evaluator gives in the file's own types: the noise of float32 without
-        another reading of the operators. None where it can do the file in float64 only."""
+        """Evaluates the file in its own types: the noise of float32 without another reading of the
+        operators. None where the evaluator can do the file in float64 only."""
         try:
             return self.plain.run(feed)
         except Unsupported:
@@ -79,10 +85,11 @@ class ModelOracle:
 
 @dataclass(frozen=True)
 class ModuleOracle:
-    """A PyTorch module in double; or, where that fails, as it is, with that said in its name."""
+    """The oracle of a PyTorch module: the module in double; or as it is where that fails, which its
+    name then says."""
 
     module: torch.nn.Module
-    """A copy of ours, in eval mode, already in double where `exact`."""
+    """Our copy of it, in eval mode and in double."""
     original: torch.nn.Module
     """A copy in its own types: tells what the module refuses from what float64 breaks."""
     inputs: tuple[TensorSpec, ...]
@@ -98,15 +105,15 @@ class ModuleOracle:
         except ToolkitError:
             raise
         except Exception as error:  # whatever a user's forward raises
-            self._as_it_is(feed)
+            self._as_it_is(feed)  # raises RefusedFeed where it is the feed that is at fault
             raise Unsupported(
                 f"the module runs in float32 but not in float64: {typed_line(error)}"
             ) from error
 
     def in_float32(self, feed: tensors.Feed) -> dict[str, Array] | None:
-        """What the module itself gives in float32: the plain evaluation that a file made from it is
-        held against, so that a fault of the file is no noise. None where the module is not float32
-        throughout, or where this is the oracle already."""
+        """Evaluates the module itself in float32: a file made from it is held against that, so that
+        a fault of the file is no noise. None where the module is not float32 throughout, or where
+        this is the oracle already."""
         import torch
 
         floats = [t.dtype for t in self.original.state_dict().values() if t.is_floating_point()]
@@ -137,7 +144,7 @@ class ModuleOracle:
 
 
 def of_model(model: ModelProto) -> ModelOracle:
-    """The oracle of a bare .onnx. Raises Unsupported, naming what the evaluator cannot do."""
+    """Makes the oracle of a bare .onnx. Raises Unsupported, naming what the evaluator cannot do."""
     return ModelOracle(Evaluator(model), Evaluator(model, exact=False))
 
 
@@ -146,9 +153,10 @@ def of_module(
     inputs: Sequence[TensorSpec],
     probe: tensors.Feed,
 ) -> ModuleOracle:
-    """The oracle of a PyTorch module, which is not changed. `probe` is a feed that it takes: where
-    it does so in float32 only, the oracle is PyTorch in float32 and says so.
-    Raises Refused where the probe is refused.
+    """Makes the oracle of a PyTorch module, which is not changed.
+
+    `probe` is a feed that it takes: where it does so in float32 only, the oracle is PyTorch in
+    float32 and says so. Raises RefusedFeed where the probe is refused.
     """
     original = copy.deepcopy(module).eval()
     oracle = ModuleOracle(copy.deepcopy(original).double(), original, tuple(inputs))
@@ -162,33 +170,42 @@ def of_module(
 
 @dataclass(frozen=True)
 class Expected:
-    """A feed and what is right for it."""
+    """A feed with the outputs that are right for it."""
 
     feed: Feed
     outputs: Mapping[str, Array]
+    """Name → array, in the order of the model's outputs."""
 
 
 def expected(oracle: Oracle, feeds: Sequence[Feed], draws: Draws | None = None) -> list[Expected]:
-    """The oracle's answers. With `draws`, further feeds of the largest sizes follow until each
-    output has 1,000 elements in all, or until 64 were added. Raises as `Oracle.answer`."""
-    found = [Expected(feed, oracle.answer(feed.arrays)) for feed in feeds]
-    return found if draws is None else enough(oracle, found, draws)
+    """Asks the oracle for the outputs of each feed.
+
+    With `draws`, further feeds follow as `enough` adds them. Raises as `Oracle.answer`.
+    """
+    answered = [Expected(feed, oracle.answer(feed.arrays)) for feed in feeds]
+    return answered if draws is None else enough(oracle, answered, draws)
 
 
-def enough(oracle: Oracle, found: Sequence[Expected], draws: Draws) -> list[Expected]:
-    """What was found, with further feeds as `expected` adds them."""
-    pooled = list(found)
-    largest = max((each.feed for each in found), key=lambda feed: feed.size)
-    number = largest.number
-    while _fewest(pooled) < ENOUGH and len(pooled) < len(found) + MOST_MORE:
-        number += 1
+def enough(oracle: Oracle, answered: Sequence[Expected], draws: Draws) -> list[Expected]:
+    """Adds feeds of the largest sizes until each output has ENOUGH elements over all feeds, or
+    until 64 were tried. A feed whose values the model does not take is left out: others of its size
+    were taken."""
+    pooled = list(answered)
+    largest = max((each.feed for each in answered), key=lambda feed: feed.size)
+    # Feeds of one size are told apart by their number.
+    last = max(each.feed.number for each in answered if each.feed.dims == largest.dims)
+    for number in range(last + 1, last + 1 + MOST_MORE):
+        if _fewest(pooled) >= ENOUGH:
+            break
         feed = draws.draw(largest.dims, number)
-        pooled.append(Expected(feed, oracle.answer(feed.arrays)))
+        with contextlib.suppress(Unsupported, RefusedFeed):
+            pooled.append(Expected(feed, oracle.answer(feed.arrays)))
     return pooled
 
 
-def _fewest(found: Sequence[Expected]) -> int:
-    sizes = (sum(each.outputs[name].size for each in found) for name in found[0].outputs)
+def _fewest(pooled: Sequence[Expected]) -> int:
+    """Counts the elements of the output that has the fewest."""
+    sizes = (sum(each.outputs[name].size for each in pooled) for name in pooled[0].outputs)
     return min(sizes, default=0)
 
 
@@ -206,6 +223,7 @@ def _tensor(array: Array, onnx_type: str, raise_floats: bool) -> torch.Tensor:
 def _array(tensor: torch.Tensor) -> Array:
     import torch
 
+    # numpy knows neither conjugation nor negation that is yet to be done, nor bfloat16.
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
     array: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
     return array

@@ -1,4 +1,4 @@
-"""A model in the form that the ONNX reference evaluator runs, and the same raised to float64.
+"""Brings a model to the form that the ONNX reference evaluator runs, and raises it to float64.
 
 The portable form has opset 17 or newer, since below 14 that evaluator normalises batches by their
 own statistics and below 13 softmax along the wrong axis; its model-local functions are inlined,
@@ -7,37 +7,23 @@ since the evaluator does not hand our own operators down to them.
 
 from __future__ import annotations
 
-import numpy as np
 import onnx
 import onnx.inliner
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto
+from onnx import ModelProto, NodeProto, TensorProto
 
 from toolkit.errors import ToolkitError, first_line
 from toolkit.onnxfiles import graphs
-from toolkit.onnxfiles.modelfile import STANDARD
+from toolkit.onnxfiles.floattypes import convert_floats
+from toolkit.onnxfiles.graphs import STANDARD
 
 OPSET = 17
+"""The evaluator is right from opset 14 on; files of 17 and newer, which today's exporters write,
+are not converted at all."""
 IR_VERSION = 8
-"""The one that came with opset 17."""
+"""The IR version that came with opset 17."""
 LOW = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
-"""What is raised. The 8-bit and 4-bit floats stay: rounding to them is what the model does."""
-
-TYPE_ATTRIBUTES = {
-    "Cast": "to",
-    "EyeLike": "dtype",
-    "SequenceEmpty": "dtype",
-    "DequantizeLinear": "output_dtype",
-    "Attention": "softmax_precision",
-    "HannWindow": "output_datatype",
-    "HammingWindow": "output_datatype",
-    "BlackmanWindow": "output_datatype",
-    "MelWeightMatrix": "output_datatype",
-}
-"""Operators whose result has the type that an attribute names."""
-
-DEFAULTS_TO_FLOAT = {"HannWindow", "HammingWindow", "BlackmanWindow", "MelWeightMatrix"}
-"""Of these, the ones that make float32 where the attribute is missing. EyeLike and the others take
-the type of their input."""
+"""Types that are raised. The 8-bit and 4-bit floats stay: rounding to them is what the model
+does."""
 
 RANDOM = {
     "Bernoulli",
@@ -47,6 +33,7 @@ RANDOM = {
     "RandomUniform",
     "RandomUniformLike",
 }
+"""Operators of which no two runs agree. Dropout is one only where it trains: `_drops`."""
 INEXACT = {
     "BitCast": "reads the bits of a float32",
     "CausalConvWithState": "the evaluator computes it in float32",
@@ -55,7 +42,7 @@ INEXACT = {
     "MelWeightMatrix": "the evaluator computes it in float32",
     "TfIdfVectorizer": "the evaluator computes it in float32",
 }
-"""Operators of which there is no float64 result, and why."""
+"""Operators that have no float64 result → the reason."""
 
 
 class Unsupported(ToolkitError):
@@ -63,9 +50,8 @@ class Unsupported(ToolkitError):
 
 
 def portable(model: ModelProto) -> ModelProto:
-    """A copy in the portable form. Raises Unsupported where it cannot be brought there."""
-    copy = ModelProto()
-    copy.CopyFrom(model)
+    """Copies a model in the portable form. Raises Unsupported where it cannot be brought there."""
+    copy = graphs.copied(model)
     if copy.functions:
         copy = onnx.inliner.inline_local_functions(copy)
     before = graphs.opset(copy)
@@ -84,19 +70,19 @@ def portable(model: ModelProto) -> ModelProto:
 
 
 def raised(model: ModelProto) -> ModelProto:
-    """The portable form with all its floats in float64: initializers, constants, casts, types.
+    """Copies a model in the portable form with all its floats, stored or declared, in float64.
 
-    `stash_type` of the normalizations stays: the evaluator takes no other, and computes in the
-    type of the input. Raises Unsupported for what has no float64 result.
+    Raises Unsupported for what has no float64 result.
     """
     copy = portable(model)
     for node in graphs.nodes(copy.graph):
         _refuse(node)
-    _raise_graph(copy.graph)
+    convert_floats(copy.graph, LOW, TensorProto.DOUBLE)
     return copy
 
 
 def _refuse(node: NodeProto) -> None:
+    """Raises Unsupported for an operator that has no float64 result."""
     name = f"{node.op_type} {node.name!r}" if node.name else node.op_type
     if node.domain in STANDARD:
         if node.op_type in RANDOM or _drops(node):
@@ -108,67 +94,6 @@ def _refuse(node: NodeProto) -> None:
 
 
 def _drops(node: NodeProto) -> bool:
-    """A Dropout that is told whether it trains; where that is a constant False it is no draw, and
-    PyTorch's exporter leaves none behind."""
+    """Finds a Dropout that is told whether it trains. If that is a constant False it draws nothing;
+    such a one is refused all the same, since PyTorch's exporter leaves none behind."""
     return node.op_type == "Dropout" and len(node.input) > 2 and bool(node.input[2])
-
-
-def _raise_graph(graph: GraphProto) -> None:
-    for tensor in graph.initializer:
-        _raise_tensor(tensor)
-    for sparse in graph.sparse_initializer:
-        _raise_tensor(sparse.values)
-    for value in (*graph.input, *graph.output, *graph.value_info):
-        _raise_type(value.type)
-    for node in graph.node:
-        _raise_node(node)
-
-
-def _raise_node(node: NodeProto) -> None:
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.TENSOR:
-            _raise_tensor(attribute.t)
-        elif attribute.type == AttributeProto.GRAPH:
-            _raise_graph(attribute.g)
-        elif attribute.name == TYPE_ATTRIBUTES.get(node.op_type) and attribute.i in LOW:
-            attribute.i = TensorProto.DOUBLE
-    if node.op_type == "Constant":
-        _raise_constant(node)
-    elif node.op_type == "ConstantOfShape" and not node.attribute:
-        zero = onnx.numpy_helper.from_array(np.zeros(1))
-        node.attribute.append(onnx.helper.make_attribute("value", zero))
-    elif node.op_type in DEFAULTS_TO_FLOAT and not _has(node, "output_datatype"):
-        node.attribute.append(onnx.helper.make_attribute("output_datatype", TensorProto.DOUBLE))
-
-
-def _raise_constant(node: NodeProto) -> None:
-    """`value_float` and `value_floats` become tensors: as attributes they are float32 for ever."""
-    for attribute in node.attribute:
-        if attribute.name == "value_float":
-            array = np.array(attribute.f, np.float64)
-        elif attribute.name == "value_floats":
-            array = np.array(attribute.floats, np.float64)
-        else:
-            continue
-        tensor = onnx.numpy_helper.from_array(array)
-        attribute.CopyFrom(onnx.helper.make_attribute("value", tensor))
-
-
-def _has(node: NodeProto, name: str) -> bool:
-    return any(attribute.name == name for attribute in node.attribute)
-
-
-def _raise_tensor(tensor: TensorProto) -> None:
-    if tensor.data_type in LOW:
-        array = onnx.numpy_helper.to_array(tensor).astype(np.float64)
-        tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
-
-
-def _raise_type(kind: TypeProto) -> None:
-    which = kind.WhichOneof("value")
-    if which == "tensor_type" and kind.tensor_type.elem_type in LOW:
-        kind.tensor_type.elem_type = TensorProto.DOUBLE
-    elif which == "sequence_type":
-        _raise_type(kind.sequence_type.elem_type)
-    elif which == "optional_type":
-        _raise_type(kind.optional_type.elem_type)

@@ -1,8 +1,8 @@
-"""At which sizes a model is judged, and what is right there.
+"""Chooses the sizes at which a model is judged, and asks the oracle what is right there.
 
 Each dynamic dimension alone at 1, a prime and a larger one, with the others as traced; then all at
 once, of sizes that the model took alone. What the model itself refuses is left out and named, and
-where fewer than two other sizes of a dimension remain, multiples of the traced one are looked at.
+where fewer than two other sizes of a dimension remain, multiples of the traced one are tried.
 """
 
 from __future__ import annotations
@@ -10,42 +10,46 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from toolkit.feeds import sizes
-from toolkit.feeds.drawing import Draws
+from toolkit.feeds import variations
+from toolkit.feeds.feed import Draws
 from toolkit.feeds.sizes import Dims
 from toolkit.oracle.oracles import Expected, Oracle, RefusedFeed
 from toolkit.oracle.portable import Unsupported
 from toolkit.sources.inputs import Dimension
 
 OTHERS = 2
-"""Sizes of each dimension, beside the traced one, that are wanted."""
+"""Sizes of each dimension, beside the traced one, that are wanted: a single one, often 1, may be
+right by chance."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Where to look."""
+    """The sizes of a model's dynamic dimensions that a sweep starts from."""
 
     traced: Dims
+    """The sizes with which it was exported."""
     ranges: Mapping[str, Dimension] = field(default_factory=dict)
+    """Dimension → the range that the user stated for it."""
     wanted: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    """Sizes of a dimension in place of those that would be chosen."""
+    """Dimension → sizes in place of those that would be chosen."""
     suspected: Sequence[Dims] = ()
-    """Further ones, at which an exporter took something for granted."""
+    """Further sizes, at which an exporter took something for granted."""
 
     def range(self, name: str) -> Dimension:
+        """Gives the range of a dimension; unlimited where none was stated."""
         return self.ranges.get(name, Dimension(name))
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Sizes that the model itself refuses."""
+    """Sizes that the model itself refuses, with its reason in words."""
 
     dims: Dims
     reason: str
 
 
 class SizeSweep:
-    """Feeds with what is right for them, at sizes that the model takes."""
+    """Feeds with the outputs that are right for them, at sizes that the model takes."""
 
     def __init__(self, oracle: Oracle, draws: Draws, at: Sizes) -> None:
         self._oracle = oracle
@@ -55,7 +59,7 @@ class SizeSweep:
         self.left_out: list[LeftOut] = []
 
     def look(self, dims: Dims) -> None:
-        """One set of sizes, once."""
+        """Asks the oracle at one set of sizes, unless it was asked before."""
         seen = [each.feed.dims for each in self.expected] + [left.dims for left in self.left_out]
         if dims in seen:
             return
@@ -66,7 +70,8 @@ class SizeSweep:
             self.left_out.append(LeftOut(dims, error.what))
 
     def others(self, name: str) -> list[int]:
-        """Sizes of one dimension that the model takes, the rest as traced; without the traced."""
+        """Lists the sizes of one dimension that the model takes beside the traced one, the other
+        dimensions being as traced."""
         traced = self.at.traced
         return [
             dims[name]
@@ -75,7 +80,7 @@ class SizeSweep:
         ]
 
     def too_few(self) -> list[str]:
-        """Dimensions of which fewer than two other sizes are left, though they may vary."""
+        """Lists the dimensions that have fewer than two other sizes, though they may vary."""
         return [
             name
             for name in self.at.traced
@@ -85,17 +90,17 @@ class SizeSweep:
 
 
 def sweep(oracle: Oracle, draws: Draws, at: Sizes) -> SizeSweep:
-    """Looks at all sizes. Raises what `draws` raises."""
-    found = SizeSweep(oracle, draws, at)
-    found.look(at.traced)
+    """Looks at all sizes. Raises what `draws` raises; a size that is refused raises nothing."""
+    swept = SizeSweep(oracle, draws, at)
+    swept.look(at.traced)
     for name, size in at.traced.items():
-        usual = at.wanted.get(name) or sizes.alternatives(size, at.range(name))
+        usual = at.wanted.get(name) or variations.alternatives(size, at.range(name))
         for other in usual:
-            found.look({**at.traced, name: other})
-        for other in sizes.further(size, at.range(name)):
-            if len(found.others(name)) < OTHERS:
-                found.look({**at.traced, name: other})
-    found.look(sizes.together(at.traced, {name: found.others(name) for name in at.traced}))
+            swept.look({**at.traced, name: other})
+        for other in variations.further(size, at.range(name)):
+            if len(swept.others(name)) < OTHERS:
+                swept.look({**at.traced, name: other})
+    swept.look(variations.together(at.traced, {name: swept.others(name) for name in at.traced}))
     for dims in at.suspected:
-        found.look(dims)
-    return found
+        swept.look(dims)
+    return swept

@@ -1,104 +1,37 @@
-"""Model → question → judged targets → generations of blocks → record → report."""
+"""Model → assignment → judged targets → generations of blocks → record → report."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from toolkit import __version__
-from toolkit.answers.verdict import Limits
 from toolkit.engine import assignment as assignments
-from toolkit.engine import judging, planning, runloop, selection, unoptimised
-from toolkit.engine.assignment import Assignment, FeedRequest
-from toolkit.engine.judging import JudgedTarget
-from toolkit.engine.setup import NamedFeed, ReadyTarget, RunSetup
+from toolkit.engine import planning, runloop, selection, unoptimised
+from toolkit.engine import setup as setups
+from toolkit.engine.assignment import Assignment
+from toolkit.engine.verdicts import judge_all
 from toolkit.engine.warnings import with_warnings
 from toolkit.errors import InputError
 from toolkit.machine import describe
 from toolkit.machine.facts import Machine
-from toolkit.measure import schedule
-from toolkit.measure.schedule import Pace
 from toolkit.onnxfiles import modelfile, referencefile
 from toolkit.pipelines import reporting
+from toolkit.pipelines.request import REFERENCE, BenchRequest, FinishedRun, Watch, as_request
 from toolkit.records import store
-from toolkit.records.schema import (
-    VERSION,
-    Failure,
-    Plan,
-    Run,
-    State,
-    TargetRecord,
-    Warning,
-    WarningKind,
-)
+from toolkit.records.schema import Plan, Run, State, Warning, WarningKind
 from toolkit.records.store import RunFolder
 from toolkit.runtimes import listing
-from toolkit.runtimes.target import Target, parse
-from toolkit.sources.source import Source
-from toolkit.tensors import Array
+from toolkit.runtimes.target import Target
 from toolkit.units import Seconds
 from toolkit.workers import environments
-from toolkit.workers.jobs import Patience
+from toolkit.workers.launch import Launcher
 
-REFERENCE = Path("models/mlp/mlp.onnx")
-
-Watch = Callable[[str, float | None, str], None]
-"""Told what is being done ('ask', 'judge', 'measure'), the share done and details."""
-
-
-@dataclass(frozen=True)
-class BenchRequest:
-    """What a user asks to be measured, besides the model."""
-
-    targets: Sequence[Target] = ()
-    """Empty: what makes sense here."""
-    everything: bool = False
-    """Every runtime that is installed, besides."""
-    baseline: str | None = None
-    wanted: FeedRequest = field(default_factory=FeedRequest)
-    source: Source | None = None
-    pace: Pace = field(default_factory=schedule.pace)
-    limits: Limits = field(default_factory=Limits)
-    threads: Sequence[int] = (1,)
-    """Of each target that names no number of its own; several: each target at each of them."""
-    patience: Patience = field(default_factory=Patience)
-    command: Sequence[str] = ()
-    """As it was typed, for the record."""
-
-    @property
-    def options(self) -> planning.PlanOptions:
-        """What of it stands in the plan."""
-        return planning.PlanOptions(
-            self.pace, self.limits, self.threads[0], self.wanted.seed, self.patience.verb
-        )
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """A run and where it lies."""
-
-    folder: Path | None
-    """None where nothing was kept: `check`."""
-    run: Run
-    notes: Sequence[str] = ()
-    """What could not be done while the question was made, in words."""
-
-    @property
-    def unmet(self) -> list[str]:
-        """The targets that the user named and that were not measured, or are not right."""
-        named = [i for i, target in enumerate(self.run.plan.targets) if target.asked]
-        records = {record.target: record for record in self.run.records}
-        timed = self.folder is not None
-        return [
-            self.run.plan.targets[i].label
-            for i in named
-            if not _met(found := records.get(i)) or (timed and not (found and found.timings))
-        ]
+__all__ = ["REFERENCE", "BenchRequest", "FinishedRun", "Watch", "bench"]
 
 
 def bench(
@@ -111,188 +44,104 @@ def bench(
 ) -> FinishedRun:
     """Measures a model on targets; every number stands beside a verdict of the same session.
 
-    `order` is an Order, or the targets as they are typed: `bench("m.onnx", ["onnxruntime:cpu"])`.
-    `resume` is the folder of an unfinished run of the same model, targets and feeds. A target that
-    fails is a row with its error. Raises ToolkitError where nothing can be measured; a run that was
-    interrupted keeps what was measured.
+    `order` is a BenchRequest, or the targets as they are typed:
+    `bench("m.onnx", ["onnxruntime:cpu"])`. `resume` is the folder of an unfinished run of the same
+    model, targets and feeds. A target that fails is a row with its error. Raises ToolkitError where
+    nothing can be measured; a run that was interrupted keeps what was measured.
     """
-    if not isinstance(order, BenchRequest):
-        order = BenchRequest([parse(text) for text in order])
-    began = time.monotonic()
-    path, here = Path(model), describe.describe()
+    request, began = as_request(order), time.monotonic()
+    path, machine = Path(model), describe.describe()
     file = modelfile.read(path)
-    known = order.source is not None or referencefile.matches(path)
-    targets = selection.crossed(
-        selection.chosen(order.targets, here, source=known, everything=order.everything),
-        order.threads,
+    targets = _targets(path, request, machine)
+    now = datetime.now(UTC)
+    folder = store.reopen(resume) if resume else store.create(Path(reports), file.name, now)
+    with folder.held():
+        try:
+            worker_code = environments.lay(
+                folder.fresh() / "rooms", [listing.find(target.runtime) for target in targets]
+            )
+            launcher = Launcher(worker_code, request.patience)
+            watch("ask", None, "finding out what is right")
+            assignment = ask(path, request, launcher)
+            plan = planned(assignment, targets, request)
+            run = _begun(folder, plan, machine, request, resume)
+        except BaseException:
+            folder.clear() if resume else folder.discard()
+            raise
+        try:
+            run, timed = judge_all(
+                run, assignment, targets, launcher, request.baseline, partial(watch, "judge")
+            )
+            folder.begin(run)
+            setup = setups.of_run(run, assignment, timed, launcher)
+            warnings = runloop.measure(setup, run, folder, request.pace, partial(watch, "measure"))
+        except BaseException as error:
+            _interrupted(folder, run, error, time.monotonic() - began)
+            raise
+        done = _done(run, [*warnings, *_unseen(assignment)], time.monotonic() - began)
+        whole = folder.finish(done, with_warnings)
+        reporting.write(folder.path, whole)
+    return FinishedRun(folder.path, whole, assignment.notes)
+
+
+def _targets(path: Path, request: BenchRequest, machine: Machine) -> list[Target]:
+    """The targets of the run, each at each number of threads."""
+    is_known = request.source is not None or referencefile.matches(path)
+    chosen = selection.chosen(
+        request.targets, machine, source=is_known, everything=request.everything
     )
+    targets = selection.crossed(chosen, request.threads)
     if any(target.runtime == "reference" for target in targets):
         raise InputError(
             "reference is what the standard says, not a runtime to be timed",
             "toolkit check --target reference    judges its answers",
         )
-    folder = store.reopen(resume) if resume else store.create(Path(reports), file.name, _now())
-    with folder.held():
-        try:
-            worker_code = environments.lay(
-                folder.fresh() / "rooms", [listing.find(t.runtime) for t in targets]
-            )
-            watch("ask", None, "finding out what is right")
-            asked = _ask(path, order, folder, worker_code)
-            plan = _plan(asked, targets, order)
-            run = _begun(folder, plan, here, order, resume)
-        except BaseException:
-            folder.clear() if resume else folder.discard()
-            raise
-        try:
-            run, able = judge_all(run, asked, targets, worker_code, order, watch)
-            folder.begin(run)
-            setup = _setup(worker_code, able, asked, run, order)
-            said = runloop.measure(
-                setup, run, folder, order.pace, lambda share, text: watch("measure", share, text)
-            )
-        except BaseException as error:
-            _interrupted(folder, run, error, time.monotonic() - began)
-            raise
-        said += [Warning(kind=WarningKind.NOT_LOOKED_AT, detail=note) for note in asked.notes]
-        whole = folder.finish(_done(run, said, time.monotonic() - began), with_warnings)
-        reporting.write(folder.path, whole)
-    return FinishedRun(folder.path, whole, asked.notes)
+    return targets
 
 
-def _ask(path: Path, order: BenchRequest, folder: RunFolder, worker_code: Path) -> Assignment:
-    with unoptimised.unoptimised(worker_code) as run:
+def ask(path: Path, request: BenchRequest, launcher: Launcher) -> Assignment:
+    """The assignment of a model, with its simulations run in a worker."""
+    with unoptimised.unoptimised(launcher.worker_code) as runner:
         return assignments.ask(
-            path, order.wanted, folder.work, run, given=order.source, threads=order.threads[0]
+            path,
+            request.wanted,
+            launcher.work,
+            runner,
+            given=request.source,
+            threads=request.threads[0],
         )
 
 
-def _plan(asked: Assignment, targets: Sequence[Target], order: BenchRequest) -> Plan:
-    shown = [selection.recorded(target, order.threads[0]) for target in targets]
-    base = selection.baseline(shown, order.baseline, range(len(shown)))
-    return planning.plan(asked, shown, base, order.options)
+def planned(assignment: Assignment, targets: Sequence[Target], request: BenchRequest) -> Plan:
+    """The plan of these targets, with the baseline that they would have if all were right."""
+    shown = [selection.recorded(target, request.threads[0]) for target in targets]
+    base = selection.baseline(shown, request.baseline, range(len(shown)))
+    return planning.plan(assignment, shown, base, request.options)
 
 
 def _begun(
-    folder: RunFolder, plan: Plan, here: Machine, order: BenchRequest, resume: Path | None
+    folder: RunFolder, plan: Plan, machine: Machine, request: BenchRequest, resume: Path | None
 ) -> Run:
     """run.json with the whole plan, or the one that is there and can go on."""
     if resume is not None:
-        old = store.head(folder.path)
-        planning.check_same(old, plan, here)
-        going_on = planning.paced(old.plan, plan)
-        return msgspec.structs.replace(old, state="running", plan=going_on, warnings=[])
-    run = Run(
-        version=VERSION,
-        toolkit=__version__,
-        state="running",
-        started=_now().isoformat(timespec="seconds"),
-        command=list(order.command),
-        plan=plan,
-        machine=here,
-        records=[],
-        generations=[],
-    )
+        return planning.resumed(store.head(folder.path), plan, machine)
+    run = planning.new_run(plan, machine, request.command)
     folder.begin(run)
     return run
 
 
-def judge_all(
-    run: Run,
-    asked: Assignment,
-    targets: Sequence[Target],
-    worker_code: Path,
-    order: BenchRequest,
-    watch: Watch,
-) -> tuple[Run, list[ReadyTarget]]:
-    """The run with every target's verdict or error, and the targets that go on to be timed."""
-    records, shown, able = [], list(run.plan.targets), []
-    found: dict[int, JudgedTarget] = {}
-    entered = [selection.enter(index, target, asked) for index, target in enumerate(targets)]
-    with judging.Prestarted(worker_code, order.patience) as ahead:
-        for index, target in enumerate(targets):
-            watch("judge", index / len(targets), target.label)
-            ahead.start(entered[index : index + 2])
-            ready_target = entered[index]
-            if isinstance(ready_target, Failure):
-                records.append(TargetRecord(target=index, failure=ready_target))
-                continue
-            judged = ahead.judge(ready_target, asked, order.limits)
-            records.append(judged.record)
-            found[index] = judged
-            shown[index] = msgspec.structs.replace(
-                shown[index],
-                copies_inside=judged.copies,
-                environment=selection.home_name(target, ready_target),
-            )
-            if _is_timed(judged.record):
-                able.append(replace(ready_target, program=judged.program, resident=judged.resident))
-    right = [record.target for record in records if _met(record)]
-    base = selection.baseline(shown, order.baseline, right or range(len(shown)))
-    plan = msgspec.structs.replace(run.plan, targets=shown, baseline=base)
-    said = judging.disputes(found, [target.label for target in targets], asked)
-    fresh = msgspec.structs.replace(run, records=records, plan=plan, warnings=said)
-    planning.check_versions(run, fresh)
-    return fresh, able
+def _unseen(assignment: Assignment) -> list[Warning]:
+    return [Warning(kind=WarningKind.NOT_LOOKED_AT, detail=note) for note in assignment.notes]
 
 
-def _is_timed(record: TargetRecord) -> bool:
-    """A wrong answer has no latency worth knowing; one that is only coarse has."""
-    verdict = record.verdict
-    return record.failure is None and verdict is not None and (verdict.right or not verdict.wrong)
-
-
-def _met(record: TargetRecord | None) -> bool:
-    return (
-        record is not None
-        and record.failure is None
-        and record.verdict is not None
-        and record.verdict.right
+def _done(run: Run, warnings: Sequence[Warning], took: Seconds) -> Run:
+    return msgspec.structs.replace(
+        run, state="done", warnings=[*run.warnings, *warnings], seconds=run.seconds + took
     )
-
-
-def _setup(
-    worker_code: Path, able: Sequence[ReadyTarget], asked: Assignment, run: Run, order: BenchRequest
-) -> RunSetup:
-    names = [case.name for case in run.plan.cases]
-    bound = [
-        NamedFeed(name, asked.feeds[place].arrays, asked.types)
-        for name, place in zip(names, asked.cases, strict=True)
-    ]
-    shapes = [asked.feeds[place].shapes for place in asked.cases]
-    other = next((feed for feed in asked.feeds if feed.shapes not in shapes), None)
-    verdicts = {record.target: record.verdict for record in run.records}
-
-    def check(target: int, case: int, outputs: Mapping[str, Array]) -> str:
-        first = verdicts[target]
-        if first is None:
-            return "it was never judged"
-        return asked.judge.border([outputs], first, [asked.cases[case]]).reason
-
-    return RunSetup(
-        worker_code=worker_code,
-        targets=able,
-        cases=bound,
-        other=None if other is None else NamedFeed("another shape", other.arrays, asked.types),
-        rounds=run.plan.rounds,
-        seed=run.plan.seed,
-        patience=order.patience,
-        check=check,
-    )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _done(run: Run, said: Sequence[Warning], took: Seconds) -> Run:
-    seconds = run.seconds + took
-    warnings = [*run.warnings, *said]
-    return msgspec.structs.replace(run, state="done", warnings=warnings, seconds=seconds)
 
 
 def _interrupted(folder: RunFolder, run: Run, error: BaseException, took: Seconds) -> None:
-    """What was measured stays, and can go on; the scratch space goes."""
+    """Keeps what was measured, so that the run can go on, and removes the scratch space."""
     folder.clear()  # First: a full disk has room for run.json then.
     state: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
     error.add_note("toolkit bench --resume    goes on with what was measured")

@@ -8,21 +8,24 @@ from pathlib import Path
 
 from toolkit.engine import selection
 from toolkit.errors import InputError
-from toolkit.pipelines.bench import BenchRequest, FinishedRun, Watch, bench
+from toolkit.pipelines.bench import bench
+from toolkit.pipelines.request import BenchRequest, FinishedRun, Watch, as_request
 from toolkit.records import store
 from toolkit.report import comparison
 from toolkit.report.comparison import Pairing
-from toolkit.runtimes.target import Target, parse
+from toolkit.runtimes.target import Target
 
 
 @dataclass(frozen=True)
 class ComparedModels:
-    """What came of a comparison."""
+    """The result of a comparison."""
 
     title: str
     pairings: Sequence[Pairing]
     finished: FinishedRun | None = None
     """The run that was made for it; None where two runs were there."""
+    notes: Sequence[str] = ()
+    """What a reader must know besides, one sentence each."""
 
 
 def compare(
@@ -42,15 +45,19 @@ def compare(
     was, now = Path(old), None if new is None else Path(new)
     if now is not None and _is_run(was) and _is_run(now):
         title = f"{now.name} against {was.name}"
-        return ComparedModels(title, comparison.between(store.read(was), store.read(now)))
-    if not isinstance(order, BenchRequest):
-        order = BenchRequest([parse(text) for text in order])
-    targets, pairs = _pairs(order, now)
-    baseline = order.baseline or targets[0].name
-    whole = replace(
-        order, targets=targets, baseline=baseline, everything=False, threads=order.threads[:1]
+        before, after = store.read(was), store.read(now)
+        pairings = comparison.between(before, after)
+        return ComparedModels(title, pairings, notes=comparison.machines_apart(before, after))
+    request = as_request(order)
+    targets, pairs = _pairs(request, now)
+    both = replace(
+        request,
+        targets=targets,
+        baseline=request.baseline or targets[0].name,
+        everything=False,
+        threads=request.threads[:1],  # The targets name the others already.
     )
-    finished = bench(was, whole, reports=reports, watch=watch)
+    finished = bench(was, both, reports=reports, watch=watch)
     title = f"{now.name} against {was.name}" if now else f"{was.name}: {targets[1].label}"
     return ComparedModels(title, comparison.side_by_side(finished.run, pairs), finished)
 
@@ -59,16 +66,16 @@ def _is_run(path: Path) -> bool:
     return path.is_dir() or path.name == store.RUN
 
 
-def _pairs(order: BenchRequest, new: Path | None) -> tuple[list[Target], list[tuple[int, int]]]:
-    """The targets of the run, and which of them are old and new."""
-    named = selection.settled(order.targets or [Target("onnxruntime", "cpu")])
-    wanted = selection.crossed(named, order.threads)
+def _pairs(request: BenchRequest, new: Path | None) -> tuple[list[Target], list[tuple[int, int]]]:
+    """The targets of the run, and the pairs of them: (old, new), by their index."""
+    named = selection.settled(request.targets or [Target("onnxruntime", "cpu")])
+    targets = selection.crossed(named, request.threads)
     if new is None:
-        if len(wanted) < 2:
+        if len(targets) < 2:
             raise InputError(
                 "one file is compared on two targets or more",
                 "toolkit compare M.onnx --target onnxruntime@1.30.0 --target onnxruntime@1.32.0",
             )
-        return wanted, [(0, place) for place in range(1, len(wanted))]
-    both = [twin for target in wanted for twin in (target, replace(target, model=str(new)))]
-    return both, [(2 * place, 2 * place + 1) for place in range(len(wanted))]
+        return targets, [(0, place) for place in range(1, len(targets))]
+    both = [twin for target in targets for twin in (target, replace(target, model=str(new)))]
+    return both, [(2 * place, 2 * place + 1) for place in range(len(targets))]

@@ -1,4 +1,4 @@
-"""Runtimes: which are here, and the environments that are made for them."""
+"""Runtimes → where each is and what it runs on; recipes → environments that are made for them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Watch = Callable[[float | None, str], None]
 """Told the share done and what is being done."""
 
 GPU = ("cuda", "tensorrt")
-"""Providers that no processor has."""
+"""Providers that no processor has: an environment of theirs is made only when it is named."""
 
 
 def look(watch: Watch = lambda share, text: None) -> list[ProbeResult]:
-    """Every runtime, where it is and which providers run a model here."""
+    """Looks for every runtime, and which of its providers run a model here."""
     managed.sweep()
     with tempfile.TemporaryDirectory(prefix="toolkit-") as work:
         worker_code = environments.lay(
             Path(work) / "rooms", [listing.find(name) for name in listing.names()]
         )
-        return probing.probe(probing.places(), worker_code, watch)
+        return probing.probe(probing.installations(), worker_code, watch)
 
 
 def for_the_cpu() -> list[Recipe]:
@@ -35,6 +35,7 @@ def for_the_cpu() -> list[Recipe]:
 
 
 def _is_wanted(recipe: Recipe) -> bool:
+    """Its runtime runs on a processor, and is not installed in toolkit's own environment."""
     runtime, provider = listing.facts(listing.find(recipe.runtime)), recipe.providers[0]
     return (
         runtime is not None
@@ -46,7 +47,7 @@ def _is_wanted(recipe: Recipe) -> bool:
 def install(
     recipes: Sequence[Recipe], done: Callable[[Installed, bool], None], watch: Watch
 ) -> None:
-    """Makes environments, one after the other; each is told when it is there.
+    """Makes environments, one after the other. `done` is told each, and whether it was there.
 
     Raises EnvironmentFault where one cannot be made; those before it stay.
     """

@@ -1,4 +1,4 @@
-"""The reference model's weights: trained, written, and compared with the file that is there."""
+"""Trains the reference model: its weights are written, or compared with the file that is there."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from toolkit.errors import InputError
 from toolkit.exporter import landing
 from toolkit.sources import reference
 from toolkit.sources.reference import Data, Epoch, Watch
 
 WEIGHTS = Path("models/mlp/mlp.safetensors")
+"""The file of the reference model's weights, beside its .onnx."""
 
 Outcome: TypeAlias = Literal["written", "same", "kept"]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training gave."""
+    """The result of a training."""
 
     path: Path
     outcome: Outcome
     """'same': the file had these bytes. 'kept': it has others, and was not overwritten."""
     learned_from: int
+    """Examples in the training set."""
     held_out: int
+    """Examples that the training never saw."""
     parameters: int
+    """Numbers in all weights."""
     epochs: tuple[Epoch, ...]
 
 
@@ -50,24 +55,35 @@ def train(
         watch(epoch)
 
     state = reference.train(data, note)
-    learned_from, _, held_out, _ = reference.split(data)
+    examples = reference.split(data)
     return Trained(
         path,
         _put(path, save(state), force=force),
-        len(learned_from),
-        len(held_out),
+        len(examples.x),
+        len(examples.held_x),
         sum(tensor.numel() for tensor in state.values()),
         tuple(epochs),
     )
 
 
-def _put(path: Path, weights: bytes, *, force: bool) -> Outcome:
+def weights(given: Path | None = None) -> Path:
+    """The absolute path of the weights' file: the given one, or the usual one, which is trained
+    where there is none yet. Raises InputError where the given one is not there."""
+    file = given or WEIGHTS
+    if given is None and not file.exists():
+        train(file)
+    if not file.is_file():
+        raise InputError(f"no such file: {file}")
+    return file.resolve()
+
+
+def _put(path: Path, content: bytes, *, force: bool) -> Outcome:
     with landing.beside(path) as folder:
         if path.exists():
-            if path.read_bytes() == weights:
+            if path.read_bytes() == content:
                 return "same"
             if not force:
                 return "kept"
-        (folder / path.name).write_bytes(weights)
+        (folder / path.name).write_bytes(content)
         landing.land(folder / path.name, path)
     return "written"

@@ -1,1 +1,1 @@
-"""What a run leaves behind: the record's schema, its store, the machine it ran on."""
+"""The record of a run: its schema, the folder that holds it, and the pairs of targets in it."""

@@ -1,7 +1,8 @@
-"""What one generation of a run gave, and how the generations become the record of the whole."""
+"""The parts of a record: each generation writes one, and all of them become the whole."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
@@ -24,20 +25,29 @@ T = TypeVar("T")
 
 
 class CasePart(Strict, frozen=True, kw_only=True):
-    """What one generation gave for one target and one case."""
+    """The measurements of one target at one case in one generation."""
 
     case: int
     calls: int
+    """The calls of a block that count."""
     discarded: int
+    """The calls before them, which do not."""
     series: Series
     into: float | None = None
+    """Nanoseconds of the copies of the inputs, made alone; None: they cannot be."""
     out: float | None = None
+    """Nanoseconds of the copies of the outputs, likewise."""
 
 
 class TargetPart(Strict, frozen=True, kw_only=True):
-    """What one generation gave for one target."""
+    """All that one generation gave for one target.
+
+    Its fields are those of `schema.ColdStart`, `schema.Memory` and `schema.Timing`, each with the
+    one value of this process start; None where it did not get so far.
+    """
 
     target: int
+    """The index into the plan's targets."""
     cases: list[CasePart] = msgspec.field(default_factory=list)
     empty: float = 0.0
     imported: Seconds | None = None
@@ -59,15 +69,19 @@ class GenerationPart(Strict, frozen=True, kw_only=True):
     targets: list[TargetPart]
 
 
-def assemble(run: Run, parts: list[GenerationPart]) -> Run:
-    """The record with what the generations gave. Pure; a generation that it has counts once."""
+def assemble(run: Run, parts: Sequence[GenerationPart]) -> Run:
+    """The record with the parts of the generations joined to it.
+
+    A generation that the record has already counts once.
+    """
     known = {generation.number for generation in run.generations}
     parts = [part for part in parts if part.generation.number not in known]
     records = {record.target: record for record in run.records}
     for part in parts:
-        for piece in part.targets:
-            old = records.get(piece.target, TargetRecord(target=piece.target))
-            records[piece.target] = _joined(old, piece)
+        for target_part in part.targets:
+            index = target_part.target
+            record = records.get(index, TargetRecord(target=index))
+            records[index] = _joined(record, target_part)
     return msgspec.structs.replace(
         run,
         records=[records[index] for index in sorted(records)],
@@ -75,47 +89,45 @@ def assemble(run: Run, parts: list[GenerationPart]) -> Run:
     )
 
 
-def _joined(record: TargetRecord, piece: TargetPart) -> TargetRecord:
+def _joined(record: TargetRecord, part: TargetPart) -> TargetRecord:
     timings = {timing.case: timing for timing in record.timings}
-    for part in piece.cases:
-        old = timings.get(part.case)
-        series = [*(old.series if old else []), part.series]
-        timings[part.case] = Timing(
-            case=part.case,
-            calls=part.calls,
-            discarded=part.discarded,
-            empty=piece.empty,
-            series=series,
-            into=_and(old.into if old else [], part.into),
-            out=_and(old.out if old else [], part.out),
+    for case in part.cases:
+        before = timings.get(case.case)
+        timings[case.case] = Timing(
+            case=case.case,
+            calls=case.calls,
+            discarded=case.discarded,
+            empty=part.empty,
+            series=[*(before.series if before else []), case.series],
+            into=_and(before.into if before else [], case.into),
+            out=_and(before.out if before else [], case.out),
         )
-    kinds = {(warning.kind, warning.detail) for warning in record.warnings}
-    fresh = [warning for warning in piece.warnings if (warning.kind, warning.detail) not in kinds]
+    fresh = [warning for warning in part.warnings if warning not in record.warnings]
     return msgspec.structs.replace(
         record,
         timings=[timings[case] for case in sorted(timings)],
-        cold=_cold(record.cold, piece),
-        memory=_memory(record.memory, piece),
+        cold=_cold(record.cold, part),
+        memory=_memory(record.memory, part),
         warnings=[*record.warnings, *fresh],
-        failure=record.failure or piece.failure,
+        failure=record.failure or part.failure,
     )
 
 
-def _cold(cold: ColdStart, piece: TargetPart) -> ColdStart:
+def _cold(cold: ColdStart, part: TargetPart) -> ColdStart:
     return ColdStart(
-        imported=_and(cold.imported, piece.imported),
-        loaded=_and(cold.loaded, piece.loaded),
-        first_call=_and(cold.first_call, piece.first_call),
-        new_shape=_and(cold.new_shape, piece.new_shape),
-        steady_after=_and(cold.steady_after, piece.steady_after),
+        imported=_and(cold.imported, part.imported),
+        loaded=_and(cold.loaded, part.loaded),
+        first_call=_and(cold.first_call, part.first_call),
+        new_shape=_and(cold.new_shape, part.new_shape),
+        steady_after=_and(cold.steady_after, part.steady_after),
     )
 
 
-def _memory(memory: Memory, piece: TargetPart) -> Memory:
+def _memory(memory: Memory, part: TargetPart) -> Memory:
     return Memory(
-        idle=_and(memory.idle, piece.idle),
-        resident=_and(memory.resident, piece.resident),
-        peak=_and(memory.peak, piece.peak),
+        idle=_and(memory.idle, part.idle),
+        resident=_and(memory.resident, part.resident),
+        peak=_and(memory.peak, part.peak),
     )
 
 

@@ -5,6 +5,7 @@ History of VERSION (a new shape brings a new number, an upgrade step and a golde
 2  a record's conversion, the copies of a timing, the model of a target.
 3  the threads of a target; calls that are discarded, and how long a block's threads waited; busy
    processes and GPUs.
+4  the features of the processor; the warning that 8-bit products may saturate.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from toolkit.machine.facts import BusyProcess, GpuState, Machine
 from toolkit.strict import Strict
 from toolkit.units import Bytes, Number, Seconds
 
-VERSION = 3
+VERSION = 4
 
 State = Literal["running", "done", "interrupted", "failed"]
 
@@ -39,13 +40,13 @@ class Model(Strict, frozen=True, kw_only=True):
     name: str
     """The file's name without its folder."""
     sha256: str
-    """Of the file and its external data."""
+    """The digest of the file and of its external data."""
     size: Bytes
     opset: int
     ir_version: int
     producer: str
     operators: dict[str, int]
-    """Operator (with its domain where that is not ONNX's own) → how often."""
+    """Operator (with its domain where that is not ONNX's own) → how many nodes are one."""
     inputs: list[Tensor]
     outputs: list[Tensor]
     metadata: dict[str, str]
@@ -64,15 +65,15 @@ class Case(Strict, frozen=True, kw_only=True):
     bytes_in: Bytes
     bytes_out: Bytes
     sha256: str = ""
-    """Of the arrays, in the order of the inputs: a run that goes on is fed the same."""
+    """The digest of the arrays, in the order of the inputs: a run that goes on is fed the same."""
 
 
 class PlannedTarget(Strict, frozen=True, kw_only=True):
-    """What was asked for. `name` is canonical and unique in a run."""
+    """One target as it was asked for. `name` is canonical and unique in a run."""
 
     name: str
     label: str
-    """For people: 'onnxruntime cpu, bound'."""
+    """The name that people read: 'onnxruntime cpu, bound'."""
     runtime: str
     provider: str
     options: dict[str, str]
@@ -81,14 +82,14 @@ class PlannedTarget(Strict, frozen=True, kw_only=True):
     asked: bool
     """The user named it: if it fails, the command fails."""
     copies_inside: str = ""
-    """Which copies the timed call holds, in words."""
+    """The copies that the timed call holds, in words."""
     model: Model | None = None
     """Another file than the run's, judged by the same oracle; None: the run's own."""
     threads: int = 1
 
 
 class Plan(Strict, frozen=True, kw_only=True):
-    """What the run sets out to do; complete before anything is measured."""
+    """All that the run sets out to do, complete before anything is measured."""
 
     model: Model
     targets: list[PlannedTarget]
@@ -97,7 +98,7 @@ class Plan(Strict, frozen=True, kw_only=True):
     cases: list[Case]
     seed: int
     threads: int
-    """Of a target that names no number of its own."""
+    """The threads of a target that names no number of its own."""
     precision: float | None
     """The half-width at which the run may stop early; None: one look, at the end."""
     time: Seconds | None
@@ -106,9 +107,9 @@ class Plan(Strict, frozen=True, kw_only=True):
     alpha: float
     limits: Limits
     source: str | None = None
-    """How the PyTorch source was named, where it is known."""
+    """The PyTorch source as it was named, where it is known."""
     source_sha256: str | None = None
-    """Of its code and its weights."""
+    """The digest of its code and its weights."""
     timeout: Seconds = 60.0
     rounds: int = 20
     quick: bool = False
@@ -125,17 +126,22 @@ class Library(Strict, frozen=True, kw_only=True):
 
 
 class RecordedPlacement(Strict, frozen=True, kw_only=True):
+    """The provider on which each node of the model ran."""
+
     nodes: dict[str, int]
+    """Provider → how many nodes ran there."""
     elsewhere: dict[str, list[str]]
+    """Provider that was not asked for → the operators that ran there, one entry a node."""
     copies: int | None
+    """Copies between the providers in one call; None where the runtime does not tell."""
     asked: str
     """The provider that was asked for."""
     shape_only: bool = True
-    """What ran elsewhere is shape arithmetic only: the row keeps its provider's name."""
+    """Nothing but shape arithmetic ran elsewhere: the row keeps its provider's name."""
 
 
 class WarningKind(StrEnum):
-    """Kinds of warning. report/ says what to do about each."""
+    """The kinds of warning. report/ says what to do about each."""
 
     NEVER_STEADY = "never steady"
     MORE_THREADS = "more threads than asked"
@@ -157,22 +163,23 @@ class WarningKind(StrEnum):
     UNJUDGED = "generation not judged right"
     FEWER_SHAPES = "not judged at every shape"
     DISPUTED = "the oracle is disputed"
+    SATURATES = "8-bit products may saturate"
     NOT_LOOKED_AT = "not looked at"
     MADE_UP = "made-up times"
 
 
 class Warning(Strict, frozen=True, kw_only=True):
-    """`detail` holds the figures, in words, for one line."""
+    """One thing that a reader must know; `detail` holds its figures, in words, for one line."""
 
     kind: WarningKind
     detail: str
 
 
 class Failure(Strict, frozen=True, kw_only=True):
-    """Why a target has no numbers."""
+    """The reason why a target has no numbers."""
 
     verb: str
-    """What the worker was doing: 'start', 'hello', 'load', 'bind', 'answer', 'sample' …"""
+    """The step at which it failed: 'start', 'hello', 'load', 'bind', 'answer', 'sample' …"""
     what: str
     """One line."""
     cures: list[str]
@@ -185,15 +192,16 @@ class Series(Strict, frozen=True, kw_only=True):
 
     generation: int
     starts: list[Seconds]
-    """Of each block, since the run began."""
+    """The start of each block, since the run began."""
     medians: list[float]
-    """Nanoseconds a call."""
+    """The median of each block, in nanoseconds a call."""
     means: list[float]
+    """The mean of each block, in nanoseconds a call."""
     switches: list[int]
     """Involuntary context switches within the block."""
     waited: list[Seconds] = field(default_factory=list)
-    """Of a thread of the worker, ready to run around the block while other processes had its core;
-    0 where the kernel does not tell."""
+    """The time around each block in which a thread of the worker was ready to run while other
+    processes had its core; 0 where the kernel does not tell."""
 
 
 class Timing(Strict, frozen=True, kw_only=True):
@@ -202,22 +210,22 @@ class Timing(Strict, frozen=True, kw_only=True):
 
     case: int
     calls: int
-    """Calls a block, those that count."""
+    """The calls of a block that count."""
     discarded: int = 0
-    """Calls before them in each block, which do not count; 0 too where an older record does not
+    """The calls before them in each block, which do not count; 0 too where an older record does not
     tell."""
     empty: float
-    """Nanoseconds that an empty interval shows in this worker: inside every sample."""
+    """Nanoseconds that an empty interval shows in this worker; they are inside every sample."""
     series: list[Series]
     into: list[float] = field(default_factory=list)
     """Nanoseconds that the copies of the inputs take when they are made alone, after the blocks;
     one entry a generation. Empty: the runtime cannot make them apart from the call."""
     out: list[float] = field(default_factory=list)
-    """The same of the outputs."""
+    """Nanoseconds of the copies of the outputs, likewise."""
 
 
 class ColdStart(Strict, frozen=True, kw_only=True):
-    """One entry a generation; seconds."""
+    """The times of a target's process starts: one entry a generation, in seconds."""
 
     imported: list[Seconds] = field(default_factory=list)
     loaded: list[Seconds] = field(default_factory=list)
@@ -225,31 +233,32 @@ class ColdStart(Strict, frozen=True, kw_only=True):
     new_shape: list[Seconds] = field(default_factory=list)
     """The first call at another shape than the first; empty for one shape."""
     steady_after: list[Seconds] = field(default_factory=list)
-    """How long the warm-up took until the latency was steady."""
+    """The part of the warm-up in which the latency was not yet steady."""
 
 
 class Memory(Strict, frozen=True, kw_only=True):
-    """Of a worker; one entry a generation."""
+    """The memory of a target's workers: one entry a generation."""
 
     idle: list[Bytes] = field(default_factory=list)
-    """Resident after the import, before the load."""
+    """Resident after the import and before the load."""
     resident: list[Bytes] = field(default_factory=list)
-    """After the last block."""
+    """Resident after the last block."""
     peak: list[Bytes] = field(default_factory=list)
+    """The most that was ever resident."""
 
 
 class Conversion(Strict, frozen=True, kw_only=True):
     """The form of the model that the runtime made for itself, once for all process starts."""
 
     seconds: Seconds
-    """What it took when it was made."""
+    """The time that it took when it was made."""
     size: Bytes
     kept: bool
     """It was in the cache, made by an earlier run."""
 
 
 class TargetRecord(Strict, frozen=True, kw_only=True):
-    """What one target did in one run."""
+    """All that one target did in one run."""
 
     target: int
     """Index into the plan's targets."""
@@ -258,11 +267,29 @@ class TargetRecord(Strict, frozen=True, kw_only=True):
     conversion: Conversion | None = None
     verdict: Verdict | None = None
     card: list[SpecialValue] = field(default_factory=list)
+    """The special values of Relu."""
     timings: list[Timing] = field(default_factory=list)
     cold: ColdStart = field(default_factory=ColdStart)
     memory: Memory = field(default_factory=Memory)
     warnings: list[Warning] = field(default_factory=list)
     failure: Failure | None = None
+
+    @property
+    def right(self) -> bool:
+        """The target ran and its answers are right: only then has it a rank and a ratio."""
+        return self.failure is None and self.verdict is not None and self.verdict.right
+
+    @property
+    def may_be_timed(self) -> bool:
+        """Its latency is worth knowing: that of answers that are only coarse is, that of wrong ones
+        is not."""
+        if self.failure is not None or self.verdict is None:
+            return False
+        return self.verdict.right or not self.verdict.wrong
+
+    def timing(self, case: int) -> Timing | None:
+        """The measurements at one case; None where there are none."""
+        return next((timing for timing in self.timings if timing.case == case), None)
 
 
 class Generation(Strict, frozen=True, kw_only=True):
@@ -270,28 +297,29 @@ class Generation(Strict, frozen=True, kw_only=True):
 
     number: int
     cores: list[int]
-    """Where the workers ran."""
+    """The cores of the workers."""
     driver: list[int]
-    """Where the parent ran."""
+    """The cores of the parent."""
     started: Seconds
-    """Since the run began; with `ended`, the span of its blocks."""
+    """The start of its first block, since the run began."""
     ended: Seconds
+    """The end of its last block, since the run began."""
     steal: Number
-    """Share of the cores' time that the hypervisor took."""
+    """The share of the cores' time that the hypervisor took."""
     others: Number
     """CPU time of processes that are not ours, in cores."""
     frequency: list[float] = field(default_factory=list)
-    """MHz of the workers' cores at the end, where readable."""
+    """MHz of the workers' cores at the end, where they can be read."""
     busy: list[BusyProcess] = field(default_factory=list)
-    """The busiest first."""
+    """Processes of others that computed meanwhile, the busiest first."""
     devices: list[GpuState] = field(default_factory=list)
-    """Where a target ran on a GPU."""
+    """The GPUs that targets ran on, right after the last block."""
     counted: bool = True
     """False: its outputs were not right, so its times do not count."""
 
 
 class Run(Strict, frozen=True, kw_only=True):
-    """run.json."""
+    """The whole record, as run.json holds it."""
 
     version: int
     toolkit: str
@@ -306,3 +334,8 @@ class Run(Strict, frozen=True, kw_only=True):
     warnings: list[Warning] = field(default_factory=list)
     seconds: Seconds = 0.0
     """Wall time of the whole run so far."""
+
+    @property
+    def counted_starts(self) -> list[int]:
+        """The numbers of the generations whose times count: all that was judged there was right."""
+        return [generation.number for generation in self.generations if generation.counted]

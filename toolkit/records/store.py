@@ -1,4 +1,4 @@
-"""The folder of a run: what is written when, so that nothing measured is ever lost.
+"""The folder of a run, written step by step so that nothing measured is ever lost.
 
     reports/<UTC time>-<model>/
         run.json          the record; from the first second, with the state `running`
@@ -41,21 +41,24 @@ SAMPLES = "samples.npz"
 GENERATIONS = "generations"
 WORK = "work"
 LATEST = "latest"
+PART = "slice"
+"""The key in a generation's file under which its part lies, as JSON in bytes. It is an older word
+for a part, kept so that a run that was begun then can go on."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run's folder that is being written."""
+    """The folder of a run that is being written."""
 
     path: Path
 
     @property
     def work(self) -> Path:
-        """Scratch space of the run; gone at its end."""
+        """The scratch space of the run; it is gone at its end."""
         return self.path / WORK
 
     def fresh(self) -> Path:
-        """Scratch space, made anew: nothing that lies in a run's folder is ever executed.
+        """Makes the scratch space anew: nothing that lies in a run's folder is ever executed.
 
         Raises InputError where it cannot be.
         """
@@ -76,7 +79,7 @@ class RunFolder:
             os.close(handle)
             raise RunError(f"{self.path} is being measured by another process") from error
         except OSError:
-            pass  # A file system without locks: nothing is held.
+            pass  # A file system without locks: nothing can be held, and the run is measured still.
         try:
             yield
         finally:
@@ -94,17 +97,22 @@ class RunFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def append(self, part: GenerationPart, samples: Mapping[str, Array]) -> None:
-        """Keeps one generation. `samples`: see `schema.Timing` for the keys and shapes."""
+        """Keeps one generation. Raises InputError where it cannot be written.
+
+        `samples`: see `schema.Timing` for the keys and shapes.
+        """
         folder = self.path / GENERATIONS
         folder.mkdir(exist_ok=True)
         text = np.frombuffer(_checked(part, msgspec.json.encode(part)), dtype=np.uint8)
-        data = _npz({"slice": text, **samples})
+        # One file of both: a kill between two would leave a part without its samples.
+        data = _npz({PART: text, **samples})
         write(folder / f"{part.generation.number:04d}.npz", data)
 
     def finish(self, run: Run, conclude: Callable[[Run], Run] = lambda run: run) -> Run:
         """Puts the generations into run.json and samples.npz and clears up; returns the whole.
 
-        `conclude` adds what is only known of the whole.
+        `conclude` adds what is only known of the whole. Raises InputError where it cannot be
+        written; then the generations are still there.
         """
         self.clear()
         whole = conclude(assemble(run, parts(self.path)))
@@ -121,14 +129,16 @@ class RunFolder:
 
 
 def create(root: Path, model: str, now: datetime) -> RunFolder:
-    """A new folder for a run under `root`, named by the time and the model.
+    """Makes a new folder for a run under `root`, named by the time and the model.
 
     Raises InputError where it cannot be written.
     """
+    # The name of a model may hold what a shell, a URL or another file system does not take.
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(model).stem).strip("-.") or "model"
     name = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{stem[:60]}"
     try:
         root.mkdir(parents=True, exist_ok=True)
+        # Runs that begin in one second are told apart by a number.
         path = next(p for n in range(1000) if not (p := _numbered(root / name, n)).exists())
         path.mkdir()
     except OSError as error:
@@ -222,7 +232,7 @@ def head(path: Path) -> Run:
 
 
 def _decode(file: Path, data: bytes) -> Run:
-    class Head(msgspec.Struct):
+    class Head(msgspec.Struct):  # Not strict: any version has more fields than this one.
         version: int
 
     try:
@@ -247,32 +257,39 @@ def _decode(file: Path, data: bytes) -> Run:
 
 
 def parts(folder: Path) -> list[GenerationPart]:
-    """The generations that are not yet in run.json, in order."""
-    found = []
+    """The generations that are not yet in run.json, in order. Raises RunError for a broken one."""
+    generations = []
     for file in sorted((folder / GENERATIONS).glob("*.npz")):
         try:
-            found.append(msgspec.json.decode(_arrays(file)["slice"].tobytes(), type=GenerationPart))
+            text = _arrays(file)[PART].tobytes()
+            generations.append(msgspec.json.decode(text, type=GenerationPart))
         except (KeyError, msgspec.DecodeError) as error:
             raise RunError(f"{file} is a broken record of a generation: {error}") from error
-    return found
+    return generations
 
 
 def read_samples(folder: Path) -> dict[str, Array]:
-    """Every sample of a run, by the keys of `schema.Timing`; empty where they were not kept."""
-    found: dict[str, Array] = {}
+    """Every sample of a run, by the keys of `schema.Timing`; empty where they were not kept.
+
+    Raises RunError for a broken file.
+    """
+    samples: dict[str, Array] = {}
     for file in [folder / SAMPLES, *sorted((folder / GENERATIONS).glob("*.npz"))]:
         if file.exists():
-            found |= {key: array for key, array in _arrays(file).items() if key != "slice"}
-    return found
+            samples |= {key: array for key, array in _arrays(file).items() if key != PART}
+    return samples
 
 
 def _arrays(file: Path) -> dict[str, Array]:
-    """What `_npz` wrote. Raises RunError for another file, and for one that holds pickles."""
+    """Reads the arrays that `_npz` wrote. Raises RunError for another file, and for one that holds
+    pickles."""
     try:
-        with zipfile.ZipFile(file) as found:
+        with zipfile.ZipFile(file) as members:
             return {
-                name.removesuffix(".npy"): np.load(io.BytesIO(found.read(name)), allow_pickle=False)
-                for name in found.namelist()
+                name.removesuffix(".npy"): np.load(
+                    io.BytesIO(members.read(name)), allow_pickle=False
+                )
+                for name in members.namelist()
             }
     except (
         OSError,

@@ -1,4 +1,4 @@
-"""Records of older versions, brought to today's shape: one step a version."""
+"""Brings records of older versions to today's shape, one step a version."""
 
 from __future__ import annotations
 
@@ -8,27 +8,32 @@ from typing import Any
 from toolkit.records.schema import VERSION
 
 Raw = dict[str, Any]
-"""run.json as it was read."""
+"""The object that run.json holds, as it was read."""
 
 
 def _added_only(raw: Raw) -> Raw:
-    """What is new has a default: an older record does not have it."""
+    """Leaves the record as it is: all that version 2 added has a default."""
     return raw
 
 
 def _threads_of_targets(raw: Raw) -> Raw:
-    """All targets had the threads of the run."""
+    """Gives each target the threads of the run, which all targets had."""
     plan = raw["plan"]
     targets = [{**target, "threads": plan["threads"]} for target in plan["targets"]]
     return {**raw, "plan": {**plan, "targets": targets}}
 
 
-STEPS: Mapping[int, Callable[[Raw], Raw]] = {1: _added_only, 2: _threads_of_targets}
-"""Version → what brings its records to the next one."""
+STEPS: Mapping[int, Callable[[Raw], Raw]] = {
+    1: _added_only,
+    2: _threads_of_targets,
+    3: _added_only,
+}
+"""Version → the step that brings its records to the next one."""
 
 
 def upgraded(raw: Raw) -> Raw:
-    """The record in the shape of VERSION."""
+    """The record in the shape of VERSION. A step raises KeyError, TypeError or AttributeError for a
+    record that is not what its version says."""
     for version in range(raw["version"], VERSION):
         raw = {**STEPS[version](raw), "version": version + 1}
     return raw

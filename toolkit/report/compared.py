@@ -71,7 +71,12 @@ def _speed(pairing: Pairing, outcome: Gate, limit: float) -> str:
 
 
 def terminal(
-    pairings: Sequence[Pairing], ruled: Sequence[Ruling], *, columns: int, colour: bool
+    pairings: Sequence[Pairing],
+    ruled: Sequence[Ruling],
+    *,
+    columns: int,
+    colour: bool,
+    notes: Sequence[str] = (),
 ) -> str:
     """Each target with what is known of it, then what the gates say; ends with a newline."""
     lines = [line for pairing in pairings for line in _block(pairing, columns, colour)]
@@ -81,6 +86,9 @@ def terminal(
             label = "fails" if ruling.outcome is Gate.FAILS else "open"
             first, *rest = paragraph(printable(sentence), columns)
             lines += [f"{label:<{LABEL}}{first[LABEL:]}", *rest]
+    for note in notes:
+        first, *rest = paragraph(printable(note), columns)
+        lines += [f"{'note':<{LABEL}}{first[LABEL:]}", *rest]
     if ruled and all(ruling.outcome is Gate.HOLDS for ruling in ruled):
         lines.append(f"{'gates':<{LABEL}}all hold")
     return "".join(f"{line.rstrip()}\n" for line in lines)
@@ -96,7 +104,9 @@ def _block(pairing: Pairing, columns: int, colour: bool) -> Iterator[str]:
         yield from (" " * (LABEL + ROOM) + line for line in rest)
 
 
-def markdown(title: str, pairings: Sequence[Pairing], ruled: Sequence[Ruling]) -> str:
+def markdown(
+    title: str, pairings: Sequence[Pairing], ruled: Sequence[Ruling], notes: Sequence[str] = ()
+) -> str:
     """A section for a pull request: the table, and a line for each gate of each pairing."""
     outcomes = {Gate.HOLDS: "holds", Gate.FAILS: "**fails**", Gate.OPEN: "cannot tell"}
     lines = [
@@ -104,7 +114,7 @@ def markdown(title: str, pairings: Sequence[Pairing], ruled: Sequence[Ruling]) -
         f"{text(ruling.pairing.case)}: {text(ruling.text)}"
         for ruling in ruled
     ]
-    blocks = [f"### {text(title)}", drawn(grid(pairings)), "\n".join(lines)]
+    blocks = [f"### {text(title)}", drawn(grid(pairings)), "\n".join(lines), *map(text, notes)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 

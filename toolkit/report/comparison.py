@@ -4,8 +4,8 @@ C1  Side by side the ratio is paired, as in any table of a run.
 C2  Latencies of two runs are never compared. What is compared is each target's ratio to a baseline
     that both runs have: the same model, runtime, version and options.
 C3  A gate has three outcomes. What the interval does not decide is not decided.
-C4  Worse is an answer that was right and is not, or of a coarser class than the same declaration
-    gave before.
+C4  Worse is an answer that was right and is not, or that is coarser than the same declaration gave
+    before (the order: answers/severity.py).
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from toolkit.answers import severity
 from toolkit.answers.verdict import Verdict
 from toolkit.errors import RunError
+from toolkit.machine.features import difference
 from toolkit.measure import stats
 from toolkit.measure.stats import Interval
-from toolkit.records.schema import Run, TargetRecord
-from toolkit.report.ratios import effects, interval_words
+from toolkit.records.pairing import effects
+from toolkit.records.schema import Run
+from toolkit.report.ratios import interval_words
 from toolkit.report.summary import summarize
 from toolkit.report.view import Row, Standing, Table
 from toolkit.report.words import Spread
 from toolkit.units import Bytes, Seconds, percent
-
-ORDER = ("float32", "tf32", "float16", "bfloat16", "int8", "between", "less than float32", "wrong")
-"""Finest first; what is no class is worse than any."""
 
 
 class Gate(StrEnum):
@@ -128,6 +128,17 @@ def between(base: Run, new: Run) -> list[Pairing]:
     return pairings
 
 
+def machines_apart(base: Run, new: Run) -> list[str]:
+    """Says how the processors of two runs differ; empty where they do not, or it is not known."""
+    before, after = base.machine.features, new.machine.features
+    if before is None or after is None or not (apart := difference(before, after)):
+        return []
+    return [
+        f"the runs are of two kinds of processor: {apart}. Speed depends on that, and answers of "
+        "int8 files do: measure both on one machine to see what the change alone does."
+    ]
+
+
 def _between(
     base: Run, new: Run, was: tuple[int, Table], now: tuple[int, Table]
 ) -> Iterator[Pairing]:
@@ -170,7 +181,7 @@ def _demand_common_baseline(base: Run, new: Run) -> None:
 def _baseline(run: Run) -> tuple[str, str | None, str, str]:
     target = run.plan.targets[run.plan.baseline]
     record = next((r for r in run.records if r.target == run.plan.baseline), None)
-    version = record.library.version if record and record.library and _right(record) else None
+    version = record.library.version if record and record.library and record.right else None
     model = target.model or run.plan.model
     return target.name, version, model.sha256[:12], f"{target.threads}"
 
@@ -178,10 +189,6 @@ def _baseline(run: Run) -> tuple[str, str | None, str, str]:
 def _told(baseline: tuple[str, str | None, str, str]) -> str:
     name, version, model, threads = baseline
     return f"{name} {version or 'without right answers'} on {model}, threads {threads}"
-
-
-def _right(record: TargetRecord) -> bool:
-    return record.failure is None and record.verdict is not None and record.verdict.right
 
 
 def _measured(old: Row, new: Row) -> bool:
@@ -210,12 +217,12 @@ def _worse(old: Row, new: Row) -> str:
     if new.standing is not Standing.RANKED:
         return new.reason or f"it is {new.standing}"
     was, now = old.target.verdict, new.target.verdict
-    if was is None or now is None or was.declared != now.declared:
+    return worse_answers(was, now) if was and now else ""
+
+
+def worse_answers(was: Verdict, now: Verdict) -> str:
+    """Says how the answers of a target became coarser; empty: they did not, or it declares another
+    precision than before."""
+    if was.declared != now.declared or not severity.coarser(now, was):
         return ""
-    coarser = _place(now) > _place(was)
-    return f"{now.text}, it was {was.text}" if coarser else ""
-
-
-def _place(verdict: Verdict) -> int:
-    """The finest class of its worst output."""
-    return max(ORDER.index(output.names[0]) for output in verdict.outputs)
+    return f"{now.text}, it was {was.text}"

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from toolkit.machine.facts import Machine
+from toolkit.machine.features import summary
 from toolkit.records.schema import Model, Run, TargetRecord
-from toolkit.report.speed import counted_starts
 from toolkit.report.words import counted, listed, printable, seconds
 from toolkit.units import THIN, duration, percent, size
 
@@ -43,9 +43,10 @@ def model_line(model: Model) -> str:
 
 
 def machine_line(machine: Machine) -> str:
-    """'AMD EPYC · 2 of 2 cores allowed · 8.2 GB · Linux 6.1 · Python 3.11.2'."""
+    """'AMD EPYC · AVX-512 with VNNI · 2 of 2 cores allowed · 8.2 GB · Linux 6.1 · Python 3.11'."""
     parts = [
         machine.cpu,
+        summary(machine.features or ()),
         f"{len(machine.allowed)} of {counted(machine.cores, 'core')} allowed",
         size(machine.memory),
         *(f"{gpu.name}, driver {gpu.driver}" for gpu in machine.gpus),
@@ -71,7 +72,7 @@ def protocol_line(run: Run) -> str:
 def _fewest_starts(run: Run) -> int:
     """The fewest counted process starts of a target that was measured; those of the run if none."""
     # What is not measured has no process starts, and would make every protocol one of 0.
-    known = set(counted_starts(run))
+    known = set(run.counted_starts)
     starts = [
         {series.generation for timing in record.timings for series in timing.series} & known
         for record in run.records
@@ -97,7 +98,7 @@ def when(run: Run) -> str:
 
 def state_line(run: Run) -> str:
     """A warning that the run did not end as planned; empty for one that did."""
-    starts = counted(len(counted_starts(run)), "process start")
+    starts = counted(len(run.counted_starts), "process start")
     return {
         "running": f"This run has not ended: what stands here is from its first {starts}.",
         "interrupted": f"This run was interrupted after {starts}; toolkit bench --resume goes on.",
@@ -158,7 +159,7 @@ def method(run: Run) -> list[str]:
 
 def _short_calls(run: Run) -> list[str]:
     """Names what else is in a latency of microseconds: the clock and the Python binding."""
-    known = set(counted_starts(run))
+    known = set(run.counted_starts)
     latencies = [
         (float(np.median(series.medians)), timing.empty)
         for record in run.records

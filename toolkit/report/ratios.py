@@ -15,36 +15,13 @@ from toolkit.measure.stats import (
     Interval,
     Outcome,
     compare,
-    effect,
     starts_needed,
 )
-from toolkit.records.schema import Run, Timing
-from toolkit.report.speed import counted_starts, timing
+from toolkit.records.pairing import effects
+from toolkit.records.schema import Run
 from toolkit.report.view import Ratio
 from toolkit.report.words import Spread, decimals
 from toolkit.units import percent, significant
-
-
-def effects(run: Run, case: int, base: int, target: int) -> list[float]:
-    """log(time of `target` / time of `base`), one for each process start that holds both."""
-    records = {record.target: record for record in run.records}
-    return _paired(run, timing(records[base], case), timing(records[target], case))
-
-
-def between_cases(run: Run, target: int, first: int, other: int) -> list[float]:
-    """log(time at `other` / time at `first`) of one target, one for each process start: its blocks
-    at both cases stand in the same rounds."""
-    record = next(record for record in run.records if record.target == target)
-    return _paired(run, timing(record, first), timing(record, other))
-
-
-def _paired(run: Run, left: Timing | None, right: Timing | None) -> list[float]:
-    if left is None or right is None:
-        return []
-    blocks = {one.generation: one.medians for one in left.series}
-    others = {one.generation: one.medians for one in right.series}
-    both = [start for start in counted_starts(run) if blocks.get(start) and others.get(start)]
-    return [effect(blocks[start], others[start]) for start in both]
 
 
 def against(run: Run, case: int, base: int, targets: Sequence[int]) -> dict[int, Ratio]:

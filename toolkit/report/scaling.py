@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from toolkit.measure.stats import compare
+from toolkit.records.pairing import effects, effects_between_cases
 from toolkit.records.schema import Case, Run
-from toolkit.report.ratios import between_cases, effects, ratio
+from toolkit.report.ratios import ratio
 from toolkit.report.speed import BATCHES, batch
 from toolkit.report.view import Ratio, Row, Speed, Table
 from toolkit.report.words import Spread, decimals
@@ -116,7 +117,7 @@ def _batch_curve(run: Run, rows: Mapping[int, Row]) -> Curve | None:
     effects_a_row = {
         case: [
             effect - math.log(speed.rows / smallest.rows)
-            for effect in between_cases(run, row.target.index, first, case)
+            for effect in effects_between_cases(run, row.target.index, first, case)
         ]
         for case, speed in others
     }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from toolkit.measure.stats import Missing, percentile, samples_needed
-from toolkit.records.schema import Case, Run, Series, TargetRecord, Timing
+from toolkit.records.schema import Case, Run, Series, TargetRecord
 from toolkit.report.view import Quantiles, Samples, Speed, Trace, spread
 from toolkit.tensors import Array
 
@@ -25,22 +25,12 @@ BATCHES = ("batch", "batch_size", "N", "n")
 """Names that exporters give to the dimension of the rows."""
 
 
-def counted_starts(run: Run) -> list[int]:
-    """The process starts (generations) whose times count: all that was judged there was right."""
-    return [generation.number for generation in run.generations if generation.counted]
-
-
-def timing(record: TargetRecord, case: int) -> Timing | None:
-    """The times of a target at one case; None where it has none."""
-    return next((timing for timing in record.timings if timing.case == case), None)
-
-
 def speed(run: Run, record: TargetRecord, case: int, samples: Samples | None) -> Speed | None:
     """Sums up a target at one case, over the process starts that count; None where none does.
 
     Without samples there are no quantiles.
     """
-    times = timing(record, case)
+    times = record.timing(case)
     series = _counted(run, times.series) if times else []
     p50 = spread([float(np.median(start.medians)) * NS for start in series])
     if times is None or p50 is None:
@@ -67,7 +57,7 @@ def speed(run: Run, record: TargetRecord, case: int, samples: Samples | None) ->
 
 def _counted(run: Run, series: Sequence[Series]) -> list[Series]:
     """The series with blocks, of the process starts that count."""
-    known = set(counted_starts(run))
+    known = set(run.counted_starts)
     return [start for start in series if start.generation in known and start.medians]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from toolkit.records import pairing
 from toolkit.records.schema import PlannedTarget, Run, TargetRecord
 from toolkit.report.conclusion import conclusions, fastest, without_rank
 from toolkit.report.facts import (
@@ -16,7 +17,7 @@ from toolkit.report.facts import (
     state_line,
 )
 from toolkit.report.ratios import against
-from toolkit.report.speed import counted_starts, speed
+from toolkit.report.speed import speed
 from toolkit.report.view import (
     Cold,
     Note,
@@ -169,7 +170,7 @@ def judged(run: Run, case: int, one: ShownTarget, samples: Samples | None) -> Ro
         cures = tuple(printable(cure) for cure in failure.cures)
         return replace(row, reason=printable(failure.what), cures=cures)
     if verdict is not None and not verdict.right:
-        shown = None if wrong(one) else speed(run, one.record, case, samples)
+        shown = speed(run, one.record, case, samples) if one.record.may_be_timed else None  # V2
         reason = printable(verdict.reason or verdict.text)
         return replace(row, standing=Standing.NOT_RIGHT, speed=shown, reason=reason)
     found = speed(run, one.record, case, samples)
@@ -182,24 +183,21 @@ def judged(run: Run, case: int, one: ShownTarget, samples: Samples | None) -> Ro
     return replace(row, standing=Standing.RANKED, speed=found)
 
 
-def wrong(one: ShownTarget) -> bool:
-    """Its answers are wrong, not only coarse: no latency is worth showing (rule V2)."""
-    return one.verdict is not None and one.verdict.wrong
-
-
 def without_times(run: Run, record: TargetRecord, case: int) -> str:
     """Why a target that did not fail has no times at a case."""
-    if not any(one.case == case for one in record.timings):
+    if record.timing(case) is None:
         return NOT_REACHED if run.state != "done" else NO_TIMES
-    return NOT_COUNTED if not counted_starts(run) else NO_TIMES
+    return NOT_COUNTED if not run.counted_starts else NO_TIMES
 
 
 def baseline(run: Run, rows: Sequence[Row], right: Sequence[Row]) -> tuple[Row | None, str]:
     """The planned baseline where it is ranked, else the first that is, with why."""
+    ranked = {row.target.index: row for row in right}
+    base = pairing.baseline(run, ranked)
     planned = rows[run.plan.baseline]
-    if planned in right or not right:
-        return (planned if planned in right else None), ""
-    return right[0], f"{planned.target.name}, the planned baseline, is {planned.standing}"
+    if base is None or base == planned.target.index:
+        return ranked.get(planned.target.index), ""
+    return ranked[base], f"{planned.target.name}, the planned baseline, is {planned.standing}"
 
 
 def by_speed(run: Run, case: int, right: Sequence[Row], base: Row | None) -> list[Row]:

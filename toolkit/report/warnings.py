@@ -106,5 +106,11 @@ ADVICE: dict[WarningKind, Advice] = {
         "Runtimes that have no code in common agree with each other against the oracle.",
         "Give the PyTorch source (--source), and look at the operators of the model.",
     ),
+    WarningKind.SATURATES: Advice(
+        "This processor has no VNNI: runtimes add two products of bytes in 16 bits, which is too "
+        "narrow for some of these weights. The same file can be right on a processor with VNNI.",
+        "Quantize with reduce_range=True or to unsigned weights, run onnxruntime with "
+        "--target onnxruntime,int8=exact, or measure where the model will run.",
+    ),
 }
 """Every WarningKind stands here; a test holds that."""

@@ -48,6 +48,11 @@ class OnnxRuntime:
         "tf32": Option("off", "cuda: multiply in TensorFloat-32", ("off", "on")),
         "graph": Option("off", "cuda, io=bound: replay a run as one CUDA graph", ("off", "on")),
         "device": Option("0", "cuda: the number of the GPU"),
+        "int8": Option(
+            "fast",
+            "cpu without VNNI: 'fast' adds products of bytes in 16 bits, which may saturate",
+            ("fast", "exact"),
+        ),
     }
     variants: ClassVar[tuple[Mapping[str, str], ...]] = ({}, {"io": "bound"})
     # The official wheels report usage to their maker unless this is set before the import.
@@ -96,6 +101,8 @@ class OnnxRuntime:
                 if options[key] != self.options[key].default:
                     raise TargetError(f"{key}={options[key]} is for cuda alone")
             return {}
+        if options["int8"] != self.options["int8"].default:
+            raise TargetError(f"int8={options['int8']} is for the cpu alone")
         if not options["device"].isdecimal():
             raise TargetError(f"device={options['device']} is not the number of a GPU, such as 0")
         if options["graph"] == "on" and options["io"] != "bound":
@@ -293,6 +300,10 @@ def _session_options(program: Program, options: Mapping[str, str], *, strict: bo
     made.graph_optimization_level = levels[options["optimize"]]
     made.add_session_config_entry("session.intra_op.allow_spinning", _flag(options["spinning"]))
     made.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if options.get("int8") == "exact":
+        # Where the processor has no VNNI, signed weights are then multiplied as unsigned ones;
+        # elsewhere the library ignores it.
+        made.add_session_config_entry("session.x64quantprecision", "1")
     if strict:
         made.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     return made

@@ -1,1 +1,2 @@
-"""What a model is made from. torch is imported inside functions only."""
+"""The PyTorch sources that models are made from. torch is imported inside functions only: workers
+without torch read these modules too."""

@@ -1,6 +1,6 @@
-"""How a module is called with named tensors, and how its results are named.
+"""Calls a module with named tensors, and names its results.
 
-One rule for all who call a module: the export, the oracle and the torch runtime.
+One rule for all that call a module: the export, the oracle and the torch runtime.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What forward is called with."""
+    """The arguments that forward is called with."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -48,11 +48,13 @@ def arguments(module: nn.Module, given: Mapping[str, Any]) -> Arguments:
         )
     positional: list[str] = []
     named: list[str] = []
+    # A parameter behind one that was left out can be reached by its name only.
     gap = False
     for name, parameter in own.items():
         gap = gap or name not in given or parameter.kind is parameter.KEYWORD_ONLY
         if name in given:
             (named if gap else positional).append(name)
+    # With both *args and **kwargs, the names alone do not say which: they go to *args.
     (positional if inspect.Parameter.VAR_POSITIONAL in kinds else named).extend(others)
     return Arguments(
         tuple(given[name] for name in positional),
@@ -73,13 +75,13 @@ def parameters(module: nn.Module) -> list[str]:
 
 def by_place(module: nn.Module, count: int) -> list[str]:
     """The names of forward's first parameters; behind `*args` they are numbered."""
-    found: list[str] = []
+    names: list[str] = []
     for parameter in inspect.signature(module.forward).parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
-            found += [f"{parameter.name}_{n}" for n in range(count - len(found))]
+            names += [f"{parameter.name}_{n}" for n in range(count - len(names))]
         elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            found.append(parameter.name)
-    return found[:count]
+            names.append(parameter.name)
+    return names[:count]
 
 
 def outputs(result: object) -> dict[str, torch.Tensor]:
@@ -91,24 +93,25 @@ def outputs(result: object) -> dict[str, torch.Tensor]:
     """
     import torch
 
-    found: dict[str, torch.Tensor] = {}
+    tensors: dict[str, torch.Tensor] = {}
     for path, value in _leaves(result, ()):
         head = () if path and isinstance(path[0], str) else ("output",)
         name = "_".join(map(str, (*head, *path)))
         if not isinstance(value, torch.Tensor):
             kind = type(value).__name__
             raise InputError(f"the module returns a {kind} as {name!r}; a file gives tensors only")
-        while name in found:
+        while name in tensors:
             name += "_"
-        found[name] = value
-    if not found:
+        tensors[name] = value
+    if not tensors:
         raise InputError("the module returns no tensor")
-    return found
+    return tensors
 
 
 def _leaves(
     value: object, path: tuple[str | int, ...]
 ) -> Iterator[tuple[tuple[str | int, ...], object]]:
+    """Each value that holds no others, with the keys and indices that lead to it."""
     if value is None:
         return
     parts: list[tuple[str | int, object]]

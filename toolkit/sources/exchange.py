@@ -1,4 +1,4 @@
-"""Arrays as PyTorch's tensors and back. bfloat16, which numpy lacks, travels as its bits."""
+"""Makes PyTorch's tensors of arrays, and back. bfloat16, which numpy lacks, travels as its bits."""
 
 from __future__ import annotations
 

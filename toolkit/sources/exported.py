@@ -1,5 +1,7 @@
-"""A module as torch.export takes it: with the dynamic dimensions of its file, and with what the
-result then holds for, which torch finds out and does not check when it runs."""
+"""Exports a module by torch.export, and keeps the sizes that the result holds for.
+
+torch finds those out while it traces, and does not check them when the program runs.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,12 @@ Range: TypeAlias = tuple[int, int | None]
 
 @dataclass(frozen=True)
 class Signature:
-    """How an exported module is called, and the sizes that it holds for."""
+    """The arguments that an exported module takes, and the sizes that it holds for."""
 
     positional: tuple[str, ...]
-    """The inputs that are handed over by place."""
+    """Inputs that are handed over by place."""
     named: tuple[str, ...]
-    """Those that come after them by name."""
+    """Inputs that come after them by name."""
     ranges: Mapping[str, tuple[Range, ...]]
     """Input → the range of each of its dimensions."""
 
@@ -41,7 +43,7 @@ class Signature:
         return (*self.positional, *self.named)
 
     def arguments(self, tensors: Mapping[str, torch.Tensor]) -> calls.Arguments:
-        """Sorts named inputs into what it is called with."""
+        """Sorts named inputs into the arguments of a call."""
         return calls.Arguments(
             tuple(tensors[name] for name in self.positional),
             {name: tensors[name] for name in self.named},
@@ -49,7 +51,8 @@ class Signature:
         )
 
     def refusal(self, feed: Feed) -> str:
-        """What is wrong with the sizes of a feed, in words; empty where they fit."""
+        """A sentence about a size of the feed that the program does not hold for; empty where all
+        fit."""
         for name, ranges in self.ranges.items():
             for axis, (least, most) in enumerate(ranges):
                 size = feed[name].shape[axis]
@@ -59,17 +62,18 @@ class Signature:
         return ""
 
     def write(self, file: Path) -> None:
-        """Keeps it beside the converted model."""
+        """Writes the signature as JSON: it is kept beside the converted model."""
         file.write_text(json.dumps(asdict(self)), "utf-8")
 
 
 def read(file: Path) -> Signature:
-    """What `write` wrote."""
-    found = json.loads(file.read_text("utf-8"))
+    """Reads the signature that `write` wrote."""
+    stored = json.loads(file.read_text("utf-8"))
     ranges = {
-        name: tuple((least, most) for least, most in rows) for name, rows in found["ranges"].items()
+        name: tuple((least, most) for least, most in rows)
+        for name, rows in stored["ranges"].items()
     }
-    return Signature(tuple(found["positional"]), tuple(found["named"]), ranges)
+    return Signature(tuple(stored["positional"]), tuple(stored["named"]), ranges)
 
 
 def export(
@@ -78,7 +82,7 @@ def export(
     tensors: Mapping[str, torch.Tensor],
     most: Callable[[int], int | None] = lambda size: None,
 ) -> tuple[Any, Signature]:
-    """torch.export.ExportedProgram of a module, and how it is called.
+    """The torch.export.ExportedProgram of a module, and its signature.
 
     `tensors` are examples of the inputs without a dynamic dimension of 1 (`widened`), since torch
     makes that one fixed. `most` gives, for a dynamic dimension's size in them, the largest that is
@@ -105,9 +109,9 @@ def export(
                 given.kwargs,
                 dynamic_shapes=dynamic_shapes(module, given, by_name),
             )
-    except ExportError:
+    except ExportError:  # That of dynamic_shapes, which has its own words.
         raise
-    except Exception as error:  # torch's tracer, which raises all kinds.
+    except Exception as error:  # torch's tracer raises all kinds.
         raise ExportError(f"torch.export refuses the module: {typed_line(error)}") from error
     names = given.order
     return program, Signature(
@@ -130,17 +134,20 @@ def widened(inputs: Sequence[TensorSpec], feed: Feed) -> Feed:
 def dynamic_shapes(
     module: nn.Module, arguments: calls.Arguments, by_name: Mapping[str, dict[int, Any]]
 ) -> dict[str, Any] | None:
-    """Each input's dynamic dimensions by forward's parameters, as torch.export matches them: what
-    `*args` takes in a tuple. None where nothing is dynamic. Raises ExportError for what `**kwargs`
-    takes: torch's own halves do not agree on its form (2.13)."""
+    """Each input's dynamic dimensions by forward's parameters, as torch.export matches them: those
+    of `*args` in a tuple. None where nothing is dynamic.
+
+    Raises ExportError for dynamic inputs that `**kwargs` takes: torch's own halves do not agree on
+    their form (2.13).
+    """
     if not any(by_name.values()):
         return None
-    found: dict[str, Any] = {}
+    dynamic: dict[str, Any] = {}
     rest = list(arguments.order)
     for parameter in inspect.signature(module.forward).parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
             starred = [name for name in rest if name not in arguments.kwargs]
-            found[parameter.name] = tuple(by_name[name] for name in starred)
+            dynamic[parameter.name] = tuple(by_name[name] for name in starred)
             rest = [name for name in rest if name not in starred]
         elif parameter.kind is parameter.VAR_KEYWORD and rest:
             raise ExportError(
@@ -150,16 +157,17 @@ def dynamic_shapes(
             )
         elif parameter.name in rest:
             rest.remove(parameter.name)
-            found[parameter.name] = by_name[parameter.name]
-    return found
+            dynamic[parameter.name] = by_name[parameter.name]
+    return dynamic
 
 
 def _ranges(program: Any, names: Sequence[str]) -> dict[str, tuple[Range, ...]]:
+    """Input → the range of each of its dimensions, as the program states it."""
     nodes = {node.name: node for node in program.graph.nodes}
-    placed = zip(names, program.graph_signature.user_inputs, strict=True)
+    placeholders = zip(names, program.graph_signature.user_inputs, strict=True)
     return {
-        name: tuple(_range(size, program) for size in nodes[place].meta["val"].shape)
-        for name, place in placed
+        name: tuple(_range(size, program) for size in nodes[placeholder].meta["val"].shape)
+        for name, placeholder in placeholders
     }
 
 

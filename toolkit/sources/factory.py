@@ -1,10 +1,8 @@
-"""From 'net.py:build' to a module: importing, finding the name, calling it."""
+"""Builds the module that a source names: finds the factory, calls it, loads the weights."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
@@ -13,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import InputError, typed_line, unknown
-from toolkit.sources import calls, lines, weights
+from toolkit.sources import calls, importing, lines, weights
 from toolkit.sources.source import Source
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ def build(source: Source) -> nn.Module:
     Raises InputError where the source cannot be imported, raises, is no module, or where the
     weights are not its own.
     """
-    module = make(source)
+    module = _make(source)
     if source.weights is not None:
         weights.put(source.weights, module)
     return module.eval()
@@ -39,21 +37,24 @@ def build(source: Source) -> nn.Module:
 def digest(source: Source) -> str:
     """SHA-256 over the code that the source was built from and its weights: every module that was
     imported from its folder, once it was built. Other packages are told by their versions."""
-    found = hashlib.sha256()
-    root = None if source.folder is None else source.folder.resolve()
-    files = {
-        Path(file).resolve()
-        for module in list(sys.modules.values())
-        if (file := getattr(module, "__file__", None)) and root is not None
-    }
-    own = sorted(file for file in files if root is not None and file.is_relative_to(root))
-    for file in [*own, *([source.weights] if source.weights else [])]:
+    digested = hashlib.sha256()
+    files = [] if source.folder is None else sorted(_imported_from(source.folder.resolve()))
+    for file in [*files, *([source.weights] if source.weights else [])]:
+        # A virtual environment often stands in the folder itself.
         if "site-packages" not in file.parts and file.is_file():
-            found.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
-    return found.hexdigest()
+            digested.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digested.hexdigest()
 
 
-def make(source: Source) -> nn.Module:
+def _imported_from(folder: Path) -> set[Path]:
+    """The files below a folder that modules of this process were imported from."""
+    # A copy: to ask a lazy module for its file may import others.
+    modules = list(sys.modules.values())
+    files = {Path(file).resolve() for each in modules if (file := getattr(each, "__file__", None))}
+    return {file for file in files if file.is_relative_to(folder)}
+
+
+def _make(source: Source) -> nn.Module:
     """The module that the source's factory, class or instance gives.
 
     Raises InputError where it cannot be imported, needs arguments, raises, or is something else.
@@ -63,19 +64,19 @@ def make(source: Source) -> nn.Module:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        found = named(source)
+        factory = _named(source)
         # Once more: whether the import happened now or before must make no difference.
         torch.manual_seed(0)
-        made = found if isinstance(found, nn.Module) else _called(source, found)
-    if not isinstance(made, nn.Module):
-        kind = f"{type(made).__module__}.{type(made).__qualname__}".removeprefix("builtins.")
+        module = factory if isinstance(factory, nn.Module) else _called(source, factory)
+    if not isinstance(module, nn.Module):
+        kind = f"{type(module).__module__}.{type(module).__qualname__}".removeprefix("builtins.")
         raise InputError(f"{source.name} gives a {kind}, not a torch.nn.Module")
-    return made
+    return module
 
 
-def named(source: Source) -> Any:
-    """What stands under the source's name. Raises InputError, with a suggestion, if nothing."""
-    module = imported(source)
+def _named(source: Source) -> Any:
+    """The object of a source's name. Raises InputError, with a suggestion, where there is none."""
+    module = importing.module_of(source)
     try:
         return getattr(module, source.attribute)
     except AttributeError:
@@ -84,127 +85,64 @@ def named(source: Source) -> Any:
         raise InputError(what) from None
 
 
-def imported(source: Source) -> ModuleType:
-    """The Python module that the factory stands in. Raises InputError where the import fails."""
-    if source.folder is not None and str(source.folder) not in sys.path:
-        sys.path.append(str(source.folder))  # Last: a torch.py there shadows nothing.
-        importlib.invalidate_caches()
-    head = source.factory.rpartition(":")[0]
-    try:
-        return importlib.import_module(head) if source.file is None else _of_file(source.file)
-    except ModuleNotFoundError as error:
-        if source.file is None and error.name and f"{head}.".startswith(f"{error.name}."):
-            where = f"neither an installed package nor in {source.folder}"
-            raise InputError(f"no module is called {error.name!r}: {where}") from None
-        raise _broken(head, error) from error
-    except Exception as error:  # The user's code, which may raise anything.
-        raise _broken(head, error) from error
-
-
 def examples(source: Source, module: nn.Module) -> dict[str, torch.Tensor]:
-    """What `example_inputs()` beside the factory gives, by input; nothing where there is none.
+    """The tensors that `example_inputs()` beside the factory gives, by input; none where there is
+    no such function.
 
     A dictionary has its names; a tensor or a tuple belongs to forward's parameters in their order.
     Raises InputError where it raises, or gives something else.
     """
     import torch
 
-    function = getattr(imported(source), "example_inputs", None)
+    function = getattr(importing.module_of(source), "example_inputs", None)
     if function is None:
         return {}
     where = f"example_inputs() of {source.name.rpartition(':')[0]}"
-    try:
-        made = function()
-    except Exception as error:  # The user's code, which may raise anything.
-        line = lines.of(error)
+    given = _result(where, function)
+    if isinstance(given, torch.Tensor):
+        given = (given,)
+    if isinstance(given, tuple | list):
+        names = calls.by_place(module, len(given))
+        if len(names) < len(given):
+            raise InputError(f"{where} gives {len(given)} tensors, forward takes {len(names)}")
+        given = dict(zip(names, given, strict=True))
+    if not isinstance(given, Mapping) or not given:
         raise InputError(
-            f"{where} raised {typed_line(error)}", *([str(line)] if line else [])
-        ) from error
-    if isinstance(made, torch.Tensor):
-        made = (made,)
-    if isinstance(made, tuple | list):
-        names = calls.by_place(module, len(made))
-        if len(names) < len(made):
-            raise InputError(f"{where} gives {len(made)} tensors, forward takes {len(names)}")
-        made = dict(zip(names, made, strict=True))
-    if not isinstance(made, Mapping) or not made:
-        raise InputError(
-            f"{where} gives {made!r}; a tensor, a tuple of tensors or a dictionary of tensors is"
+            f"{where} gives {given!r}; a tensor, a tuple of tensors or a dictionary of tensors is"
             " needed"
         )
-    for name, value in made.items():
+    for name, value in given.items():
         if not isinstance(value, torch.Tensor):
             raise InputError(f"{where}: {name!r} is a {type(value).__name__}, not a tensor")
-    return {str(name): value for name, value in made.items()}
+    return {str(name): value for name, value in given.items()}
 
 
-def _broken(head: str, error: Exception) -> InputError:
-    line = lines.of(error)
-    what = f"{Path(head).name} cannot be imported: {typed_line(error)}"
-    return InputError(what, *([str(line)] if line else []))
-
-
-def _of_file(file: Path) -> ModuleType:
-    """Imports a file under the name that its neighbours import it by, where that is not taken."""
-    root, name = _place(file)
-    if str(root) not in sys.path:
-        sys.path.append(str(root))
-        importlib.invalidate_caches()
-    if _leads_to(name, file):
-        return importlib.import_module(name)
-    # Another module has the name (a user's torch.py): it gets one that nothing else has.
-    own = f"toolkit_source_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
-    if own in sys.modules:
-        return sys.modules[own]
-    spec = importlib.util.spec_from_file_location(own, file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[own] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[own]
-        raise
-    return module
-
-
-def _place(file: Path) -> tuple[Path, str]:
-    """The folder that a file is imported from, and its dotted name there: packages count."""
-    folder, parts = file.parent, [file.stem]
-    while (folder / "__init__.py").is_file() and folder != folder.parent:
-        parts.insert(0, folder.name)
-        folder = folder.parent
-    return folder, ".".join(parts)
-
-
-def _leads_to(name: str, file: Path) -> bool:
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):  # Its package has another one's name, or is half imported.
-        return False
-    return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == file
-
-
-def _called(source: Source, found: Any) -> Any:
-    if not callable(found):
-        kind = type(found).__qualname__
+def _called(source: Source, factory: Any) -> Any:
+    """The object that a factory gives. Raises InputError where it cannot be called so."""
+    if not callable(factory):
+        kind = type(factory).__qualname__
         raise InputError(f"{source.name} is a {kind}, neither a module nor a factory of one")
-    if needed := _required(found):
+    if needed := _required(factory):
         raise InputError(
             f"{source.name} needs arguments: {', '.join(needed)}",
             "a function without arguments that returns the finished module can be exported",
         )
+    return _result(source.name, factory)
+
+
+def _result(name: str, function: Callable[[], Any]) -> Any:
+    """The result of the user's function. Raises InputError, with the line, where it raises."""
     try:
-        return found()
+        return function()
     except Exception as error:  # The user's code, which may raise anything.
         line = lines.of(error)
         raise InputError(
-            f"{source.name} raised {typed_line(error)}", *([str(line)] if line else [])
+            f"{name} raised {typed_line(error)}", *([str(line)] if line else [])
         ) from error
 
 
 def _required(factory: Callable[..., Any]) -> list[str]:
+    """The names of the arguments that a factory cannot do without."""
     try:
         parameters = inspect.signature(factory).parameters.values()
     except ValueError:  # Some builtins have none.

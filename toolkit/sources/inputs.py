@@ -1,4 +1,4 @@
-"""What `--input` states: 'x:float32[batch,seq=16,height=64..,40]'.
+"""Reads the inputs that `--input` states: 'x:float32[batch,seq=16,height=64..,40]'.
 
 input      NAME:TYPE[DIMENSION,…]     no dimension between the brackets: a scalar
 dimension  40                         fixed
@@ -41,6 +41,7 @@ class Dimension:
     most: int | None = None
 
     def __contains__(self, size: int) -> bool:
+        """Says whether a size lies in the range."""
         return self.least <= size and (self.most is None or size <= self.most)
 
 
@@ -54,7 +55,7 @@ class Stated:
 
     @property
     def spec(self) -> TensorSpec:
-        """As a file should have it."""
+        """The input as a file should have it."""
         shape: tuple[Dim, ...] = tuple(
             dim.name if isinstance(dim, Dimension) else dim for dim in self.dims
         )
@@ -65,7 +66,7 @@ class Stated:
         return tuple(sizes[dim.name] if isinstance(dim, Dimension) else dim for dim in self.dims)
 
     def with_dim(self, name: str, text: str) -> str:
-        """How `--input` would state it with another text for one dimension."""
+        """The value of `--input` that states it, with another text for one dimension."""
         parts = [
             (text if dim.name == name else dim.name) if isinstance(dim, Dimension) else str(dim)
             for dim in self.dims
@@ -75,14 +76,14 @@ class Stated:
 
 def parse_all(texts: Iterable[str]) -> tuple[Stated, ...]:
     """All inputs. Raises InputError for one that is stated twice and for dimensions that differ."""
-    found: dict[str, Stated] = {}
+    by_name: dict[str, Stated] = {}
     for text in texts:
         stated = parse(text)
-        if stated.name in found:
+        if stated.name in by_name:
             raise InputError(f"--input {text!r}: the input {stated.name!r} is stated twice")
-        found[stated.name] = stated
-    dimensions(found.values())
-    return tuple(found.values())
+        by_name[stated.name] = stated
+    dimensions(by_name.values())
+    return tuple(by_name.values())
 
 
 def parse(text: str) -> Stated:
@@ -103,15 +104,15 @@ def dimensions(inputs: Iterable[Stated]) -> dict[str, Dimension]:
 
     Raises InputError where two statements contradict each other.
     """
-    found: dict[str, Dimension] = {}
+    merged: dict[str, Dimension] = {}
     for stated in inputs:
         for dim in stated.dims:
             if isinstance(dim, Dimension):
-                found[dim.name] = _both(found.get(dim.name, dim), dim)
-    for dim in found.values():
+                merged[dim.name] = _both(merged.get(dim.name, dim), dim)
+    for dim in merged.values():
         if dim.traced is not None and dim.traced not in dim:
             raise InputError(f"{dim.name}={dim.traced} lies outside its range {_range(dim)}")
-    return found
+    return merged
 
 
 def of_examples(tensors: Mapping[str, torch.Tensor]) -> tuple[Stated, ...]:
@@ -123,6 +124,7 @@ def of_examples(tensors: Mapping[str, torch.Tensor]) -> tuple[Stated, ...]:
 
 
 def _dimension(text: str, part: str) -> int | Dimension:
+    """The dimension that one part between the brackets of a text states."""
     if part.isdecimal() and part.isascii():
         if int(part) < 1:
             raise _wrong(text, "a dimension has at least the size 1")
@@ -130,8 +132,8 @@ def _dimension(text: str, part: str) -> int | Dimension:
     name, equals, value = part.partition("=")
     name, value = name.strip(), value.strip()
     if not name.isidentifier():
-        said = "a dimension is empty" if not part else f"{part!r} is no dimension"
-        raise _wrong(text, f"{said}; write a size (40), a name (batch), seq=16 or seq=16..512")
+        fault = "a dimension is empty" if not part else f"{part!r} is no dimension"
+        raise _wrong(text, f"{fault}; write a size (40), a name (batch), seq=16 or seq=16..512")
     if not equals:
         return Dimension(name)
     if value.isdecimal() and value.isascii() and int(value) > 0:
@@ -147,15 +149,17 @@ def _dimension(text: str, part: str) -> int | Dimension:
     return Dimension(name, None, int(span["least"]), most)
 
 
-def _both(one: Dimension, other: Dimension) -> Dimension:
-    """What two statements say together; a bare name says nothing new."""
-    if None not in (one.traced, other.traced) and one.traced != other.traced:
-        raise InputError(f"the dimension {one.name} is stated as {one.traced} and {other.traced}")
-    spans = [(d.least, d.most) for d in (one, other) if (d.least, d.most) != (1, None)]
+def _both(first: Dimension, second: Dimension) -> Dimension:
+    """Two statements of one dimension merged; a bare name says nothing new. Raises InputError where
+    they contradict each other."""
+    name = first.name
+    if None not in (first.traced, second.traced) and first.traced != second.traced:
+        raise InputError(f"the dimension {name} is stated as {first.traced} and {second.traced}")
+    spans = [(dim.least, dim.most) for dim in (first, second) if (dim.least, dim.most) != (1, None)]
     if len(set(spans)) > 1:
-        raise InputError(f"the dimension {one.name} is stated as {_range(one)} and {_range(other)}")
+        raise InputError(f"the dimension {name} is stated as {_range(first)} and {_range(second)}")
     least, most = spans[0] if spans else (1, None)
-    return replace(one, traced=one.traced or other.traced, least=least, most=most)
+    return replace(first, traced=first.traced or second.traced, least=least, most=most)
 
 
 def _range(dim: Dimension) -> str:

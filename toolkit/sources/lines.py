@@ -1,4 +1,4 @@
-"""Which line of the user's own code an error came from."""
+"""Finds the line of the user's own code that an error came from."""
 
 from __future__ import annotations
 
@@ -47,16 +47,17 @@ def at(file: str, number: int) -> Line:
 
 def chain(error: BaseException) -> list[BaseException]:
     """The error's causes, the first one first, and the error itself last."""
-    found = [error]
-    while (cause := found[-1].__cause__) is not None and cause not in found:
-        found.append(cause)
-    return found[::-1]
+    errors = [error]
+    # A chain may run in a circle: `raise error from error` is Python.
+    while (cause := errors[-1].__cause__) is not None and cause not in errors:
+        errors.append(cause)
+    return errors[::-1]
 
 
 def theirs(file: str) -> bool:
-    """Whether a file is the user's: not Python's, not toolkit's, not torch's."""
+    """Says whether a file is the user's: not Python's, not toolkit's, not torch's."""
     if file.startswith("<"):
-        return False
+        return False  # Code of no file: '<string>', '<frozen importlib>', what torch generates.
     return not any(Path(file).is_relative_to(folder) for folder in _foreign())
 
 
@@ -66,6 +67,7 @@ def seen_from_here(file: str) -> str:
 
 
 def _foreign() -> list[Path]:
+    """The folders and files whose lines tell a user nothing."""
     packages = [Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")]
     names = ("torch", "onnxscript", "onnx_ir", "sympy", "safetensors", "numpy")
     # A library of models in site-packages is the user's choice, and its lines are worth showing.
@@ -75,7 +77,7 @@ def _foreign() -> list[Path]:
 
 
 def _standard() -> Iterator[str]:
-    """The files and folders of the standard library, which holds site-packages in some systems."""
+    """The files and folders of the standard library, whose folder holds site-packages too."""
     folder = Path(sysconfig.get_path("stdlib"))
     yield from (name for name in sorted(os.listdir(folder)) if not name.endswith("-packages"))
 

@@ -1,4 +1,7 @@
-"""The two models of the ReLU card as PyTorch modules: one Relu, and one between identity layers."""
+"""The two models that special values of Relu are judged by, as PyTorch modules.
+
+A runtime may compute a Relu of its own and one that it fused into a layer by different code.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,11 @@ FORMS = {
     "alone": Source("toolkit.sources.relu:alone"),
     "fused": Source("toolkit.sources.relu:fused"),
 }
+"""Form, as the report calls it → its source."""
 
 
 def alone() -> nn.Module:
-    """relu(x)."""
+    """One Relu, of any shape."""
     import torch
     from torch import nn
 
@@ -29,7 +33,7 @@ def alone() -> nn.Module:
 
 
 def fused() -> nn.Module:
-    """A layer of weight 1, relu, a layer of weight 1; x is (rows, 1)."""
+    """A Relu between two layers of weight 1, which change nothing; x is (rows, 1)."""
     import torch
     from torch import nn
 

@@ -1,4 +1,4 @@
-"""How the PyTorch source of a model is named."""
+"""Names the PyTorch source of a model: 'net.py:build', 'package.module:Net'."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ class Source:
     factory: str
     """'package.module:name' or 'path/to/file.py:name'."""
     weights: Path | None = None
-    """.safetensors, .pt (weights_only) or .npz; None: as the factory made it."""
+    """A .safetensors, .pt (weights_only) or .npz file; None: as the factory makes the module."""
     folder: Path | None = None
-    """Stands last on sys.path while the factory is imported, so that it shadows nothing, and
-    stays there, since a forward may import too."""
+    """A folder that stands last on sys.path while the factory is imported, so that it shadows
+    nothing, and stays there, since a forward may import too."""
 
     @property
     def name(self) -> str:
-        """Without any folder: 'net.py:build'. What a file or a record may say of its source."""
+        """The source without any folder, as a file or a record may say it: 'net.py:build'."""
         head, _, attribute = self.factory.rpartition(":")
         return f"{Path(head).name}:{attribute}"
 
     @property
     def attribute(self) -> str:
-        """What is looked up in the module: 'build'."""
+        """The name that is looked up in the module: 'build'."""
         return self.factory.rpartition(":")[2]
 
     @property

@@ -1,4 +1,4 @@
-"""Weights from a file into a module. Nothing is unpickled."""
+"""Loads weights from a file into a module. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-SAFE = "safetensors.torch.save_file(module.state_dict(), 'weights.safetensors')   makes one"
+_CURE = "safetensors.torch.save_file(module.state_dict(), 'weights.safetensors')   makes one"
 
 
 def put(file: Path, module: nn.Module) -> None:
@@ -49,8 +49,8 @@ def read(file: Path) -> dict[str, torch.Tensor]:
 
 
 def sha256(source: Source, module: nn.Module) -> str:
-    """Of the weights' file, as `sha256sum` says it; without a file, of the tensors themselves:
-    each one's name, type, shape and bytes in the order of the names."""
+    """The hash of a source's weights: of their file, as `sha256sum` says it; without a file, of the
+    tensors themselves: each one's name, type, shape and bytes in the order of the names."""
     if source.weights is not None:
         with open(source.weights, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -65,6 +65,7 @@ def _bytes(tensor: torch.Tensor) -> bytes:
     import torch
 
     flat = tensor.detach().cpu().contiguous().flatten()
+    # As bytes, since numpy has no bfloat16.
     return flat.view(torch.uint8).numpy().tobytes()
 
 
@@ -98,10 +99,10 @@ def _pt(file: Path) -> dict[str, torch.Tensor]:
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{file.name} holds more than tensors; it is not loaded, since that could run any code",
-            SAFE,
+            _CURE,
         ) from error
     except (RuntimeError, EOFError, ValueError) as error:
-        raise InputError(f"{file.name} is no file of torch.save", SAFE) from error
+        raise InputError(f"{file.name} is no file of torch.save", _CURE) from error
     return _state(file, held)
 
 
@@ -111,13 +112,13 @@ def _state(file: Path, held: object) -> dict[str, torch.Tensor]:
         return tensors
     inner = {key: value for key, value in _items(held) if _tensors(value)}
     if len(inner) != 1:
-        found = f"several sets of weights: {', '.join(inner)}" if inner else "no tensors by name"
-        raise InputError(f"{file.name} holds {found}; one state_dict is needed", SAFE)
+        content = f"several sets of weights: {', '.join(inner)}" if inner else "no tensors by name"
+        raise InputError(f"{file.name} holds {content}; one state_dict is needed", _CURE)
     return _tensors(next(iter(inner.values())))
 
 
 def _tensors(held: object) -> dict[str, torch.Tensor]:
-    """What `held` is, if it is a dictionary of tensors; else nothing."""
+    """A dictionary of tensors as it is; an empty one for anything else."""
     import torch
 
     items = _items(held)
@@ -125,6 +126,7 @@ def _tensors(held: object) -> dict[str, torch.Tensor]:
 
 
 def _items(held: object) -> list[tuple[str, Any]]:
+    """The items of a dictionary; none for anything else."""
     return [(str(key), value) for key, value in held.items()] if isinstance(held, Mapping) else []
 
 

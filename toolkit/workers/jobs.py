@@ -1,4 +1,4 @@
-"""What a worker is started for, and what it says."""
+"""The values that pass between the parent and a worker: its spec, and its replies."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ from toolkit.workers.protocol import Message
 
 @dataclass(frozen=True)
 class Patience:
-    """How long one verb of one target may take."""
+    """The longest that one verb of one target may take."""
 
     verb: Seconds = 60.0
+    """The time of a verb that only computes."""
     load: Seconds = 600.0
+    """The time of an import, a conversion or a load."""
 
     def of(self, verb: str) -> Seconds:
-        """The load and the import of some runtimes compile or fetch from a slow disk."""
+        """The time that a verb has before its worker counts as hanging."""
+        # The import and the load of some runtimes compile, or read from a slow disk.
         return self.load if verb in ("hello", "convert", "load") else self.verb
 
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """What a worker is started for."""
+    """The runtime, environment and options that a worker is started for."""
 
-    listed: RuntimeEntry
+    entry: RuntimeEntry
     environment: Environment
     provider: str
     options: Mapping[str, str]
@@ -38,28 +41,35 @@ class WorkerSpec:
 
 @dataclass(frozen=True)
 class Hello:
-    """Which library a worker really has."""
+    """A worker's reply to `hello`: the library that it really imported."""
 
     version: str
     file: Path | None
+    """The library's own file; None where it is toolkit itself."""
     python: str
+    """The version of what runs the worker: a Python, or a Node."""
     seconds: Seconds
+    """The time of the import."""
     precision: str
+    """The precision that the runtime declares with these options."""
     providers: tuple[str, ...]
+    """The providers that this library has."""
     starts_from: str
+    """'model' or 'source': what the runtime loads."""
     empty: float
-    """Nanoseconds that an empty interval shows."""
+    """Nanoseconds that an empty interval shows in this worker."""
     converts: bool
-    """It makes a form of its own of the model before it loads it."""
+    """The runtime makes a form of its own of the model before it loads it."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load gave."""
+    """A worker's reply to `load`."""
 
     seconds: Seconds
     placement: Placement
     copies: str
+    """The copies that the timed call will hold, in words."""
     computes: frozenset[int] = frozenset()
     """Processes that compute in place of the worker's own: those of a browser."""
 
@@ -69,13 +79,15 @@ class Block:
     """A block of timed calls."""
 
     ns: list[int]
+    """The time of each call that counts."""
     start: int
-    """On the clock of time.perf_counter_ns, which all processes of a Linux machine share."""
+    """Its start on the clock of time.perf_counter_ns, which all processes of a machine share."""
     switches: int
     """Involuntary context switches."""
 
 
 def message(program: Program) -> Message:
+    """The program as a message holds it (`protocol`)."""
     source = program.source
     return {
         "model": None if program.model is None else str(program.model),

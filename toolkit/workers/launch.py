@@ -1,7 +1,9 @@
 """Starts a worker and talks to it.
 
-The parent waits by blocking, with a timeout. A worker that dies, hangs or talks nonsense raises
-WorkerDied with the signal's name and its last words, and its whole process group is ended.
+The parent waits by blocking, with a timeout: one that waits in a loop takes CPU time from what it
+measures. A worker that dies, hangs or talks nonsense raises WorkerDied with the signal's name and
+its last words, and its whole process group is ended. An error of the runtime itself raises
+TargetError, and the worker goes on.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -28,32 +31,39 @@ from toolkit.workers.jobs import Block, Hello, Loaded, Patience, WorkerSpec, mes
 from toolkit.workers.protocol import Message
 
 LAST_WORDS = 5
-"""Lines of a dead worker's log that are kept."""
+"""Lines of a dead worker's log that are kept: enough for an exception and its cause."""
+
+WIDEST = 300
+"""Characters of each of these lines: a record is read by people."""
 
 
 class Worker:
-    """A process that holds one session of one target. Use it as a context manager."""
+    """A process that holds one session of one target. Use it as a context manager.
+
+    Every verb may raise TargetError, or its child WorkerDied when the worker is gone.
+    """
 
     def __init__(
-        self, job: WorkerSpec, worker_code: Path, *, patience: Patience, padding: int = 0
+        self, spec: WorkerSpec, worker_code: Path, *, patience: Patience, padding: int = 0
     ) -> None:
-        self.job = job
+        self.spec = spec
         self._patience = patience
         self.work = worker_code.parent
-        """The scratch space of its run."""
+        """The scratch space of its run, which the workers of a run share."""
         self._folder = worker_code.parent / f"worker-{random.getrandbits(48):012x}"
         self._folder.mkdir()
         self._log = self._folder / "log"
         self._files = 0
         self._verb = "start"
         self._deadline = 0.0
+        # Pipes of their own: a library may write to stdout whatever it likes.
         ours_read, theirs_write = os.pipe()
         theirs_read, ours_write = os.pipe()
         ends = [str(theirs_read), str(theirs_write), str(os.getpid())]
         try:
             with open(self._log, "wb") as log:
                 self._process = subprocess.Popen(
-                    [*job.environment.command(worker_code, job.listed), *ends],
+                    [*spec.environment.command(worker_code, spec.entry), *ends],
                     env=environments.variables(padding),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -75,7 +85,7 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """The worker's process."""
+        """The id of the worker's process."""
         return self._process.pid
 
     def __enter__(self) -> Self:
@@ -93,14 +103,14 @@ class Worker:
 
     def post_hello(self) -> None:
         """Asks the worker to import its library."""
-        listed = self.job.listed
+        entry = self.spec.entry
         self._post(
             "hello",
-            runtime=listed.name,
-            module=listed.module,
-            attribute=listed.attribute,
-            provider=self.job.provider,
-            options=dict(self.job.options),
+            runtime=entry.name,
+            module=entry.module,
+            attribute=entry.attribute,
+            provider=self.spec.provider,
+            options=dict(self.spec.options),
         )
 
     def hello(self) -> Hello:
@@ -108,17 +118,17 @@ class Worker:
         reply = self._wait()
         with self._understood():
             hello = Hello(
-                str(reply["version"]),
-                None if reply["file"] is None else Path(reply["file"]),
-                str(reply["python"]),
-                float(reply["seconds"]),
-                str(reply["precision"]),
-                tuple(reply["providers"]),
-                str(reply["starts_from"]),
-                float(reply["empty"]),
-                bool(reply["converts"]),
+                version=str(reply["version"]),
+                file=None if reply["file"] is None else Path(reply["file"]),
+                python=str(reply["python"]),
+                seconds=float(reply["seconds"]),
+                precision=str(reply["precision"]),
+                providers=tuple(reply["providers"]),
+                starts_from=str(reply["starts_from"]),
+                empty=float(reply["empty"]),
+                converts=bool(reply["converts"]),
             )
-        name, environment = self.job.listed.name, self.job.environment
+        name, environment = self.spec.entry.name, self.spec.environment
         if hello.file is not None and not environment.owns(hello.file):
             raise self._failed(
                 TargetError(
@@ -133,12 +143,12 @@ class Worker:
     def convert(
         self, program: Program, feed: Feed, types: Mapping[str, str], folder: Path
     ) -> Seconds:
-        """Fills `folder` with the runtime's own form of the program; the time that it took."""
+        """Fills `folder` with the runtime's own form of the program; returns the time it took."""
         rows = tensors.save(self._new_folder(), feed, types)
         self._post(
             "convert",
             program=message(program),
-            options=dict(self.job.options),
+            options=dict(self.spec.options),
             tensors=rows,
             folder=str(folder),
         )
@@ -147,13 +157,18 @@ class Worker:
             return float(reply["seconds"])
 
     def post_load(self, program: Program, provider: str | None = None) -> None:
-        """Asks the worker to load the program, on the provider of its job or on another."""
+        """Asks the worker to load the program, on the provider of its spec or on another."""
         self._post(
             "load",
             program=message(program),
-            provider=provider or self.job.provider,
-            options=dict(self.job.options),
+            provider=provider or self.spec.provider,
+            options=dict(self.spec.options),
         )
+
+    def load_program(self, program: Program, provider: str | None = None) -> Loaded:
+        """Loads the program, in place of an earlier one, and waits for it."""
+        self.post_load(program, provider)
+        return self.load()
 
     def load(self) -> Loaded:
         """The answer to `post_load`."""
@@ -168,14 +183,22 @@ class Worker:
             computes = frozenset(int(pid) for pid in reply.get("computes", []))
             return Loaded(float(reply["seconds"]), placement, str(reply["copies"]), computes)
 
+    def evaluate(self, name: str, feed: Feed, types: Mapping[str, str]) -> dict[str, Array]:
+        """Hands a feed over and returns its outputs by name."""
+        self.bind(name, feed, types)
+        outputs, _ = self.answer(name)
+        return outputs
+
     def bind(self, name: str, feed: Feed, types: Mapping[str, str]) -> None:
-        """Hands a feed over and makes its call."""
+        """Hands a feed over and makes its call. `types`: input → its ONNX type, where that of the
+        array does not tell it (bfloat16 travels as uint16)."""
         rows = tensors.save(self._new_folder(), feed, types)
         self._post("bind", feed=name, tensors=rows)
         self._wait()
 
     def answer(self, name: str, *, again: bool = True) -> tuple[dict[str, Array], Seconds]:
-        """The outputs of the timed call itself, run once more or as it left them; its time."""
+        """The outputs of the timed call itself, run once more or as it left them, and the seconds
+        of that call."""
         self._post("answer", feed=name, again=again, folder=str(self._new_folder()))
         reply = self._wait()
         try:
@@ -186,7 +209,7 @@ class Worker:
             return outputs, float(reply["seconds"])
 
     def sample(self, name: str, calls: int, discard: int = 0) -> Block:
-        """One block of timed calls."""
+        """Times a block of `calls` calls, after `discard` that do not count."""
         self._post("sample", feed=name, calls=calls, discard=discard)
         reply = self._wait()
         with self._understood():
@@ -196,7 +219,8 @@ class Worker:
         return block
 
     def copies(self, name: str, calls: int) -> tuple[float, float] | None:
-        """Nanoseconds of the copies in and out that a timed call holds; None: cannot be told."""
+        """Nanoseconds of the copies in and out that a timed call holds, each the median of `calls`;
+        None where the runtime cannot make them alone."""
         self._post("copies", feed=name, calls=calls)
         reply = self._wait()
         with self._understood():
@@ -208,10 +232,10 @@ class Worker:
         self._post("inputs", feed=name)
         reply = self._wait()
         with self._understood():
-            return [str(one) for one in reply["changed"]]
+            return [str(name) for name in reply["changed"]]
 
     def usage(self) -> tuple[Bytes, Bytes]:
-        """Resident and peak size."""
+        """The resident and the peak size of the worker's memory."""
         self._post("usage")
         reply = self._wait()
         with self._understood():
@@ -228,11 +252,12 @@ class Worker:
         self._end()
 
     def last_words(self) -> list[str]:
-        """The end of its log."""
+        """The last lines of the worker's log, without the empty ones."""
         with open(self._log, "rb") as log:
+            # A runtime may have written megabytes; the last lines lie in the last kilobytes.
             log.seek(max(0, log.seek(0, os.SEEK_END) - 8192))
             lines = log.read().decode(errors="replace").splitlines()
-        return [line.strip()[:300] for line in lines if line.strip()][-LAST_WORDS:]
+        return [line.strip()[:WIDEST] for line in lines if line.strip()][-LAST_WORDS:]
 
     def _post(self, verb: str, **fields: object) -> None:
         self._verb = verb
@@ -261,15 +286,16 @@ class Worker:
 
     @contextlib.contextmanager
     def _understood(self) -> Iterator[None]:
-        """A reply without its fields, or with others than the protocol's, is nonsense."""
+        """Ends a worker whose reply lacks the protocol's fields, or has them in other types."""
         try:
             yield
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self._die(f"answered nonsense to {self._verb}: {type(error).__name__}: {error}")
 
     def _cause(self) -> str:
-        """How the process ended, in words."""
+        """Tells in words how the process ended."""
         try:
+            # Its pipe closes a moment before the process is gone.
             code = self._process.wait(2.0)
         except subprocess.TimeoutExpired:
             return f"closed its pipe while {_doing(self._verb)}"
@@ -302,6 +328,35 @@ class Worker:
     def _new_folder(self) -> Path:
         self._files += 1
         return self._folder / str(self._files)
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Starts the workers of a run: with our code for them, and the time that each verb gets."""
+
+    worker_code: Path
+    patience: Patience
+
+    @property
+    def work(self) -> Path:
+        """The scratch space that the workers share."""
+        return self.worker_code.parent
+
+    def start(self, spec: WorkerSpec, padding: int = 0) -> Worker:
+        """Starts a worker with `padding` more bytes in its environment. Raises TargetError where
+        its Python does not start."""
+        return Worker(spec, self.worker_code, patience=self.patience, padding=padding)
+
+    def start_importing(self, spec: WorkerSpec) -> Worker:
+        """Starts a worker and asks it to import its library, without waiting. Raises TargetError
+        where it does not start."""
+        worker = self.start(spec)
+        try:
+            worker.post_hello()
+        except BaseException:
+            worker.stop()
+            raise
+        return worker
 
 
 def _doing(verb: str) -> str:

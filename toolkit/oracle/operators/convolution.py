@@ -1,4 +1,4 @@
-"""The transposed convolution."""
+"""Computes the transposed convolution."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ Outputs: TypeAlias = tuple[Array, ...]
 
 
 class ConvTranspose(OpRun):
-    """Adds what each input element gives to the outputs that it reaches, one kernel element at a
-    time: as many steps as the kernel has elements."""
+    """The transposed convolution with groups, dilations, bias and every way of padding.
+
+    It adds what each input element gives to the outputs that it reaches, one kernel element at a
+    time: as many steps in Python as the kernel has elements. x (N, C, in…), w (C, M / group,
+    kernel…) → (N, M, out…).
+    """
 
     def _run(self, x: Array, w: Array, b: Array | None = None, **given: Any) -> Outputs:
         kernel, group = w.shape[2:], given.get("group") or 1
@@ -35,14 +39,14 @@ class ConvTranspose(OpRun):
         weights = w.reshape(group, c // group, w.shape[1], *kernel)
         parts = x.reshape(n, group, c // group, *x.shape[2:])
         out = np.zeros((n, group, w.shape[1], *full), x.dtype)
-        for place in np.ndindex(*kernel):
-            given_on = np.einsum("ngc...,gcm->ngm...", parts, weights[(..., *place)])
+        for element in np.ndindex(*kernel):
+            products = np.einsum("ngc...,gcm->ngm...", parts, weights[(..., *element)])
             reached = tuple(
-                slice(p * d, p * d + (size - 1) * s + 1, s)
-                for p, d, size, s in zip(place, dilations, x.shape[2:], strides, strict=True)
+                slice(e * d, e * d + (size - 1) * s + 1, s)
+                for e, d, size, s in zip(element, dilations, x.shape[2:], strides, strict=True)
             )
             at: tuple[Any, ...] = (..., *reached)
-            out[at] += given_on
+            out[at] += products
         out = out.reshape(n, group * w.shape[1], *full)
         cut = tuple(slice(a, f - max(0, e)) for a, f, e in zip(begins, full, ends, strict=True))
         out = out[(slice(None), slice(None), *cut)]
@@ -55,7 +59,7 @@ class ConvTranspose(OpRun):
         strides: Sequence[int],
         given: dict[str, Any],
     ) -> tuple[list[int], list[int]]:
-        """How much is cut off before and behind (negative: added), the standard's formulas."""
+        """Gives what is cut off before and behind (negative: added) by the standard's formulas."""
         rank, auto = len(full), given.get("auto_pad") or "NOTSET"
         pads = given.get("pads") or [0] * 2 * rank
         wanted = given.get("output_shape")

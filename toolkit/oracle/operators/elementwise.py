@@ -1,4 +1,4 @@
-"""Operators of one step."""
+"""Computes the operators that need one step of numpy."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ _erf = np.vectorize(math.erf, otypes=["d"])
 
 
 class Erf(OpRun):
+    """The error function in float64; numpy has none."""
+
     def _run(self, x: Array) -> Outputs:
         return (_erf(x) if x.size else x,)
 
 
 class Gelu(OpRun):
+    """x·Φ(x), or the tanh that approximates it."""
+
     def _run(self, x: Array, approximate: str = "none") -> Outputs:
         if approximate == "tanh":
             return (0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),)
@@ -28,6 +32,8 @@ class Gelu(OpRun):
 
 
 class GatherElements(OpRun):
+    """Picks elements along one axis; along the others the indices may be shorter than the data."""
+
     def _run(self, data: Array, indices: Array, axis: int = 0) -> Outputs:
         axis %= data.ndim
         cut = tuple(
@@ -37,11 +43,15 @@ class GatherElements(OpRun):
 
 
 class GlobalMaxPool(OpRun):
+    """The maximum over all spatial dimensions, which stay with the size 1."""
+
     def _run(self, x: Array) -> Outputs:
         return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
 
 
 class MeanVarianceNormalization(OpRun):
+    """Brings what lies along `axes` to the mean 0 and the deviation 1."""
+
     def _run(self, x: Array, axes: Sequence[int] | None = None) -> Outputs:
         over = tuple(axes or (0, 2, 3))
         centred = x - x.mean(axis=over, keepdims=True)
@@ -50,6 +60,8 @@ class MeanVarianceNormalization(OpRun):
 
 
 class LRN(OpRun):
+    """Local response normalization over neighbouring channels: x (N, C, …)."""
+
     def _run(self, x: Array, alpha: float, beta: float, bias: float, size: int) -> Outputs:
         before, behind = (size - 1) // 2, size // 2
         squares = np.pad(x**2, [(0, 0), (before, behind), *[(0, 0)] * (x.ndim - 2)])
@@ -58,6 +70,8 @@ class LRN(OpRun):
 
 
 class Pad(OpRun):
+    """Pads or, where a pad is negative, cuts."""
+
     def _run(
         self,
         data: Array,
@@ -68,8 +82,8 @@ class Pad(OpRun):
     ) -> Outputs:
         along = range(data.ndim) if axes is None else [int(a) % data.ndim for a in axes]
         widths = [(0, 0)] * data.ndim
-        for place, axis in enumerate(along):
-            widths[axis] = (int(pads[place]), int(pads[place + len(along)]))
+        for position, axis in enumerate(along):
+            widths[axis] = (int(pads[position]), int(pads[position + len(along)]))
         # A negative pad cuts; what is cut is gone before anything is added.
         cut = tuple(
             slice(max(0, -a), size - max(0, -b))

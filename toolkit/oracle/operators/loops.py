@@ -1,8 +1,8 @@
-"""Loop and Scan."""
+"""Runs Loop and Scan, turn by turn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,7 +14,7 @@ Outputs: TypeAlias = tuple[Array, ...]
 
 
 class _WithBody(OpRun):
-    """`self.body` is an evaluator of its own, which OpRun made from the attribute."""
+    """An operator whose `body` is an evaluator of its own, which OpRun made from the attribute."""
 
     body: Any
 
@@ -22,13 +22,15 @@ class _WithBody(OpRun):
         return True  # a body may take any result from around it
 
     def turn(self, context: Mapping[str, Any], values: Sequence[Any], linked: Any) -> list[Any]:
-        """The body, once."""
+        """Runs the body once, on values in the order of its inputs."""
         given = dict(zip(self.body.input_names, values, strict=True))
         outputs: list[Any] = self.body.run(None, {**context, **given}, attributes=linked)
         return outputs
 
 
 class Loop(_WithBody):
+    """Repeats its body while its condition holds, at most `most` times; collects what it scans."""
+
     def _run(
         self,
         most: Array | None = None,
@@ -44,8 +46,8 @@ class Loop(_WithBody):
         collected: list[list[Array]] = []
         while going and (most is None or turn < int(np.asarray(most).item())):
             first = [np.array(turn, np.int64), np.array(going)]
-            going_on, *made = self.turn(context, [*first, *values], attributes)
-            values, scans = made[: len(states)], made[len(states) :]
+            going_on, *results = self.turn(context, [*first, *values], attributes)
+            values, scans = results[: len(states)], results[len(states) :]
             collected = [
                 [*old, new] for old, new in zip(collected or [[]] * len(scans), scans, strict=True)
             ]
@@ -57,6 +59,11 @@ class Loop(_WithBody):
 
 
 class Scan(_WithBody):
+    """Runs its body over slices of its inputs, each along an axis and in a direction of its own.
+
+    The last `num_scan_inputs` inputs are sliced, those before are states.
+    """
+
     def _run(
         self,
         *given: Any,
@@ -66,37 +73,37 @@ class Scan(_WithBody):
         attributes: Any = None,
         **how: Any,
     ) -> Outputs:
-        states = list(given[: len(given) - num_scan_inputs])
-        kept = len(states)
-        over = [
-            np.flip(turned, 0) if backwards else turned
-            for array, axis, backwards in zip(
-                given[kept:],
-                how.get("scan_input_axes") or [0] * num_scan_inputs,
-                how.get("scan_input_directions") or [0] * num_scan_inputs,
-                strict=True,
-            )
-            for turned in [np.moveaxis(array, axis, 0)]
-        ]
-        scans = len(body.output_names) - kept
-        collected: list[list[Array]] = [[] for _ in range(scans)]
+        kept = len(given) - num_scan_inputs
+        states = list(given[:kept])
+        over = _sliced(given[kept:], how)
+        collected: list[list[Array]] = [[] for _ in body.output_names[kept:]]
         for step in range(len(over[0])):
-            made = self.turn(context, [*states, *(array[step] for array in over)], attributes)
-            states = made[:kept]
-            for each, new in zip(collected, made[kept:], strict=True):
-                each.append(new)
-        stacked = (
-            np.moveaxis(_stack(each[::-1] if backwards else each), 0, axis)
-            for each, axis, backwards in zip(
-                collected,
-                how.get("scan_output_axes") or [0] * scans,
-                how.get("scan_output_directions") or [0] * scans,
-                strict=True,
-            )
-        )
-        return (*states, *stacked)
+            results = self.turn(context, [*states, *(array[step] for array in over)], attributes)
+            states = results[:kept]
+            for slices, new in zip(collected, results[kept:], strict=True):
+                slices.append(new)
+        return (*states, *_joined(collected, how))
+
+
+def _sliced(arrays: Sequence[Array], how: Mapping[str, Any]) -> list[Array]:
+    """Brings each scan input into the order of the steps: its first axis is the one to go along."""
+    axes = how.get("scan_input_axes") or [0] * len(arrays)
+    directions = how.get("scan_input_directions") or [0] * len(arrays)
+    moved = [np.moveaxis(array, axis, 0) for array, axis in zip(arrays, axes, strict=True)]
+    return [
+        np.flip(array, 0) if backwards else array
+        for array, backwards in zip(moved, directions, strict=True)
+    ]
+
+
+def _joined(collected: Sequence[list[Array]], how: Mapping[str, Any]) -> Iterator[Array]:
+    """Joins what the steps gave along the axis of each scan output."""
+    axes = how.get("scan_output_axes") or [0] * len(collected)
+    directions = how.get("scan_output_directions") or [0] * len(collected)
+    for slices, axis, backwards in zip(collected, axes, directions, strict=True):
+        yield np.moveaxis(_stack(slices[::-1] if backwards else slices), 0, axis)
 
 
 def _stack(arrays: Sequence[Array]) -> Array:
-    # Of no turn the shape is unknown; no elements is what there is to say.
+    # After no turn the shape of an element is unknown: all that can be said is that there is none.
     return np.stack(arrays) if arrays else np.zeros((0,))

@@ -1,4 +1,4 @@
-"""Recurrent networks, with what the evaluator ignores."""
+"""Runs recurrent layers, with what the evaluator ignores: lengths, clip, peepholes, activations."""
 
 from __future__ import annotations
 
@@ -21,33 +21,58 @@ ACTIVATIONS: dict[str, Activation] = {
     "softsign": lambda x: x / (1 + np.abs(x)),
     "softplus": lambda x: np.logaddexp(0, x),
 }
-"""Those without parameters."""
+"""The activations that take no parameters, by their names in lower case."""
 
 
 @dataclass(frozen=True)
 class Direction:
-    """What one direction of a layer computes with: G gates, H states, I inputs."""
+    """The parameters of one direction of a layer: G gates, H states, I inputs."""
 
     w: Array
-    """(G·H, I)"""
+    """Weights of the input, (G·H, I)."""
     r: Array
-    """(G·H, H)"""
+    """Weights of the state, (G·H, H)."""
     bias: tuple[Array, Array]
-    """Of the input and of the state, (G·H,) each."""
+    """Biases of the input and of the state, (G·H,) each."""
     peepholes: Array | None
+    """Weights from an LSTM's cell to its gates, (3·H,)."""
     functions: Sequence[Activation]
     clip: float | None
 
     def bounded(self, x: Array) -> Array:
+        """Clips what goes into an activation, where the layer clips."""
         return np.clip(x, -self.clip, self.clip) if self.clip else x
 
 
+@dataclass(frozen=True)
+class Layer:
+    """The weights of a layer, each with D directions first."""
+
+    w: Array
+    r: Array
+    bias: Array | None
+    peepholes: Array | None
+
+    def direction(
+        self, number: int, functions: Sequence[Activation], clip: float | None
+    ) -> Direction:
+        """Picks one direction; a missing bias is 0."""
+        bias = np.zeros(2 * self.w.shape[1]) if self.bias is None else self.bias[number]
+        peepholes = None if self.peepholes is None else self.peepholes[number]
+        return Direction(self.w[number], self.r[number], _halves(bias), peepholes, functions, clip)
+
+
 class _Recurrent(OpRun):
-    """One layer, in one or two directions. A sequence that has ended keeps its last state and gives
-    zeros; backwards it begins at its own end."""
+    """One layer, in one or two directions.
+
+    A sequence that has ended keeps its last state and gives zeros; backwards it begins at its own
+    end.
+    """
 
     states = 1
+    """States that go from step to step; the first is the output."""
     default: tuple[str, ...] = ("Tanh",)
+    """Names of the activations where the file names none."""
 
     def _run(
         self,
@@ -59,9 +84,9 @@ class _Recurrent(OpRun):
         *more: Array | None,
         **given: Any,
     ) -> Outputs:
+        layer = Layer(w, r, b, more[2] if len(more) > 2 else None)
         first = (*more, None, None)[: self.states]
-        peepholes = more[2] if len(more) > 2 else None
-        if given.get("layout"):
+        if given.get("layout"):  # 1: the batch comes before the time
             x = x.transpose(1, 0, 2)
             first = tuple(None if s is None else s.transpose(1, 0, 2) for s in first)
         zeros = np.zeros((len(w), x.shape[1], r.shape[2]), x.dtype)  # (D, B, H)
@@ -69,18 +94,11 @@ class _Recurrent(OpRun):
         ends = np.full(x.shape[1], len(x)) if lengths is None else lengths.astype(int)
         seen, lasts = [], []
         for d in range(len(w)):
-            direction = Direction(
-                w[d],
-                r[d],
-                _halves(np.zeros(2 * w.shape[1]) if b is None else b[d]),
-                None if peepholes is None else peepholes[d],
-                self._functions(d, len(w), given.get("activations")),
-                given.get("clip"),
-            )
+            functions = self._functions(d, len(w), given.get("activations"))
+            direction = layer.direction(d, functions, given.get("clip"))
             backwards = d == 1 or given.get("direction") == "reverse"
-            outputs, last = self._over_time(
-                x, direction, [s[d] for s in starts], np.stack([ends, ends * backwards]), given
-            )
+            turns = np.stack([ends, ends * backwards])
+            outputs, last = self._over_time(x, direction, [s[d] for s in starts], turns, given)
             seen.append(outputs)
             lasts.append(last)
         y = np.stack(seen, axis=1)  # (T, D, B, H)
@@ -104,7 +122,12 @@ class _Recurrent(OpRun):
         ends: Array,
         given: dict[str, Any],
     ) -> tuple[Array, list[Array]]:
-        """x (T, B, I), states (B, H); `ends` (2, B): lengths, and where backwards begins or 0."""
+        """Runs one direction over time: x (T, B, I), states (B, H) → outputs (T, B, H) and the last
+        states.
+
+        `ends` (2, B) has the length of each sequence, and its length again where it is read
+        backwards, else 0.
+        """
         rows = np.arange(x.shape[1])
         seen = np.zeros((*x.shape[:2], direction.r.shape[1]), x.dtype)  # (T, B, H)
         for step in range(len(x)):
@@ -118,11 +141,13 @@ class _Recurrent(OpRun):
     def step(
         self, x: Array, states: list[Array], of: Direction, given: dict[str, Any]
     ) -> list[Array]:
-        """One step: x (B, I), states (B, H) → the new states, the output first."""
+        """Makes one step: x (B, I), states (B, H) → the new states, the output first."""
         raise NotImplementedError
 
 
 class RNN(_Recurrent):
+    """The simple layer: one gate."""
+
     def step(
         self, x: Array, states: list[Array], of: Direction, given: dict[str, Any]
     ) -> list[Array]:
@@ -131,6 +156,8 @@ class RNN(_Recurrent):
 
 
 class GRU(_Recurrent):
+    """Gates in ONNX's order: update, reset, hidden."""
+
     default = ("Sigmoid", "Tanh")
 
     def step(
@@ -148,6 +175,8 @@ class GRU(_Recurrent):
 
 
 class LSTM(_Recurrent):
+    """Gates in ONNX's order: input, output, forget, cell; peepholes: input, output, forget."""
+
     states = 2
     default = ("Sigmoid", "Tanh", "Tanh")
 

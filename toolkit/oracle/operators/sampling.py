@@ -1,4 +1,4 @@
-"""Values picked at positions that the model computes."""
+"""Picks values at positions that the model computes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ Outputs: TypeAlias = tuple[Array, ...]
 
 
 class AffineGrid(OpRun):
+    """The positions from -1 to 1 of an output's pixels, moved by a matrix for each image: theta
+    (N, r, r + 1) → (N, out…, r)."""
+
     def _run(self, theta: Array, size: Array, align_corners: int = 0) -> Outputs:
         spatial = [int(s) for s in size[2:]]
         lines = []
@@ -30,8 +33,11 @@ class AffineGrid(OpRun):
 
 
 class Resize(_Resize):
-    """With align_corners the corners are those of the output as it is, in whole pixels: so the
-    standard's words, PyTorch and ONNX Runtime. The evaluator takes scale times size, unrounded."""
+    """The evaluator's Resize, but for align_corners with scales.
+
+    There the corners are those of the output as it is, in whole pixels: so the standard's words,
+    PyTorch and ONNX Runtime have it. The evaluator takes scale times size, unrounded.
+    """
 
     def _run(  # type: ignore[override]
         self,
@@ -51,7 +57,10 @@ class Resize(_Resize):
 
 
 class GridSample(OpRun):
-    """Two spatial dimensions, linear or nearest; what else there is is said to be missing."""
+    """Samples x (N, C, H, W) at grid (N, h, w, 2) → (N, C, h, w), linearly or nearest.
+
+    Raises NotImplementedError for cubic sampling and for three spatial dimensions.
+    """
 
     def _run(
         self,
@@ -79,7 +88,7 @@ class GridSample(OpRun):
 
 
 def _pixel(position: Array, size: int, corners: bool, padding: str) -> Array:
-    """From −1 … 1 to pixels."""
+    """Turns positions from -1 to 1 into pixels, and brings them inside as the padding asks."""
     at = (position + 1) / 2 * (size - 1) if corners else ((position + 1) * size - 1) / 2
     if padding == "border":
         return np.clip(at, 0, size - 1)
@@ -94,13 +103,13 @@ def _pixel(position: Array, size: int, corners: bool, padding: str) -> Array:
 
 
 def _pick(x: Array, at: list[Array]) -> Array:
-    """Values at whole pixels; zero outside. x (N, C, H, W), at (N, h, w) → (N, C, h, w)."""
+    """Picks values at whole pixels; zero outside. x (N, C, H, W), at (N, h, w) → (N, C, h, w)."""
     inside = np.ones(at[0].shape, bool)
     index = []
-    for axis, place in enumerate(at):
+    for axis, position in enumerate(at):
         size = x.shape[2 + axis]
-        inside &= (place >= 0) & (place <= size - 1)
-        index.append(np.clip(place, 0, size - 1).astype(int))
+        inside &= (position >= 0) & (position <= size - 1)
+        index.append(np.clip(position, 0, size - 1).astype(int))
     rows = np.arange(len(x))[:, None, None]
     picked = x[rows, :, index[0], index[1]]  # (N, h, w, C)
     return np.moveaxis(np.where(inside[..., None], picked, 0), -1, 1)

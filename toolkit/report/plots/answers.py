@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from toolkit.answers.rule import FLOAT32_BORDER
 from toolkit.answers.verdict import OutputVerdict
 from toolkit.report import palette
 from toolkit.report.grids import answers
@@ -24,12 +25,13 @@ from toolkit.report.plots.base import (
 from toolkit.report.view import ShownTarget, View
 from toolkit.report.words import factor, printable
 
-BORDER = 10.0
-"""Times the error of a plain float32 evaluation: up to here an answer is float32."""
 Bands = dict[str, tuple[float, float]]
 """Format → the range of its errors, as multiples of plain float32's."""
 
-FLOAT32 = "Left of the line, at 10 times the error of a plain float32 evaluation, is float32."
+FLOAT32 = (
+    f"Left of the line, at {FLOAT32_BORDER:g} times the error of a plain float32 evaluation, "
+    "is float32."
+)
 BARS = "The upper bars show where errors of each format lie for this model."
 CROSS = "A cross is wrong; at the right edge it has no finite error."
 
@@ -131,7 +133,8 @@ def edges(points: Sequence[Datum], bands: Bands) -> tuple[float, float]:
     # 1.5 and 3: no mark lies on an edge, and at the right a cross without a finite error stands
     # clear of all others. 1e-3: an exact answer has no place on a logarithmic axis.
     least = min([0.3, *(error / 1.5 for error in errors if error > 0)])
-    return max(least, 1e-3), 3 * max([BORDER, *errors, *(high for _, high in bands.values())])
+    ends = [high for _, high in bands.values()]
+    return max(least, 1e-3), 3 * max([FLOAT32_BORDER, *errors, *ends])
 
 
 def mark(target: ShownTarget, output: OutputVerdict, line: int) -> Datum:
@@ -159,7 +162,7 @@ def ruler(bands: Bands, left: float) -> list[Chart]:
     """The border of float32, and a bar for each format; plot.css knows both by their names."""
     import altair as alt
 
-    border = alt.Chart(alt.InlineData([{"border": BORDER}]))
+    border = alt.Chart(alt.InlineData([{"border": FLOAT32_BORDER}]))
     layers = [border.mark_rule(aria=False).encode(x=alt.X("border:Q")).properties(name="one")]
     if not bands:
         return layers

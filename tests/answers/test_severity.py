@@ -1,0 +1,120 @@
+"""One order of severity, whether outputs of one target are compared or two runs of it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from toolkit.answers.acceptance import JudgedOutput
+from toolkit.answers.formats import ORDER, Precision
+from toolkit.answers.judge import worst
+from toolkit.answers.severity import severity
+from toolkit.answers.verdict import Name, OutputVerdict, Verdict, unmeasured
+from toolkit.report.comparison import worse_answers
+from toolkit.units import number
+
+BANDS: dict[Precision, tuple[float, float]] = {
+    "float32": (0.0, 10.0),
+    "tf32": (400.0, 900.0),
+    "float16": (450.0, 1_000.0),
+    "bfloat16": (3_000.0, 9_000.0),
+    "int8": (20_000.0, 60_000.0),
+}
+"""Classes with a gap between any two neighbours but tf32 and float16."""
+
+
+def kind(factor: float, *names: Name) -> OutputVerdict:
+    """The verdict with these names on an output of so many times float32's error."""
+    plain = unmeasured("y", "planted")
+    return replace(plain, names=names, factor=number(factor), bands=BANDS)
+
+
+KINDS: tuple[dict[str, OutputVerdict], ...] = (
+    {"equal integers": replace(unmeasured("y", "planted"), names=ORDER)},
+    {
+        "float32": kind(1, "float32"),
+        "cannot tell": kind(5, *ORDER),
+        "honest flips": replace(unmeasured("y", "planted"), names=ORDER, top1_changes=1),
+    },
+    {"between float32 and tf32": kind(100, "between")},
+    {
+        "tf32": kind(600, "tf32"),
+        "tf32 or float16": kind(600, "tf32", "float16"),
+        "float16": kind(600, "float16"),
+        "tf32, float16 or bfloat16": kind(990, "tf32", "float16", "bfloat16"),
+        "less than float32, of tf32's size": kind(600, "less than float32"),
+    },
+    {"between float16 and bfloat16": kind(2_000, "between")},
+    {
+        "bfloat16": kind(5_000, "bfloat16"),
+        "bfloat16 or int8": kind(9_000, "bfloat16", "int8"),
+        "less than float32, of bfloat16's size": kind(5_000, "less than float32"),
+    },
+    {"between bfloat16 and int8": kind(15_000, "between")},
+    {"int8": kind(30_000, "int8")},
+    {"wrong": kind(90_000, "wrong"), "another shape": unmeasured("y", "its shape is another")},
+)
+"""Every kind of verdict, mildest first; those of one group are equally coarse."""
+LEVELS = {name: level for level, group in enumerate(KINDS) for name in group}
+VERDICTS = {name: verdict for group in KINDS for name, verdict in group.items()}
+
+
+def target(output: OutputVerdict) -> Verdict:
+    return Verdict(" or ".join(output.names), True, "", "int8", (output,), 8, "by hand")
+
+
+@pytest.mark.parametrize(("was", "now"), [*itertools.product(VERDICTS, repeat=2)])
+def test_judging_outputs_and_comparing_runs_keep_to_one_order(was: str, now: str) -> None:
+    pair = [JudgedOutput(VERDICTS[name], "") for name in (was, now)]
+    coarser = LEVELS[now] > LEVELS[was]
+
+    assert bool(worse_answers(target(VERDICTS[was]), target(VERDICTS[now]))) is coarser
+    if coarser:
+        assert worst(pair) is worst(pair[::-1]) is pair[1]
+
+
+@pytest.mark.parametrize(
+    ("sure", "doubtful"),
+    [
+        ("float32", "cannot tell"),
+        ("float16", "tf32 or float16"),
+        ("bfloat16", "bfloat16 or int8"),
+        ("bfloat16", "less than float32, of bfloat16's size"),
+    ],
+)
+def test_of_two_that_are_equally_coarse_the_one_in_doubt_stands_for_the_target(
+    sure: str, doubtful: str
+) -> None:
+    pair = [JudgedOutput(VERDICTS[name], "") for name in (sure, doubtful)]
+
+    assert worst(pair) is worst(pair[::-1]) is pair[1]
+
+
+def test_what_is_not_right_stands_for_the_target_before_what_is_coarser() -> None:
+    refused = JudgedOutput(VERDICTS["float32"], "2 elements beyond atol 1e-07 and rtol 0")
+    coarse = JudgedOutput(VERDICTS["int8"], "")
+
+    assert worst([coarse, refused]) is refused
+
+
+def test_between_tf32_and_float16_is_no_finer_than_either() -> None:
+    """Cancellation makes float16's error 16 to 22 times tf32's."""
+    apart = {**BANDS, "float16": (2_000.0, 2_500.0)}
+    gap = replace(kind(1_500, "between"), bands=apart)
+
+    assert severity(gap).coarseness == severity(VERDICTS["tf32"]).coarseness
+
+
+def test_a_record_without_bands_keeps_the_order_of_the_names() -> None:
+    names: tuple[Name, ...] = ("float32", "between", "tf32", "bfloat16", "int8", "wrong")
+    bare = [replace(kind(1, name), bands={}) for name in names]
+
+    assert [severity(output) for output in bare] == sorted({severity(output) for output in bare})
+
+
+def test_every_name_of_a_verdict_has_its_place() -> None:
+    names = {name for verdict in VERDICTS.values() for name in verdict.names}
+
+    assert names == {*ORDER, "between", "less than float32", "wrong"}

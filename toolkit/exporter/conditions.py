@@ -1,0 +1,154 @@
+"""The conditions on a dimension under which alone an exported graph may hold.
+
+They come from two sources: the range that torch's exported program states for its symbols, and the
+guards that torch relied on while it traced.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from toolkit.exporter import tracing
+from toolkit.exporter.convert import Converted
+from toolkit.exporter.guards import SizeGuard
+from toolkit.exporter.tracing import Traced
+from toolkit.sources.inputs import Dimension, Stated
+from toolkit.sources.lines import Line
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FARTHEST = 1100
+"""The largest size at which a guard is tried: beyond the usual limits of 512 and 1,024."""
+TRIES = 8
+"""Sizes at which the module is asked whether it takes them; each one runs the user's forward."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of an export before its file is proven."""
+
+    module: nn.Module
+    inputs: Sequence[Stated]
+    traced: Traced
+    converted: Converted
+    guards: Sequence[SizeGuard]
+    """The conditions on sizes that torch relied on while it traced."""
+
+    def about(self, name: str) -> list[SizeGuard]:
+        """The guards that speak of a dimension."""
+        return [guard for guard in self.guards if name in guard.dims]
+
+    def accepted(self, name: str, sizes: Iterable[int]) -> int | None:
+        """The first of a few sizes of one dimension that the module itself takes, the others as
+        traced; None where it refuses them."""
+        for size in itertools.islice(sizes, TRIES):
+            if tracing.accepts(self.module, self.inputs, {**self.traced.sizes, name: size}):
+                return size
+        return None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition on a dimension, under which alone the exported graph may hold."""
+
+    text: str
+    """The condition in the user's names: 'seq ≥ 13', 'seq % 2 = 0'."""
+    span: Dimension | None
+    """The range, where the condition is one."""
+    line: Line | None
+    """The user's line that set it, where it is known."""
+    breaking: Iterable[int]
+    """Stated sizes at which it is false, the most telling first."""
+
+
+def of(evidence: Evidence, dim: Dimension) -> Iterator[Condition]:
+    """The range of one dimension, where it is narrower than stated, and the guards on it alone that
+    say more than the range."""
+    about = evidence.about(dim.name)
+    span = _span(evidence, dim)
+    if _narrower(span, dim):
+        makers = (guard for guard in about if not _true_outside(guard, evidence, span))
+        line = next((guard.line for guard in makers if guard.line), None)
+        yield Condition(_written(span), span, line, _outside(dim, span))
+    for guard in about:
+        if len(guard.dims) == 1 and not _implied(guard, dim, span):
+            yield Condition(guard.text, None, guard.line, _breaking(guard, dim, evidence.traced))
+
+
+def _narrower(span: Dimension, dim: Dimension) -> bool:
+    if span.least > dim.least:
+        return True
+    return span.most is not None and (dim.most is None or span.most < dim.most)
+
+
+def _span(evidence: Evidence, dim: Dimension) -> Dimension:
+    """A dimension with the range for which the exported program says that it holds."""
+    for symbol, span in _symbols(evidence.converted, dim.name):
+        if symbol.is_Symbol:
+            # sympy's infinities are no Integer: such an end is open.
+            least = max(int(span.lower), 1) if span.lower.is_Integer else 1
+            most = int(span.upper) if span.upper.is_Integer else None
+            return Dimension(dim.name, None, least, most)
+    return dim
+
+
+def _symbols(converted: Converted, name: str) -> Iterator[tuple[Any, Any]]:
+    """The symbol that torch has for a dimension of the file, and its range."""
+    values = {
+        node.name: node.meta.get("val")
+        for node in converted.program.graph.nodes
+        if node.op == "placeholder"
+    }
+    users = [values.get(each) for each in converted.program.graph_signature.user_inputs]
+    # By their order: the file has the names that were stated, the program has torch's.
+    for value, tensor in zip(converted.model.graph.inputs, users, strict=False):
+        if tensor is None or value.shape is None:
+            continue
+        for shown, size in zip(value.shape, tensor.shape, strict=True):
+            # A size without a node is a plain number.
+            if not isinstance(shown, int) and str(shown.value) == name and hasattr(size, "node"):
+                symbol = size.node.expr
+                span = converted.program.range_constraints.get(symbol)
+                if span is not None:
+                    yield symbol, span
+
+
+def _true_outside(guard: SizeGuard, evidence: Evidence, span: Dimension) -> bool:
+    """Says whether a guard is true just outside of a range: then it did not make the range."""
+    outside = [size for size in (span.least - 1, span.most and span.most + 1) if size]
+    return all(guard.holds({**evidence.traced.sizes, span.name: size}) for size in outside)
+
+
+def _implied(guard: SizeGuard, dim: Dimension, span: Dimension) -> bool:
+    """Says whether a guard is true at every stated size within a range: then it says no more."""
+    # Guards have no form that could be compared with a range, so they are tried.
+    sizes = range(span.least, min(span.most or FARTHEST, FARTHEST) + 1)
+    return all(guard.holds({dim.name: size}) for size in sizes if size in dim)
+
+
+def _outside(dim: Dimension, span: Dimension) -> list[int]:
+    """Stated sizes outside of a range: some way below it, next to its ends, far from them."""
+    least, most = span.least, span.most
+    below = [s for s in (least * 3 // 4, least - 1, least // 2, 2, 1) if dim.least <= s < least]
+    above = [] if most is None else [s for s in (most + 1, 2 * most, most + 2) if s in dim]
+    return list(dict.fromkeys((*below, *above)))
+
+
+def _breaking(guard: SizeGuard, dim: Dimension, traced: Traced) -> Iterator[int]:
+    """Stated sizes at which a guard is false, those next to the traced one first."""
+    at = traced.sizes[dim.name]
+    near = sorted(range(1, max(FARTHEST, 2 * at)), key=lambda size: (abs(size - at), size))
+    yield from (s for s in near if s in dim and not guard.holds({**traced.sizes, dim.name: s}))
+
+
+def _written(span: Dimension) -> str:
+    """A range as people write it: 'seq ≥ 13', 'seq ≤ 12', 'seq from 13 to 64'."""
+    if span.most is None:
+        return f"{span.name} ≥ {span.least}"
+    if span.least <= 1:
+        return f"{span.name} ≤ {span.most}"
+    return f"{span.name} from {span.least} to {span.most}"

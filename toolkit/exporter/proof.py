@@ -1,0 +1,90 @@
+"""The proof of an exported file as a value: the contract, the steps, and all that was compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from toolkit.errors import ProofError
+from toolkit.feeds.sizes import Dims
+from toolkit.oracle.oracles import Expected
+from toolkit.tensors import TensorSpec
+
+Outcome: TypeAlias = Literal["holds", "fails", "not shown"]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The form that a file should have."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[str, ...]
+    """Names, in order; their shapes are the graph's own."""
+    reference: bool = False
+    """It is the reference model: operators, names and shapes are given."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the proof."""
+
+    name: Literal["form", "structure", "numbers"]
+    what: str
+    """The thing that was done: 'in float64 at batch 1, 2, 7, 32, 257'."""
+    outcome: Outcome
+    says: str
+    """The outcome in a few words: 'same function', 'float32'; where it is not shown, why."""
+    figure: float | None = None
+    """The largest error; of the structure over the output's largest value."""
+    details: tuple[str, ...] = ()
+    """A line for each thing that failed, or was left out."""
+
+
+@dataclass(frozen=True)
+class ComparedSizes:
+    """The file's graph and the module at one set of sizes."""
+
+    dims: Dims
+    error: float
+    """Largest error over the output's largest value; infinite where the file does not run, or gives
+    another shape or type."""
+    reason: str = ""
+    """The thing that the file does wrong, where no error can be given."""
+
+    def wrong(self, limit: float) -> bool:
+        """Says whether the error is above the limit; one that is no number is."""
+        return not self.error <= limit
+
+
+@dataclass(frozen=True)
+class ExportProof:
+    """All steps that were taken, and all that was seen on the way."""
+
+    steps: tuple[Step, ...]
+    limit: float
+    """The largest error of the structure that counts as the same function."""
+    compared: tuple[ComparedSizes, ...] = ()
+    expected: tuple[Expected, ...] = ()
+    """Feeds with their float64 outputs, to judge by and to write as test data."""
+
+    @property
+    def holds(self) -> bool:
+        """No step fails. What is not shown is said, and fails nothing."""
+        return all(step.outcome != "fails" for step in self.steps)
+
+    def wrong(self) -> tuple[ComparedSizes, ...]:
+        """The sizes at which the file is not the module's function though the module runs."""
+        return tuple(each for each in self.compared if each.wrong(self.limit))
+
+    def right(self) -> tuple[Dims, ...]:
+        """The sizes at which it was seen to be the module's function."""
+        return tuple(each.dims for each in self.compared if not each.wrong(self.limit))
+
+    def error(self) -> ProofError:
+        """The first step that fails, in words. Raises StopIteration where none does."""
+        step = next(step for step in self.steps if step.outcome == "fails")
+        return ProofError(
+            f"the exported file is not what the module is: {step.name} {step.what}: {step.says}",
+            *step.details,
+            "No file was written.",
+        )

@@ -1,0 +1,66 @@
+"""The contract, the feeds, the oracle and the sizes that an exported file is proven with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from toolkit.errors import InputError
+from toolkit.exporter import convert
+from toolkit.exporter.proof import Contract
+from toolkit.exporter.request import ExportRequest
+from toolkit.exporter.resampled import Resampled
+from toolkit.exporter.specialised import Narrowed
+from toolkit.feeds import drawing
+from toolkit.feeds.digits import Digits
+from toolkit.feeds.feed import Draws
+from toolkit.onnxfiles import modelfile
+from toolkit.oracle import oracles
+from toolkit.oracle.oracles import Oracle, RefusedFeed
+from toolkit.oracle.sizesweep import Sizes
+from toolkit.sources import exchange, reference
+from toolkit.sources.inputs import dimensions
+
+
+def contract(request: ExportRequest) -> Contract:
+    """The inputs and outputs that the file should have, in the order in which it has them."""
+    specs = {spec.name: spec for spec in request.specs}
+    names = tuple(request.traced.tensors)
+    return Contract(
+        tuple(specs[name] for name in names),
+        tuple(convert.distinct(request.traced.outputs, names)),
+        request.reference,
+    )
+
+
+def draws(request: ExportRequest, file: Path) -> Draws:
+    """Gives digits, the user's own values or what fits the graph, the first that there is."""
+    if request.reference:
+        return Digits(reference.INPUT)
+    if request.own_values:
+        tensors = request.traced.tensors
+        values = {name: exchange.array(tensor.detach()) for name, tensor in tensors.items()}
+        return Resampled(request.specs, values, request.traced.sizes)
+    return drawing.drawer(modelfile.load(file), request.specs)
+
+
+def oracle(request: ExportRequest, feeds: Draws) -> Oracle:
+    """The module in float64. Raises InputError where it refuses what is drawn for it."""
+    probe = feeds.draw(request.traced.sizes)
+    try:
+        return oracles.of_module(request.module, request.specs, probe.arrays)
+    except RefusedFeed as error:
+        raise InputError(
+            f"drawn inputs are not what this module takes: {error.what}",
+            "a function example_inputs() beside the factory gives real ones",
+        ) from error
+
+
+def sizes(request: ExportRequest, suspects: Sequence[Narrowed]) -> Sizes:
+    """The traced sizes, others in the stated ranges, and those at which torch is suspected."""
+    return Sizes(
+        request.traced.sizes,
+        dimensions(request.inputs),
+        {"batch": [n for n in reference.JUDGED_BATCHES if n != 2]} if request.reference else {},
+        [suspect.dims(request.traced) for suspect in suspects],
+    )

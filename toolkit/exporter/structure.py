@@ -1,0 +1,160 @@
+"""The second step of the proof: the file's graph, in float64, is the module's function.
+
+Why it is judged in float64: in float32 a fault as small as rounding hides behind it.
+Why by the largest error over the largest value: element by element the quotient of two small
+numbers refuses right graphs (1.2e-6 for a transformer layer that shows 4e-8 as a whole).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from toolkit.exporter.proof import ComparedSizes, Step
+from toolkit.feeds import sizes
+from toolkit.feeds.sizes import Dims
+from toolkit.onnxfiles import modelfile
+from toolkit.oracle.evaluator import Evaluator
+from toolkit.oracle.oracles import Expected, Oracle
+from toolkit.oracle.portable import Unsupported
+from toolkit.oracle.sizesweep import SizeSweep
+from toolkit.tensors import Array
+
+EXACT = 1e-12
+"""The limit for the reference model: no constants of Python stand in its graph. It shows 2e-16."""
+CONSTANTS = 1e-6
+"""The limit for other models: torch.onnx.export writes Python's constants (1/√d, ε) into the file
+as float32, with a relative error of up to 6e-8 that a graph may amplify. A transformer layer shows
+2e-9."""
+
+
+def check(
+    path: Path, oracle: Oracle, swept: SizeSweep, limit: float
+) -> tuple[Step, list[ComparedSizes]]:
+    """Compares the graph in float64 with the module, at all sizes that the module takes.
+
+    `limit` is the largest error over the largest value that counts as the same function. The step
+    is not shown where there is no float64 oracle, or where the evaluator cannot do the graph.
+    """
+    notes = (*_left_out(swept), *_too_few(swept))
+    try:
+        evaluator = _evaluator(path, oracle, swept)
+    except Unsupported as error:
+        says = f"{error.what}; the proof rests on the numbers"
+        return Step("structure", "in float64", "not shown", says, details=notes), []
+    compared = [_at(evaluator, expected) for expected in swept.expected]
+    wrong = [each for each in compared if each.wrong(limit)]
+    step = Step(
+        "structure",
+        f"in float64 at {summary([each.dims for each in wrong or compared], swept.at.traced)}",
+        "fails" if wrong else "holds",
+        "another function" if wrong else "same function",
+        max((each.error for each in compared), default=0.0),
+        (*map(_wrong_line, wrong), *notes),
+    )
+    return step, compared
+
+
+def difference(got: Mapping[str, Array], right: Mapping[str, Array]) -> tuple[float, str]:
+    """The largest error over the largest value, the worst of all outputs; or infinity, with the
+    reason, where count, shape or type differ.
+
+    Outputs are matched by their place: a file renames those that collide.
+    """
+    if len(got) != len(right):
+        return math.inf, f"the file has {len(got)} outputs, the module {len(right)}"
+    worst = 0.0
+    for (name, mine), theirs in zip(got.items(), right.values(), strict=True):
+        if mine.shape != theirs.shape:
+            return math.inf, (
+                f"{name} has the shape {list(mine.shape)}, the module's {list(theirs.shape)}"
+            )
+        if (mine.dtype.kind == "f") != (theirs.dtype.kind == "f"):
+            return math.inf, f"{name} is {mine.dtype}, the module's {theirs.dtype}"
+        worst = max(worst, _error(mine, theirs))
+    return worst, ""
+
+
+def summary(seen: Sequence[Dims], traced: Dims) -> str:
+    """Sizes for one line: 'batch 1, 2, 7 and seq 1, 7, 16'. Where all are unlike the traced ones in
+    one dimension, that dimension alone: 'seq 7, 9'."""
+    values = {name: sorted({dims[name] for dims in seen}) for name in traced}
+    telling = [name for name in traced if seen and traced[name] not in values[name]]
+    shown = telling or list(traced)
+    parts = [f"{name} {', '.join(map(str, values[name]))}" for name in shown]
+    return " and ".join(parts) or "the fixed shape"
+
+
+def _evaluator(path: Path, oracle: Oracle, swept: SizeSweep) -> Evaluator:
+    """The graph in float64. Raises Unsupported where there is nothing to compare: no oracle in
+    float64, or the evaluator cannot do the graph even at the first sizes, the traced ones."""
+    if not oracle.exact:
+        raise Unsupported(oracle.name)
+    evaluator = Evaluator(modelfile.load(path))
+    for expected in swept.expected[:1]:
+        evaluator.run(expected.feed.arrays)
+    return evaluator
+
+
+def _at(evaluator: Evaluator, expected: Expected) -> ComparedSizes:
+    try:
+        outputs = evaluator.run(expected.feed.arrays)
+    except Unsupported as error:  # It ran at the traced sizes, so it is the graph that fails.
+        reason = f"the file does not run: {error.what}"
+        return ComparedSizes(expected.feed.dims, math.inf, reason)
+    return ComparedSizes(expected.feed.dims, *difference(outputs, expected.outputs))
+
+
+def _error(got: Array, right: Array) -> float:
+    """The largest error of one output over its largest value."""
+    if got.dtype.kind != "f":
+        return 0.0 if np.array_equal(got, right) else math.inf
+    # Infinities and NaN have no distance: they must stand at the same elements.
+    finite = np.isfinite(right)
+    if not np.array_equal(got[~finite], right[~finite], equal_nan=True):
+        return math.inf
+    if not np.isfinite(got[finite]).all():
+        return math.inf
+    if not finite.any():
+        return 0.0
+    largest = float(np.abs(right[finite]).max())
+    # An output of zeros has no largest value to hold an error against: then the error itself.
+    return float(np.abs(got[finite] - right[finite]).max()) / (largest or 1.0)
+
+
+def _left_out(swept: SizeSweep) -> list[str]:
+    """A line for each dimension of which sizes were left out, with the first reason."""
+    lines: dict[str, tuple[list[str], str]] = {}
+    for left in swept.left_out:
+        # Only what differs from the traced sizes; all of them, where it is those that were refused.
+        changed = {n: s for n, s in left.dims.items() if s != swept.at.traced[n]} or left.dims
+        name = ", ".join(changed)
+        where, _ = lines.setdefault(name, ([], left.reason))
+        # 'height 1' and 'height 7' become 'height 1, 7'.
+        where.append(sizes.text(changed).removeprefix(f"{name} "))
+    return [
+        f"left out: {name + ' ' if len(where) > 1 or ' ' not in where[0] else ''}"
+        f"{', '.join(where)}: {reason}"
+        for name, (where, reason) in lines.items()
+    ]
+
+
+def _too_few(swept: SizeSweep) -> list[str]:
+    """A line for each dimension of which few sizes were seen, with the way to state a range."""
+    lines = []
+    for name in swept.too_few():
+        traced = swept.at.traced[name]
+        seen = ", ".join(map(str, sorted([traced, *swept.others(name)])))
+        lines.append(
+            f"{name}: of the sizes that were tried the module takes {seen} only;"
+            f" a range says where to look: {name}={traced}..{4 * traced}"
+        )
+    return lines
+
+
+def _wrong_line(compared: ComparedSizes) -> str:
+    what = compared.reason or f"error {compared.error:.2g} of the largest value"
+    return f"wrong at {sizes.text(compared.dims)}: {what}"

@@ -1,0 +1,82 @@
+"""Further sizes at which a model is looked at, beside those that it was traced or is timed at.
+
+A fault of a graph often shows at one kind of size only: at 1, which PyTorch broadcasts; at a size
+that no stride or head count divides; at one larger than any buffer that the trace has seen. So each
+dimension is tried at 1, at a prime, and at a prime above twice its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from toolkit.feeds.sizes import Dims
+from toolkit.sources.inputs import Dimension
+
+PRIME = 7
+"""A small size that no usual stride, head count or patch divides."""
+
+
+def tried(
+    traced: Dims,
+    ranges: Mapping[str, Dimension] | None = None,
+    wanted: Mapping[str, Sequence[int]] | None = None,
+) -> list[dict[str, int]]:
+    """All sizes to look at: the traced ones, each dimension at others with the rest as traced, and
+    all of them changed at once. `wanted` replaces the other sizes of the dimensions that it names.
+    """
+    ranges, wanted = ranges or {}, wanted or {}
+    others = {
+        name: wanted.get(name) or alternatives(size, ranges.get(name, Dimension(name)))
+        for name, size in traced.items()
+    }
+    alone = [{**traced, name: size} for name in others for size in others[name]]
+    return _distinct([dict(traced), *alone, together(traced, others)])
+
+
+def together(traced: Dims, others: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """All dimensions changed at once, where they can to different sizes: two dimensions that were
+    confused do not stay hidden."""
+    changed: dict[str, int] = {}
+    for name, size in traced.items():
+        own = others.get(name) or (size,)
+        changed[name] = next((s for s in reversed(own) if s not in changed.values()), own[-1])
+    return changed
+
+
+def alternatives(traced: int, within: Dimension) -> tuple[int, ...]:
+    """Other sizes of one dimension: 1, a prime, and a prime that is larger than the traced one.
+
+    >>> alternatives(16, Dimension("seq")), alternatives(16, Dimension("seq", None, 13, 19))
+    ((1, 7, 37), (13, 17, 19))
+    """
+    low = (1, PRIME) if within.least <= 1 else (within.least, _next_prime(within.least))
+    high = _next_prime(2 * traced)
+    sizes = (*low, high if high in within else within.most or high)
+    return tuple(dict.fromkeys(s for s in sizes if s != traced and s in within))
+
+
+def further(traced: int, within: Dimension) -> tuple[int, ...]:
+    """Sizes to look at where the module refuses the usual ones: multiples of the traced one,
+    and its halves.
+
+    >>> further(16, Dimension("seq", most=40))
+    (32, 8, 4)
+    """
+    sizes = (2 * traced, 3 * traced, 4 * traced, traced // 2, traced // 4)
+    return tuple(dict.fromkeys(s for s in sizes if s >= 1 and s != traced and s in within))
+
+
+def _next_prime(size: int) -> int:
+    """The smallest prime above a size."""
+    size += 1
+    while not _is_prime(size):
+        size += 1
+    return size
+
+
+def _is_prime(size: int) -> bool:
+    return size > 1 and all(size % d for d in range(2, int(size**0.5) + 1))
+
+
+def _distinct(sizes: Sequence[dict[str, int]]) -> list[dict[str, int]]:
+    return list({tuple(dims.items()): dims for dims in sizes}.values())

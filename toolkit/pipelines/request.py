@@ -1,0 +1,84 @@
+"""The values of `bench` and `check`: what a user asks for, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from toolkit.answers.verdict import Limits
+from toolkit.engine import planning
+from toolkit.engine.assignment import FeedRequest
+from toolkit.measure import schedule
+from toolkit.measure.schedule import Pace
+from toolkit.records.schema import Run
+from toolkit.runtimes.target import Target, parse
+from toolkit.sources.source import Source
+from toolkit.workers.jobs import Patience
+
+REFERENCE = Path("models/mlp/mlp.onnx")
+"""The model where none is named: what `toolkit run` exports."""
+
+Watch = Callable[[str, float | None, str], None]
+"""Told what is being done ('ask', 'judge', 'measure'), the share done (None: unknown) and details
+in words."""
+
+
+@dataclass(frozen=True)
+class BenchRequest:
+    """All that a user asks for, besides the model."""
+
+    targets: Sequence[Target] = ()
+    """The targets; empty: those that make sense here."""
+    everything: bool = False
+    """Every runtime that is installed is a target too."""
+    baseline: str | None = None
+    """The target that the others are compared with, as it is typed or shown."""
+    wanted: FeedRequest = field(default_factory=FeedRequest)
+    source: Source | None = None
+    """The PyTorch source of the model, where the user names it."""
+    pace: Pace = field(default_factory=schedule.pace)
+    limits: Limits = field(default_factory=Limits)
+    threads: Sequence[int] = (1,)
+    """Thread counts for targets without `threads=`; each such target is measured at every count."""
+    patience: Patience = field(default_factory=Patience)
+    command: Sequence[str] = ()
+    """The command as it was typed, for the record."""
+
+    @property
+    def options(self) -> planning.PlanOptions:
+        """The options that stand in the plan."""
+        return planning.PlanOptions(
+            self.pace, self.limits, self.threads[0], self.wanted.seed, self.patience.verb
+        )
+
+
+def as_request(order: BenchRequest | Sequence[str]) -> BenchRequest:
+    """The request, from itself or from targets as they are typed. Raises InputError for a text that
+    is no target."""
+    if isinstance(order, BenchRequest):
+        return order
+    return BenchRequest([parse(text) for text in order])
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run and the folder in which it lies."""
+
+    folder: Path | None
+    """None where nothing was kept: `check`."""
+    run: Run
+    notes: Sequence[str] = ()
+    """The things that could not be done while the assignment was made, in words."""
+
+    @property
+    def unmet(self) -> list[str]:
+        """The targets that the user named and that were not measured, or are not right."""
+        records = {record.target: record for record in self.run.records}
+        met = {
+            index
+            for index, record in records.items()
+            if record.right and (self.folder is None or record.timings)
+        }
+        targets = enumerate(self.run.plan.targets)
+        return [target.label for index, target in targets if target.asked and index not in met]
