@@ -213,8 +213,9 @@ def home(
     if not version and listing.provider(entry, provider).requirements:
         # The library that is here says what it lacks, and how to get it.
         return environments.find(None)
-    what = f"{entry.name}@{version}" if version else entry.name
-    cure = f"toolkit runtimes install {what}    installs it, in an environment of its own"
+    named = f"@{version}" if version else ""
+    what, package = f"{entry.name}{named}", f"{_recipe_name(runtime, provider)}{named}"
+    cure = f"toolkit runtimes install {package}    installs it, in an environment of its own"
     if version and entry.language == "javascript":
         locked = recipes()[entry.name].version
         cure = f"--target {entry.name}    measures {locked}, which toolkit's lock file has"
