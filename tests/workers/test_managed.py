@@ -275,6 +275,13 @@ def test_cuda_without_its_package_is_told_by_the_library_that_is_here() -> None:
     assert managed.home(listing.find("onnxruntime"), "cuda").name == environments.OWN
 
 
+def test_a_provider_in_a_package_of_its_own_is_cured_by_that_package() -> None:
+    with pytest.raises(EnvironmentFault) as caught:
+        managed.home(listing.find("onnxruntime"), "cuda", "1.30.0")
+
+    assert caught.value.cures[0].startswith("toolkit runtimes install onnxruntime-gpu@1.30.0 ")
+
+
 def test_the_command_line_installs_shows_and_removes(shelf: Path) -> None:
     """Through the real command, with the wheels in place of the index."""
     folder = planted("2026.4.0")

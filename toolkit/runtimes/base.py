@@ -89,8 +89,8 @@ class Provider:
     """The pins of its environment, where it comes in a package of its own; empty: those of the
     runtime."""
     explained_by_doctor: bool = False
-    """Where it does not start, ONNX Runtime tells the cause on its log alone, and the doctor's
-    examination of CUDA finds it."""
+    """Its library tells on the log alone why it did not start, and the doctor's examination of CUDA
+    finds the cause. Only ONNX Runtime's CUDA is examined so."""
 
 
 CPU = Provider("cpu")
@@ -105,7 +105,7 @@ and before there was `Provider` a class listed names."""
 
 @dataclass(frozen=True)
 class Placement:
-    """Which provider ran which nodes of the graph."""
+    """The providers that ran the nodes of a graph."""
 
     nodes: Mapping[str, int]
     """Provider → number of nodes. One entry where the runtime has no notion of placement."""
@@ -174,8 +174,8 @@ class Session(Protocol):
 
 
 class RuntimeFacts(Protocol):
-    """What is known of a runtime before it is started: all that toolkit has of one whose worker is
-    not written in Python."""
+    """The facts of a runtime that are known before it is started. A runtime whose worker is not
+    written in Python has these alone."""
 
     name: ClassVar[str]
     """As the user types it."""
@@ -186,14 +186,14 @@ class RuntimeFacts(Protocol):
     distributions: ClassVar[tuple[str, ...]] = ()
     """The packages on the index that bring it, the usual one first."""
     requirements: ClassVar[tuple[str, ...]] = ()
-    """What an environment made for it holds, each pinned as pip takes it, the runtime's own package
-    first: 'openvino==2026.4.0'; those of npm are in a lock file. Options of pip may stand at the
-    end. Empty: it is in toolkit's own environment or nowhere."""
+    """The packages of an environment made for it, each pinned as pip takes it, the runtime's own
+    package first: 'openvino==2026.4.0'; those of npm are in a lock file. Options of pip may stand
+    at the end. Empty: it is in toolkit's own environment or nowhere."""
     providers: ClassVar[tuple[Provider | str, ...]] = (CPU,)
-    """What it can run on, the default first. A name alone stands for one of WELL_KNOWN, or for
-    another provider of the processor."""
+    """The providers that it has, the default first. A name alone stands for one of WELL_KNOWN, or
+    for another provider of the processor."""
     starts_from: ClassVar[Literal["model", "source"]] = "model"
-    """Whether it loads the .onnx file or builds the PyTorch source."""
+    """It loads the .onnx file, or builds the PyTorch source."""
     options: ClassVar[Mapping[str, Option]] = {}
     variants: ClassVar[tuple[Mapping[str, str], ...]] = ({},)
     """The options with which `--all` measures it, a target each."""

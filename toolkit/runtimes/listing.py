@@ -69,23 +69,21 @@ def find(name: str) -> RuntimeEntry:
     raise InputError(unknown("runtime", name, names()))
 
 
-def facts(listed: RuntimeEntry) -> type[RuntimeFacts] | None:
+def facts(entry: RuntimeEntry) -> type[RuntimeFacts] | None:
     """The class of a built-in runtime, whose module imports no library; None for a plug-in, whose
     code runs in a worker only."""
-    if listed.package is not None:
+    if entry.package is not None:
         return None
-    return cast(
-        type[RuntimeFacts], getattr(importlib.import_module(listed.module), listed.attribute)
-    )
+    return cast(type[RuntimeFacts], getattr(importlib.import_module(entry.module), entry.attribute))
 
 
-def provider(listed: RuntimeEntry, name: str) -> Provider:
+def provider(entry: RuntimeEntry, name: str) -> Provider:
     """A provider of a runtime with its facts, read without the library; '' is its default.
 
     For a plug-in they are those of the well-known provider of that name, or of a processor. So they
     are for a name that the runtime does not have: its worker refuses that.
     """
-    runtime = facts(listed)
+    runtime = facts(entry)
     own = base.providers(runtime) if runtime else (base.CPU,)
     known = {**base.WELL_KNOWN, **{provider.name: provider for provider in own}, "": own[0]}
     return known.get(name, Provider(name))

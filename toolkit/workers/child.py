@@ -1,7 +1,7 @@
-"""A worker: one process, one session of one target.
+"""The program of a worker: one process, one session of one target.
 
-The parent starts it with the Python of the target's environment and lays the rooms that it needs
-beside it. It imports only the standard library, numpy and those rooms, until the runtime's own
+The parent starts it with the Python of the target's environment, over a copy of the part of toolkit
+that it needs. It imports only the standard library, numpy and that part, until the runtime's own
 library is asked for.
 """
 
@@ -30,6 +30,7 @@ from toolkit.workers import protocol
 from toolkit.workers.protocol import Message
 
 PR_SET_PDEATHSIG = 1
+"""The number of prctl's request in <linux/prctl.h>."""
 
 
 def main(read: int, write: int, parent: int) -> None:
@@ -63,7 +64,7 @@ def die_with(parent: int) -> None:
 
 
 class WorkerLoop:
-    """The verbs of the protocol."""
+    """Answers the verbs of the protocol, for one runtime and the program that it loaded last."""
 
     def __init__(self) -> None:
         self._runtime: base.Runtime
@@ -97,7 +98,7 @@ class WorkerLoop:
             return {"error": typed_line(error), "cures": [], "kind": "library"}
 
     def hello(self, request: Message) -> Message:
-        """Imports the library and says which one it is."""
+        """Imports the library and gives its version, its file and the runtime's facts."""
         self._runtime = listing.load(request["module"], request["attribute"])
         options = base.settings(type(self._runtime), request["options"])
         os.environ.update(self._runtime.environment_for(options))  # R7
@@ -118,7 +119,7 @@ class WorkerLoop:
         }
 
     def _version(self) -> str:
-        """Imports the library. A library that is not there has its cure."""
+        """Imports the library. Raises TargetError, with its cure, for one that is not there."""
         try:
             return self._runtime.version()
         except ModuleNotFoundError as error:
@@ -166,7 +167,7 @@ class WorkerLoop:
         call = self._session.bind(feed)
         self._warm(call, feed)
         self._calls[request["feed"]] = call
-        # What is there now stays: between blocks the collector looks at younger objects only.
+        # Frozen objects are not looked at: a collection between blocks costs little, and the same.
         gc.collect()
         gc.freeze()
         return {}
@@ -221,7 +222,7 @@ class WorkerLoop:
         return {"ns": times[request["discard"] :], "start": start, "switches": switches}
 
     def copies(self, request: Message) -> Message:
-        """What the copies inside the timed call take when they are made alone."""
+        """Times the copies inside the timed call, made alone."""
         call = self._calls[request["feed"]]
         if call.moves is None:
             return {"into": None, "out": None}
@@ -231,7 +232,7 @@ class WorkerLoop:
         }
 
     def inputs(self, request: Message) -> Message:
-        """Which inputs are no longer what they were when the call was made."""
+        """Names the inputs that are no longer what they were when the call was made."""
         return {"changed": list(self._calls[request["feed"]].changed())}
 
     def usage(self, request: Message) -> Message:
@@ -248,7 +249,7 @@ class WorkerLoop:
 
 
 def program_of(message: Message) -> base.Program:
-    """A program from what `launch` sent."""
+    """The program of a message (jobs.message writes it)."""
     source = message["source"]
     return base.Program(
         model=None if message["model"] is None else Path(message["model"]),
@@ -267,14 +268,14 @@ def program_of(message: Message) -> base.Program:
 
 
 def spec_of(row: Message) -> TensorSpec:
-    """One input or output from a message."""
+    """One input or output of a message."""
     return TensorSpec(
         row["name"], row["type"], None if row["shape"] is None else tuple(row["shape"])
     )
 
 
 def empty_interval() -> float:
-    """Nanoseconds between two readings of the clock with nothing between: median of 1,001."""
+    """Nanoseconds between two readings of the clock with nothing between: the median of 1,001."""
     clock = time.perf_counter_ns
     times = []
     for _ in range(1001):
@@ -284,7 +285,7 @@ def empty_interval() -> float:
 
 
 def median_ns(step: Callable[[], Any] | None, calls: int) -> float:
-    """Nanoseconds of a step, the median of so many; 0 for none."""
+    """Nanoseconds of a step, the median of so many calls; 0 where there is no step."""
     if step is None:
         return 0.0
     times = []
@@ -301,5 +302,5 @@ def status(field: str) -> int:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return 0
-    found = next((line for line in lines if line.startswith(field)), f"{field}: 0 kB")
-    return int(found.split()[1]) * 1024
+    row = next((line for line in lines if line.startswith(field)), f"{field}: 0 kB")
+    return int(row.split()[1]) * 1024
