@@ -22,6 +22,8 @@ from toolkit.workers import environments, managed
 from toolkit.workers.jobs import Patience, WorkerSpec
 from toolkit.workers.launch import Worker
 
+pytestmark = pytest.mark.process
+
 __all__ = ["program", "start"]
 
 

@@ -16,6 +16,8 @@ from toolkit.workers import environments
 from toolkit.workers.jobs import Patience, WorkerSpec
 from toolkit.workers.launch import Worker
 
+pytestmark = pytest.mark.process
+
 COUNTING = """
     from toolkit.runtimes.base import Call, Session
     import numpy as np
