@@ -2,12 +2,15 @@
 # make test       ruff, mypy and pytest
 # make check      ruff, mypy and the quick tests, in under a minute: no process, no export
 # make test-slow  the tests marked slow: minutes, or a heavy download each
+# make test-oldest  the tests of what depends on versions, with the lower bounds of setup.cfg;
+#                 by hand, and PYTHON=python3.13 chooses the Python
+# make test-newest  the same with the newest that pip resolves today
 # make format     what ruff can mend by itself
 # make docs       the site of the documentation: docs/_build/html/index.html
 # make build      the sdist and the wheel: dist/
 # make clean      removes what they made
 .POSIX:
-.PHONY: run test check test-slow format docs build clean
+.PHONY: run test check test-slow test-oldest test-newest format docs build clean
 
 PYTHON = python3
 BIN = .venv/bin
@@ -33,6 +36,13 @@ check: .venv/test.stamp
 
 test-slow: .venv/test.stamp
 	$(BIN)/pytest -m slow $(PYTEST)
+
+# In an environment that is thrown away; torch for CUDA needs 10 GB in TMPDIR until then.
+test-oldest:
+	$(PYTHON) tests/throwaway.py oldest $(PYTEST)
+
+test-newest:
+	$(PYTHON) tests/throwaway.py newest $(PYTEST)
 
 format: .venv/test.stamp
 	$(BIN)/ruff check --fix .

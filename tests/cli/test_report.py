@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def keep(path: Path, run: Run, samples: dict[str, Array]) -> None:
     (path / store.RUN).write_bytes(store.encode(run))
-    np.savez_compressed(path / store.SAMPLES, allow_pickle=False, **samples)
+    np.savez_compressed(path / store.SAMPLES, **samples)  # type: ignore[arg-type]
 
 
 def report(*words: str) -> Result:

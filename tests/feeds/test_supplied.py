@@ -23,7 +23,7 @@ IDS, XS = np.array([[1, 2, 3]]), np.ones((1, 4), np.float32)
 
 def npz(tmp_path: Path, **arrays: Array) -> Path:
     path = tmp_path / "feeds.npz"
-    np.savez(path, allow_pickle=False, **arrays)
+    np.savez(path, **arrays)  # type: ignore[arg-type]
     return path
 
 

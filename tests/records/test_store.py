@@ -357,7 +357,7 @@ def test_an_archive_of_something_else_is_one_clear_line(folder: RunFolder) -> No
         ({"slice": np.frombuffer(b"{}", np.uint8)}, "Object missing required field `generation`"),
         ({"slice": np.frombuffer(b"words", np.uint8)}, "JSON is malformed"),
     ):
-        np.savez(file, allow_pickle=False, **arrays)
+        np.savez(file, **arrays)
 
         with pytest.raises(RunError) as caught:
             store.read(folder.path)
