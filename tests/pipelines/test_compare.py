@@ -38,8 +38,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def slower(model: Path) -> Sequence[Pairing]:
     """One file on a target and on one that takes 5 % longer."""
-    made = compare(model, None, order("fake,us=1000", "fake,us=1050"), reports=model.parent)
-    return made.pairings
+    done = compare(model, None, order("fake,us=1000", "fake,us=1050"), reports=model.parent)
+    return done.pairings
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,9 @@ def test_a_gate_of_speed_fails_beyond_its_limit_alone(
 
 def test_one_target_with_two_numbers_of_threads_is_compared_with_itself(model: Path) -> None:
     quick = schedule.pace(None, 1, True)
-    one = BenchRequest([parse("fake,us=1000")], pace=quick, threads=(1, 2))
+    request = BenchRequest([parse("fake,us=1000")], pace=quick, threads=(1, 2))
 
-    done = compare(model, None, one, reports=model.parent)
+    done = compare(model, None, request, reports=model.parent)
 
     assert done.finished is not None
     targets = done.finished.run.plan.targets
@@ -88,7 +88,7 @@ def test_what_no_interval_decides_is_skipped_and_fails_under_strict_alone(model:
 
 @pytest.fixture(scope="module")
 def spoilt(model: Path) -> Path:
-    """The same model with one weight changed by a tenth."""
+    """A copy of the model with one weight changed by a tenth."""
     loaded = onnx.load(model)
     weight = loaded.graph.initializer[0]
     array = onnx.numpy_helper.to_array(weight).copy()
