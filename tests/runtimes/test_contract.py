@@ -1,4 +1,4 @@
-"""What every runtime must do, whichever it is (the rules of toolkit/runtimes/base.py)."""
+"""Every runtime keeps the rules of toolkit/runtimes/base.py."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def worker(request: pytest.FixtureRequest, start: Start) -> Worker:
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the forms lie that runtimes make of the model: one for all tests, some take long."""
+    """A folder for the forms that runtimes make of the model: one for all tests, some take long."""
     return tmp_path_factory.mktemp("converted")
 
 

@@ -207,7 +207,7 @@ def test_without_a_linker_it_says_what_is_missing(
 
 
 def test_it_runs_in_one_thread_however_many_are_asked_for(start: Start, program: Program) -> None:
-    """What the README says. Its untuned loops ask its pool for nothing."""
+    """The README says so: untuned loops ask TVM's pool for nothing."""
     counts = []
     feed = {"input": np.ones((7, 64), np.float32)}
     assert program.model is not None

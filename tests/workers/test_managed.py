@@ -61,7 +61,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def left(shelf: Path) -> list[str]:
-    """What lies among the environments, without locks."""
+    """The folders among the environments, without locks."""
     return sorted(path.name for path in shelf.glob("cache/environments/[!.]*"))
 
 
