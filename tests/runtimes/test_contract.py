@@ -175,8 +175,8 @@ def test_an_unknown_option_is_refused_with_a_suggestion(start: Start) -> None:
         worker.hello()
 
     assert caught.value.what == (
-        "no option of onnxruntime is called 'optimise'; there are: device, graph, io, optimize, "
-        "spinning, tf32. Did you mean optimize?"
+        "no option of onnxruntime is called 'optimise'; there are: device, graph, int8, io, "
+        "optimize, spinning, tf32. Did you mean optimize?"
     )
 
 
