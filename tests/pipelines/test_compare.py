@@ -122,7 +122,7 @@ def test_the_command_ends_with_1_and_writes_both_files(
     model: Path, spoilt: Path, tmp_path: Path
 ) -> None:
     done = command.run(
-        "compare", model, spoilt, "--target", "fake", "--fail-if-worse", *command.QUICK,
+        "compare", model, spoilt, "--target", "fake", "--fail-if-worse",
         "--junit", "gates.xml", "--markdown", "gates.md", cwd=tmp_path,
     )  # fmt: skip
 
