@@ -58,6 +58,7 @@ def run(name: str, seed: int) -> Line:
         pace=schedule.pace(time=TIME, quick=True),
         source=source.parse(conditions.CONVNET_SOURCE),
     )
+    # Nothing but this sets the length of a block: the product calibrates it.
     lengths = (pair.first, pair.second)
 
     def forced(target_run: TargetRun, case: object, guess: object) -> Length:

@@ -23,6 +23,7 @@ def build() -> Path:
         return BUILT
     compiler = programs.find("gcc", "apt install gcc")
     include = headers.prefix() / "include" / "onnxruntime"
+    # Renamed when it is whole: two programs may build at once.
     beside = BUILT.with_name(f".{BUILT.name}-{os.getpid()}")
     programs.prepare([compiler, *FLAGS, f"-I{include}", SOURCE, "-o", beside], SOURCE.parent)
     beside.replace(BUILT)

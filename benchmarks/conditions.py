@@ -35,7 +35,7 @@ from toolkit.measure import schedule, stats, steady
 from toolkit.measure.stats import Outcome
 from toolkit.pipelines.bench import BenchRequest, bench
 from toolkit.records.schema import Run, Series
-from toolkit.runtimes.onnxruntime import CUDA
+from toolkit.runtimes.onnxruntime import CUDA_PROVIDER
 from toolkit.runtimes.target import parse
 from toolkit.sources import source
 from toolkit.units import THIN, duration
@@ -73,6 +73,7 @@ CONDITIONS = {
         ("onnxruntime:cpu,threads=2", "onnxruntime:cpu,spinning=off,threads=2"),
         60, 10, batch=8, convnet=True,
     ),
+    # Zero written with one to eight figures: eight names for the same target.
     "eight alive": Condition(
         tuple(f"planted:cpu,io=bound,slower=0.{'0' * many}%" for many in range(1, 9)), 40, 6
     ),
@@ -89,7 +90,8 @@ def possible(lines: Sequence[Line]) -> dict[str, Condition]:
     """The conditions that can be measured here: all rows but those on a GPU are of one machine."""
     others = {line["machine"] for line in lines if not CONDITIONS[line["kind"]].gpu}
     same = others <= {ledger.stamp()["machine"]}
-    gpu = bool(describe.graphics()) and CUDA in onnxruntime.get_available_providers()
+    # A GPU is of no use to a build of ONNX Runtime that has no CUDA.
+    gpu = bool(describe.graphics()) and CUDA_PROVIDER in onnxruntime.get_available_providers()
     return {
         name: condition
         for name, condition in CONDITIONS.items()
@@ -253,7 +255,7 @@ def _line(row: Row) -> str:
 def main(limit: float | None, only_table: bool, path: Path | None) -> None:
     """Measures what is still missing, then prints the table and writes it."""
     book = Ledger(path) if path else ledger.committed("conditions")
-    sys.path.append(str(PLUGIN))
+    sys.path.append(str(PLUGIN))  # The planted runtime is found by its entry point there.
     jobs = {
         name: Job(condition.wanted, condition.time)
         for name, condition in possible(book.lines()).items()

@@ -49,6 +49,7 @@ class Ledger:
     def append(self, line: Line) -> None:
         """Adds a result; it is on the disk when this returns."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Read first: a line that a kill cut off must not swallow the new one.
         with self.path.open("a+", encoding="utf-8") as file:
             file.seek(0)
             text = file.read()
@@ -80,7 +81,7 @@ def stamp() -> dict[str, Any]:
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "machine": ", ".join(parts),
-        "load": os.getloadavg()[0],
+        "load": os.getloadavg()[0],  # Of the last minute.
     }
 
 
@@ -135,6 +136,7 @@ def go_on(
     """
     wanted, began = {name: job.wanted for name, job in jobs.items()}, time.monotonic()
     while True:
+        # Read anew in each turn: another process may measure into the same ledger.
         tried = book.lines()
         done = Counter(kind_of(line) for line in tried if "refused" not in line)
         name = next_of(wanted, done.__getitem__)
@@ -153,4 +155,5 @@ def next_of(wanted: Mapping[str, int], done: Callable[[str], int]) -> str | None
     So a program that is cut short has measured some of each.
     """
     open_ones = [kind for kind, count in wanted.items() if done(kind) < count]
+    # By share: a kind of which twice as many are wanted is run twice as often.
     return min(open_ones, key=lambda kind: done(kind) / wanted[kind], default=None)

@@ -82,6 +82,7 @@ def run(name: str, seed: int, limit: float = TIME) -> Line:
         driver = folder / "driver"
         words = command(name, seed, limit)
         arguments = [word.replace(DRIVER, f"driver={driver}") for word in words[1:]]
+        # This checkout's toolkit, and the entry point of the plug-in.
         path = os.pathsep.join(map(str, (ROOT, PLUGIN)))
         ended = subprocess.run(
             [Path(sys.executable).with_name("toolkit"), *arguments, "-o", folder],
@@ -173,6 +174,7 @@ def row(pair: Pair, lines: Sequence[Line]) -> Row:
         np.concatenate([line["starts_ns"][index] for line in lines])
         for index in (pair.target, pair.base)
     )
+    # Paired by process start: both were alive in it, on the same core.
     low, middle, high = np.percentile(target - base, [25, 50, 75])
     return Row(
         text=pair.text,
@@ -193,7 +195,7 @@ class Besides:
     empty_ns: float
     """The time that an empty interval shows in a worker: the median."""
     empty_c_ns: float | None
-    """The same in C; None where it was not measured."""
+    """That of the loop in C: the median; None where it was not measured."""
     driver: float
     """The parent's CPU time divided by the time in which a worker was timed."""
     timed_s: float

@@ -54,7 +54,7 @@ def first_block(words: Sequence[str]) -> float:
     first process starts. Raises ClickException where it ends without a block.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        began = time.time()
+        began = time.time()  # The clock of st_ctime.
         with subprocess.Popen(
             [TOOLKIT, *words, "-o", scratch],
             cwd=ROOT,
@@ -66,6 +66,7 @@ def first_block(words: Sequence[str]) -> float:
         ) as process:
             try:
                 folder = _first_generation(Path(scratch), process)
+                # ctime, which the rename sets; mtime is when its bytes were written.
                 judged = (folder / store.RUN).stat().st_ctime
                 (first, *_) = store.parts(folder)
             finally:

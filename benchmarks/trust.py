@@ -60,6 +60,7 @@ KINDS = {
     "A/A": Kind(0.0, 10, 100),
     "2 %": Kind(0.02, 10, 40),
     "3 %": Kind(0.03, 10, 40),
+    # 1 % is about the spread of two fresh processes: it takes more of them, so more time.
     "1 %, 40 s": Kind(0.01, 40, 20),
     "A/A, loaded": Kind(0.0, 20, 12, loaded=True),
 }
@@ -167,6 +168,7 @@ class Drawn:
 def row(kind: str, lines: Sequence[Line]) -> Row:
     """Sums up complete runs of a kind; at least two of them."""
     planted = lines[0]["planted"]
+    # Where nothing is planted, a difference is false on either side.
     different = sum(line["different"] and (planted == 0 or line["low"] > 1) for line in lines)
     held = [line for line in lines if line["low"] is not None]
     uncovered = Row(
@@ -178,7 +180,7 @@ def row(kind: str, lines: Sequence[Line]) -> Row:
         half_width=float(np.median([math.log(line["high"] / line["low"]) / 2 for line in held])),
         starts=float(np.median([len(line["effects"]) for line in lines])),
         truth=stats.hodges_lehmann(all_effects(lines), 0.05),
-        covered=rate(0, len(held)),
+        covered=rate(0, len(held)),  # Not known before the truth is.
     )
     covered = sum(line["low"] <= uncovered.middle <= line["high"] for line in held)
     return replace(uncovered, covered=rate(covered, len(held)))
@@ -195,6 +197,7 @@ def drawn(kind: str, lines: Sequence[Line], slower: float) -> Drawn:
     Their signs are flipped at random, so that the truth is 0, and they are shifted by
     log(1 + slower).
     """
+    # Seeded, so that the same lines give the same table.
     source = np.random.default_rng(1)
     starts = int(np.median([len(line["effects"]) for line in lines]))
     shape = (RESAMPLED, starts)

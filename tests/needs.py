@@ -8,6 +8,10 @@ from typing import NoReturn
 
 import pytest
 
+from toolkit.errors import EnvironmentFault
+from toolkit.runtimes import listing
+from toolkit.workers import managed
+
 
 def program(name: str) -> str:
     """The path of a program."""
@@ -15,6 +19,14 @@ def program(name: str) -> str:
     if found is None:
         absent(f"there is no {name} on the PATH")
     return found
+
+
+def runtime(name: str) -> None:
+    """An environment of a runtime."""
+    try:
+        managed.home(listing.find(name), "cpu")
+    except EnvironmentFault as error:
+        absent(f"{error.what}; {error.cures[0]}")
 
 
 def absent(reason: str) -> NoReturn:

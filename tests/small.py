@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from toolkit.runtimes.base import Program
-from toolkit.tensors import Feed, TensorSpec
+from toolkit.tensors import Dim, Feed, TensorSpec
+
+Specs = Mapping[str, tuple[str, tuple[Dim, ...]]]
+"""Name of a tensor → its ONNX type and shape."""
 
 
 def mlp(path: Path, seed: int = 0) -> Path:
@@ -50,6 +54,29 @@ def save(
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
     return path
+
+
+def program(
+    path: Path, nodes: list[onnx.NodeProto], inputs: Specs, outputs: Specs, opset: int = 20
+) -> Program:
+    """Writes a model of any types; returns what a worker is given to load it."""
+
+    def infos(specs: Specs) -> list[onnx.ValueInfoProto]:
+        return [
+            helper.make_tensor_value_info(
+                name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), shape
+            )
+            for name, (kind, shape) in specs.items()
+        ]
+
+    graph = helper.make_graph(nodes, "graph", infos(inputs), infos(outputs))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    onnx.save(model, path)
+    taken, given = (
+        tuple(TensorSpec(name, kind, shape) for name, (kind, shape) in specs.items())
+        for specs in (inputs, outputs)
+    )
+    return Program(path, taken, given)
 
 
 def mlp_program(path: Path, threads: int = 1) -> Program:

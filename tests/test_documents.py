@@ -188,6 +188,7 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.mark.process
+@pytest.mark.slow
 def test_the_workflow_of_the_documents_finds_a_model_that_a_branch_makes_wrong(
     models: Path,
 ) -> None:

@@ -7,16 +7,19 @@ L2  `report` shows records: it never imports runtimes, workers or engine.
 L3  The rooms that a worker gets import at module level only the standard library and numpy.
 L4  `cli` alone imports click, prints or exits.
 L5  Starting up is light: no torch, onnxruntime or rich before they are needed.
-L6  No module imports itself through others, at module level.
+L6  No module imports itself through others, at any depth: an import that hides in a function or is
+    for the type checker alone means all the same that two files must be read to know one. The
+    package itself stands aside: it hands out the Python API, and every room reads its version.
 """
 
 from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +89,11 @@ MODULES = modules()
 TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
 
 
-def imports(name: str, *, typing: bool = True) -> Iterator[Import]:
+def imports(
+    name: str, *, typing: bool = True, trees: Mapping[str, ast.Module] = TREES
+) -> Iterator[Import]:
     """All imports of a module; with `typing` also those for the type checker alone."""
-    yield from _of(name, TREES[name].body, top=True, typing=typing)
+    yield from _of(name, trees[name].body, top=True, typing=typing)
 
 
 def _of(name: str, body: list[ast.stmt], *, top: bool, typing: bool) -> Iterator[Import]:
@@ -109,11 +114,12 @@ def _of(name: str, body: list[ast.stmt], *, top: bool, typing: bool) -> Iterator
         else:
             inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
             for field in ("body", "orelse", "finalbody"):
-                found = getattr(node, field, None)
-                if isinstance(found, list):
-                    yield from _of(name, found, top=top and not inside, typing=typing)
-            for handler in getattr(node, "handlers", []):
-                yield from _of(name, handler.body, top=top and not inside, typing=typing)
+                block = getattr(node, field, None)
+                if isinstance(block, list):
+                    yield from _of(name, block, top=top and not inside, typing=typing)
+            # Those of `try` and of `match`.
+            for branch in (*getattr(node, "handlers", []), *getattr(node, "cases", [])):
+                yield from _of(name, branch.body, top=top and not inside, typing=typing)
 
 
 def _whole(name: str) -> str:
@@ -127,6 +133,16 @@ def room(module: str) -> str:
 
 def test_every_file_lies_in_a_room_of_the_order() -> None:
     assert {room(name) for name in MODULES} - {""} == set(ROOMS)
+
+
+def test_the_architectures_table_has_the_rooms_in_their_order() -> None:
+    page = (PACKAGE.parent / "docs/design/architecture.md").read_text("utf-8")
+    table = page[page.index("| room |") :].split("\n\n")[0]
+    heads = [line.split("|")[1] for line in table.splitlines()[2:]]
+
+    named = [name for head in heads for name in re.findall(r"`(\w+)", head)]
+
+    assert named == list(ROOMS)
 
 
 def test_a_module_imports_from_its_own_room_or_from_one_above() -> None:  # L1
@@ -224,15 +240,40 @@ def test_the_help_of_a_command_imports_nothing_heavy(command: str) -> None:  # L
     assert "Examples" in done.stdout or "Example" in done.stdout
 
 
-def test_no_module_imports_itself_through_others() -> None:  # L6
+def cycle(trees: Mapping[str, ast.Module]) -> list[str]:
+    """A way from a module back to itself, which is named at both ends; empty: there is none."""
     graph = {
-        name: {
-            found.imported
-            for found in imports(name, typing=False)
-            if found.at_top and found.imported in MODULES
-        }
-        - {name}
-        for name in MODULES
+        name: {found.imported for found in imports(name, trees=trees) if found.imported in trees}
+        - {name, "toolkit"}
+        for name in trees
+    }
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        way: list[str] = error.args[1]
+        return way
+    return []
+
+
+def test_no_module_imports_itself_through_others() -> None:  # L6
+    assert cycle(TREES) == []
+
+
+HIDDEN = {
+    "at the top": "from toolkit.errors import EnvironmentFault",
+    "in a function": "def f():\n    from toolkit import errors",
+    "in a method": "class C:\n    def f(self):\n        import toolkit.errors",
+    "for the type checker": "if TYPE_CHECKING:\n    from toolkit.errors import EnvironmentFault",
+    "in a match": "def f(x):\n    match x:\n        case 1:\n            import toolkit.errors",
+}
+
+
+@pytest.mark.parametrize("code", HIDDEN.values(), ids=HIDDEN)
+def test_a_cycle_is_found_wherever_its_import_hides(code: str) -> None:  # L6
+    """toolkit.units is made to import toolkit.errors, and that one to import it."""
+    planted = {
+        "toolkit.units": ast.parse(code),
+        "toolkit.errors": ast.parse("from toolkit.units import Seconds"),
     }
 
-    assert len([*graphlib.TopologicalSorter(graph).static_order()]) == len(MODULES)
+    assert set(cycle({**TREES, **planted})) == {*planted}

@@ -1,4 +1,4 @@
-"""One word for a concept: the words that docs/design/glossary.md retired stand in no name."""
+"""One word for a concept, one concept for a word: docs/design/glossary.md is the code's."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ RETIRED = {
     "yardsticks": "judges",
 }
 """Word → what is said instead."""
+GLOSSARY = (ROOT / "docs/design/glossary.md").read_text("utf-8")
 FILES = sorted(
     path
     for folder in ("toolkit", "tests", "benchmarks")
@@ -85,3 +86,70 @@ def test_a_retired_word_is_found(tmp_path: Path, code: str) -> None:
     path.write_text(code)
 
     assert len(retired(path)) == 1
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the tables below a heading of the glossary and those that follow it."""
+    text = GLOSSARY[GLOSSARY.index(heading) :]
+    lines = [line for line in text.splitlines() if line.startswith("|") and "---" not in line]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_glossary_says_what_replaced_each_retired_word() -> None:
+    listed = {word for row in rows("## Words that were retired")[1:] for word in row[0].split(", ")}
+
+    singular = {word.rstrip("s").removesuffix("ped") for word in RETIRED}
+
+    assert singular - {word.rstrip("s") for word in listed} == set()
+
+
+def defined() -> set[str]:
+    """Every name that the package defines: modules, classes, functions, fields and constants."""
+    found = set()
+    for path in FILES:
+        if not path.is_relative_to(ROOT / "toolkit"):
+            continue
+        found.add(path.stem)
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                found.add(node.name)
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return found
+
+
+def is_there(name: str, names: set[str]) -> bool:
+    """A path below toolkit/ (or the checkout), or a dotted name of which each part is defined."""
+    if "/" in name:
+        return (ROOT / "toolkit" / name).exists() or (ROOT / name).exists()
+    rooms = {path.name for path in (ROOT / "toolkit").iterdir()}
+    return all(part in names | rooms for part in name.split("."))
+
+
+FILES_OF_A_RUN = {"run.json", "samples.npz"}
+
+
+def test_every_name_of_the_glossarys_last_column_is_in_the_code() -> None:
+    end = GLOSSARY.index("## Words that were retired")
+    tables = [line for line in GLOSSARY[:end].splitlines() if line.startswith("|")]
+    cells = [line.strip("|").split("|")[-1] for line in tables]
+    named = {name for cell in cells for name in re.findall(r"`([\w./]+)`", cell)} - FILES_OF_A_RUN
+    names = defined()
+
+    assert len(named) > 80
+    assert sorted(name for name in named - {"card", "witness"} if not is_there(name, names)) == []
+
+
+def test_no_class_of_the_package_shares_its_name_with_another() -> None:
+    places: dict[str, list[str]] = {}
+    for path in FILES:
+        inside = path.relative_to(ROOT).parts
+        # The clients of deployed folders, and the operators, which bear ONNX's own names.
+        if inside[0] != "toolkit" or {"templates", "operators"} & set(inside):
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}

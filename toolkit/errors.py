@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree.
+"""Declares everything that can go wrong, as a tree.
 
     ToolkitError              a user can mend it; exit code 1
     ├── InputError            a file, a folder or a value that the user gave

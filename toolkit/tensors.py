@@ -104,5 +104,5 @@ def save(
 
 
 def load(rows: list[dict[str, str]]) -> dict[str, Array]:
-    """What `save` wrote. Raises ValueError for a file that holds pickled objects."""
+    """Reads the arrays that `save` wrote. Raises ValueError for a file of pickled objects."""
     return {row["name"]: np.load(row["file"], allow_pickle=False) for row in rows}

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 WIDTH = 64
 ROWS = 16
 LAYERS = 100
-"""Of the first file: 1 % more work is one more layer."""
+"""Layers of the first file: with a hundred, 1 % more work is one more layer."""
 
 
 def layers(slower: float) -> int:

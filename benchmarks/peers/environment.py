@@ -25,7 +25,7 @@ def make() -> None:
     pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     pinned = ["--constraint", str(ROOT / "constraints.txt"), "--requirement", str(REQUIREMENTS)]
     subprocess.run([*pip, *pinned], check=True)
-    MADE.write_text(wanted)
+    MADE.write_text(wanted)  # Last: an installation that was cut off is made anew.
 
 
 def version(package: str) -> str:

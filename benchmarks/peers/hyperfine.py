@@ -59,6 +59,7 @@ def read(export: dict[str, Any], calls: list[float]) -> dict[str, Reading]:
 
 def times_faster(first: dict[str, Any], second: dict[str, Any]) -> tuple[float, float]:
     """x and σ, as it computes them: the error of a quotient of two independent means."""
+    # It prints the faster one first, whichever was named first.
     slow, fast = sorted([first, second], key=lambda result: float(result["mean"]), reverse=True)
     times = slow["mean"] / fast["mean"]
     sigma = times * math.hypot(slow["stddev"] / slow["mean"], fast["stddev"] / fast["mean"])

@@ -10,7 +10,7 @@ from benchmarks.peers.peer import KINDS, Peer
 WANTED = {"A/A": 20, "2 %": 10, "3 %": 10}
 """Kind → measurements."""
 FEWER = {"A/A": 10, "2 %": 5, "3 %": 5}
-"""The same for a tool that takes five times as long."""
+"""Kind → measurements of a tool that takes five times as long."""
 
 version_of = partial(partial, environment.version)
 """Package → a function that gives its version when it is called."""

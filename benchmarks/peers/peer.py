@@ -25,7 +25,7 @@ class Reading:
     ratio: float
     """Time of the second target by that of the first."""
     differs: bool | None = None
-    """Whether the two differ by the tool's own words; None: it leaves that to its user."""
+    """True where the two differ by the tool's own words; None: it leaves that to its user."""
     share: float = 1.0
     """The part of what it times that the calls are."""
 

@@ -21,6 +21,7 @@ def measure_with(processes: int | None) -> Measure:
 
 
 def _measure(options: Sequence[str], slower: float, folder: Path) -> dict[str, Reading]:
+    # One target after the other: pyperf has no other way.
     files = {"a.json": 0.0, "b.json": slower}
     for file, share in files.items():
         output(program("pyperf_runner", percent(share), "-o", file, *options), folder)

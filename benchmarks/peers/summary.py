@@ -135,6 +135,7 @@ def same(readings: Sequence[Reading]) -> Same:
             for name, limit in OFF.items()
         },
         spread=float(np.std(logs, ddof=1)),
+        # expm1 turns a distance of logs into a share.
         hidden=float(np.expm1(np.quantile(of_calls, 0.95))),
     )
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import conditions, ledger
 from toolkit.machine import describe
 from toolkit.machine.facts import Gpu
-from toolkit.runtimes.onnxruntime import CUDA
+from toolkit.runtimes.onnxruntime import CUDA_PROVIDER
 
 
 def line(kind: str, *effects: float, different: bool = False) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def test_a_condition_on_a_gpu_is_left_where_there_is_none(
     monkeypatch: pytest.MonkeyPatch, gpus: list[Gpu]
 ) -> None:
     monkeypatch.setattr(describe, "graphics", lambda: gpus)
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA])
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA_PROVIDER])
     assert ("on a GPU" in conditions.possible([])) == bool(gpus)
     assert "slow calls" in conditions.possible([])
 

@@ -5,33 +5,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
+from tests.command import Ended
 from toolkit.cli import main
 
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command printed, and how it ended."""
-
-    code: object
-    out: str
-    err: str
-
-
-Command: TypeAlias = Callable[..., Ran]
+Command: TypeAlias = Callable[..., Ended]
 
 
 def commands(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
-    """Runs `toolkit …` in a folder; nothing imported from another test's folder is seen."""
+    """Returns a function that runs `toolkit …` in a folder; nothing imported from another test's
+    folder is seen."""
 
-    def run(*arguments: str) -> Ran:
+    def run(*arguments: str) -> Ended:
         monkeypatch.chdir(folder)
         monkeypatch.setattr(sys, "argv", ["toolkit", *arguments])
         monkeypatch.setattr(sys, "path", [*sys.path])
@@ -39,6 +30,7 @@ def commands(
             monkeypatch.delitem(sys.modules, name, raising=False)
         with pytest.raises(SystemExit) as ended:
             main()
-        return Ran(ended.value.code, *capsys.readouterr())
+        assert isinstance(ended.value.code, int)
+        return Ended(ended.value.code, *capsys.readouterr())
 
     return run

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("bench")
-    small.layer(made / "layer.onnx")
-    return made
+    path = tmp_path_factory.mktemp("bench")
+    small.layer(path / "layer.onnx")
+    return path
 
 
 def bench(folder: Path, *words: str, env: dict[str, str] | None = None) -> command.Ended:
@@ -132,6 +132,38 @@ def test_cuda_on_a_machine_without_one_is_an_error_and_the_cpu_is_measured_under
     for name, record in rows.items():
         assert bool(record.timings) == ("cuda" not in name)
         assert (record.failure is None) == ("cuda" not in name)
+
+
+@pytest.mark.parametrize(
+    ("typed", "errors"),
+    [
+        (
+            ["toolkit", "compare", "old.onnx", "a new.onnx"],
+            [
+                "error: {} was started by toolkit compare old.onnx 'a new.onnx': "
+                "only a run of toolkit bench goes on by --resume",
+                "  toolkit compare old.onnx 'a new.onnx'    starts it anew",
+            ],
+        ),
+        (
+            [],
+            ["error: {} was started from Python: only a run of toolkit bench goes on by --resume"],
+        ),
+    ],
+    ids=["another command", "Python"],
+)
+def test_a_run_that_bench_did_not_start_is_not_resumed(
+    folder: Path, tmp_path: Path, typed: list[str], errors: list[str]
+) -> None:
+    bench(folder, "--target", "fake,us=10", "-o", str(tmp_path))
+    path = store.newest(tmp_path)
+    cut_off = msgspec.structs.replace(store.read(path), state="interrupted", command=typed)
+    (path / store.RUN).write_bytes(store.encode(cut_off))
+
+    done = bench(folder, "--resume", str(path))
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err.splitlines() == [line.format(path) for line in errors]
 
 
 def test_sizes_are_swept_and_each_has_its_own_numbers(folder: Path) -> None:

@@ -19,9 +19,9 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("check")
-    small.layer(made / "layer.onnx")
-    return made
+    path = tmp_path_factory.mktemp("check")
+    small.layer(path / "layer.onnx")
+    return path
 
 
 def check(folder: Path, *words: str) -> command.Ended:
@@ -88,9 +88,9 @@ def test_every_target_that_cannot_be_judged_says_why_and_costs_no_other_row(
     *rows, well = msgspec.json.decode(done.out, type=Run).records
     assert done.code == 1
     assert len(rows) == len(REFUSED)
-    for row, said in zip(rows, REFUSED.values(), strict=True):
+    for row, beginning in zip(rows, REFUSED.values(), strict=True):
         assert row.failure is not None
-        assert row.failure.what.startswith(said)
+        assert row.failure.what.startswith(beginning)
         assert row.verdict is None
     assert well.verdict is not None
     assert well.verdict.right

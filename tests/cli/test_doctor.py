@@ -33,7 +33,7 @@ def test_a_fault_stands_first_with_its_cure_and_ends_with_1(empty: Path) -> None
     done = doctor("--env", "venv", cwd=empty)
     lines = done.stdout.splitlines()
     assert done.returncode == 1
-    assert lines[0] == "fault    numpy        numpy is not installed: no worker runs"
+    assert lines[0] == "fault    numpy        numpy is not installed: toolkit can run no model here"
     assert lines[1].strip() == (
         "venv/bin/python -m ensurepip && venv/bin/python -m pip install numpy"
     )
@@ -43,9 +43,9 @@ def test_a_fault_stands_first_with_its_cure_and_ends_with_1(empty: Path) -> None
 
 def test_a_sound_installation_ends_with_0_and_tells_all_topics() -> None:
     done = doctor("--json")
-    said = json.loads(done.stdout)
-    assert (done.returncode, said["version"]) == (0, 1)
-    by_topic = {finding["topic"]: finding for finding in said["findings"]}
+    printed = json.loads(done.stdout)
+    assert (done.returncode, printed["version"]) == (0, 1)
+    by_topic = {finding["topic"]: finding for finding in printed["findings"]}
     assert by_topic["torch"]["severity"] == by_topic["packages"]["severity"] == "ok"
     assert set(by_topic["python"]) == {"topic", "severity", "what", "cures"}
 
@@ -71,7 +71,7 @@ def test_an_environment_that_is_none_is_an_error(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr == (
-        "error: nowhere: there is no Python environment in this folder\n"
+        "error: env=nowhere: there is no Python environment in this folder\n"
         "  python3 -m venv nowhere    makes one\n"
     )
 

@@ -67,11 +67,11 @@ def folder(tmp_path: Path) -> Path:
     return user_folder(tmp_path / "user")
 
 
-def user_folder(place: Path) -> Path:
-    place.mkdir(parents=True)
-    (place / "net.py").write_text(NET)
-    (place / "layers.py").write_text(LAYERS)
-    return place
+def user_folder(path: Path) -> Path:
+    path.mkdir(parents=True)
+    (path / "net.py").write_text(NET)
+    (path / "layers.py").write_text(LAYERS)
+    return path
 
 
 @pytest.fixture
@@ -103,11 +103,11 @@ def files(folder: Path) -> list[str]:
 
 
 def test_the_proof_is_a_table_and_torch_says_nothing(folder: Path) -> None:
-    ran = toolkit(folder, "export", "net.py:Net", *INPUT)
+    ended = toolkit(folder, "export", "net.py:Net", *INPUT)
 
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stderr == ""
-    lines = ran.stdout.replace("\u2009", " ").splitlines()
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    lines = ended.stdout.replace("\u2009", " ").splitlines()
     assert re.fullmatch(
         r"export   net.py:Net · torch [\d.]+ → opset \d+ · Gemm, Relu · batch is dynamic +[\d.]+ s",
         lines[0],
@@ -122,9 +122,9 @@ def test_the_proof_is_a_table_and_torch_says_nothing(folder: Path) -> None:
 
 
 def test_the_record_is_json_on_stdout(folder: Path, here: Command) -> None:
-    ran = here("export", "net.py:Net", *INPUT, "--json", "--opset", "18")
+    ended = here("export", "net.py:Net", *INPUT, "--json", "--opset", "18")
 
-    record = json.loads(ran.out)
+    record = json.loads(ended.out)
     assert record["written"] is True
     assert record["path"] == "net.onnx"
     assert record["sha256"] == hashlib.sha256((folder / "net.onnx").read_bytes()).hexdigest()
@@ -136,11 +136,11 @@ def test_the_record_is_json_on_stdout(folder: Path, here: Command) -> None:
 def test_a_failed_proof_shows_its_table_the_error_and_leaves_nothing(
     folder: Path, here: Command
 ) -> None:
-    ran = here("export", "net.py:Branch", "--input", "x:float32[seq=16,64]")
+    ended = here("export", "net.py:Branch", "--input", "x:float32[seq=16,64]")
 
-    assert ran.code == 1
-    assert re.search(r"structure +in float64 at seq .*another function +fails", ran.out)
-    assert ran.err.splitlines() == [
+    assert ended.code == 1
+    assert re.search(r"structure +in float64 at seq .*another function +fails", ended.out)
+    assert ended.err.splitlines() == [
         "error: the exported graph holds for seq ≥ 13 only: right at the traced 16 and at 37,"
         " wrong at 9.",
         "  net.py:15   return x * 2 if x.shape[0] > 12 else x * 3",
@@ -203,10 +203,10 @@ def test_two_exports_give_the_same_bytes_from_anywhere(folder: Path, tmp_path: P
     )
 
     assert first.returncode == second.returncode == 0, second.stderr
-    one, two = (folder / "net.onnx").read_bytes(), (other.parent / "net.onnx").read_bytes()
-    assert one == two
+    written = (folder / "net.onnx").read_bytes()
+    assert written == (other.parent / "net.onnx").read_bytes()
     for trace in (str(tmp_path), "site-packages", "elseuser", "else/", "layers.py", "forward"):
-        assert trace.encode() not in one
+        assert trace.encode() not in written
     for number in range(3):
         data = f"test_data_set_{number}/output_0.pb"
         assert (folder / data).read_bytes() == (other.parent / data).read_bytes()
@@ -232,10 +232,10 @@ def test_the_reference_model_gives_the_same_bytes_twice(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(folder: Path) -> None:
-    ran = toolkit(folder, "export", "net.py:Net", *INPUT, "-o", "new/net.onnx", before=LIMITED)
+    ended = toolkit(folder, "export", "net.py:Net", *INPUT, "-o", "new/net.onnx", before=LIMITED)
 
-    assert ran.returncode == 1
-    assert ran.stderr == (
+    assert ended.returncode == 1
+    assert ended.stderr == (
         "error: new/net.onnx was not written: the file would be larger than this process may"
         " write\n"
     )
@@ -256,15 +256,15 @@ def test_an_interrupted_export_leaves_nothing(folder: Path) -> None:
         while process.poll() is None and not list(folder.glob("new/.net.onnx.*")):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=60)
 
     assert process.returncode == 130
-    assert said.strip() == "interrupted"
+    assert error.strip() == "interrupted"
     assert files(folder) == []
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "error"),
     [
         (["net.py:Net", *INPUT, "-o", "."], "error: . is a folder; a file's name is needed"),
         (["net.py:Nett", *INPUT], "error: no factory in net.py is called 'Nett'; there are: "),
@@ -279,18 +279,18 @@ def test_an_interrupted_export_leaves_nothing(folder: Path) -> None:
     ids=["folder", "name", "file", "no name", "no input", "grammar", "parameter", "weights", "own"],
 )
 def test_what_a_user_can_mend_is_one_line_and_exit_code_1(
-    folder: Path, here: Command, arguments: list[str], said: str
+    folder: Path, here: Command, arguments: list[str], error: str
 ) -> None:
-    ran = here("export", *arguments)
+    ended = here("export", *arguments)
 
-    assert ran.code == 1
-    assert ran.err.startswith(said)
-    assert ran.out == ""
+    assert ended.code == 1
+    assert ended.err.startswith(error)
+    assert ended.out == ""
     assert files(folder) == []
 
 
 def test_the_help_has_examples_and_says_that_code_is_run(folder: Path, here: Command) -> None:
-    ran = here("export", "--help")
+    ended = here("export", "--help")
 
-    assert "toolkit export net.py:build --input 'x:float32[batch,seq=16,64]'" in ran.out
-    assert "Its code is run" in " ".join(ran.out.split())
+    assert "toolkit export net.py:build --input 'x:float32[batch,seq=16,64]'" in ended.out
+    assert "Its code is run" in " ".join(ended.out.split())

@@ -13,25 +13,25 @@ pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
+def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
     """The table as JSON, by runtime, with no environment made."""
     folder = tmp_path_factory.mktemp("runtimes")
     done = command.run("runtimes", "--json", cwd=folder, env={"TOOLKIT_CACHE": str(folder)})
     assert done.code == 0
-    rows = json.loads(done.out)["runtimes"]
-    return {row["place"]["runtime"]: row for row in rows}
+    listed = json.loads(done.out)["runtimes"]
+    return {row["place"]["runtime"]: row for row in listed}
 
 
 def test_a_runtime_that_is_here_ran_a_model_on_its_providers(
-    found: dict[str, dict[str, object]],
+    rows: dict[str, dict[str, object]],
 ) -> None:
-    assert found["onnxruntime"]["works"] == ["cpu"]
-    assert found["torch"]["works"] == ["cpu"]
-    assert found["reference"]["works"] == ["cpu"]
+    assert rows["onnxruntime"]["works"] == ["cpu"]
+    assert rows["torch"]["works"] == ["cpu"]
+    assert rows["reference"]["works"] == ["cpu"]
 
 
-def test_a_provider_that_did_not_run_says_why(found: dict[str, dict[str, object]]) -> None:
-    refused = found["onnxruntime"]["refused"]
+def test_a_provider_that_did_not_run_says_why(rows: dict[str, dict[str, object]]) -> None:
+    refused = rows["onnxruntime"]["refused"]
 
     assert isinstance(refused, list)
     assert [provider for provider, _ in refused] == ["cuda"]
@@ -39,13 +39,13 @@ def test_a_provider_that_did_not_run_says_why(found: dict[str, dict[str, object]
 
 
 def test_what_is_not_installed_is_a_row_with_its_recipe(
-    found: dict[str, dict[str, object]],
+    rows: dict[str, dict[str, object]],
 ) -> None:
-    place = found["openvino"]["place"]
+    place = rows["openvino"]["place"]
 
     assert isinstance(place, dict)
     assert (place["environment"], place["recipe"]) == ("", "openvino")
-    assert found["openvino"]["works"] == []
+    assert rows["openvino"]["works"] == []
 
 
 def test_the_table_ends_with_the_command_that_installs_what_is_missing(tmp_path: Path) -> None:

@@ -44,15 +44,15 @@ def managed_of(runtime: str) -> MakePython:
             capture_output=True,
             check=True,
         )
-        place = json.loads(theirs.stdout)["purelib"]
-        _packages(folder).joinpath("managed.pth").write_text(f"{place}\n")
+        packages = json.loads(theirs.stdout)["purelib"]
+        _packages(folder).joinpath("managed.pth").write_text(f"{packages}\n")
         return folder / "bin" / "python"
 
     return make
 
 
 SILENT = "import os\nos.environ['ORT_DISABLE_TELEMETRY'] = '1'\n"
-"""What the client does first: our program runs before it."""
+"""The client's own first line: a program that is planted runs before the client."""
 
 
 def changed(program: str) -> MakePython:

@@ -1,4 +1,4 @@
-"""Where something is missing on this machine, the proof is told as not made, with the cure."""
+"""A proof for which this machine lacks something is told as not made, with the cure."""
 
 from __future__ import annotations
 

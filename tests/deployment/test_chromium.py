@@ -23,17 +23,17 @@ PAGE = """<!doctype html><link rel="icon" href="data:,"><title>here</title>
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def site(tmp_path: Path) -> Path:
     if not any(map(shutil.which, chromium.NAMES)):
         needs.absent("no Chromium here")
     (tmp_path / "site").mkdir()
     return tmp_path / "site"
 
 
-def test_a_page_answers(place: Path) -> None:
-    (place / "index.html").write_text(PAGE % "")
+def test_a_page_answers(site: Path) -> None:
+    (site / "index.html").write_text(PAGE % "")
 
-    with served.folder(place) as address, chromium.page(place.parent / "profile") as page:
+    with served.folder(site) as address, chromium.page(site.parent / "profile") as page:
         page.open(address)
 
         assert page.evaluate("Promise.resolve([document.title, 1 + 1])") == ["here", 2]
@@ -42,7 +42,7 @@ def test_a_page_answers(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "complaint"),
     [
         ("console.error('odd')", "odd"),
         ("throw new Error('odd')", "Error: odd"),
@@ -50,30 +50,30 @@ def test_a_page_answers(place: Path) -> None:
     ],
     ids=["it logs an error", "it throws", "a file is missing"],
 )
-def test_what_a_page_complains_of_is_heard(place: Path, script: str, said: str) -> None:
-    (place / "index.html").write_text(PAGE % script)
+def test_what_a_page_complains_of_is_heard(site: Path, script: str, complaint: str) -> None:
+    (site / "index.html").write_text(PAGE % script)
 
-    with served.folder(place) as address, chromium.page(place.parent / "profile") as page:
+    with served.folder(site) as address, chromium.page(site.parent / "profile") as page:
         page.open(address)
         page.evaluate("new Promise((done) => setTimeout(done, 300))")
 
-        assert [text for text in page.complaints if text.startswith(said)]
+        assert [text for text in page.complaints if text.startswith(complaint)]
 
 
-def test_what_a_page_asks_of_others_is_seen(place: Path) -> None:
-    (place / "index.html").write_text(PAGE % "fetch('http://192.0.2.1/x').catch(() => {})")
+def test_what_a_page_asks_of_others_is_seen(site: Path) -> None:
+    (site / "index.html").write_text(PAGE % "fetch('http://192.0.2.1/x').catch(() => {})")
 
-    with served.folder(place) as address, chromium.page(place.parent / "profile") as page:
+    with served.folder(site) as address, chromium.page(site.parent / "profile") as page:
         page.open(address)
         page.evaluate("1")
 
         assert page.strangers == ["http://192.0.2.1/x"]
 
 
-def test_a_page_that_throws_is_an_error(place: Path) -> None:
-    (place / "index.html").write_text(PAGE % "")
+def test_a_page_that_throws_is_an_error(site: Path) -> None:
+    (site / "index.html").write_text(PAGE % "")
 
-    with served.folder(place) as address, chromium.page(place.parent / "profile") as page:
+    with served.folder(site) as address, chromium.page(site.parent / "profile") as page:
         page.open(address)
         with pytest.raises(TargetError, match="the page failed: TypeError: no kernel"):
             page.evaluate("Promise.reject(new TypeError('no kernel'))")
@@ -97,8 +97,8 @@ with chromium.page(Path(sys.argv[1])) as page:
 """
 
 
-def test_a_killed_parent_leaves_no_browser(place: Path) -> None:
-    profile = str(place.parent / "profile")
+def test_a_killed_parent_leaves_no_browser(site: Path) -> None:
+    profile = str(site.parent / "profile")
     with subprocess.Popen(
         [sys.executable, "-c", WAITING, profile], stdout=subprocess.PIPE, text=True
     ) as parent:

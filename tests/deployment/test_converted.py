@@ -20,7 +20,7 @@ from tests.deployment import pythons
 from tests.deployment.test_destinations import CONVERTED
 from toolkit.deployment import listing
 from toolkit.pipelines.bench import REFERENCE
-from toolkit.pipelines.deploy import Demands, Deployed, deploy
+from toolkit.pipelines.deploy import Deployment, DeployRequest, deploy
 from toolkit.runtimes import listing as runtimes
 from toolkit.runtimes.target import parse
 from toolkit.tensors import Array
@@ -30,16 +30,16 @@ pytestmark = pytest.mark.process
 CONVERTERS = {"iree-base-compiler", "onnx2tf", "onnx", "pnnx", "sng4onnx"}
 
 
-def deployed(name: str, model: Path, out: Path) -> Deployed:
-    demands = Demands(python=pythons.managed_of(name))
-    (done,) = deploy(model, [name], out, demands=demands)
+def deployed(name: str, model: Path, out: Path) -> Deployment:
+    request = DeployRequest(make_python=pythons.managed_of(name))
+    (done,) = deploy(model, [name], out, request=request)
     return done
 
 
 def run(folder: Path, name: str, work: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    made = pythons.managed_of(name)(work / "venv", folder / "requirements.txt")
+    python = pythons.managed_of(name)(work / "venv", folder / "requirements.txt")
     return subprocess.run(
-        [made, folder / "client.py", "--calls", "2", *arguments],
+        [python, folder / "client.py", "--calls", "2", *arguments],
         env={"HOME": str(work), "PATH": os.defpath},
         capture_output=True,
         text=True,
@@ -48,16 +48,16 @@ def run(folder: Path, name: str, work: Path, *arguments: str) -> subprocess.Comp
 
 @pytest.fixture(scope="module")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Of a destination, for the reference model, whose source is known."""
+    """Returns a destination's folder for the reference model, whose source is known."""
 
     @cache
-    def made(name: str) -> Path:
+    def folder(name: str) -> Path:
         done = deployed(name, REFERENCE, tmp_path_factory.mktemp("deployed"))
         assert done.proven, done.proof.what
         assert done.folder is not None
         return done.folder
 
-    return made
+    return folder
 
 
 @pytest.fixture(params=CONVERTED)
@@ -96,7 +96,7 @@ def test_no_file_of_a_folder_names_a_path_of_this_machine(proven: tuple[str, Pat
 
 
 @pytest.mark.parametrize(
-    ("array", "said"),
+    ("array", "error"),
     [
         (np.ones((5, 63), np.float32), "input takes the shape (batch, 64), not (5, 63)"),
         (np.ones((64,), np.float32), "input takes the shape (batch, 64), not (64,)"),
@@ -105,7 +105,7 @@ def test_no_file_of_a_folder_names_a_path_of_this_machine(proven: tuple[str, Pat
     ids=["another size", "another rank", "another type"],
 )
 def test_a_client_says_what_its_library_would_not(
-    proven: tuple[str, Path], tmp_path: Path, array: Array, said: str
+    proven: tuple[str, Path], tmp_path: Path, array: Array, error: str
 ) -> None:
     name, folder = proven
     np.save(tmp_path / "x.npy", array)
@@ -113,7 +113,7 @@ def test_a_client_says_what_its_library_would_not(
     done = run(folder, name, tmp_path, str(tmp_path / "x.npy"))
 
     assert done.returncode == 1
-    assert f"error: the model does not take your inputs: {said}" in done.stderr
+    assert f"error: the model does not take your inputs: {error}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -123,7 +123,7 @@ def test_rows_that_do_not_lie_in_order_give_the_same(
     """An array that numpy laid column by column, and two sizes one after the other."""
     name, folder = proven
     rows = np.random.default_rng(0).random((9, 64), np.float32)
-    found = []
+    outputs = []
     for order in ("C", "F"):
         work = tmp_path / order
         work.mkdir()
@@ -131,9 +131,9 @@ def test_rows_that_do_not_lie_in_order_give_the_same(
         run(
             folder, name, work, str(work / "x.npy"), "--output", str(work / "out")
         ).check_returncode()
-        found.append(np.load(work / "out" / "your inputs" / "output_0.npy"))
+        outputs.append(np.load(work / "out" / "your inputs" / "output_0.npy"))
 
-    assert found[0].tobytes() == found[1].tobytes()
+    assert outputs[0].tobytes() == outputs[1].tobytes()
 
 
 def test_executorch_refuses_a_size_that_no_memory_was_planned_for(
@@ -141,10 +141,10 @@ def test_executorch_refuses_a_size_that_no_memory_was_planned_for(
 ) -> None:
     np.save(tmp_path / "x.npy", np.ones((513, 64), np.float32))
 
-    said = run(folder_of("executorch"), "executorch", tmp_path, str(tmp_path / "x.npy"))
+    done = run(folder_of("executorch"), "executorch", tmp_path, str(tmp_path / "x.npy"))
 
-    assert said.returncode == 1
-    assert "dimension 0 of input may be 1 to 512, not 513" in said.stderr
+    assert done.returncode == 1
+    assert "dimension 0 of input may be 1 to 512, not 513" in done.stderr
 
 
 def test_executorch_needs_the_source(tmp_path: Path) -> None:
@@ -192,7 +192,9 @@ def test_a_folder_is_proven_at_the_sizes_that_its_client_takes(tmp_path: Path) -
     narrow = pythons.changed(REFUSING.replace("SIZES", "(2, 3)"))
 
     model = small.layer(tmp_path / "layer.onnx")
-    (done,) = deploy(model, ["onnxruntime"], tmp_path / "out", demands=Demands(python=narrow))
+    (done,) = deploy(
+        model, ["onnxruntime"], tmp_path / "out", request=DeployRequest(make_python=narrow)
+    )
 
     assert done.proven, done.proof.what
     assert done.folder is not None
@@ -211,7 +213,9 @@ def test_a_client_that_refuses_what_was_asked_for_is_not_right(tmp_path: Path) -
     narrow = pythons.changed(REFUSING.replace("SIZES", "(1,)"))
 
     model = small.layer(tmp_path / "layer.onnx")
-    (done,) = deploy(model, ["onnxruntime"], tmp_path / "out", demands=Demands(python=narrow))
+    (done,) = deploy(
+        model, ["onnxruntime"], tmp_path / "out", request=DeployRequest(make_python=narrow)
+    )
 
     assert done.proof.outcome == "failed"
     assert done.proof.what == "the client refuses the size that was asked for: no 1 rows"
@@ -230,12 +234,12 @@ def test_a_client_of_a_converted_form_asks_no_network(
     strace = [needs.program("strace"), "-f", "-e", "trace=network", "-o", str(trace)]
     if subprocess.run([*strace, "true"], capture_output=True).returncode != 0:
         needs.absent("no process may be traced here")
-    made = pythons.managed_of(name)(tmp_path / "venv", folder / "requirements.txt")
+    python = pythons.managed_of(name)(tmp_path / "venv", folder / "requirements.txt")
     home = tmp_path / "home"
     home.mkdir()
 
     subprocess.run(
-        [*strace, made, folder / "client.py", "--calls", "1000"],
+        [*strace, python, folder / "client.py", "--calls", "1000"],
         env={"HOME": str(home), "PATH": os.defpath},
         capture_output=True,
         check=True,

@@ -18,12 +18,12 @@ from tests import needs, small
 from tests.deployment import pythons
 from toolkit.deployment.base import MakePython
 from toolkit.errors import EnvironmentFault, InputError
-from toolkit.pipelines.deploy import Demands, Deployed, deploy
+from toolkit.pipelines.deploy import Deployment, DeployRequest, deploy
 from toolkit.tensors import Array
 
 pytestmark = pytest.mark.process
 
-SHARED = Demands(python=pythons.shared)
+SHARED = DeployRequest(make_python=pythons.shared)
 
 OFF_BY_SOME = """
     import onnxruntime
@@ -55,19 +55,19 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def proven(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for ONNX Runtime in Python."""
     out = tmp_path_factory.mktemp("deployed")
-    (done,) = deploy(model, ["onnxruntime"], out, demands=SHARED)
+    (done,) = deploy(model, ["onnxruntime"], out, request=SHARED)
     assert done.proven, done.proof.what
     assert done.folder == out / "onnxruntime"
     return done.folder
 
 
 def record(folder: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads((folder / "deploy.json").read_text())
-    return found
+    content: dict[str, object] = json.loads((folder / "deploy.json").read_text())
+    return content
 
 
-def tried(model: Path, out: Path, python: MakePython) -> Deployed:
-    (done,) = deploy(model, ["onnxruntime"], out, demands=Demands(python=python))
+def tried(model: Path, out: Path, python: MakePython) -> Deployment:
+    (done,) = deploy(model, ["onnxruntime"], out, request=DeployRequest(make_python=python))
     return done
 
 
@@ -129,7 +129,7 @@ def test_a_client_runs_where_toolkit_is_not(proven: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("array", "said"),
+    ("array", "error"),
     [
         (np.ones((5, 9), np.float32), "the model does not take your inputs: "),
         (np.ones((5, 8), np.float64), "the model does not take your inputs: "),
@@ -138,7 +138,7 @@ def test_a_client_runs_where_toolkit_is_not(proven: Path, tmp_path: Path) -> Non
     ids=["another shape", "another type", "no array"],
 )
 def test_a_client_says_in_a_line_what_it_cannot_take(
-    proven: Path, tmp_path: Path, array: Array | None, said: str
+    proven: Path, tmp_path: Path, array: Array | None, error: str
 ) -> None:
     file = tmp_path / "x.npy"
     file.write_text("no array") if array is None else np.save(file, array)
@@ -148,7 +148,7 @@ def test_a_client_says_in_a_line_what_it_cannot_take(
     )
 
     assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {said}")
+    assert done.stderr.startswith(f"error: {error}")
     assert "Traceback" not in done.stderr
 
 
@@ -244,7 +244,7 @@ def test_a_folder_of_somebody_else_is_left_alone(model: Path, tmp_path: Path) ->
     (tmp_path / "onnxruntime" / "mine.txt").write_text("mine")
 
     with pytest.raises(InputError, match="was not made by toolkit deploy"):
-        deploy(model, ["onnxruntime"], tmp_path, demands=SHARED)
+        deploy(model, ["onnxruntime"], tmp_path, request=SHARED)
 
     assert [path.name for path in tmp_path.rglob("*")] == ["onnxruntime", "mine.txt"]
 
@@ -258,7 +258,7 @@ def test_an_operator_of_another_domain_is_named_before_anything_is_made(tmp_path
 
     done = deploy(tmp_path / "odd.onnx", ["onnxruntime", "openvino"], tmp_path / "out")
 
-    assert [one.proof.what for one in done] == [
+    assert [deployment.proof.what for deployment in done] == [
         "onnxruntime has no operator com.acme.Odd",
         "openvino has no operator com.acme.Odd",
     ]
@@ -275,7 +275,7 @@ def test_external_data_goes_along(tmp_path: Path) -> None:
         size_threshold=0,
     )
 
-    (done,) = deploy(tmp_path / "split.onnx", ["onnxruntime"], tmp_path / "out", demands=SHARED)
+    (done,) = deploy(tmp_path / "split.onnx", ["onnxruntime"], tmp_path / "out", request=SHARED)
 
     assert done.proven, done.proof.what
     assert (tmp_path / "out" / "onnxruntime" / "model" / "weights.bin").is_file()
@@ -294,7 +294,7 @@ def test_data_that_is_called_as_a_module_is_not_run(tmp_path: Path) -> None:
     with (tmp_path / "numpy.py").open("ab") as data:
         data.write(b"\nopen('caught', 'w')\n")
 
-    (done,) = deploy(tmp_path / "split.onnx", ["onnxruntime"], tmp_path / "out", demands=SHARED)
+    (done,) = deploy(tmp_path / "split.onnx", ["onnxruntime"], tmp_path / "out", request=SHARED)
 
     assert done.proven, done.proof.what
     assert done.folder is not None
@@ -303,7 +303,7 @@ def test_data_that_is_called_as_a_module_is_not_run(tmp_path: Path) -> None:
 
 
 def test_a_client_asks_no_network(proven: Path, tmp_path: Path) -> None:
-    """What it asks in the time of its run; tests/test_silence.py shows what a switch is worth."""
+    """Its run alone is watched; tests/test_silence.py shows what switches against reports do."""
     trace = tmp_path / "trace"
     strace = [needs.program("strace"), "-f", "-e", "trace=network", "-o", str(trace)]
     allowed = [*strace, "true"]
@@ -323,4 +323,4 @@ def test_a_client_asks_no_network(proven: Path, tmp_path: Path) -> None:
 
 
 SILENCERS = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
-"""What would silence ONNX Runtime by itself, or hide where it writes."""
+"""Variables that would silence ONNX Runtime by themselves, or hide where it writes."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 from tests import needs, small
 from tests.deployment import pythons
 from toolkit.deployment import documents, listing, operators, packing
-from toolkit.deployment.base import Parcel
+from toolkit.deployment.base import TEMPLATES, Payload
 from toolkit.errors import InputError
 from toolkit.exporter.testdata import DataSet
 from toolkit.onnxfiles import modelfile
@@ -26,35 +26,33 @@ from toolkit.pipelines.bench import REFERENCE
 from toolkit.pipelines.deploy import deploy
 from toolkit.tensors import Array
 
-TEMPLATES = [
-    path
-    for path in packing.TEMPLATES.rglob("*")
-    if path.is_file() and "__pycache__" not in path.parts
+TEMPLATE_FILES = [
+    path for path in TEMPLATES.rglob("*") if path.is_file() and "__pycache__" not in path.parts
 ]
 PLAIN = [name for name in listing.NAMES if name != "web"]
-"""Those whose folders are filled without npm."""
+"""Destinations whose folders are filled without npm."""
 CONVERTED = [name for name in PLAIN if listing.load(name).form]
 
 
 @pytest.fixture(scope="module")
-def parcel(tmp_path_factory: pytest.TempPathFactory) -> Parcel:
+def payload(tmp_path_factory: pytest.TempPathFactory) -> Payload:
     file = modelfile.read(small.layer(tmp_path_factory.mktemp("model") / "layer.onnx"))
     data = DataSet({"x": np.ones((2, 8), np.float32)}, {"y": np.ones((2, 16), np.float32)})
-    return Parcel(file, (data,))
+    return Payload(file, (data,))
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_what_is_said_of_a_folder_is_in_it(name: str, parcel: Parcel, tmp_path: Path) -> None:
+def test_what_is_said_of_a_folder_is_in_it(name: str, payload: Payload, tmp_path: Path) -> None:
     destination = listing.load(name)
 
-    packing.pack(destination, parcel, tmp_path)
+    packing.pack(destination, payload, tmp_path)
 
     assert destination.name == name
     assert [file for file in destination.files if not (tmp_path / file).exists()] == []
     assert (tmp_path / "test_data_set_0" / "output_0.npy").is_file()
-    assert packing.part(destination).startswith("## Run it\n")
-    licences = (tmp_path / documents.LICENCES).read_text()
-    assert all(f"| {one.what} | {one.licence} |" in licences for one in destination.licences())
+    assert documents.usage(destination).startswith("## Run it\n")
+    text = (tmp_path / documents.LICENCES).read_text()
+    assert all(f"| {part.what} | {part.licence} |" in text for part in destination.licences())
     assert destination.licences() != []
 
 
@@ -71,31 +69,34 @@ def test_an_unknown_destination_is_told_with_the_known_ones() -> None:
 
 def test_no_template_names_a_registry_or_a_path() -> None:
     """Packages come from the reader's own registry: the lock files hold hashes, and no hosts."""
-    said = re.compile(r'"resolved"|registry\.|pypi|/home/|/root/|/work/|/tmp/')
+    registry_or_path = re.compile(r'"resolved"|registry\.|pypi|/home/|/root/|/work/|/tmp/')
 
-    assert [str(f) for f in TEMPLATES if said.search(f.read_text("utf-8"))] == []
+    texts = {str(file): file.read_text("utf-8") for file in TEMPLATE_FILES}
+    assert [file for file, text in texts.items() if registry_or_path.search(text)] == []
 
 
 @pytest.mark.parametrize("template", ["node", "onnxruntime-web"])
 def test_a_lock_file_pins_all_with_hashes(template: str) -> None:
-    packages = json.loads((packing.TEMPLATES / template / "package-lock.json").read_text())
+    packages = json.loads((TEMPLATES / template / "package-lock.json").read_text())
     entries = [entry for name, entry in packages["packages"].items() if name]
 
     assert entries
     assert all(entry["integrity"].startswith("sha512-") for entry in entries)
-    wanted = json.loads((packing.TEMPLATES / template / "package.json").read_text())
-    assert all(re.fullmatch(r"[\d.]+", version) for version in wanted["dependencies"].values())
+    package = json.loads((TEMPLATES / template / "package.json").read_text())
+    assert all(re.fullmatch(r"[\d.]+", version) for version in package["dependencies"].values())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino", *CONVERTED])
 def test_a_client_in_python_is_typed(name: str, tmp_path: Path) -> None:
-    shared = f"{packing.TEMPLATES / 'python'}:{packing.TEMPLATES / 'converted'}"
+    """In a folder of its own: where the templates lie, mypy takes them for modules of toolkit."""
+    for template in listing.load(name).templates:
+        shutil.copytree(TEMPLATES / template, tmp_path / "folder", dirs_exist_ok=True)
+
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--ignore-missing-imports",
          "--no-warn-return-any", f"--cache-dir={tmp_path}", "--config-file=", "client.py"],
-        cwd=packing.TEMPLATES / name,
-        env={**os.environ, "MYPYPATH": shared},
+        cwd=tmp_path / "folder",
         capture_output=True,
         text=True,
     )  # fmt: skip
@@ -113,9 +114,9 @@ def test_an_input_that_a_client_cannot_read_is_named(tmp_path: Path) -> None:
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), file
     )
 
-    said = operators.refusal(listing.load("cpp"), modelfile.read(file))
+    reason = operators.refusal(listing.load("cpp"), modelfile.read(file))
 
-    assert said == "its client does not read or write bfloat16 ('x')"
+    assert reason == "its client does not read or write bfloat16 ('x')"
 
 
 # The clean proof of each, on models of all that a client has to read.
@@ -166,7 +167,7 @@ NOT_FED = {
     "ncnn": "ncnn is not fed bool here ('mask')",
     "executorch": "executorch starts from the PyTorch source, which is not known",
 }
-"""What does not take `words`, and what it says."""
+"""Destinations that do not take the model `words` → what they say."""
 
 
 def reference(folder: Path) -> Path:

@@ -10,7 +10,8 @@ import pytest
 
 from tests import plugin, small
 from toolkit.deployment import forms
-from toolkit.engine import assignment, unoptimised
+from toolkit.engine import assignment as assignments
+from toolkit.engine import unoptimised
 from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.errors import EnvironmentFault, TargetError
 from toolkit.workers import environments
@@ -28,10 +29,11 @@ CONVERTING = """
 
 
 @contextmanager
-def asked(folder: Path) -> Iterator[Assignment]:
-    worker_code = environments.lay(folder / "question" / "rooms", [])
+def assigned(folder: Path) -> Iterator[Assignment]:
+    """The assignment of a small model, while its worker runs."""
+    worker_code = environments.lay(folder / "assignment" / "rooms", [])
     with unoptimised.unoptimised(worker_code) as run:
-        yield assignment.ask(small.layer(folder / "layer.onnx"), FeedRequest(), folder, run)
+        yield assignments.ask(small.layer(folder / "layer.onnx"), FeedRequest(), folder, run)
 
 
 def test_the_folder_that_convert_filled_is_what_goes_along(
@@ -41,17 +43,17 @@ def test_the_folder_that_convert_filled_is_what_goes_along(
     monkeypatch.syspath_prepend(plugin.installed(tmp_path / "site", listed))
     monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
 
-    with asked(tmp_path) as made:
-        folder = forms.made("elsewhere", made, tmp_path / "work")
+    with assigned(tmp_path) as assignment:
+        folder = forms.convert("elsewhere", assignment, tmp_path / "work")
 
     assert (folder / "model.txt").read_text() == "layer.onnx {'x': [1, 8]}"
 
 
 def test_a_runtime_that_converts_nothing_is_told(tmp_path: Path) -> None:
-    with asked(tmp_path) as made, pytest.raises(TargetError, match="makes no form of its own"):
-        forms.made("fake", made, tmp_path / "work")
+    with assigned(tmp_path) as assignment, pytest.raises(TargetError, match="there is no form"):
+        forms.convert("fake", assignment, tmp_path / "work")
 
 
 def test_a_runtime_that_is_not_here_is_a_fault_of_the_machine(tmp_path: Path) -> None:
-    with asked(tmp_path) as made, pytest.raises(EnvironmentFault, match="no Python environment"):
-        forms.made(f"fake,env={tmp_path}/none", made, tmp_path / "work")
+    with assigned(tmp_path) as assignment, pytest.raises(EnvironmentFault, match="no Python env"):
+        forms.convert(f"fake,env={tmp_path}/none", assignment, tmp_path / "work")

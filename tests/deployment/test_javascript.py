@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests import needs
-from toolkit.deployment.packing import TEMPLATES
+from toolkit.deployment.base import TEMPLATES
 from toolkit.tensors import Array
 
 pytestmark = pytest.mark.process
@@ -50,9 +50,9 @@ def test_an_array_goes_there_and_back(name: str, tmp_path: Path) -> None:
     done, out = copied(tmp_path, ARRAYS[name])
 
     assert done.returncode == 0, done.stderr
-    found = np.load(out)
-    assert (found.dtype, found.shape) == (ARRAYS[name].dtype, ARRAYS[name].shape)
-    assert found.tobytes() == ARRAYS[name].tobytes()
+    copy = np.load(out)
+    assert (copy.dtype, copy.shape) == (ARRAYS[name].dtype, ARRAYS[name].shape)
+    assert copy.tobytes() == ARRAYS[name].tobytes()
 
 
 def test_halves_are_shown_as_numbers(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_halves_are_shown_as_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("array", "said"),
+    ("array", "error"),
     [
         (np.zeros(2, np.complex64), "arrays of the type <c8 are not read"),
         (np.zeros((2, 3), order="F"), "not row-major"),
@@ -71,8 +71,8 @@ def test_halves_are_shown_as_numbers(tmp_path: Path) -> None:
     ],
     ids=["complex", "by columns", "big-endian"],
 )
-def test_another_array_is_refused(array: Array, said: str, tmp_path: Path) -> None:
+def test_another_array_is_refused(array: Array, error: str, tmp_path: Path) -> None:
     done, _ = copied(tmp_path, array)
 
     assert done.returncode == 1
-    assert said in done.stderr
+    assert error in done.stderr

@@ -74,7 +74,7 @@ def digits(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a model with two inputs, of integers and booleans."""
+    """The page of a model with two inputs, of integers and booleans."""
     folder = tmp_path_factory.mktemp("words")
     return deployed(words(folder), folder / "out")
 
@@ -184,9 +184,9 @@ def test_test_data_is_loaded_run_and_compared(browser: Browser, plain: Path) -> 
 
 def test_inputs_can_be_typed(browser: Browser, plain: Path) -> None:
     with opened(browser, plain) as page:
-        for place, values in enumerate(("1, 2, 3", "1 0 1")):
-            page.locator("fieldset input:not([type=file])").nth(place).fill("1 x 3")
-            page.locator("textarea").nth(place).fill(values)
+        for number, values in enumerate(("1, 2, 3", "1 0 1")):
+            page.locator("fieldset input:not([type=file])").nth(number).fill("1 x 3")
+            page.locator("textarea").nth(number).fill(values)
         page.click("#run")
 
         page.wait_for_selector("#outputs h3")
@@ -195,7 +195,7 @@ def test_inputs_can_be_typed(browser: Browser, plain: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "fault"),
     [
         ("1, 2", "ids: 2 values, the shape 1 × 3 has 3"),
         ("1, 2, three", "ids: three is no whole number"),
@@ -203,14 +203,14 @@ def test_inputs_can_be_typed(browser: Browser, plain: Path) -> None:
     ids=["too few", "no number"],
 )
 def test_what_is_typed_wrongly_is_said(
-    browser: Browser, plain: Path, values: str, said: str
+    browser: Browser, plain: Path, values: str, fault: str
 ) -> None:
     with opened(browser, plain) as page:
         page.locator("fieldset input:not([type=file])").first.fill("1 x 3")
         page.locator("textarea").first.fill(values)
         page.click("#run")
 
-        page.wait_for_selector(f"text={said}")
+        page.wait_for_selector(f"text={fault}")
         assert page.locator("#outputs > *").count() == 0
 
 

@@ -19,33 +19,33 @@ def test_a_client_gets_nothing_of_this_session(
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
     monkeypatch.setenv("SECRET", "1")
 
-    said = programs.run(
+    printed = programs.run(
         [sys.executable, "-c", "import os; print(*sorted(os.environ))"],
         tmp_path,
         tmp_path / "home",
         MORE="1",
     )
 
-    assert set(said.split()) - {"LC_CTYPE"} == {"HOME", "LANG", "MORE", "PATH"}
+    assert set(printed.split()) - {"LC_CTYPE"} == {"HOME", "LANG", "MORE", "PATH"}
 
 
 @pytest.mark.parametrize(
-    ("program", "said"),
+    ("program", "ending"),
     [
         ("print('ValueError: no kernel'); print('bye'); exit(3)", "ended with code 3: ValueError"),
-        ("import os; os.abort()", "died of SIGABRT: it said nothing"),
+        ("import os; os.abort()", "crashed with SIGABRT: it printed nothing"),
     ],
     ids=["an exit code", "a signal"],
 )
-def test_a_client_that_fails_is_quoted(program: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(TargetError, match=f"the client {said}"):
+def test_a_client_that_fails_is_quoted(program: str, ending: str, tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match=f"the client {ending}"):
         programs.run([sys.executable, "-c", program], tmp_path, tmp_path / "home")
 
 
 def test_a_client_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "RUN", 0.5)
 
-    with pytest.raises(TargetError, match="the client did not come to an end"):
+    with pytest.raises(TargetError, match=r"was stopped after 0\.5 s without an end"):
         programs.run(["sh", "-c", "sleep 60 & sleep 60"], tmp_path, tmp_path / "home")
 
 

@@ -18,7 +18,7 @@ from toolkit.doctor.probe import EnvironmentFacts
 
 SITE = Path(sysconfig.get_path("purelib"))
 CONTENT = "x" * 100
-"""Of a planted binary."""
+"""The content of a planted binary."""
 
 ORT = """
 __version__ = {version!r}
@@ -52,14 +52,14 @@ class Planted:
     def distribution(
         self, name: str, version: str, record: Mapping[str, int] | None = None
     ) -> None:
-        """What pip writes beside a package: its metadata, and its files with their sizes."""
+        """Writes what pip writes beside a package: its metadata, and its files with their sizes."""
         folder = f"{name.replace('-', '_')}-{version}.dist-info"
         lines = [f"{file},,{size}" for file, size in (record or {}).items()]
         metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         self.write({f"{folder}/METADATA": metadata, f"{folder}/RECORD": "\n".join(lines) + "\n"})
 
     def onnxruntime(self, name: str, version: str, *providers: str, cuda: str = "") -> None:
-        """The files of one onnxruntime package, over what may be there."""
+        """Writes the files of one onnxruntime package over those of another, as pip does."""
         built = f"package_name = '{name}'\n__version__ = '{version}'\n"
         if cuda:
             built += f"cuda_version = '{cuda}'\n"
@@ -78,7 +78,7 @@ class Planted:
         self.distribution(name, version, record)
 
     def borrow(self, *packages: str) -> None:
-        """Real packages of our own environment."""
+        """Adds real packages of our own environment."""
         for package in packages:
             (self.site / package).symlink_to(SITE / package)
 
@@ -95,8 +95,8 @@ def planted(tmp_path: Path) -> Planted:
 
 @pytest.fixture(scope="session")
 def own() -> EnvironmentFacts:
-    """Of the environment that the tests run in."""
-    return probe.ask(probe.interpreter(None), [each.name for each in requirements.requirements()])
+    """The facts of the environment that the tests run in."""
+    return probe.ask(Path(sys.executable), [each.name for each in requirements.requirements()])
 
 
 FLAGS = ("-shared", "-fPIC", "-nostdlib", "-Wl,--no-as-needed")

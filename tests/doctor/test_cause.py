@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.doctor.conftest import Compile, Planted
-from tests.doctor.test_cuda import CARD, DRIVER, NONE, PROVIDER
+from tests.doctor.test_cuda import DRIVER, H200, NONE, PROVIDER
 from toolkit.doctor.cause import cuda_cause
 
 pytestmark = pytest.mark.process
@@ -38,7 +38,7 @@ def gpu_build(planted: Planted, compiled: Compile) -> Path:
 def test_the_cpu_build_is_named_with_its_version() -> None:
     import onnxruntime
 
-    cause = cuda_cause(Path(sys.executable), [], CARD)
+    cause = cuda_cause(Path(sys.executable), [], H200)
     assert cause.what == (
         f"The onnxruntime installed here ({onnxruntime.__version__}) is the CPU build."
     )
@@ -56,18 +56,18 @@ def test_who_has_no_gpu_is_told_so_before_downloading_its_build() -> None:
 
 def test_the_cpu_build_of_another_environment_is_named_by_its_folder(planted: Planted) -> None:
     planted.onnxruntime("onnxruntime", "1.30.0")
-    cause = cuda_cause(planted.python, [], CARD)
+    cause = cuda_cause(planted.python, [], H200)
     assert cause.what == "The onnxruntime in venv (1.30.0) is the CPU build."
 
 
 def test_no_onnxruntime_at_all_is_another_cause(planted: Planted) -> None:
-    cause = cuda_cause(planted.python, [], CARD)
+    cause = cuda_cause(planted.python, [], H200)
     assert cause.what == "There is no onnxruntime in venv."
 
 
 def test_the_missing_library_of_the_last_words_is_the_cause(gpu_build: Path) -> None:
     words = ["loading", LOADER.format("libcublasLt.so.13"), ADVICE]
-    cause = cuda_cause(gpu_build, words, CARD)
+    cause = cuda_cause(gpu_build, words, H200)
     assert cause.what == "libcublasLt.so.13 is missing."
     assert cause.cures == (
         "venv/bin/python -m pip install 'onnxruntime-gpu[cuda,cudnn]==1.31.1'",
@@ -86,7 +86,7 @@ def test_a_missing_driver_is_told_from_missing_libraries(gpu_build: Path) -> Non
     assert cause.cures == (
         "docker run --gpus all …    if this is a container on a machine with a GPU",
         "venv/bin/python -m pip uninstall -y onnxruntime-gpu && "
-        "venv/bin/python -m pip install onnxruntime    the CPU build, where there is none",
+        "venv/bin/python -m pip install onnxruntime    installs the CPU build instead",
         DOCTOR,
     )
 
@@ -105,7 +105,7 @@ def test_the_code_of_a_cuda_error_is_put_into_words(
     library = compiled(gpu_build.parent / "libcuda.so.1", DRIVER.format(code=0, cuda=13000, gpus=1))
     monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent))
     words = [f"CUDA failure {code}: something ; GPU=-1 ; hostname=h ; expr=cudaSetDevice(0);"]
-    assert cuda_cause(gpu_build, words, CARD).what == what
+    assert cuda_cause(gpu_build, words, H200).what == what
 
 
 def test_a_gpu_that_is_hidden_is_a_cause_of_its_own(
@@ -115,9 +115,9 @@ def test_a_gpu_that_is_hidden_is_a_cause_of_its_own(
     monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     words = ["CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ; hostname=h ;"]
-    cause = cuda_cause(gpu_build, words, CARD)
+    cause = cuda_cause(gpu_build, words, H200)
     assert cause.what == "No CUDA device is seen: CUDA_VISIBLE_DEVICES is '7' here."
-    assert cause.cures == ("unset CUDA_VISIBLE_DEVICES    shows all that there are", DOCTOR)
+    assert cause.cures == ("unset CUDA_VISIBLE_DEVICES    shows all GPUs", DOCTOR)
 
 
 def test_without_last_words_the_doctor_looks_itself(
@@ -129,7 +129,7 @@ def test_without_last_words_the_doctor_looks_itself(
     lost = compiled(tmp_path / "lost/libcurand.so.10")
     compiled(planted.site / PROVIDER, "int p(void) { return 0; }", lost, driver)
     lost.unlink()
-    assert cuda_cause(planted.python, [], CARD).what == "libcurand.so.10 is missing."
+    assert cuda_cause(planted.python, [], H200).what == "libcurand.so.10 is missing."
 
 
 def test_a_cause_that_nobody_knows_is_told_in_the_last_words(
@@ -137,7 +137,7 @@ def test_a_cause_that_nobody_knows_is_told_in_the_last_words(
 ) -> None:
     compiled(tmp_path / "libcuda.so.1", DRIVER.format(code=0, cuda=13000, gpus=1))
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
-    assert cuda_cause(gpu_build, ["", "the moon is full", ""], CARD).what == "The moon is full."
-    assert cuda_cause(gpu_build, [], CARD).what == (
+    assert cuda_cause(gpu_build, ["", "the moon is full", ""], H200).what == "The moon is full."
+    assert cuda_cause(gpu_build, [], H200).what == (
         "The CUDA provider did not start and did not say why."
     )

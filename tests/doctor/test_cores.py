@@ -19,7 +19,9 @@ def test_one_core_of_a_machine_with_one_is_nobodys_fault() -> None:
 def test_one_allowed_core_is_a_note_with_both_ways_to_get_more() -> None:
     (finding,) = cores.check(4, [2], None)
     assert finding.severity is Severity.NOTE
-    assert finding.what == "1 of 4 cores is allowed: what is measured shares it with its parent"
+    assert (
+        finding.what == "1 of 4 cores is allowed: toolkit itself runs on the core that it measures"
+    )
     assert finding.cures == (
         "taskset -cp 0-3 $$    allows this shell all, where taskset took them",
         "docker run --cpuset-cpus 0-3 …    where a container did",

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.process
 
 NONE = Hardware((), on_bus=False)
 ON_BUS = Hardware((), on_bus=True)
-CARD = Hardware((Gpu(name="NVIDIA H200", memory=150_000_000_000, driver="580.95"),), on_bus=True)
+H200 = Hardware((Gpu(name="NVIDIA H200", memory=150_000_000_000, driver="580.95"),), on_bus=True)
 PROVIDER = "onnxruntime/capi/libonnxruntime_providers_cuda.so"
 
 DRIVER = """
@@ -33,7 +33,7 @@ def in_the_environment(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 class Plant:
-    """A GPU build, and a driver that says what it is told to say."""
+    """A GPU build, and a driver whose answers a test chooses."""
 
     def __init__(
         self, planted: Planted, compiled: Compile, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -72,7 +72,7 @@ def test_a_machine_without_a_gpu_and_without_a_gpu_build_is_fine(planted: Plante
 def test_a_build_whose_libraries_and_driver_are_there_is_fine(plant: Plant) -> None:
     driver = plant.driver()
     plant.build(plant.library("libcublasLt.so.13", "nvidia/cu13/lib"), driver)
-    (finding,) = plant.findings(CARD)
+    (finding,) = plant.findings(H200)
     assert finding.severity is Severity.OK
     assert finding.what.replace("\u2009", " ") == (
         "NVIDIA H200 (150 GB), driver 580.95, CUDA 13.0; its 2 libraries load"
@@ -84,7 +84,7 @@ def test_missing_libraries_are_named_with_what_brings_them(plant: Plant) -> None
     plant.build(first, second, plant.driver())
     first.unlink()
     second.unlink()
-    (finding,) = plant.findings(CARD)
+    (finding,) = plant.findings(H200)
     assert finding.severity is Severity.FAULT
     assert finding.what == "libcublasLt.so.13, libcudnn.so.9 are missing"
     assert finding.cures == ("bin/python -m pip install 'onnxruntime-gpu[cuda,cudnn]==1.31.1'",)
@@ -94,7 +94,7 @@ def test_a_library_that_another_one_lacks_is_the_one_named(plant: Plant) -> None
     deep = plant.library("libnvJitLink.so.13")
     plant.build(plant.library("libcufft.so.12", "nvidia/cu13/lib", deep), plant.driver())
     deep.unlink()
-    (finding,) = plant.findings(CARD)
+    (finding,) = plant.findings(H200)
     assert finding.what == "libnvJitLink.so.13 is missing"
 
 
@@ -102,7 +102,7 @@ def test_libraries_that_need_each_other_are_loaded_in_any_order(plant: Plant) ->
     base = plant.library("libcublasLt.so.13", "nvidia/cu13/lib")
     upper = plant.library("libcublas.so.13", "nvidia/cu13/lib", base)
     plant.build(upper, base, plant.driver())
-    (finding,) = plant.findings(CARD)
+    (finding,) = plant.findings(H200)
     assert finding.severity is Severity.OK
 
 
@@ -131,7 +131,7 @@ def test_a_gpu_build_on_a_machine_without_a_gpu_is_a_note(plant: Plant) -> None:
     assert finding.cures == (
         "docker run --gpus all …    if this is a container on a machine with a GPU",
         "bin/python -m pip uninstall -y onnxruntime-gpu && "
-        "bin/python -m pip install onnxruntime    the CPU build, where there is none",
+        "bin/python -m pip install onnxruntime    installs the CPU build instead",
     )
 
 
@@ -154,11 +154,11 @@ def test_a_library_that_only_some_operators_need_is_a_note(plant: Plant) -> None
     plant.build(plant.library("libcublasLt.so.13", "nvidia/cu13/lib"), plant.driver())
     file = plant.planted.site / "onnxruntime/__init__.py"
     file.write_text(file.read_text() + LATER)
-    (finding,) = plant.findings(CARD)
+    (finding,) = plant.findings(H200)
     assert finding.severity is Severity.NOTE
     assert finding.what == "libcudnn.so.9 is missing: some operators will not run"
     plant.library("libcudnn.so.9", "nvidia/cudnn/lib")
-    (finding,) = plant.findings(CARD)
+    (finding,) = plant.findings(H200)
     assert finding.severity is Severity.OK
     assert finding.what.endswith("its 3 libraries load")
 
@@ -168,7 +168,7 @@ def test_the_libraries_of_a_build_that_does_not_run_are_not_its_first_need(plant
     plant.build(lost, driver)
     lost.unlink()
     plant.planted.onnxruntime("onnxruntime", "1.32.0")
-    (finding,) = plant.findings(CARD)
+    (finding,) = plant.findings(H200)
     assert finding.severity is Severity.OK
 
 
@@ -193,7 +193,7 @@ def test_a_driver_that_does_not_serve_is_told_from_one_that_is_missing(
     plant: Plant, code: int, gpus: int, version: int, what: str
 ) -> None:
     plant.build(plant.driver(code=code, cuda=version, gpus=gpus))
-    (finding,) = plant.findings(CARD)
+    (finding,) = plant.findings(H200)
     assert (finding.severity, finding.what) == (Severity.FAULT, what)
     assert finding.cures
 
@@ -203,21 +203,21 @@ def test_a_gpu_that_is_hidden_is_told_so_with_the_cure(
 ) -> None:
     plant.build(plant.driver(code=100, gpus=0))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    (finding,) = plant.findings(CARD)
+    (finding,) = plant.findings(H200)
     assert finding.what == "no CUDA device is seen: CUDA_VISIBLE_DEVICES is '' here"
-    assert finding.cures == ("unset CUDA_VISIBLE_DEVICES    shows all that there are",)
+    assert finding.cures == ("unset CUDA_VISIBLE_DEVICES    shows all GPUs",)
 
 
 def test_a_newer_driver_of_the_same_cuda_runs_every_library(plant: Plant) -> None:
     plant.build(plant.driver(cuda=13020))
-    (finding,) = plant.findings(CARD)
+    (finding,) = plant.findings(H200)
     assert finding.severity is Severity.OK
 
 
 def test_a_provider_that_is_no_library_is_a_fault(planted: Planted) -> None:
     planted.onnxruntime("onnxruntime-gpu", "1.31.1", "CUDA")
     planted.write({PROVIDER: "version https://git-lfs.github.com/spec/v1"})
-    _, finding = cuda.check(planted.facts(), CARD)
+    _, finding = cuda.check(planted.facts(), H200)
     assert finding.what == (
         "a library does not load: "
         "libonnxruntime_providers_cuda.so: not a 64-bit little-endian ELF file"
@@ -236,22 +236,23 @@ __version__ = "2.13.0"
 """
 
 
-@pytest.mark.parametrize(("works", "told"), [(False, 1), (True, 0)])
+@pytest.mark.parametrize(("works", "faults"), [(False, 1), (True, 0)])
 def test_a_torch_that_does_not_see_the_gpu_is_a_fault(
-    planted: Planted, works: bool, told: int
+    planted: Planted, works: bool, faults: int
 ) -> None:
     planted.write({"torch/__init__.py": TORCH.format(works=works)})
-    found = [f for f in cuda.check(planted.facts(), CARD) if "torch" in f.what]
-    assert [f.what for f in found] == ["torch 2.13.0 is built for CUDA 13.0 and sees no GPU"] * told
-    assert [f.cures for f in found] == [
+    findings = [f for f in cuda.check(planted.facts(), H200) if "torch" in f.what]
+    what = "torch 2.13.0 is built for CUDA 13.0 and sees no GPU"
+    assert [f.what for f in findings] == [what] * faults
+    assert [f.cures for f in findings] == [
         ("bin/python -c 'import torch; torch.cuda.init()'    says why",)
-    ] * told
+    ] * faults
 
 
 def test_an_idle_gpu_is_a_note_with_the_way_to_use_it(plant: Plant) -> None:
     plant.driver()
     plant.planted.onnxruntime("onnxruntime", "1.32.0")
-    (finding,) = plant.findings(CARD)
+    (finding,) = plant.findings(H200)
     assert finding.severity is Severity.NOTE
     assert finding.what.replace("\u2009", " ") == (
         "NVIDIA H200 (150 GB), driver 580.95, CUDA 13.0 stands idle: "
@@ -280,7 +281,7 @@ def test_nothing_is_cured_by_installing_a_package_of_our_commands_name(
     own: EnvironmentFacts,
 ) -> None:
     cures = [
-        cure for seen in (NONE, ON_BUS, CARD) for f in cuda.check(own, seen) for cure in f.cures
+        cure for seen in (NONE, ON_BUS, H200) for f in cuda.check(own, seen) for cure in f.cures
     ]
     assert cures
     assert not any("install toolkit" in cure for cure in cures)

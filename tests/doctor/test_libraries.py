@@ -23,10 +23,10 @@ def test_the_libraries_installed_here_import(own: EnvironmentFacts) -> None:
     assert "build" in torch.what or "built for CUDA" in torch.what
 
 
-def test_an_environment_without_numpy_runs_no_worker(planted: Planted) -> None:
+def test_an_environment_without_numpy_can_run_no_model(planted: Planted) -> None:
     (finding,) = libraries.check(planted.facts())
     assert finding.severity is Severity.FAULT
-    assert finding.what == "numpy is not installed: no worker runs"
+    assert finding.what == "numpy is not installed: toolkit can run no model here"
     assert finding.cures == ("bin/python -m pip install numpy",)
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture(autouse=True)
 def in_the_environment(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the command lines are short, and pip is there."""
+    """Keeps the command lines short, and plants a pip."""
     monkeypatch.chdir(planted.folder)
     planted.write({"pip/__init__.py": "", "numpy/__init__.py": "__version__ = '2.4.6'"})
 
@@ -34,7 +34,9 @@ def test_the_one_installed_here_is_whole(own: EnvironmentFacts) -> None:
 def test_none_is_a_note_with_both_ways_to_get_one(planted: Planted) -> None:
     finding = examined(planted)
     assert finding.severity is Severity.NOTE
-    assert finding.what == "not installed: the numbers of a file are not proven, and not timed"
+    assert finding.what == (
+        "not installed: toolkit export cannot prove a file's numbers, and no file is timed on it"
+    )
     assert finding.cures == (
         "bin/python -m pip install onnxruntime    the CPU build",
         "bin/python -m pip install 'onnxruntime-gpu[cuda,cudnn]'"
@@ -154,5 +156,7 @@ def test_a_version_that_does_not_tell_its_placement_is_a_fault(planted: Planted)
     planted.onnxruntime("onnxruntime", "1.9.0")
     finding = examined(planted)
     assert finding.severity is Severity.FAULT
-    assert finding.what == ("onnxruntime 1.9.0 is too old: it does not tell where its nodes run")
+    assert finding.what == (
+        "onnxruntime 1.9.0 is too old: it does not tell which provider ran each node"
+    )
     assert finding.cures == ("bin/python -m pip install --upgrade 'onnxruntime>=1.24'",)

@@ -12,6 +12,7 @@ from tests.doctor.conftest import Planted
 from toolkit.doctor import probe
 from toolkit.doctor.probe import EnvironmentFacts
 from toolkit.errors import EnvironmentFault
+from toolkit.workers import environments
 
 pytestmark = pytest.mark.process
 
@@ -27,7 +28,7 @@ def test_a_file_of_the_users_folder_is_not_taken_for_a_library(
     for name in ("numpy", "torch", "onnxruntime", "json"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('the wrong file')")
     monkeypatch.chdir(tmp_path)
-    facts = probe.ask(probe.interpreter(None))
+    facts = probe.ask(environments.interpreter(None))
     assert not any("error" in answer for answer in facts.libraries.values())
 
 
@@ -62,15 +63,8 @@ def test_a_python_that_does_not_run_is_named(tmp_path: Path) -> None:
     python.write_text("#!/nowhere/python\n")
     python.chmod(0o755)
     with pytest.raises(EnvironmentFault) as error:
-        probe.ask(probe.interpreter(str(tmp_path)))
+        probe.ask(environments.interpreter(str(tmp_path)))
     assert error.value.what == f"{python} does not run: No such file or directory"
-
-
-def test_a_folder_without_a_python_is_named_with_how_to_make_one() -> None:
-    with pytest.raises(EnvironmentFault) as error:
-        probe.interpreter("/nowhere/at all")
-    assert error.value.what == "/nowhere/at all: there is no Python environment in this folder"
-    assert error.value.cures == ("python3 -m venv '/nowhere/at all'    makes one",)
 
 
 def test_a_command_line_is_as_short_as_it_can_be_pasted(

@@ -8,7 +8,7 @@ from tests.doctor.conftest import Planted
 from toolkit.doctor import python
 from toolkit.doctor.finding import Severity
 
-VENV = "python3.13 -m venv .venv    makes an environment of that one"
+VENV = "python3.13 -m venv .venv    makes an environment with that Python"
 
 
 @pytest.mark.process

@@ -12,11 +12,11 @@ pytestmark = pytest.mark.process
 
 
 def test_this_installation_has_all_that_it_asks_for(own: EnvironmentFacts) -> None:
-    wanted = requirements.requirements()
-    assert {"torch", "onnx", "click"} <= {requirement.name for requirement in wanted}
-    (finding,) = requirements.check(own, wanted)
+    needed = requirements.requirements()
+    assert {"torch", "onnx", "click"} <= {requirement.name for requirement in needed}
+    (finding,) = requirements.check(own, needed)
     assert finding.severity is Severity.OK
-    assert finding.what == f"the {len(wanted)} that toolkit needs are there"
+    assert finding.what == f"all {len(needed)} that toolkit needs are installed"
 
 
 def test_neither_onnxruntime_nor_the_tests_tools_are_required() -> None:
@@ -29,12 +29,12 @@ def test_neither_onnxruntime_nor_the_tests_tools_are_required() -> None:
 
 
 def test_what_is_missing_or_too_old_is_a_fault_each(own: EnvironmentFacts) -> None:
-    wanted = [
+    needed = [
         Requirement("never-heard-of", "1.2"),
         Requirement("click", "99"),
         Requirement("onnx", ""),
     ]
-    missing, old = requirements.check(own, wanted)
+    missing, old = requirements.check(own, needed)
     assert (missing.severity, old.severity) == (Severity.FAULT, Severity.FAULT)
     assert missing.what == "never-heard-of is not installed"
     assert missing.cures[0].endswith("-m pip install 'never-heard-of>=1.2'")

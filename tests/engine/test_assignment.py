@@ -1,4 +1,4 @@
-"""What every target is asked: which cases are timed, what else is judged, and what is refused."""
+"""An assignment has feeds that are timed and more that are judged; what fits none is refused."""
 
 from __future__ import annotations
 

@@ -37,18 +37,18 @@ def test_all_targets_of_a_runtime_have_the_longest_of_their_spans(model: Path) -
     texts = ["fake,us=10", "fake,us=20", "onnxruntime"]
     targets = [ready_target(index, text, model) for index, text in enumerate(texts)]
 
-    found = calibration.levelled(calibrations(0.1, 0.3, 0.7), targets)
+    levelled = calibration.levelled(calibrations(0.1, 0.3, 0.7), targets)
 
-    assert spans(found) == {(0, 0): 0.3, (1, 0): 0.3, (2, 0): 0.7}
-    assert {known.length for known in found.values()} == {Length(20, 1)}
+    assert spans(levelled) == {(0, 0): 0.3, (1, 0): 0.3, (2, 0): 0.7}
+    assert {known.length for known in levelled.values()} == {Length(20, 1)}
 
 
 def test_what_compiles_while_it_runs_is_looked_at_as_long_in_every_start(model: Path) -> None:
     both = [ready_target(0, "onnxruntime-web:wasm", model), ready_target(1, "fake,us=10", model)]
 
-    found = calibration.levelled(calibrations(*[steady.LATER_SPAN] * 2), both)
+    levelled = calibration.levelled(calibrations(*[steady.LATER_SPAN] * 2), both)
 
-    assert spans(found) == {(0, 0): steady.SPAN, (1, 0): steady.LATER_SPAN}
+    assert spans(levelled) == {(0, 0): steady.SPAN, (1, 0): steady.LATER_SPAN}
 
 
 def test_a_target_that_failed_is_left_out_and_levels_no_other(model: Path) -> None:
@@ -60,9 +60,9 @@ def test_a_target_that_failed_is_left_out_and_levels_no_other(model: Path) -> No
 def test_a_run_that_goes_on_has_the_calibrations_of_its_first_generation() -> None:
     parts = [part(0, calls=20, steady_after=0.4), part(1, calls=20, steady_after=0.1)]
 
-    found = calibration.of_parts(parts)
+    kept = calibration.of_parts(parts)
 
-    assert found == {(0, 0): Calibration(Length(20, 1), 0.4)}
+    assert kept == {(0, 0): Calibration(Length(20, 1), 0.4)}
 
 
 def part(number: int, *, calls: int, steady_after: Seconds) -> GenerationPart:

@@ -1,4 +1,4 @@
-"""What a runtime made of a model is kept for later runs only where nothing hidden can change it."""
+"""A converted form is kept for later runs only where nothing hidden can change it."""
 
 from __future__ import annotations
 

@@ -27,15 +27,17 @@ pytestmark = pytest.mark.process
 Watch = Callable[[float], None]
 
 
-def short(made: RunSetup, number: int = 0, watch: Watch = lambda share: None) -> GenerationResult:
+def short(
+    run_setup: RunSetup, number: int = 0, watch: Watch = lambda share: None
+) -> GenerationResult:
     """A generation of short blocks and warm-ups, as those after the first."""
     places = [
         (ready_target.index, case)
-        for ready_target in made.targets
-        for case in range(len(made.cases))
+        for ready_target in run_setup.targets
+        for case in range(len(run_setup.cases))
     ]
     calibrations = {place: Calibration(Length(20, 1), steady.LATER_SPAN) for place in places}
-    return generation.run(made, number, calibrations, watch)
+    return generation.run(run_setup, number, calibrations, watch)
 
 
 def part(result: GenerationResult, target: int) -> TargetPart:
@@ -43,9 +45,9 @@ def part(result: GenerationResult, target: int) -> TargetPart:
 
 
 def failure(result: GenerationResult, target: int) -> Failure:
-    found = part(result, target).failure
-    assert found is not None
-    return found
+    failed = part(result, target).failure
+    assert failed is not None
+    return failed
 
 
 def starts(result: GenerationResult, target: int) -> list[float]:
@@ -65,9 +67,9 @@ def test_every_target_has_one_block_a_round_before_the_next_round_begins(
 def test_the_order_within_a_round_is_drawn_anew_and_is_that_of_the_seed(
     setup: MakeSetup,
 ) -> None:
-    made = setup("fake,us=10", "fake,us=20", "fake,us=30", rounds=12)
+    run_setup = setup("fake,us=10", "fake,us=20", "fake,us=30", rounds=12)
 
-    orders = [order_of(short(made, number)) for number in (0, 0, 1)]
+    orders = [order_of(short(run_setup, number)) for number in (0, 0, 1)]
 
     assert len(set(orders[0])) > 1
     assert orders[0] == orders[1]
@@ -86,12 +88,12 @@ def test_who_starts_first_is_drawn_anew_and_is_that_of_the_seed(setup: MakeSetup
         came.append(target)
         return ""
 
-    made = setup("fake,us=10", "fake,us=20", "fake,us=30", check=look)
+    run_setup = setup("fake,us=10", "fake,us=20", "fake,us=30", check=look)
 
     orders = []
     for number in (0, 0, 1, 2, 3):
         came.clear()
-        short(made, number)
+        short(run_setup, number)
         orders.append(tuple(came[:3]))  # Each is judged when it has loaded.
 
     assert orders[0] == orders[1]
@@ -111,13 +113,13 @@ def test_the_samples_are_the_times_of_the_calls_in_rounds(setup: MakeSetup) -> N
 
 
 def test_a_later_generation_takes_the_block_lengths_of_the_first(setup: MakeSetup) -> None:
-    made = setup("fake,us=10")
-    first = generation.run(made, 0, {})
+    run_setup = setup("fake,us=10")
+    first = generation.run(run_setup, 0, {})
     calibrations = {
         place: Calibration(Length(7, 1), known.span) for place, known in first.calibrations.items()
     }
 
-    later = generation.run(made, 1, calibrations)
+    later = generation.run(run_setup, 1, calibrations)
 
     assert later.samples["0/0/1"].shape == (ROUNDS, 7)
 
@@ -136,9 +138,11 @@ def test_a_later_generation_takes_the_block_lengths_of_the_first(setup: MakeSetu
 def test_a_target_that_fails_while_it_is_timed_costs_no_other_a_block(
     setup: MakeSetup, tmp_path: Path, fault: str, said: str
 ) -> None:
-    made = setup("fake,us=10", f"fake,{fault},at=sample", "fake,us=30", patience=Patience(verb=5))
+    run_setup = setup(
+        "fake,us=10", f"fake,{fault},at=sample", "fake,us=30", patience=Patience(verb=5)
+    )
 
-    result = short(made)
+    result = short(run_setup)
 
     assert failure(result, 1).what == said
     assert failure(result, 1).verb == "sample"
@@ -150,13 +154,13 @@ def test_a_target_that_fails_while_it_is_timed_costs_no_other_a_block(
 def test_a_target_that_is_killed_between_two_blocks_leaves_and_its_times_do_not_count(
     setup: MakeSetup, tmp_path: Path
 ) -> None:
-    made = setup("fake,us=10", "fake,us=20")
+    run_setup = setup("fake,us=10", "fake,us=20")
 
     def watch(share: float) -> None:
         if share == 1 / ROUNDS:
             psutil.Process().children()[0].send_signal(signal.SIGKILL)
 
-    result = short(made, 0, watch)
+    result = short(run_setup, 0, watch)
 
     failed = [found.target for found in result.part.targets if found.failure is not None]
     assert len(failed) == 1
@@ -183,9 +187,9 @@ def test_an_answer_that_is_wrong_before_the_rounds_costs_no_block(setup: MakeSet
         asked.append((target, case))
         return "not that" if target == 1 else ""
 
-    made = setup("fake,us=10", "fake,us=20", batches=(1, 8), check=judge)
+    run_setup = setup("fake,us=10", "fake,us=20", batches=(1, 8), check=judge)
 
-    result = short(made)
+    result = short(run_setup)
 
     assert failure(result, 1).what == "its answers changed after the verdict: not that"
     # Target 0 before and after at both cases; target 1 at the first alone.
@@ -242,10 +246,10 @@ def test_only_a_worker_that_was_held_still_makes_calls_before_its_block(
     monkeypatch.setattr(Worker, "sample", spy)
     result = short(setup(*targets))
 
-    one = result.part.targets[0].cases[0]
-    blocks = [i for i, (_, calls, out) in enumerate(asked) if out and calls == one.calls]
-    woken = [i for i in blocks if asked[i - 1] == (asked[i][0], one.calls // 4, 0)]
-    assert len(blocks) == len(targets) * len(one.series.medians)
+    case = result.part.targets[0].cases[0]
+    blocks = [i for i, (_, calls, out) in enumerate(asked) if out and calls == case.calls]
+    woken = [i for i in blocks if asked[i - 1] == (asked[i][0], case.calls // 4, 0)]
+    assert len(blocks) == len(targets) * len(case.series.medians)
     assert len(woken) == before * len(blocks)
 
 
@@ -257,8 +261,8 @@ def test_a_worker_of_one_thread_has_one_of_the_cores_of_one_of_two(setup: MakeSe
         seen.append([frozenset(process.cpu_affinity() or ()) for process in workers])
         return ""
 
-    made = setup("fake,us=10", "fake,us=20,threads=2", "fake,us=30", check=look)
-    cores = frozenset(short(made).part.generation.cores)
+    run_setup = setup("fake,us=10", "fake,us=20,threads=2", "fake,us=30", check=look)
+    cores = frozenset(short(run_setup).part.generation.cores)
 
     first, second, third = seen[0]
     assert first == third
@@ -298,9 +302,9 @@ def test_an_interrupt_in_the_rounds_leaves_no_process_and_no_pin(
 
 
 def test_all_targets_may_fail_at_once(setup: MakeSetup, tmp_path: Path) -> None:
-    made = setup("fake,fault=crash,at=hello", "fake,fault=exit,at=load")
+    run_setup = setup("fake,fault=crash,at=hello", "fake,fault=exit,at=load")
 
-    result = short(made)
+    result = short(run_setup)
 
     assert failure(result, 0).what == "crashed with SIGSEGV while importing its library"
     assert failure(result, 1).what == "ended by itself with exit code 0 while loading the model"
@@ -309,13 +313,13 @@ def test_all_targets_may_fail_at_once(setup: MakeSetup, tmp_path: Path) -> None:
 
 
 def test_cold_start_and_memory_of_a_target_stand_beside_its_times(setup: MakeSetup) -> None:
-    made: RunSetup = setup("fake,us=10", other=bound(3))
+    run_setup: RunSetup = setup("fake,us=10", other=bound(3))
 
-    found = part(short(made), 0)
+    shown = part(short(run_setup), 0)
 
-    for value in (found.imported, found.loaded, found.first_call, found.new_shape, found.empty):
+    for value in (shown.imported, shown.loaded, shown.first_call, shown.new_shape, shown.empty):
         assert value is not None
         assert value >= 0
-    for size in (found.idle, found.resident, found.peak):
+    for size in (shown.idle, shown.resident, shown.peak):
         assert size is not None
         assert size > 1_000_000

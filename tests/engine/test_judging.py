@@ -1,4 +1,4 @@
-"""What a target is worth: its precision by name, and whether it ran where it was asked to."""
+"""A target is judged by name: its precision, and whether it ran where it was asked to."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_provider_that_a_runtime_lacks_gives_no_verdict_under_its_name(
     )
 
 
-def test_the_relu_card_of_a_runtime_stands_beside_its_verdict(judge: Judge) -> None:
+def test_the_special_values_of_a_runtime_stand_beside_its_verdict(judge: Judge) -> None:
     rows = {row.value: row for row in judge("onnxruntime").card}
 
     assert len(rows) >= 7

@@ -92,9 +92,9 @@ def test_a_run_stops_at_the_first_look_where_every_ratio_is_known_well_enough(
     precise: Measured,
 ) -> None:
     assert [g.number for g in precise.run.generations] == [*range(schedule.FEWEST)]
-    found = {warning.kind: warning.detail for warning in precise.run.warnings}
-    assert found[WarningKind.STOPPED_EARLY] == "every ratio is known to ±1.0\u2009% or better"
-    assert WarningKind.NO_INTERVAL not in found
+    warnings = {warning.kind: warning.detail for warning in precise.run.warnings}
+    assert warnings[WarningKind.STOPPED_EARLY] == "every ratio is known to ±1.0\u2009% or better"
+    assert WarningKind.NO_INTERVAL not in warnings
 
 
 def test_a_target_that_failed_starts_in_no_later_generation(precise: Measured) -> None:
@@ -202,14 +202,14 @@ def test_targets_too_many_to_be_alive_at_once_are_each_paired_with_the_baseline(
     ]
     assert alive == [{0, 1, 2}, {0, 3, 4}] * 10
     table = summarize(run).tables[0]
-    found = {row.target.index: row.ratio for row in table.rows if row.ratio}
-    assert {i: round(1 / ratio.middle, 6) for i, ratio in found.items()} == {
+    ratios = {row.target.index: row.ratio for row in table.rows if row.ratio}
+    assert {i: round(1 / ratio.middle, 6) for i, ratio in ratios.items()} == {
         1: 1.1,
         2: 1.2,
         3: 1.3,
         4: 1.4,
     }
-    assert all(ratio.starts == 10 for ratio in found.values())
+    assert all(ratio.starts == 10 for ratio in ratios.values())
     assert "10 process starts" in protocol_line(run)
 
 

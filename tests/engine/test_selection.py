@@ -1,4 +1,4 @@
-"""Which targets a run has, and what they are compared with."""
+"""The targets of a run are selected, and with them what the others are compared with."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from toolkit.machine import describe
 from toolkit.machine.facts import Gpu, Machine
 from toolkit.records import schema
 from toolkit.records.schema import Failure
+from toolkit.runtimes import base
+from toolkit.runtimes.base import Provider
+from toolkit.runtimes.fake import Fake
 from toolkit.runtimes.target import Target, parse
 
 GPU = Gpu(name="one", memory=1, driver="1")
@@ -45,9 +48,9 @@ def test_by_default_every_provider_is_run_both_ways_and_pytorch_where_it_is_know
 
 
 def test_cuda_is_a_default_on_a_machine_with_a_gpu_alone(here: Machine) -> None:
-    found = selection.default(msgspec.structs.replace(here, gpus=[GPU]), source=True)
+    targets = selection.default(msgspec.structs.replace(here, gpus=[GPU]), source=True)
 
-    assert labels(found) == [
+    assert labels(targets) == [
         "onnxruntime cpu",
         "onnxruntime cpu, bound",
         "onnxruntime cuda",
@@ -75,9 +78,9 @@ def shown(*texts: str) -> list[schema.PlannedTarget]:
 
 
 def test_several_numbers_of_threads_make_as_many_targets_of_each() -> None:
-    made = selection.crossed([parse("fake:cpu"), parse("fake:cpu,us=1,threads=2")], (1, 2))
+    targets = selection.crossed([parse("fake:cpu"), parse("fake:cpu,us=1,threads=2")], (1, 2))
 
-    assert [(target.name, target.label) for target in made] == [
+    assert [(target.name, target.label) for target in targets] == [
         ("fake:cpu,threads=1", "fake cpu, 1 thread"),
         ("fake:cpu,threads=2", "fake cpu, 2 threads"),
         ("fake:cpu,us=1,threads=2", "fake cpu, us=1, 2 threads"),
@@ -107,9 +110,25 @@ def test_a_target_on_a_gpu_has_no_number_of_threads() -> None:
     assert made.name == "onnxruntime:cuda"
 
 
+@pytest.mark.parametrize("present", [False, True])
+def test_a_new_accelerator_is_seen_by_the_files_that_its_runtime_names(
+    here: Machine, tmp_path: Path, present: bool
+) -> None:
+    class Accelerated(Fake):
+        providers = (
+            base.CPU,
+            Provider("npu", accelerator="other", device_files=(f"{tmp_path}/accel*",)),
+        )
+
+    if present:
+        (tmp_path / "accel0").touch()
+
+    assert selection.usable(Accelerated, here) == (["cpu", "npu"] if present else ["cpu"])
+
+
 def test_the_baseline_is_named_without_its_threads() -> None:
-    made = selection.crossed([parse("fake:cpu,us=1"), parse("fake:cpu,us=2")], (1, 2))
-    shown = [selection.recorded(target) for target in made]
+    targets = selection.crossed([parse("fake:cpu,us=1"), parse("fake:cpu,us=2")], (1, 2))
+    shown = [selection.recorded(target) for target in targets]
 
     assert selection.baseline(shown, "fake:cpu,us=2", range(4)) == 2
 
@@ -152,9 +171,9 @@ def test_an_unknown_baseline_is_refused_with_the_choices() -> None:
 
 
 def test_a_record_holds_the_name_of_an_environment_and_not_its_place() -> None:
-    found = selection.recorded(replace(parse("fake"), environment="/home/anna/venvs/gpu/"))
+    planned = selection.recorded(replace(parse("fake"), environment="/home/anna/venvs/gpu/"))
 
-    assert found.environment == "gpu"
+    assert planned.environment == "gpu"
     assert selection.recorded(parse("fake")).environment == "own"
 
 
@@ -167,11 +186,11 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Assignment:
 def test_an_environment_that_cannot_carry_a_worker_is_a_failure_and_no_crash(
     asked: Assignment, tmp_path: Path
 ) -> None:
-    found = selection.enter(0, parse(f"fake,env={tmp_path}"), asked)
+    entered = selection.enter(0, parse(f"fake,env={tmp_path}"), asked)
 
-    assert isinstance(found, Failure)
-    assert found.verb == "start"
-    assert found.what == f"env={tmp_path}: there is no Python environment in this folder"
+    assert isinstance(entered, Failure)
+    assert entered.verb == "start"
+    assert entered.what == f"env={tmp_path}: there is no Python environment in this folder"
 
 
 @pytest.mark.process
@@ -179,11 +198,11 @@ def test_a_target_may_run_another_file_of_the_model(asked: Assignment, tmp_path:
     other = small.layer(tmp_path / "other.onnx")
     target = parse(f"fake,model={other}")
 
-    found = selection.enter(0, target, asked)
+    entered = selection.enter(0, target, asked)
     recorded = selection.recorded(target)
 
-    assert isinstance(found, ReadyTarget)
-    assert found.program.model == other.resolve()
+    assert isinstance(entered, ReadyTarget)
+    assert entered.program.model == other.resolve()
     assert recorded.label.endswith(", other.onnx")
     assert recorded.model is not None
     assert recorded.model.name == "other.onnx"
@@ -192,7 +211,9 @@ def test_a_target_may_run_another_file_of_the_model(asked: Assignment, tmp_path:
 def test_a_file_of_another_model_is_a_failure_that_shows_both(
     asked: Assignment, tmp_path: Path
 ) -> None:
-    found = selection.enter(0, parse(f"fake,model={small.mlp(tmp_path / 'mlp.onnx')}"), asked)
+    entered = selection.enter(0, parse(f"fake,model={small.mlp(tmp_path / 'mlp.onnx')}"), asked)
 
-    assert isinstance(found, Failure)
-    assert found.what.startswith("mlp.onnx is no variant of this model: its inputs are input:float")
+    assert isinstance(entered, Failure)
+    assert entered.what.startswith(
+        "mlp.onnx is no variant of this model: its inputs are input:float"
+    )

@@ -133,8 +133,8 @@ def measured(folder: Path) -> Callable[[psutil.Process], bool]:
 
 
 def only(folder: Path) -> Path:
-    (found,) = (path for path in (folder / "reports").iterdir() if not path.is_symlink())
-    return found
+    (run,) = (path for path in (folder / "reports").iterdir() if not path.is_symlink())
+    return run
 
 
 def test_a_killed_bench_leaves_no_process_and_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -220,11 +220,11 @@ def test_a_target_that_takes_one_shape_alone_is_timed_there(tmp_path: Path) -> N
 
 def resumed(folder: Path) -> Run:
     """The run's end, by `toolkit bench --resume` with no further flags."""
-    found = only(folder)
-    shorten(found)
+    interrupted = only(folder)
+    shorten(interrupted)
     done = command.run("bench", "--resume", cwd=folder)
     assert (done.code, done.err) == (0, "")
-    run = store.read(found)
+    run = store.read(interrupted)
     assert run.state == "done"
     numbers = [generation.number for generation in run.generations]
     assert numbers == [*range(len(numbers))]
@@ -233,7 +233,7 @@ def resumed(folder: Path) -> Run:
 
 
 def shorten(folder: Path) -> None:
-    """What is left of the run takes one process start more."""
+    """Lets the rest of the run take one process start more."""
     record: dict[str, Any] = json.loads((folder / "run.json").read_bytes())
     record["command"] = [*record["command"][:-2], *command.QUICK]
     (folder / "run.json").write_text(json.dumps(record))
@@ -346,12 +346,12 @@ def test_a_run_of_another_model_machine_or_toolkit_does_not_go_on(
 def plant(folder: Path, field: str, value: object) -> bytes:
     """Changes one field of run.json; returns its bytes."""
     record: dict[str, Any] = json.loads((folder / "run.json").read_bytes())
-    place = record
+    holder = record
     *path, last = field.split(".")
     for key in path:
-        place = place[key]
-    assert place[last] != value
-    place[last] = value
+        holder = holder[key]
+    assert holder[last] != value
+    holder[last] = value
     (folder / "run.json").write_text(json.dumps(record))
     return (folder / "run.json").read_bytes()
 

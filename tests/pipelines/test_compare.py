@@ -15,7 +15,9 @@ from tests import command, small
 from toolkit import bench, compare
 from toolkit.errors import InputError, RunError
 from toolkit.measure import schedule
-from toolkit.pipelines.bench import BenchRequest, FinishedRun
+from toolkit.measure.schedule import Pace
+from toolkit.pipelines.bench import BenchRequest
+from toolkit.records.schema import Run
 from toolkit.report import compared
 from toolkit.report.compared import Gates
 from toolkit.report.comparison import Gate, Pairing, between
@@ -24,10 +26,12 @@ from toolkit.runtimes.target import parse
 pytestmark = pytest.mark.process
 
 PACE = schedule.pace(0.01, 600)
+QUICK = schedule.pace(None, 1, True)
+"""One process start: enough where no interval is asked for."""
 
 
-def order(*targets: str) -> BenchRequest:
-    return BenchRequest([parse(text) for text in targets], pace=PACE)
+def order(*targets: str, pace: Pace = PACE) -> BenchRequest:
+    return BenchRequest([parse(text) for text in targets], pace=pace)
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +42,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def slower(model: Path) -> Sequence[Pairing]:
     """One file on a target and on one that takes 5 % longer."""
-    made = compare(model, None, order("fake,us=1000", "fake,us=1050"), reports=model.parent)
-    return made.pairings
+    done = compare(model, None, order("fake,us=1000", "fake,us=1050"), reports=model.parent)
+    return done.pairings
 
 
 @pytest.mark.parametrize(
@@ -57,9 +61,9 @@ def test_a_gate_of_speed_fails_beyond_its_limit_alone(
 
 def test_one_target_with_two_numbers_of_threads_is_compared_with_itself(model: Path) -> None:
     quick = schedule.pace(None, 1, True)
-    one = BenchRequest([parse("fake,us=1000")], pace=quick, threads=(1, 2))
+    request = BenchRequest([parse("fake,us=1000")], pace=quick, threads=(1, 2))
 
-    done = compare(model, None, one, reports=model.parent)
+    done = compare(model, None, request, reports=model.parent)
 
     assert done.finished is not None
     targets = done.finished.run.plan.targets
@@ -88,7 +92,7 @@ def test_what_no_interval_decides_is_skipped_and_fails_under_strict_alone(model:
 
 @pytest.fixture(scope="module")
 def spoilt(model: Path) -> Path:
-    """The same model with one weight changed by a tenth."""
+    """A copy of the model with one weight changed by a tenth."""
     loaded = onnx.load(model)
     weight = loaded.graph.initializer[0]
     array = onnx.numpy_helper.to_array(weight).copy()
@@ -100,7 +104,7 @@ def spoilt(model: Path) -> Path:
 
 
 def test_a_new_file_is_judged_by_the_oracle_of_the_old_one(model: Path, spoilt: Path) -> None:
-    done = compare(model, spoilt, order("fake"), reports=model.parent)
+    done = compare(model, spoilt, order("fake", pace=QUICK), reports=model.parent)
     (one,) = done.pairings
     ruled = compared.rulings(done.pairings, Gates(slower=0.03, worse=True))
 
@@ -139,15 +143,18 @@ def test_one_file_on_one_target_is_no_comparison(model: Path) -> None:
 # Two runs
 
 
-def run_of(model: Path, *targets: str) -> FinishedRun:
-    return bench(model, order(*targets), reports=model.parent)
+@pytest.fixture(scope="module")
+def runs(model: Path) -> tuple[Run, Run]:
+    """The same two targets, measured twice."""
+    request = order("fake,us=1000", "fake,us=500,seed=1")
+    old, new = (bench(model, request, reports=model.parent).run for _ in range(2))
+    return old, new
 
 
-def test_two_runs_are_compared_by_their_ratios_to_the_common_baseline(model: Path) -> None:
-    old = run_of(model, "fake,us=1000", "fake,us=500,seed=1")
-    new = run_of(model, "fake,us=1000", "fake,us=500,seed=1")
-
-    (one,) = between(old.run, new.run)
+def test_two_runs_are_compared_by_their_ratios_to_the_common_baseline(
+    runs: tuple[Run, Run],
+) -> None:
+    (one,) = between(*runs)
 
     assert one.interval is not None
     assert one.interval.estimate == pytest.approx(1.0)
@@ -155,10 +162,9 @@ def test_two_runs_are_compared_by_their_ratios_to_the_common_baseline(model: Pat
     assert one.slower(0.01) is Gate.HOLDS
 
 
-def test_a_target_that_became_slower_beside_the_baseline_is_found(model: Path) -> None:
+def test_a_target_that_became_slower_beside_the_baseline_is_found(runs: tuple[Run, Run]) -> None:
     """A target is told by its name: the second run's times are scaled as if it had changed."""
-    old = run_of(model, "fake,us=1000", "fake,us=500,seed=1")
-    new = run_of(model, "fake,us=1000", "fake,us=500,seed=1").run
+    old, new = runs
     record = new.records[1]
     timing = record.timings[0]
     series = [
@@ -166,7 +172,7 @@ def test_a_target_that_became_slower_beside_the_baseline_is_found(model: Path) -
     ]
     changed = replace(record, timings=[replace(timing, series=series)])
 
-    (one,) = between(old.run, replace(new, records=[new.records[0], changed]))
+    (one,) = between(old, replace(new, records=[new.records[0], changed]))
 
     assert one.interval is not None
     assert math.isclose(one.interval.estimate, 1.1)
@@ -174,11 +180,13 @@ def test_a_target_that_became_slower_beside_the_baseline_is_found(model: Path) -
 
 
 def test_without_a_common_baseline_the_way_that_works_is_told(model: Path) -> None:
-    old = run_of(model, "fake,us=1000", "fake,us=500")
-    new = run_of(model, "fake,us=999", "fake,us=500")
+    old, new = (
+        bench(model, order(first, "fake,us=500", pace=QUICK), reports=model.parent).run
+        for first in ("fake,us=1000", "fake,us=999")
+    )
 
     with pytest.raises(RunError) as caught:
-        between(old.run, new.run)
+        between(old, new)
 
     assert caught.value.what.startswith(
         "the two runs have no common baseline: it was fake:cpu,us=1000 1.0 on "

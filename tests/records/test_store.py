@@ -37,9 +37,9 @@ def running() -> Run:
 
 @pytest.fixture
 def folder(tmp_path: Path, running: Run) -> RunFolder:
-    made = store.create(tmp_path / "reports", "mlp.onnx", NOW)
-    made.begin(running)
-    return made
+    fresh = store.create(tmp_path / "reports", "mlp.onnx", NOW)
+    fresh.begin(running)
+    return fresh
 
 
 def part(number: int, *, loaded: float = 0.25) -> tuple[GenerationPart, dict[str, Array]]:

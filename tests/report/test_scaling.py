@@ -25,7 +25,7 @@ def swept(rows: tuple[runs.Row, ...] = runs.TWO, **shape: object) -> Run:
 
 
 def with_threads(run: Run, *counts: int) -> Run:
-    """The same target at so many threads each."""
+    """The run with all its targets turned into one, at so many threads each."""
     targets = [
         msgspec.structs.replace(
             target,

@@ -132,7 +132,7 @@ def test_weights_in_a_file_of_their_own_are_read(start: Start, tmp_path: Path) -
 
 
 def test_a_shape_that_ncnn_gets_wrong_is_refused(start: Start, tmp_path: Path) -> None:
-    """Of a dynamic axis that it averages over ncnn keeps every entry."""
+    """ncnn keeps every entry of a dynamic axis that it should average over."""
     nodes = [helper.make_node("ReduceMean", ["x", "axes"], ["y"], keepdims=0)]
     axes = np.array([1], np.int64)
     program = net(tmp_path / "mean.onnx", nodes, ["batch", "seq", 8], ["batch", 8], axes=axes)

@@ -38,7 +38,7 @@ def home() -> str:
 
 
 def python(runtime: str) -> str:
-    """Of the environment that holds a runtime."""
+    """The Python of the environment that holds a runtime."""
     try:
         found = managed.home(listing.find(runtime), "cpu")
     except EnvironmentFault as error:

@@ -98,6 +98,7 @@ def right(whole: Program, given: dict[str, Array]) -> Array:
     return answer
 
 
+@pytest.mark.slow
 def test_compile_meets_any_number_of_sizes(start: Start, tmp_path: Path) -> None:
     """torch gives up after 8 recompilations, and then there is no answer."""
     needs.program("g++")
@@ -111,6 +112,7 @@ def test_compile_meets_any_number_of_sizes(start: Start, tmp_path: Path) -> None
         np.testing.assert_allclose(found["y"], right(whole, feed(batch, seq)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_aoti_refuses_sizes_of_another_branch_and_goes_on(start: Start, tmp_path: Path) -> None:
     needs.program("g++")
     whole = net(tmp_path, "Branch")
@@ -166,6 +168,7 @@ def measured(
     return bench(file, order, reports=folder / "reports").run.records[0]
 
 
+@pytest.mark.slow
 @COMPILED
 def test_all_files_lie_in_the_folder_of_the_converted_form(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
@@ -185,6 +188,7 @@ def test_all_files_lie_in_the_folder_of_the_converted_form(
     assert [*(tmp_path / "made").rglob("*.so" if mode == "compile" else "*.pt2")] != []
 
 
+@pytest.mark.slow
 def test_a_later_process_finds_the_compiled_code(start: Start, tmp_path: Path) -> None:
     needs.program("g++")
     first = start("torch", mode="compile")

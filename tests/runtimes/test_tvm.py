@@ -2,63 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from onnx import helper
 
 from tests import needs, small
 from tests.workers.conftest import Start, program, start
-from toolkit.errors import EnvironmentFault, ShapeRefused, TargetError
-from toolkit.runtimes import listing
+from toolkit.errors import ShapeRefused, TargetError
 from toolkit.runtimes.base import Program
-from toolkit.tensors import Dim, Feed, TensorSpec
-from toolkit.workers import managed
+from toolkit.tensors import Feed
 from toolkit.workers.launch import Worker
 
 pytestmark = pytest.mark.process
 
 __all__ = ["program", "start"]
 
-Specs = Mapping[str, tuple[str, tuple[Dim, ...]]]
-"""Name → ONNX type and shape."""
-
 
 @pytest.fixture(scope="module", autouse=True)
 def installed() -> None:
     needs.program("g++")
-    try:
-        managed.home(listing.find("tvm"), "cpu")
-    except EnvironmentFault as error:
-        needs.absent(f"{error.what}; {error.cures[0]}")
-
-
-def model(
-    file: Path, nodes: list[onnx.NodeProto], inputs: Specs, outputs: Specs, opset: int = 20
-) -> Program:
-    """Writes the model; returns what a worker is given to load it."""
-
-    def infos(specs: Specs) -> list[onnx.ValueInfoProto]:
-        numbers = {
-            name: helper.np_dtype_to_tensor_dtype(np.dtype(specs[name][0])) for name in specs
-        }
-        return [
-            helper.make_tensor_value_info(name, numbers[name], shape)
-            for name, (_, shape) in specs.items()
-        ]
-
-    graph = helper.make_graph(nodes, "graph", infos(inputs), infos(outputs))
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
-    onnx.save(made, file)
-    taken, given = (
-        tuple(TensorSpec(name, kind, shape) for name, (kind, shape) in specs.items())
-        for specs in (inputs, outputs)
-    )
-    return Program(file, taken, given)
+    needs.runtime("tvm")
 
 
 def loaded(worker: Worker, program: Program, feed: Feed) -> Worker:
@@ -82,7 +48,7 @@ def test_an_operator_that_it_does_not_have_is_named_in_one_line(
     start: Start, tmp_path: Path
 ) -> None:
     line = {"x": ("float32", ("n",))}
-    celu = model(
+    celu = small.program(
         tmp_path / "m.onnx",
         [helper.make_node("Celu", ["x"], ["y"])],
         line,
@@ -104,7 +70,7 @@ def test_inputs_go_by_their_name_whatever_it_is_and_whatever_the_order_of_the_fe
         helper.make_node("Where", ["mask", "rows", "a/table:0"], ["y"]),
         helper.make_node("Add", ["1.ids", "1.ids"], ["twice"]),
     ]
-    three = model(
+    three = small.program(
         tmp_path / "three.onnx",
         nodes,
         {
@@ -135,7 +101,7 @@ def test_a_dimension_may_have_any_name_or_none(
     start: Start, tmp_path: Path, first: str | None, second: str | None, sizes: tuple[int, int]
 ) -> None:
     """TVM's reader calculates with the signs in a name, and takes all without one for the same."""
-    two = model(
+    two = small.program(
         tmp_path / "two.onnx",
         [helper.make_node("Neg", ["x"], ["y"]), helper.make_node("Neg", ["z"], ["w"])],
         {"x": ("float32", (first,)), "z": ("float32", (second,))},
@@ -153,7 +119,7 @@ def test_a_dimension_may_have_any_name_or_none(
 def test_a_shape_that_a_model_gives_is_an_array(start: Start, tmp_path: Path, io: str) -> None:
     """To TVM it is no tensor. A scalar and an input without elements too."""
     nodes = [helper.make_node("Shape", ["x"], ["shape"]), helper.make_node("Neg", ["s"], ["t"])]
-    shapes = model(
+    shapes = small.program(
         tmp_path / "shape.onnx",
         nodes,
         {"x": ("float32", ("n", 4)), "s": ("float32", ())},
@@ -172,7 +138,7 @@ def test_an_operator_of_an_old_opset_keeps_its_meaning(start: Start, tmp_path: P
     """Before opset 13 Softmax runs over all dimensions from its axis on."""
     spec = ("float32", ("n", 3, 4))
     nodes = [helper.make_node("Softmax", ["x"], ["y"], axis=1)]
-    old = model(tmp_path / "old.onnx", nodes, {"x": spec}, {"y": spec}, opset=11)
+    old = small.program(tmp_path / "old.onnx", nodes, {"x": spec}, {"y": spec}, opset=11)
     feed = {"x": np.arange(24, dtype=np.float32).reshape(2, 3, 4)}
 
     found = answer(loaded(start("tvm"), old, feed), feed)
@@ -181,7 +147,7 @@ def test_an_operator_of_an_old_opset_keeps_its_meaning(start: Start, tmp_path: P
 
 
 def test_sizes_that_it_cannot_compare_need_fixed_shapes(start: Start, tmp_path: Path) -> None:
-    sums = model(
+    sums = small.program(
         tmp_path / "sum.onnx",
         [helper.make_node("Add", ["a", "b"], ["y"])],
         {"a": ("float32", ("n",)), "b": ("float32", ("m",))},
@@ -217,7 +183,7 @@ def test_fixed_shapes_refuse_all_others(start: Start, program: Program) -> None:
 def test_dimensions_of_one_name_must_have_one_size(start: Start, tmp_path: Path) -> None:
     spec = ("float32", ("n",))
     nodes = [helper.make_node("Add", ["a", "b"], ["y"])]
-    sums = model(tmp_path / "sum.onnx", nodes, {"a": spec, "b": spec}, {"y": spec})
+    sums = small.program(tmp_path / "sum.onnx", nodes, {"a": spec, "b": spec}, {"y": spec})
     three, one = np.ones(3, np.float32), np.ones(1, np.float32)
     worker = loaded(start("tvm"), sums, {"a": three, "b": three})
 
@@ -241,7 +207,7 @@ def test_without_a_linker_it_says_what_is_missing(
 
 
 def test_it_runs_in_one_thread_however_many_are_asked_for(start: Start, program: Program) -> None:
-    """What the README says. Its untuned loops ask its pool for nothing."""
+    """The README says so: untuned loops ask TVM's pool for nothing."""
     counts = []
     feed = {"input": np.ones((7, 64), np.float32)}
     assert program.model is not None

@@ -83,6 +83,20 @@ def test_a_folder_without_a_python_is_refused_before_anything_is_measured(tmp_pa
     assert caught.value.what == f"env={tmp_path}: there is no Python environment in this folder"
 
 
+def test_a_folder_that_is_free_for_an_environment_is_named_with_how_to_make_one(
+    tmp_path: Path,
+) -> None:
+    free, full = tmp_path / "at all", tmp_path / "full"
+    (full / "docs").mkdir(parents=True)
+    cures = []
+    for folder in (free, full):
+        with pytest.raises(EnvironmentFault) as caught:
+            environments.interpreter(str(folder))
+        cures.append(caught.value.cures)
+
+    assert cures == [(f"python3 -m venv '{free}'    makes one",), ()]
+
+
 def test_an_environment_without_numpy_is_refused_with_the_command_that_helps(
     tmp_path: Path,
 ) -> None:

@@ -1,4 +1,4 @@
-"""What was started ends with who started it, whatever it had started itself."""
+"""A process ends with the one that started it, and so does all that it started itself."""
 
 from __future__ import annotations
 

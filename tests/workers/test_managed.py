@@ -61,7 +61,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def left(shelf: Path) -> list[str]:
-    """What lies among the environments, without locks."""
+    """The folders among the environments, without locks."""
     return sorted(path.name for path in shelf.glob("cache/environments/[!.]*"))
 
 
@@ -273,6 +273,13 @@ def test_a_version_of_what_toolkit_brings_itself_needs_an_environment_of_the_use
 
 def test_cuda_without_its_package_is_told_by_the_library_that_is_here() -> None:
     assert managed.home(listing.find("onnxruntime"), "cuda").name == environments.OWN
+
+
+def test_a_provider_in_a_package_of_its_own_is_cured_by_that_package() -> None:
+    with pytest.raises(EnvironmentFault) as caught:
+        managed.home(listing.find("onnxruntime"), "cuda", "1.30.0")
+
+    assert caught.value.cures[0].startswith("toolkit runtimes install onnxruntime-gpu@1.30.0 ")
 
 
 def test_the_command_line_installs_shows_and_removes(shelf: Path) -> None:

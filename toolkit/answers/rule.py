@@ -82,7 +82,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Form:
+class SimulatedErrors:
     """The errors of one simulation of one output."""
 
     precision: Precision
@@ -109,7 +109,7 @@ class Scale:
         """One ulp of the output's typical size: errors below half of it never refuse, since
         ONNX Runtime's right sigmoid is off by as much where its values are nearly 0."""
         self.forms = [
-            Form(precision, directed, error.astype(np.float32), self.rms(error))
+            SimulatedErrors(precision, directed, error.astype(np.float32), self.rms(error))
             for precision, directed, values in simulated
             if np.isfinite(values).all()
             for error in [values.astype(np.float64) - oracle]
@@ -123,7 +123,7 @@ class Scale:
         return float(np.sqrt(np.mean(error**2 + self.ulps**2 / 12)))
 
     @cached_property
-    def classes(self) -> Mapping[Precision, list[Form]]:
+    def classes(self) -> Mapping[Precision, list[SimulatedErrors]]:
         """The classes that could be simulated, finest first, with their simulations."""
         by_class = {c: [f for f in self.forms if f.precision == c] for c in ORDER}
         return {c: forms for c, forms in by_class.items() if forms}
@@ -147,7 +147,7 @@ class Scale:
         }
 
     @cached_property
-    def _units(self) -> Sequence[tuple[Form, Array]]:
+    def _units(self) -> Sequence[tuple[SimulatedErrors, Array]]:
         return [
             (form, direction.unit(form.error, self.sensitive).astype(np.float32))
             for form in self.forms

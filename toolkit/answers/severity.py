@@ -30,7 +30,7 @@ HALF = 0.5
 
 
 @dataclass(frozen=True, order=True)
-class Severity:
+class VerdictRank:
     """Says how bad a verdict is; the larger is the worse."""
 
     coarseness: float
@@ -39,20 +39,20 @@ class Severity:
     """It has no single name. Decides between verdicts that are equally coarse (S6)."""
 
 
-def severity(output: OutputVerdict) -> Severity:
+def severity(output: OutputVerdict) -> VerdictRank:
     """Ranks the verdict on one output."""
     (first, *others) = output.names
     if first == "wrong":
-        return Severity(float("inf"), False)  # S4
+        return VerdictRank(float("inf"), False)  # S4
     if output.exact:
-        return Severity(-1, False)  # S5
+        return VerdictRank(-1, False)  # S5
     if first == "between":
-        return Severity(_gap(output), False)  # S2
+        return VerdictRank(_gap(output), False)  # S2
     if first == "less than float32":
         coarser = finest_allowing(output)
-        return Severity(RANK[coarser] if coarser else FINEST_LOWER, True)  # S3
+        return VerdictRank(RANK[coarser] if coarser else FINEST_LOWER, True)  # S3
     ranks = [RANK[name] for name in output.names if name in RANK]
-    return Severity(min(ranks), bool(others))  # S1
+    return VerdictRank(min(ranks), bool(others))  # S1
 
 
 def coarser(now: Verdict, was: Verdict) -> bool:
@@ -68,7 +68,7 @@ def finest_allowing(output: OutputVerdict) -> Precision | None:
     return next((c for c, high in _lower(output).items() if float(output.factor) <= high), None)
 
 
-def _of_target(verdict: Verdict) -> Severity:
+def _of_target(verdict: Verdict) -> VerdictRank:
     return max(severity(output) for output in verdict.outputs)
 
 

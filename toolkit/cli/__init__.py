@@ -1,4 +1,4 @@
-"""The command line: one thin file a command. The only room that imports click, prints or exits.
+"""The command line: one thin file for each command. No other room imports click, prints or exits.
 
 Exit codes: 0 done, 1 the user's error or a failed check, 2 usage, 3 our bug, 130 ^C.
 """
@@ -28,11 +28,12 @@ COMMANDS = {
     "doctor": "what is wrong with this installation or machine, and the cure",
 }
 
+# Errors of a full disk, a used-up quota and a limit on a file's size.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Lazy(click.Group):
-    """Imports a command's file when the command is used, so that --help stays fast."""
+    """Imports a command's file only when the command is used, so that --help stays fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -67,7 +68,7 @@ def root() -> None:
 
 
 def main() -> None:
-    """The `toolkit` command."""
+    """Runs the `toolkit` command, and turns every error into a text and an exit code."""
     try:
         code = root.main(prog_name="toolkit", standalone_mode=False)
     except ToolkitError as error:
@@ -78,15 +79,16 @@ def main() -> None:
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
         click.echo("interrupted", err=True)
-        # click makes its Abort of a KeyboardInterrupt, which knows what was kept.
+        # click raises its Abort from the KeyboardInterrupt, whose notes say what was kept.
         for note in getattr(error.__cause__ or error, "__notes__", ()):
             click.echo(f"  {note}", err=True)
         code = 130
     except BrokenPipeError:
-        # The reader of our output went away: what is left to print has no reader.
+        # The reader of our output went away, as `| head` does. Python would complain once more when
+        # it flushes stdout at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    except Exception as error:  # The last handler.
+    except Exception as error:  # The last handler: whatever comes here is a bug of ours.
         if os.environ.get("TOOLKIT_TRACE"):
             raise
         code = _unforeseen(error)
@@ -94,7 +96,8 @@ def main() -> None:
 
 
 def _unforeseen(error: Exception) -> int:
-    """A full disk is the user's to mend, wherever it shows; all else is our bug."""
+    """Tells an error that nobody foresaw. A full disk is the user's to mend, wherever it shows; all
+    else is our bug."""
     if isinstance(error, OSError) and error.errno in FULL:
         complain(ToolkitError(f"{error.filename or 'a file'} cannot be written: {error.strerror}"))
         return 1
@@ -104,7 +107,7 @@ def _unforeseen(error: Exception) -> int:
 
 
 def complain(error: ToolkitError) -> None:
-    """One line that says what, then a line for each thing to do."""
+    """Prints one line that says what is wrong, then a line for each thing to do."""
     click.echo(f"error: {error.what}", err=True)
     for cure in error.cures:
         click.echo(f"  {cure}", err=True)

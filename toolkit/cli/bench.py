@@ -1,17 +1,15 @@
-"""toolkit bench: how fast, against which, and are the answers right?"""
+"""`toolkit bench`: measures a model on runtimes side by side."""
 
 from __future__ import annotations
 
-import shutil
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli import asking
-from toolkit.cli.screen import progress
-from toolkit.cli.values import DURATION, PERCENT
+from toolkit.cli import failures, options, screen
 
 if TYPE_CHECKING:
     from toolkit.pipelines.bench import BenchRequest, FinishedRun
@@ -28,19 +26,14 @@ Examples:
 """
 
 
-@click.command(
-    "bench",
-    epilog=EXAMPLES,
-)
-@asking.MODEL
-@asking.options
-@click.option("--all", "everything", is_flag=True, help="Every runtime that is installed.")
-@click.option("--install", is_flag=True, help="Install the runtimes that are missing, first.")
-@click.option(
-    "--time", "time", type=DURATION, help="The ceiling on the time of the measurement, such as 20s."
-)
-@click.option("--precision", type=PERCENT, help="Stop when every ratio is known so well: 0.5%.")
-@click.option("--quick", is_flag=True, help="Go on without intervals where --time is short.")
+@click.command("bench", epilog=EXAMPLES)
+@options.MODEL
+@options.shared
+@click.option("--all", "everything", is_flag=True, help="Measure every runtime that is installed.")
+@options.INSTALL
+@options.TIME
+@options.PRECISE
+@options.QUICK
 @click.option("--baseline", metavar="T", help="The target that the others are compared with.")
 @click.option(
     "--resume",
@@ -49,15 +42,7 @@ Examples:
     metavar="[RUN]",
     help="Go on with the newest unfinished run, or the one named.",
 )
-@click.option(
-    "-o",
-    "--output",
-    "reports",
-    type=click.Path(path_type=Path),
-    default="reports",
-    show_default=True,
-    help="The folder of the runs.",
-)
+@options.REPORTS
 @click.option("--json", "as_json", is_flag=True, help="Print the record on stdout.")
 def command(resume: str | None, **given: Any) -> None:
     """Measure a model on runtimes, side by side, each number beside a verdict on the answers.
@@ -71,14 +56,14 @@ def command(resume: str | None, **given: Any) -> None:
     if resume is not None:
         folder = store.reopen(Path(resume) if resume else store.unfinished(given["reports"])).path
         given = _given_before(folder, given)
-    model = asking.model_of(given["model"])
-    order = asking.order_of(given, _typed(folder))
+    model = options.model_of(given["model"])
+    request = options.bench_request(given, _typed(folder))
     if given["install"]:
-        install_missing(order)
-    with progress("bench") as draw:
+        install_missing(request)
+    with screen.progress("bench") as draw:
         finished = bench(
             model,
-            order,
+            request,
             reports=given["reports"],
             resume=folder,
             watch=lambda step, share, text: draw(share, text),
@@ -86,16 +71,16 @@ def command(resume: str | None, **given: Any) -> None:
     show(finished, as_json=given["as_json"])
 
 
-def install_missing(order: BenchRequest) -> None:
+def install_missing(request: BenchRequest) -> None:
     """Makes the environments that the named targets lack; with --all those of every runtime."""
     from toolkit.engine import selection
     from toolkit.pipelines import installing
 
-    missing = selection.missing(order.targets)
-    if order.everything:
+    missing = selection.missing(request.targets)
+    if request.everything:
         missing += [recipe for recipe in installing.for_the_cpu() if recipe not in missing]
-    with progress("install") as draw:
-        installing.install(missing, lambda made, there: None, draw)
+    with screen.progress("install") as draw:
+        installing.install(missing, lambda installed, was_there: None, draw)
 
 
 def show(finished: FinishedRun, *, as_json: bool = False) -> None:
@@ -104,23 +89,22 @@ def show(finished: FinishedRun, *, as_json: bool = False) -> None:
     from toolkit.report import terminal
     from toolkit.report.summary import summarize
 
-    if not as_json:
-        asking.refuse(finished, "measured")
     if as_json:
         click.echo(store.encode(finished.run).decode(), nl=False)
     else:
+        failures.raise_if_none_ran(finished, "measured")
         folder = finished.folder or Path()
         view = summarize(finished.run, store.read_samples(folder))
-        colour = sys.stdout.isatty()
-        columns = min(120, shutil.get_terminal_size().columns)
-        text = terminal.render(view, columns=columns, label="bench", colour=colour)
+        text = terminal.render(
+            view, columns=screen.columns(), label="bench", colour=sys.stdout.isatty()
+        )
         click.echo(text, nl=False)
-        click.echo(f"report   {folder / 'report.html'}")
-    asking.demand(finished, "measured")
+        screen.line("report", str(folder / "report.html"))
+    failures.exit_if_unmet(finished, "measured")
 
 
 def _typed(folder: Path | None) -> list[str]:
-    """The command line, for the record; that of the run which goes on."""
+    """Returns the command line for the record: this one, or that of the run which goes on."""
     if folder is None:
         return ["toolkit", *sys.argv[1:]]
     from toolkit.records import store
@@ -129,14 +113,17 @@ def _typed(folder: Path | None) -> list[str]:
 
 
 def _given_before(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """The options with which the unfinished run was started; it is told where it lies now."""
+    """Returns the options with which the unfinished run was started, but for those that say where
+    it lies now and what is printed."""
     from toolkit.errors import RunError
     from toolkit.records import store
 
     typed = store.head(folder).command
     if typed[:2] != ["toolkit", "bench"]:
+        started = f"started by {shlex.join(typed)}" if typed else "started from Python"
         raise RunError(
-            f"{folder} was not started by toolkit bench, so it is not known how to go on"
+            f"{folder} was {started}: only a run of toolkit bench goes on by --resume",
+            *([f"{shlex.join(typed)}    starts it anew"] if typed else []),
         )
     before = command.make_context("bench", typed[2:], resilient_parsing=False).params
     before.pop("resume")

@@ -1,15 +1,13 @@
-"""toolkit check: is the file right, on every runtime here?"""
+"""`toolkit check`: judges a model's answers on every runtime here."""
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import Any
 
 import click
 
-from toolkit.cli import asking
-from toolkit.cli.screen import progress
+from toolkit.cli import failures, options, screen
 
 EXAMPLES = """\b
 Examples:
@@ -18,12 +16,9 @@ Examples:
 """
 
 
-@click.command(
-    "check",
-    epilog=EXAMPLES,
-)
-@asking.MODEL
-@asking.options
+@click.command("check", epilog=EXAMPLES)
+@options.MODEL
+@options.shared
 @click.option("--json", "as_json", is_flag=True, help="Print the record on stdout.")
 def command(as_json: bool, **given: Any) -> None:
     """Judge a model's answers on runtimes, and show what each one's Relu gives for special values.
@@ -34,18 +29,16 @@ def command(as_json: bool, **given: Any) -> None:
     from toolkit.records import store
     from toolkit.report import checked
 
-    model = asking.model_of(given["model"])
-    order = asking.order_of(given, ["toolkit", *sys.argv[1:]])
-    with progress("check") as draw:
-        finished = check(model, order, watch=lambda step, share, text: draw(share, text))
-    if not as_json:
-        asking.refuse(finished, "judged")
+    model = options.model_of(given["model"])
+    request = options.bench_request(given, ["toolkit", *sys.argv[1:]])
+    with screen.progress("check") as draw:
+        finished = check(model, request, watch=lambda step, share, text: draw(share, text))
     if as_json:
         click.echo(store.encode(finished.run).decode(), nl=False)
     else:
-        columns = min(120, shutil.get_terminal_size().columns)
+        failures.raise_if_none_ran(finished, "judged")
         text = checked.render(
-            finished.run, finished.notes, columns=columns, colour=sys.stdout.isatty()
+            finished.run, finished.notes, columns=screen.columns(), colour=sys.stdout.isatty()
         )
         click.echo(text, nl=False)
-    asking.demand(finished, "judged")
+    failures.exit_if_unmet(finished, "judged")

@@ -1,17 +1,15 @@
-"""toolkit compare: is the new one as good, and how much faster?"""
+"""`toolkit compare`: says whether the new file, version or run is as good, and how much faster."""
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli import asking
-from toolkit.cli.screen import line, progress
-from toolkit.cli.values import DURATION, PERCENT
+from toolkit.cli import failures, options, screen
+from toolkit.cli.values import PERCENT
 
 if TYPE_CHECKING:
     from toolkit.pipelines.compare import ComparedModels
@@ -27,26 +25,27 @@ Examples:
 
 
 @click.command("compare", epilog=EXAMPLES)
-@click.argument("old", type=asking.FILE)
-@click.argument("new", type=asking.FILE, required=False)
-@asking.options
-@click.option("--time", "time", type=DURATION, help="The ceiling on the time of the measurement.")
-@click.option("--precision", type=PERCENT, help="Stop when every ratio is known so well: 0.5%.")
-@click.option("--install", is_flag=True, help="Install the runtimes that are missing, first.")
-@click.option("--fail-if-slower", "slower", type=PERCENT, help="Exit 1 where it is slower: 3%.")
-@click.option("--fail-if-worse", "worse", is_flag=True, help="Exit 1 where answers are worse.")
-@click.option("--strict", is_flag=True, help="Exit 1 too where a gate cannot tell.")
-@click.option("--junit", type=asking.FILE, help="Write the gates as JUnit XML.")
-@click.option("--markdown", type=asking.FILE, help="Write the table for a pull request.")
+@click.argument("old", type=options.FILE)
+@click.argument("new", type=options.FILE, required=False)
+@options.shared
+@options.TIME
+@options.PRECISE
+@options.INSTALL
 @click.option(
-    "-o",
-    "--output",
-    "reports",
-    type=click.Path(path_type=Path),
-    default="reports",
-    show_default=True,
-    help="The folder of the runs.",
+    "--fail-if-slower",
+    "slower",
+    type=PERCENT,
+    help="Exit 1 where NEW is slower by more than this, such as 3%.",
 )
+@click.option(
+    "--fail-if-worse", "worse", is_flag=True, help="Exit 1 where the answers of NEW are worse."
+)
+@click.option("--strict", is_flag=True, help="Exit 1 also where a gate cannot tell.")
+@click.option("--junit", type=options.FILE, help="Write the gates to this file, as JUnit XML.")
+@click.option(
+    "--markdown", type=options.FILE, help="Write the table to this file, for a pull request."
+)
+@options.REPORTS
 def command(old: Path, new: Path | None, **given: Any) -> None:
     """Compare OLD with NEW on the same targets.
 
@@ -58,45 +57,45 @@ def command(old: Path, new: Path | None, **given: Any) -> None:
     from toolkit.pipelines.compare import compare
     from toolkit.report.compared import Gates
 
-    order = asking.order_of(given, ["toolkit", *sys.argv[1:]])
+    request = options.bench_request(given, ["toolkit", *sys.argv[1:]])
     if given["install"]:
-        install_missing(order)
-    with progress("compare") as draw:
-        done = compare(
+        install_missing(request)
+    with screen.progress("compare") as draw:
+        compared = compare(
             old,
             new,
-            order,
+            request,
             reports=given["reports"],
             watch=lambda step, share, text: draw(share, text),
         )
-    _show(done, Gates(given["slower"], given["worse"], given["strict"]), given)
+    _show(compared, Gates(given["slower"], given["worse"], given["strict"]), given)
 
 
-def _show(done: ComparedModels, gates: Gates, given: dict[str, Any]) -> None:
-    """Prints the table and the gates; exits with 1 where one fails."""
+def _show(models: ComparedModels, gates: Gates, given: dict[str, Any]) -> None:
+    """Prints the table and the gates, and writes the files that are asked for; exits with 1 where
+    a gate fails."""
     from toolkit.records import store
     from toolkit.report import compared
 
-    ruled = compared.rulings(done.pairings, gates)
-    line("compare", done.title)
+    rulings = compared.rulings(models.pairings, gates)
+    screen.line("compare", models.title)
     click.echo()
-    columns = min(120, shutil.get_terminal_size().columns)
     text = compared.terminal(
-        done.pairings,
-        ruled,
-        columns=columns,
+        models.pairings,
+        rulings,
+        columns=screen.columns(),
         colour=sys.stdout.isatty(),
-        notes=done.notes,
+        notes=models.notes,
     )
     click.echo(text, nl=False)
-    if done.finished is not None and done.finished.folder is not None:
-        line("report", str(done.finished.folder / "report.html"))
+    if models.finished is not None and models.finished.folder is not None:
+        screen.line("report", str(models.finished.folder / "report.html"))
     if given["junit"] is not None:
-        store.write(given["junit"], compared.junit(done.title, ruled))
+        store.write(given["junit"], compared.junit(models.title, rulings))
     if given["markdown"] is not None:
-        written = compared.markdown(done.title, done.pairings, ruled, done.notes)
+        written = compared.markdown(models.title, models.pairings, rulings, models.notes)
         store.write(given["markdown"], written.encode())
-    if compared.fails(ruled, gates):
+    if compared.fails(rulings, gates):
         raise click.exceptions.Exit(1)
-    if done.finished is not None and not ruled:
-        asking.demand(done.finished, "measured")
+    if models.finished is not None and not rulings:
+        failures.exit_if_unmet(models.finished, "measured")

@@ -1,18 +1,18 @@
-"""toolkit deploy: a folder that runs elsewhere, with proof."""
+"""`toolkit deploy`: makes folders that run elsewhere, with proof."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli import asking
-from toolkit.cli.screen import line, progress
+from toolkit.cli import options, screen
 
 if TYPE_CHECKING:
-    from toolkit.pipelines.deploy import Demands, Deployed
+    from toolkit.cli.screen import Draw
+    from toolkit.pipelines.deploy import Deployment, DeployRequest
 
 EXAMPLES = """\b
 Examples:
@@ -27,13 +27,15 @@ Examples:
        Python with what the runtime's converter made, and without the converter:
        iree, litert, ncnn, mnn; and executorch, which starts from --source
 """
+VERSION = 1
+"""The version of what --json prints."""
 
 
 @click.command("deploy", epilog=EXAMPLES)
-@asking.MODEL
-@click.option("--to", required=True, metavar="NAME,NAME…", help="Where it goes; see below.")
-@asking.feeds
-@asking.limits
+@options.MODEL
+@click.option("--to", required=True, metavar="NAME,NAME…", help="The destinations; see below.")
+@options.feeds
+@options.limits
 @click.option(
     "-o",
     "--output",
@@ -51,88 +53,94 @@ def command(to: str, out: Path | None, as_json: bool, **given: Any) -> None:
     NAME-unproven or NAME-failed.
     """
     from toolkit.deployment import listing
-    from toolkit.pipelines.deploy import Demands
+    from toolkit.pipelines.deploy import DeployRequest
 
     names = listing.parse(to)
-    model = asking.model_of(given["model"])
-    demands = Demands(asking.wanted_of(given), asking.source_of(given), asking.limits_of(given))
-    done: list[Deployed] = []
-    for deployed in _watched(model, names, out, demands):
-        done.append(deployed)
+    model = options.model_of(given["model"])
+    request = DeployRequest(
+        options.feed_request(given), options.source_of(given), options.limits_of(given)
+    )
+    deployments: list[Deployment] = []
+    for deployment in _watched(model, names, out, request):
+        deployments.append(deployment)
         if not as_json:
-            line("deploy", _said(deployed))
+            screen.line("deploy", _row(deployment))
     if as_json:
-        _print_json(done)
-    _demand(done)
+        _print_json(deployments)
+    _exit_if_unproven(deployments)
 
 
 def _watched(
-    model: Path, names: list[str], out: Path | None, demands: Demands
-) -> Iterator[Deployed]:
-    """Each destination as it is done; its progress is gone before its line is printed."""
+    model: Path, names: list[str], out: Path | None, request: DeployRequest
+) -> Iterator[Deployment]:
+    """Yields each destination as it is done; its progress is gone before its line is printed."""
     from toolkit.pipelines.deploy import each
 
-    bars: list[Callable[[float | None, str], None]] = []
+    draw: Draw | None = None
 
     def watch(name: str, step: str) -> None:
-        bars[-1](None, f"{name}: {step}" if name else step)
+        if draw is not None:
+            draw(None, f"{name}: {step}" if name else step)
 
-    going = each(model, names, out, demands=demands, watch=watch)
+    steps = each(model, names, out, request=request, watch=watch)
     while True:
-        with progress("deploy") as draw:
-            bars.append(draw)
-            deployed = next(going, None)
-        if deployed is None:
+        with screen.progress("deploy") as draw_this:
+            draw = draw_this
+            deployment = next(steps, None)
+        if deployment is None:
             return
-        yield deployed
+        yield deployment
 
 
-def _said(deployed: Deployed) -> str:
-    """'onnxruntime   float32   38 KB   deployed/mlp/onnxruntime'."""
+def _row(deployment: Deployment) -> str:
+    """Returns 'onnxruntime   float32   38 KB   deployed/mlp/onnxruntime'."""
     from toolkit import units
 
-    proof = deployed.proof
-    words = {
+    proof = deployment.proof
+    if deployment.folder is None:
+        return f"{deployment.name:<14}not deployed: {proof.what}"
+    outcome = {
         "right": proof.verdict.text if proof.verdict else "",
         "not right": f"not right: {proof.what}",
         "failed": f"failed: {proof.what}",
         "not made": f"not proven: {proof.what}",
-    }
-    if deployed.folder is None:
-        return f"{deployed.name:<14}not deployed: {proof.what}"
-    place = f"{units.size(deployed.size):<9}  {deployed.folder}"
+    }[proof.outcome]
+    folder = f"{units.size(deployment.size):<9}  {deployment.folder}"
     refused = f"  refuses {' · '.join(proof.refused)}" if proof.refused else ""
-    return f"{deployed.name:<14}{words[proof.outcome]:<12}  {place}{refused}"
+    return f"{deployment.name:<14}{outcome:<12}  {folder}{refused}"
 
 
-def _demand(done: list[Deployed]) -> None:
+def _exit_if_unproven(deployments: list[Deployment]) -> None:
     """Exits with 1 where a folder is not proven right."""
-    unmet = [one for one in done if not one.proven]
+    unmet = [deployment for deployment in deployments if not deployment.proven]
     if not unmet:
         return
-    names = ", ".join(one.name for one in unmet)
+    names = ", ".join(deployment.name for deployment in unmet)
     were = "was" if len(unmet) == 1 else "were"
-    click.echo(f"error: {len(unmet)} of {len(done)} {were} not proven right: {names}.", err=True)
-    for one in unmet:
-        if one.folder is not None and one.proof.outcome != "not made":
-            click.echo(f"  {one.folder}/README.md    says how its client is run", err=True)
-    for cure in dict.fromkeys(cure for one in unmet for cure in one.proof.cures):
+    click.echo(
+        f"error: {len(unmet)} of {len(deployments)} {were} not proven right: {names}.", err=True
+    )
+    for deployment in unmet:
+        if deployment.folder is not None and deployment.proof.outcome != "not made":
+            click.echo(f"  {deployment.folder}/README.md    says how its client is run", err=True)
+    cures = [cure for deployment in unmet for cure in deployment.proof.cures]
+    for cure in dict.fromkeys(cures):
         click.echo(f"  {cure}", err=True)
     raise click.exceptions.Exit(1)
 
 
-def _print_json(done: list[Deployed]) -> None:
+def _print_json(deployments: list[Deployment]) -> None:
     import json
 
     from toolkit.deployment.documents import proof_record
 
     rows = [
         {
-            "target": one.name,
-            "folder": None if one.folder is None else str(one.folder),
-            "size": one.size,
-            "proof": proof_record(one.proof),
+            "target": deployment.name,
+            "folder": None if deployment.folder is None else str(deployment.folder),
+            "size": deployment.size,
+            "proof": proof_record(deployment.proof),
         }
-        for one in done
+        for deployment in deployments
     ]
-    click.echo(json.dumps({"version": 1, "deployed": rows}, indent=2, ensure_ascii=False))
+    click.echo(json.dumps({"version": VERSION, "deployed": rows}, indent=2, ensure_ascii=False))

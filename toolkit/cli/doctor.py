@@ -1,4 +1,4 @@
-"""toolkit doctor"""
+"""`toolkit doctor`: says what is wrong with an installation or a machine, with the cure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.screen import LABEL, line, progress
+from toolkit.cli import screen
+from toolkit.cli.screen import LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from toolkit.doctor.finding import Finding
 
 VERSION = 1
-"""Of what --json prints."""
+"""The version of what --json prints."""
 TOPIC = 13
-"""Width of the second column."""
+"""Width of the second column: that of 'onnxruntime', and two spaces."""
 
 
 @click.command("doctor", epilog="Example: toolkit doctor --env ~/venvs/gpu")
@@ -30,8 +31,8 @@ def command(env: str | None, as_json: bool) -> None:
     """
     from toolkit.doctor.examination import examine
 
-    with progress("doctor") as tell:
-        tell(None, "asks the environment and watches the machine")
+    with screen.progress("doctor") as draw:
+        draw(None, "asks the environment and watches the machine")
         findings = examine(env)
     if as_json:
         _print_json(findings)
@@ -43,9 +44,9 @@ def command(env: str | None, as_json: bool) -> None:
 
 def _print_table(findings: Sequence[Finding]) -> None:
     for finding in findings:
-        line(finding.severity, f"{finding.topic:<{TOPIC}}{finding.what}")
+        screen.line(finding.severity, f"{finding.topic:<{TOPIC}}{finding.what}")
         for cure in finding.cures:
-            line("", f"{'':<{TOPIC}}  {cure}")
+            screen.line("", f"{'':<{TOPIC}}  {cure}")
     counts = Counter(str(finding.severity) for finding in findings)
     click.echo(
         f"\n{'':<{LABEL}}{_count(counts['fault'], 'fault')}, {_count(counts['note'], 'note')}"
@@ -60,6 +61,5 @@ def _print_json(findings: Sequence[Finding]) -> None:
     import json
     from dataclasses import asdict
 
-    click.echo(
-        json.dumps({"version": VERSION, "findings": [asdict(f) for f in findings]}, indent=2)
-    )
+    rows = [asdict(finding) for finding in findings]
+    click.echo(json.dumps({"version": VERSION, "findings": rows}, indent=2))

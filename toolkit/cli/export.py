@@ -1,4 +1,4 @@
-"""`toolkit export`."""
+"""`toolkit export`: makes an .onnx of a PyTorch module, and proves the file."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ STAGES = {
     help="A .safetensors, .pt or .npz file; .pt is read without running code.",
 )
 @click.option("-o", "out", type=click.Path(path_type=Path), help="The file to write.")
-@click.option("--opset", type=click.IntRange(min=1), help="Default: what torch makes.")
+@click.option("--opset", type=click.IntRange(min=1), help="The file's opset; default: torch's own.")
 @click.option("--keep-traces", is_flag=True, help="Keep torch's notes: paths, lines of the source.")
 @click.option("--force", is_flag=True, help="Replace another model's test data beside the file.")
 @click.option("--verbose", is_flag=True, help="Show all that torch says, and its whole trace.")
@@ -103,16 +103,19 @@ def command(
         )
     except ToolkitError as error:
         if verbose:
-            _tell(chatter, error)
+            _print_chatter(chatter, error)
         raise
     if verbose:
-        _tell(chatter, None)
+        _print_chatter(chatter, None)
 
 
 def show(
-    source: str | None, out: Path | None, *, as_json: bool, chatter: Chatter, **wishes: object
+    source: str | None, out: Path | None, *, as_json: bool, chatter: Chatter, **options: object
 ) -> Exported:
-    """Exports with a line that fills in, and prints what came out, also where the proof fails."""
+    """Exports under a progress line, and prints the outcome, also where the proof fails.
+
+    `options` are those of `pipelines.export.export`.
+    """
     started = time.perf_counter()
     failed: ToolkitError | None = None
     with screen.progress("export") as draw:
@@ -125,7 +128,7 @@ def show(
                 out,
                 chatter=chatter,
                 watch=lambda stage: draw(None, STAGES[stage]),
-                **wishes,  # type: ignore[arg-type]
+                **options,  # type: ignore[arg-type]
             )
         except NotProven as error:
             failed, exported = error, error.exported
@@ -140,10 +143,10 @@ def show(
 
 
 def table(exported: Exported, seconds: units.Seconds, *, written: bool) -> None:
-    """What was made of what, and the proof, a line a step."""
-    screen.line("export", f"{made(exported):<68}  {units.duration(seconds, 2)}")
+    """Prints what was exported, and the proof, a line for each step."""
+    screen.line("export", f"{headline(exported):<68}  {units.duration(seconds, 2)}")
     for step in exported.proof.steps:
-        screen.line("", said(step))
+        screen.line("", step_line(step))
         for detail in step.details if written else ():
             screen.line("", f"            {detail}")
     if written:
@@ -152,8 +155,8 @@ def table(exported: Exported, seconds: units.Seconds, *, written: bool) -> None:
         screen.line("", f"{exported.path} ({size}), {sets} sets of test data beside it")
 
 
-def made(exported: Exported) -> str:
-    """'net.py:build · torch 2.13.0 → opset 20 · 31 nodes · batch, seq are dynamic'."""
+def headline(exported: Exported) -> str:
+    """Returns 'net.py:build · torch 2.13.0 → opset 20 · 31 nodes · batch, seq are dynamic'."""
     facts, names = exported.facts, list(exported.traced)
     operators = [f"{n} {name}" if n > 1 else name for name, n in facts.operators.items()]
     few = ", ".join(operators) if len(operators) <= 4 else f"{sum(facts.operators.values())} nodes"
@@ -169,8 +172,8 @@ def made(exported: Exported) -> str:
     )
 
 
-def said(step: Step) -> str:
-    """'structure   in float64 at batch 1, 2, 7, 32, 257       2.2e-16    same function'."""
+def step_line(step: Step) -> str:
+    """Returns a row: 'structure   in float64 at batch 1, 2, 7, 32   2.2e-16    same function'."""
     if step.outcome == "not shown":
         return f"{step.name:<12}not shown: {step.says}"
     shown = step.figure is not None and math.isfinite(step.figure)
@@ -181,7 +184,7 @@ def said(step: Step) -> str:
 
 
 def record(exported: Exported, *, written: bool) -> dict[str, object]:
-    """The export as strict JSON."""
+    """Returns the export as strict JSON has it."""
     facts, proof = exported.facts, exported.proof
     return {
         "written": written,
@@ -207,8 +210,8 @@ def record(exported: Exported, *, written: bool) -> dict[str, object]:
     }
 
 
-def _tell(chatter: Chatter, error: ToolkitError | None) -> None:
-    """What torch said, and its trace where it refused."""
+def _print_chatter(chatter: Chatter, error: ToolkitError | None) -> None:
+    """Prints all that torch printed, and its trace where it refused."""
     if chatter.text:
         click.echo(chatter.text, err=True)
     if error is not None and error.__cause__ is not None:

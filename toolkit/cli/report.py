@@ -1,14 +1,15 @@
-"""toolkit report: show a run again."""
+"""`toolkit report`: shows a run again."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from toolkit.cli import screen
 
 if TYPE_CHECKING:
     from toolkit.report.view import View
@@ -17,8 +18,8 @@ REPORTS = Path("reports")
 FORMATS = ("terminal", "markdown", "html", "csv", "json")
 PAGE = "report.html"
 STDOUT = Path("-")
-WIDEST = 120
-
+IN_A_FILE = 80
+"""Columns of the terminal's table where no terminal shows it: the customary width of one."""
 
 EXAMPLES = """\b
 Examples:
@@ -27,10 +28,7 @@ Examples:
 """
 
 
-@click.command(
-    "report",
-    epilog=EXAMPLES,
-)
+@click.command("report", epilog=EXAMPLES)
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--format",
@@ -38,13 +36,13 @@ Examples:
     type=click.Choice(FORMATS),
     default="terminal",
     show_default=True,
-    help="What to make of it.",
+    help="The form to show it in.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, allow_dash=True, dir_okay=False),
-    help="Write to this file; - is stdout. html goes to report.html in the run's folder else.",
+    help="Write to this file; - is stdout. Without it html goes into the run's folder.",
 )
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of run.json, and nothing else.")
 def command(run: Path | None, form: str, output: Path | None, schema: bool) -> None:
@@ -82,7 +80,7 @@ def command(run: Path | None, form: str, output: Path | None, schema: bool) -> N
 
 
 def as_markdown(view: View, output: Path | None) -> None:
-    """On stdout the text alone; beside a file its plots."""
+    """Prints the text alone; into a file it is written with its plots beside it."""
     from toolkit.report import files, markdown
 
     if output is None or output == STDOUT:
@@ -92,7 +90,7 @@ def as_markdown(view: View, output: Path | None) -> None:
 
 
 def as_page(view: View, output: Path) -> None:
-    """Says where the page is, so that it can be opened."""
+    """Writes the page and prints its path, so that it can be opened."""
     from toolkit.report import files, page
 
     if output == STDOUT:
@@ -102,16 +100,16 @@ def as_page(view: View, output: Path) -> None:
 
 
 def on_screen(view: View, output: Path | None) -> str:
-    """The terminal's table, as wide as the terminal is; colour only there."""
+    """Returns the terminal's table, as wide as the terminal is; colour only there."""
     from toolkit.report import terminal
 
-    screen = output is None and sys.stdout.isatty()
-    columns = min(WIDEST, shutil.get_terminal_size().columns) if screen else 80
-    return terminal.render(view, columns=columns, colour=screen and not os.environ.get("NO_COLOR"))
+    shown = output is None and sys.stdout.isatty()
+    columns = screen.columns() if shown else IN_A_FILE
+    return terminal.render(view, columns=columns, colour=shown and not os.environ.get("NO_COLOR"))
 
 
 def emit(text: str, output: Path | None) -> None:
-    """To stdout, or whole into a file."""
+    """Prints a text, or writes it whole into a file."""
     if output is None or output == STDOUT:
         click.echo(text, nl=False)
         return

@@ -1,4 +1,4 @@
-"""toolkit run: the whole chain on the reference model."""
+"""`toolkit run`: the whole chain on the reference model."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from toolkit.cli import asking, screen
-from toolkit.cli.values import DURATION, PERCENT
+from toolkit.cli import options, screen
 
 EXAMPLES = """\b
 Examples:
@@ -17,20 +16,12 @@ Examples:
 
 
 @click.command("run", epilog=EXAMPLES)
-@click.option("--provider", help="ONNX Runtime's execution providers: cpu, cuda or cpu,cuda.")
-@click.option("--time", type=DURATION, help="The ceiling on the time of the bench, such as 20s.")
-@click.option("--precision", type=PERCENT, help="Stop when every ratio is known so well: 0.5%.")
-@click.option("--quick", is_flag=True, help="Go on without intervals where --time is short.")
+@options.PROVIDER
+@options.TIME
+@options.PRECISE
+@options.QUICK
 @click.option("--force", is_flag=True, help="Overwrite weights that differ from the trained ones.")
-@click.option(
-    "-o",
-    "--output",
-    "reports",
-    type=click.Path(path_type=Path),
-    default="reports",
-    show_default=True,
-    help="The folder of the runs.",
-)
+@options.REPORTS
 def command(
     provider: str | None,
     time: float | None,
@@ -53,19 +44,19 @@ def command(
 
     train.show("digits", WEIGHTS, force=force)
     exported = export.show(None, None, as_json=False, chatter=Chatter(), force=force)
-    order = benching.BenchRequest(
-        targets=asking.targets_of(provider, ()),
+    request = benching.BenchRequest(
+        targets=options.targets_of(provider, ()),
         pace=schedule.pace(precision, time, quick),
         command=_as_bench(exported.path, provider, time, precision, quick, reports),
     )
     with screen.progress("check") as draw:
         checked = check(exported.path, watch=lambda step, share, text: draw(share, text))
-    for number, line in enumerate(check_report.sentences(checked.run)):
-        screen.line("" if number else "check", line)
+    for number, sentence in enumerate(check_report.sentences(checked.run)):
+        screen.line("" if number else "check", sentence)
     with screen.progress("bench") as draw:
         finished = benching.bench(
             exported.path,
-            order,
+            request,
             reports=reports,
             watch=lambda step, share, text: draw(share, text),
         )
@@ -80,7 +71,8 @@ def _as_bench(
     quick: bool,
     reports: Path,
 ) -> list[str]:
-    """The last part of the chain as it is typed alone: what --resume goes on with."""
+    """Returns the last part of the chain as it would be typed alone, so that --resume can go on
+    with it."""
     return [
         *("toolkit", "bench", str(model)),
         *(["--provider", provider] if provider else []),

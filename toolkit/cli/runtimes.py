@@ -1,4 +1,4 @@
-"""toolkit runtimes: which runtimes there are, and environments for them."""
+"""`toolkit runtimes`: shows which runtimes there are, and makes environments for them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.screen import LABEL, line, progress
+from toolkit.cli import screen
+from toolkit.cli.screen import LABEL
 
 if TYPE_CHECKING:
     from toolkit.engine.probing import ProbeResult
     from toolkit.workers.managed import Installed
 
 VERSION = 1
-"""Of what --json prints."""
+"""The version of what --json prints."""
 
 EXAMPLES = """\b
 Examples:
@@ -36,21 +37,22 @@ def command(context: click.Context, as_json: bool) -> None:
         return
     from toolkit.pipelines import installing
 
-    with progress("runtimes") as tell:
-        found = installing.look(tell)
+    with screen.progress("runtimes") as draw:
+        results = installing.look(draw)
     if as_json:
-        _print_json(found)
+        _print_json(results)
     else:
-        _print_table(found)
+        _print_table(results)
 
 
 @command.command("install", epilog="Example: toolkit runtimes install openvino onnxruntime@1.30.0")
 @click.argument("names", nargs=-1, metavar="NAME[@VERSION]…")
-@click.option("--all-cpu", is_flag=True, help="All that run on the CPU.")
+@click.option("--all-cpu", is_flag=True, help="Install all that run on the CPU.")
 def install(names: tuple[str, ...], all_cpu: bool) -> None:
-    """Make environments for runtimes, each of its own, in the user's cache folder.
+    """Make environments for runtimes.
 
-    Every package is pinned. They are shared between projects, and made whole or not at all.
+    Each lies in the user's cache folder, with every package pinned. It is shared between projects,
+    and made whole or not at all.
     """
     from toolkit.pipelines import installing
     from toolkit.workers import managed
@@ -59,78 +61,91 @@ def install(names: tuple[str, ...], all_cpu: bool) -> None:
         known = ", ".join(sorted(managed.recipes()))
         raise click.UsageError(f"give names or --all-cpu; there are: {known}")
     recipes = [*map(managed.parse, names)] if names else installing.for_the_cpu()
-    with progress("install") as tell:
-        installing.install(recipes, _say, tell)
+    with screen.progress("install") as draw:
+        installing.install(recipes, _print_installed, draw)
 
 
-def _say(made: Installed, there: bool) -> None:
+def _print_installed(environment: Installed, was_there: bool) -> None:
     from toolkit.units import size
 
-    was = "was there" if there else "installed"
-    line("install", f"{made.name} {made.version} {was} · {size(made.size)}")
+    outcome = "was there" if was_there else "installed"
+    screen.line(
+        "install",
+        f"{environment.name} {environment.version} {outcome} · {size(environment.size)}",
+    )
 
 
 @command.command("remove", epilog="Example: toolkit runtimes remove openvino@2026.4.0")
 @click.argument("names", nargs=-1, required=True, metavar="NAME[@VERSION]…")
 def remove(names: tuple[str, ...]) -> None:
-    """Remove environments that `install` made: all versions, or the one that is named."""
+    """Remove environments of runtimes.
+
+    They are those that `install` made: all versions of a runtime, or the one that is named.
+    """
     from toolkit.units import size
     from toolkit.workers import managed
 
     for name in names:
         plain, _, version = name.partition("@")
-        for gone in managed.remove(plain, version or None):
-            line("remove", f"{gone.name} {gone.version} removed · {size(gone.size)}")
+        for removed in managed.remove(plain, version or None):
+            screen.line(
+                "remove", f"{removed.name} {removed.version} removed · {size(removed.size)}"
+            )
 
 
 @command.command("clear", epilog="Example: toolkit runtimes clear")
 def clear() -> None:
-    """Remove what runtimes made of models and toolkit kept: the next run makes it anew."""
+    """Remove the converted models that are kept.
+
+    A run that needs one converts the model again.
+    """
     from toolkit.units import size
     from toolkit.workers import managed
 
-    count, taken = managed.clear()
-    line("clear", f"{count} conversions removed · {size(taken)}")
+    count, freed = managed.clear()
+    screen.line("clear", f"{count} conversions removed · {size(freed)}")
 
 
 HEAD = ("runtime", "where", "version", "runs on", "precision", "licence", "on disk")
 
 
-def _print_table(found: list[ProbeResult]) -> None:
+def _print_table(results: list[ProbeResult]) -> None:
     from toolkit.report.words import width
 
-    rows = [HEAD, *(_row(one) for one in found)]
-    room = [max(width(row[column]) for row in rows) for column in range(len(HEAD))]
+    rows = [HEAD, *map(_row, results)]
+    widths = [max(width(row[column]) for row in rows) for column in range(len(HEAD))]
     for number, row in enumerate(rows):
-        cells = (text + " " * (room[i] - width(text)) for i, text in enumerate(row))
-        line("runtimes" if not number else "", "  ".join(cells))
-    for one in found:
-        for reason in [one.fault, *(f"not on {p}: {why}" for p, why in one.refused)]:
+        cells = (text + " " * (widths[i] - width(text)) for i, text in enumerate(row))
+        screen.line("runtimes" if not number else "", "  ".join(cells))
+    for result in results:
+        refusals = [f"not on {provider}: {why}" for provider, why in result.refused]
+        for reason in [result.fault, *refusals]:
             if reason:
-                line("", f"{one.place.runtime}: {reason}")
-    absent = [one.place.recipe for one in found if not one.place.environment]
+                screen.line("", f"{result.place.runtime}: {reason}")
+    absent = [result.place.recipe for result in results if not result.place.environment]
     if absent:
         click.echo(f"\n{'':<{LABEL}}toolkit runtimes install {' '.join(absent)}")
 
 
-def _row(one: ProbeResult) -> tuple[str, ...]:
+def _row(result: ProbeResult) -> tuple[str, ...]:
+    """Returns the cells below HEAD; – where nothing is known."""
     from toolkit.units import size
 
-    place = one.place
+    installation = result.place
     return (
-        place.runtime,
-        place.environment or "not installed",
-        one.version or "–",
-        ", ".join(one.works) or "–",
-        one.precision or "–",
-        place.licence or "–",
-        "–" if place.size is None else size(place.size),
+        installation.runtime,
+        installation.environment or "not installed",
+        result.version or "–",
+        ", ".join(result.works) or "–",
+        result.precision or "–",
+        installation.licence or "–",
+        "–" if installation.size is None else size(installation.size),
     )
 
 
-def _print_json(found: list[ProbeResult]) -> None:
+def _print_json(results: list[ProbeResult]) -> None:
     import json
     from dataclasses import asdict
 
-    rows: list[dict[str, Any]] = [asdict(one) for one in found]
+    rows: list[dict[str, Any]] = [asdict(result) for result in results]
     click.echo(json.dumps({"version": VERSION, "runtimes": rows}, indent=2))

@@ -1,31 +1,40 @@
-"""How a command's lines look: a label, then what it says.
-
-Results go to stdout, progress to stderr.
-"""
+"""Prints a command's lines: a label, then a text. Results go to stdout, progress to stderr."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import click
 
 LABEL = 9
-"""Width of the first column."""
+"""Width of the first column: that of the longest command's name, and a space."""
+WIDEST = 120
+"""Columns that a table takes at most: beyond, eyes lose the line."""
+
+Draw: TypeAlias = Callable[[float | None, str], None]
+"""Shows the share that is done (None: unknown) and a text."""
 
 
 def line(label: str, text: str = "") -> None:
-    """One line of the result; continuation lines have an empty label."""
+    """Prints one line of the result; continuation lines have an empty label."""
     click.echo(f"{label:<{LABEL}}{text}".rstrip())
 
 
-@contextmanager
-def progress(label: str) -> Iterator[Callable[[float | None, str], None]]:
-    """A status line on stderr while something long runs; nothing in a pipe or in CI.
+def columns() -> int:
+    """Returns the columns that a table may take in this terminal; 80 where there is none."""
+    return min(WIDEST, shutil.get_terminal_size().columns)
 
-    Yields a function of the share done (None: unknown) and a text. It draws only when it is called:
-    no refresh thread runs beside a measurement.
+
+@contextmanager
+def progress(label: str) -> Iterator[Draw]:
+    """Shows a status line on stderr while something long runs; nothing in a pipe or in CI.
+
+    Yields the function that draws it. It draws only when it is called: a thread that refreshes the
+    line would run beside a measurement.
     """
     if not sys.stderr.isatty():
         yield lambda share, text: None
@@ -34,10 +43,9 @@ def progress(label: str) -> Iterator[Callable[[float | None, str], None]]:
     from rich.markup import escape
     from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = (TextColumn(f"{label:<{LABEL - 1}}"), BarColumn(20), TextColumn("{task.description}"))
+    shown = (TextColumn(f"{label:<{LABEL - 1}}"), BarColumn(20), TextColumn("{task.description}"))
     console = Console(stderr=True)
-    # Drawn when told: a thread that refreshes would run beside a measurement.
-    with Progress(*columns, console=console, auto_refresh=False, transient=True) as bar:
+    with Progress(*shown, console=console, auto_refresh=False, transient=True) as bar:
         task = bar.add_task("", total=None)
 
         def draw(share: float | None, text: str) -> None:

@@ -1,4 +1,4 @@
-"""`toolkit train`."""
+"""`toolkit train`: trains the reference model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Examples:
     type=click.Choice(["digits", "random"]),
     default="digits",
     show_default=True,
-    help="What to learn from.",
+    help="The data to learn from.",
 )
 @click.option(
     "-o",
@@ -37,7 +37,7 @@ Examples:
     type=click.Path(path_type=Path),
     default="models/mlp/mlp.safetensors",
     show_default=True,
-    help="Where the weights go.",
+    help="The file of the weights.",
 )
 @click.option("--force", is_flag=True, help="Overwrite a file that holds other weights.")
 def command(data: Data, out: Path, force: bool) -> None:
@@ -46,7 +46,7 @@ def command(data: Data, out: Path, force: bool) -> None:
 
 
 def show(data: Data, out: Path, *, force: bool) -> Trained:
-    """Trains with a line that fills in, and prints what came out."""
+    """Trains under a progress line, and prints the outcome."""
     started = time.perf_counter()
     with screen.progress("train") as draw:
         draw(None, "loading PyTorch and the data")
@@ -56,7 +56,7 @@ def show(data: Data, out: Path, *, force: bool) -> Trained:
             out,
             data=data,
             force=force,
-            watch=lambda epoch: draw(epoch.number / epoch.of, said(epoch)),
+            watch=lambda epoch: draw(epoch.number / epoch.of, epoch_line(epoch)),
         )
     seconds = time.perf_counter() - started
     screen.line(
@@ -64,13 +64,13 @@ def show(data: Data, out: Path, *, force: bool) -> Trained:
         f"{data}: {trained.learned_from:,} to learn from, {trained.held_out:,} held out"
         f" · 64-128-2, {trained.parameters:,} weights",
     )
-    screen.line("", f"{said(trained.epochs[-1]):<70}{units.duration(seconds, 2)}")
-    screen.line("", ended(trained))
+    screen.line("", f"{epoch_line(trained.epochs[-1]):<70}{units.duration(seconds, 2)}")
+    screen.line("", outcome_line(trained))
     return trained
 
 
-def said(epoch: Epoch) -> str:
-    """'epoch 10/10   loss 0.081   odd 97.8 %   five or more 97.2 %'."""
+def epoch_line(epoch: Epoch) -> str:
+    """Returns 'epoch 10/10   loss 0.081   odd 97.8 %   five or more 97.2 %'."""
     from toolkit.sources.reference import LABELS
 
     labels = "   ".join(
@@ -80,8 +80,8 @@ def said(epoch: Epoch) -> str:
     return f"epoch {epoch.number}/{epoch.of}   loss {units.significant(epoch.loss, 2)}   {labels}"
 
 
-def ended(trained: Trained) -> str:
-    """What became of the file."""
+def outcome_line(trained: Trained) -> str:
+    """Says what became of the file of the weights."""
     if trained.outcome == "kept":
         return (
             f"{trained.path} holds other weights: kept, and used from here on"

@@ -1,4 +1,4 @@
-"""How values are typed: '20s', '0.5%', 'bfloat16'."""
+"""Reads values as they are typed: '20s', '0.5%', 'bfloat16'."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 class Duration(click.ParamType[Seconds]):
-    """'20s', '1.5m' or a bare number of seconds → seconds."""
+    """Reads '20s', '1.5m' or a bare number of seconds as seconds."""
 
     name = "time"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Seconds:
-        form = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(value))
-        if form is None or (form[2] or "s") not in UNITS or float(form[1]) == 0:
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(value))
+        if match is None or (match[2] or "s") not in UNITS or float(match[1]) == 0:
             self.fail(f"{value!r} is no time: give one such as 20s or 2m", param, ctx)
-        return float(form[1]) * UNITS[form[2] or "s"]
+        return float(match[1]) * UNITS[match[2] or "s"]
 
 
 class Percent(click.ParamType[float]):
-    """'0.5%' → 0.005. A bare number is refused: 1 could be meant either way."""
+    """Reads '0.5%' as 0.005. A bare number is refused: 1 could mean 1 % or all."""
 
     name = "percent"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        form = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", str(value))
-        if form is None or not 0 < float(form[1]) <= 100:
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", str(value))
+        if match is None or not 0 < float(match[1]) <= 100:
             self.fail(f"{value!r} is no percentage: give one such as 0.5%", param, ctx)
-        return float(form[1]) / 100
+        return float(match[1]) / 100
 
 
 class ErrorLimit(click.ParamType[float]):
-    """'1e-5' → 1e-5: a largest error, which is no less than zero and finite."""
+    """Reads '1e-5' as the largest error that is allowed: finite, and zero or more."""
 
     name = "number"
 
@@ -49,15 +49,15 @@ class ErrorLimit(click.ParamType[float]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         try:
-            bound = float(str(value))
+            limit = float(str(value))
         except ValueError:
-            bound = math.nan
-        if not 0 <= bound < math.inf:
-            self.fail(f"{value!r} is no bound of an error: give one such as 1e-5", param, ctx)
-        return bound
+            limit = math.nan
+        if not 0 <= limit < math.inf:
+            self.fail(f"{value!r} is no limit of an error: give one such as 1e-5", param, ctx)
+        return limit
 
 
-BOUND = ErrorLimit()
+LIMIT = ErrorLimit()
 DURATION = Duration()
 PERCENT = Percent()
 PRECISION = click.Choice(["float32", "tf32", "float16", "bfloat16", "int8"])

@@ -1,1 +1,1 @@
-"""A model → a folder that runs elsewhere, without toolkit, with proof."""
+"""Makes folders that run a model elsewhere, without toolkit, and proves each by running it."""

@@ -10,8 +10,8 @@ D3  What is pinned stands in one place: the runtime's `requirements`, or the tem
 D4  What is missing on this machine for the proof raises EnvironmentFault; a client that fails
     raises TargetError. Nothing is called proven that did not run.
 D5  A client may refuse a size that its form cannot take, though the model can: it says so in one
-    line (`Ran.refused`). The folder is then proven at the sizes that it takes, of which the one
-    that is timed must be; README and deploy.json say which those are, and which were refused.
+    line (`ClientRun.refused`). The folder is then proven at the sizes that it takes, of which the
+    one that is timed must be; README and deploy.json say which those are, and which were refused.
 """
 
 from __future__ import annotations
@@ -27,100 +27,112 @@ from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.tensors import Array
 
 Outputs: TypeAlias = list[dict[str, Array]]
-"""What a client gave: for each set of test data the named outputs."""
+"""A client's outputs by their names, one dictionary for each set of test data."""
 
 MakePython: TypeAlias = Callable[[Path, Path], Path]
-"""Makes an environment in a folder with what a requirements file names; returns its Python."""
+"""Makes a Python environment in the folder that is given first, with what the requirements file
+names that is given second; returns the environment's Python."""
 
+TEMPLATES = Path(__file__).parent / "templates"
+"""Holds the folders that `Destination.templates` names."""
 MODEL = "model"
-"""Where the model lies: model/model.onnx with its external data, which keeps its name since the
-model names it, or what a runtime's `convert` made (R8). A folder of its own: the file is untrusted,
-and data called numpy.py beside a client would be run by it."""
+"""The folder of the model: model/model.onnx with its external data, which keeps its name since the
+model names it, or what a runtime's `convert` made (R8). It lies in a folder of its own because the
+file is untrusted: external data called numpy.py beside a client would be run by that client."""
 ONNX = f"{MODEL}/model.onnx"
-HOME = "home"
-"""The folder in a ground's scratch that clients have as their user's home."""
 
 
 @dataclass(frozen=True)
 class Licence:
-    """Whose work a folder holds or needs."""
+    """The licence of something that a folder holds or needs."""
 
     what: str
-    """With its version: 'onnxruntime 1.32.0'."""
+    """Names it with its version: 'onnxruntime 1.32.0'."""
     licence: str
-    """By its SPDX identifier."""
+    """The licence's SPDX identifier."""
     inside: bool = False
-    """It lies in the folder; else it is installed beside."""
+    """It lies in the folder; otherwise the folder's user installs it."""
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """What goes into a folder, whatever the destination."""
+class Payload:
+    """All that goes into a folder for every destination alike."""
 
     file: ModelFile
     sets: tuple[DataSet, ...]
     """The test data."""
     digits: bool = False
-    """It is the reference model, whose inputs a person can draw."""
+    """The model is the reference model, whose inputs a person can draw."""
     converted: Path | None = None
     """The folder that the runtime's `convert` filled (R8), for a destination that asks for it."""
 
 
 @dataclass(frozen=True)
-class Ground:
-    """Where a folder is proven: a copy of it, with all feeds as its test data."""
+class Workspace:
+    """The folders in which a client is run to prove it."""
 
     copy: Path
+    """A copy of the deployed folder, with every feed as its test data."""
     scratch: Path
-    """Room for environments, builds and outputs; gone afterwards."""
-    parcel: Parcel
-    python: MakePython
+    """Takes environments, builds and outputs; it is removed after the proof."""
+    payload: Payload
+    """The payload of the copy, so its `sets` are all feeds."""
+    make_python: MakePython
 
     @property
     def home(self) -> Path:
-        """The home of whoever runs the client: empty, and to be left so (D1)."""
-        return self.scratch / HOME
+        """The home folder of the client's user: empty before a run, and after it too (D1)."""
+        return self.scratch / "home"
 
 
 @dataclass(frozen=True)
-class Ran:
-    """What a client gave, and with what it ran."""
+class ClientRun:
+    """A client's outputs, and the versions and the surroundings that they came from."""
 
     outputs: Outputs
     versions: Mapping[str, str]
-    """As they were found when it ran: 'onnxruntime' → '1.32.0'."""
+    """Versions that were read while it ran: 'onnxruntime' → '1.32.0'."""
     where: str
-    """In words: 'in a fresh Python environment'."""
+    """Continues the sentence 'The client was run …': 'in a fresh Python environment'."""
     refused: Mapping[int, str] = field(default_factory=dict)
-    """Number of a set whose size it does not take (D5) → why; its outputs are empty."""
+    """Number of a set whose size the client does not take (D5) → the reason. The outputs of such a
+    set are empty."""
 
 
 class Destination(Protocol):
-    """Where a model can go."""
+    """A kind of program in which a model can be shipped."""
 
     name: ClassVar[str]
-    """As the user types it."""
+    """The name that the user types."""
     title: ClassVar[str]
-    """'ONNX Runtime in Python'."""
+    """The name in a README: 'ONNX Runtime in Python'."""
     form: ClassVar[str]
     """The target, as it is typed, whose `convert` makes the form that is shipped (R8); empty: the
-    .onnx itself."""
+    .onnx itself is."""
     precision: ClassVar[Precision]
-    """What it declares to compute in."""
+    """The precision that its client declares to compute in."""
     domains: ClassVar[frozenset[str]]
     """Domains of operators that it has, beside ONNX's own."""
     types: ClassVar[frozenset[str]]
     """ONNX types of inputs and outputs that its client reads and writes."""
     templates: ClassVar[tuple[str, ...]]
-    """The folders of templates that are laid over one another; the last has the README's part."""
+    """The folders of templates that are laid over one another; the last one's README.md says how
+    the client is run."""
     files: ClassVar[Mapping[str, str]]
     """File → what it is, in the order in which a reader should look."""
 
-    def fill(self, folder: Path, parcel: Parcel) -> None:
-        """Adds what the templates cannot hold. Raises EnvironmentFault where that cannot be had."""
+    def fill(self, folder: Path, payload: Payload) -> None:
+        """Adds to the folder what templates cannot hold: pins, descriptions, fetched libraries.
+
+        Raises EnvironmentFault where that cannot be had on this machine.
+        """
 
     def licences(self) -> list[Licence]:
-        """Of what the folder holds or needs, the model apart."""
+        """Returns the licences of all that the folder holds or needs, besides the model."""
 
-    def run(self, ground: Ground) -> Ran:
-        """Runs the client on the test data of the copy, from there, in a clean environment."""
+    def run(self, workspace: Workspace) -> ClientRun:
+        """Runs the client in a clean environment on the test data of the copy.
+
+        Raises EnvironmentFault where this machine lacks something, TargetError where the client
+        fails (D4).
+        """

@@ -1,7 +1,7 @@
-"""A page in headless Chromium, driven by the DevTools protocol over two pipes.
+"""Opens a page in headless Chromium, and drives it by the DevTools protocol over two pipes.
 
 The browser ends by itself when its pipe closes, so a killed parent leaves none behind. It is told
-to ask nothing of its maker's servers, and what pages ask for is written down.
+to ask nothing of its maker's servers, and every address that a page asks for is noted.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from toolkit.errors import EnvironmentFault, TargetError, first_line
 from toolkit.units import Seconds
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-QUIET = (
+SWITCHES = (
     "--headless=new",
-    "--disable-gpu",
+    "--disable-gpu",  # The page runs WebAssembly, which needs no GPU.
     "--disable-quic",
     "--no-first-run",
     "--no-default-browser-check",
@@ -35,12 +35,13 @@ QUIET = (
     "--disable-component-update",
     "--disable-extensions",
     "--disable-sync",
-    "--disable-dev-shm-usage",
+    "--disable-dev-shm-usage",  # Containers often give /dev/shm 64 MB, too little for Chromium.
     "--remote-debugging-pipe",
 )
 LOCAL = ("127.0.0.1", "localhost", "")
-"""Hosts that a page may ask; '' is that of data: and blob:."""
+"""Hosts that a page may ask; '' is the host of data: and blob: addresses."""
 PATIENCE: Seconds = 120
+"""The limit for loading a page, and for each command to it; running all feeds is one command."""
 
 PIPES = """
 import os, sys
@@ -50,12 +51,13 @@ for own, known in ((read, 3), (write, 4)):
     os.set_inheritable(known, True)
 os.execv(sys.argv[3], sys.argv[3:])
 """
-"""Chromium reads commands from descriptor 3 and answers on 4. Copied first, since the two may be
-those very numbers; in a process of its own, since a shell's digits end at 9."""
+"""Chromium reads commands from descriptor 3 and answers on 4. The pipes are copied first, since
+they may have those very numbers. A program does it, since a shell redirects descriptors of one
+digit only."""
 
 
 class Page:
-    """One page, with all that it complained of and asked for."""
+    """One page in a browser, with the errors that it logged and the addresses that it asked for."""
 
     def __init__(self, write: int, read: int) -> None:
         self._write, self._read = write, read
@@ -67,7 +69,7 @@ class Page:
         self.asked: list[str] = []
 
     def open(self, address: str) -> None:
-        """Goes there and waits until it is loaded. Raises TargetError."""
+        """Opens the address and waits until it is loaded. Raises TargetError where it is not."""
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         attached = self._call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
@@ -79,7 +81,10 @@ class Page:
             self._receive(end)
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression, awaited. Raises TargetError where it throws."""
+        """Returns the value of a JavaScript expression, awaited, as JSON has it.
+
+        Raises TargetError where it throws, or gives nothing within PATIENCE.
+        """
         reply = self._call(
             "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
         )
@@ -88,12 +93,13 @@ class Page:
         return reply["result"].get("value")
 
     def version(self) -> str:
-        """Of the browser: '156.0.7339.80'."""
+        """Returns the version of the browser: '156.0.7339.80'."""
         product: str = self._call("Browser.getVersion")["product"]
         return product.rpartition("/")[2]
 
     def close(self) -> None:
-        with contextlib.suppress(TargetError, OSError):  # It is ended by force else.
+        """Asks the browser to end; one that does not is ended by force later."""
+        with contextlib.suppress(TargetError, OSError):
             self._session = None
             self._call("Browser.close")
 
@@ -114,15 +120,18 @@ class Page:
             return result
 
     def _receive(self, end: float) -> dict[str, Any]:
-        """The next message; what an event tells is noted on the way."""
+        """Returns the next message, after noting what it says where it is an event.
+
+        `end` is the latest time by the monotonic clock. Raises TargetError where it passes.
+        """
         while b"\0" not in self._rest:
             ready, _, _ = select.select([self._read], [], [], max(0.0, end - time.monotonic()))
             if not ready:
-                raise TargetError("the page did not come to an end")
-            part = os.read(self._read, 1 << 16)
-            if not part:
-                raise TargetError("the browser died")
-            self._rest += part
+                raise TargetError(f"the page gave no answer within {PATIENCE:g} s")
+            received = os.read(self._read, 1 << 16)
+            if not received:
+                raise TargetError("the browser ended before the page gave an answer")
+            self._rest += received
         text, _, self._rest = self._rest.partition(b"\0")
         message: dict[str, Any] = json.loads(text)
         self._note(str(message.get("method", "")), message.get("params", {}))
@@ -142,7 +151,7 @@ class Page:
 
     @property
     def strangers(self) -> list[str]:
-        """What it asked of other machines."""
+        """The addresses on other machines that the page asked for."""
         return [url for url in self.asked if (urlsplit(url).hostname or "") not in LOCAL]
 
 
@@ -153,15 +162,19 @@ def _thrown(details: dict[str, Any]) -> str:
 
 @contextmanager
 def page(profile: Path) -> Iterator[Page]:
-    """A browser with an empty profile. Raises EnvironmentFault where there is none."""
-    program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    """Yields a page of a new browser with an empty profile, and ends the browser after the block.
+
+    Raises EnvironmentFault where no Chromium is installed.
+    """
+    program = next((path for name in NAMES if (path := shutil.which(name))), None)
     if program is None:
         raise EnvironmentFault("there is no Chromium on the PATH", "apt install chromium")
     ours_read, theirs_write = os.pipe()
     theirs_read, ours_write = os.pipe()
-    root = ("--no-sandbox",) if os.geteuid() == 0 else ()  # Its sandbox refuses root.
+    # Chromium's sandbox refuses to run as root.
+    root = ("--no-sandbox",) if os.geteuid() == 0 else ()
     start = [sys.executable, "-I", "-S", "-c", PIPES, str(theirs_read), str(theirs_write)]
-    command = [*start, program, *QUIET, *root, f"--user-data-dir={profile}"]
+    command = [*start, program, *SWITCHES, *root, f"--user-data-dir={profile}"]
     with open(os.devnull, "wb") as nothing:
         process = subprocess.Popen(
             command,
@@ -173,10 +186,10 @@ def page(profile: Path) -> Iterator[Page]:
         )
     os.close(theirs_read)
     os.close(theirs_write)
-    made = Page(ours_write, ours_read)
+    opened = Page(ours_write, ours_read)
     try:
-        yield made
-        made.close()
+        yield opened
+        opened.close()
     finally:
         os.close(ours_write)
         os.close(ours_read)
@@ -186,6 +199,7 @@ def page(profile: Path) -> Iterator[Page]:
 def _end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(5)
-    with contextlib.suppress(ProcessLookupError):  # It ended with all that it started.
+    # Helper processes may outlive the browser: its whole session is killed, if any of it is left.
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

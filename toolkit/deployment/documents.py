@@ -1,23 +1,24 @@
-"""What a folder says of itself: README.md, LICENCES.md and deploy.json."""
+"""Writes the documents of a folder: README.md, LICENCES.md and deploy.json."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toolkit import __version__, units
-from toolkit.deployment.base import MODEL, ONNX, Destination, Parcel
-
-if TYPE_CHECKING:
-    from toolkit.deployment.proving import FolderProof
+from toolkit.answers.verdict import Verdict
+from toolkit.deployment import datasets
+from toolkit.deployment.base import MODEL, ONNX, TEMPLATES, Destination, Payload
+from toolkit.deployment.proof import FolderProof
+from toolkit.tensors import TensorSpec
 
 README = "README.md"
 LICENCES = "LICENCES.md"
 RECORD = "deploy.json"
 VERSION = 1
-"""Of deploy.json."""
+"""The version of deploy.json's shape."""
 
 FRAME = """\
 # $model for $title
@@ -30,8 +31,8 @@ $run
 |---|---|---|
 $tensors
 
-A dimension with a name may have any size$limit. `$file`$made $operators, opset $opset,
-sha256 `$sha256`.
+A dimension with a name may have any size$limit. `$file` $origin the operators $operators
+in opset $opset; its sha256 is `$sha256`.
 
 ## What is in here
 | file | size | what it is |
@@ -43,22 +44,26 @@ is installed, and nothing reports to anybody.
 """
 
 
-def write(
-    destination: Destination, parcel: Parcel, proof: FolderProof, folder: Path, part: str
-) -> None:
-    """README.md and deploy.json, when the proof is known. `part`: how the client is run."""
+def write(destination: Destination, payload: Payload, proof: FolderProof, folder: Path) -> None:
+    """Writes README.md and deploy.json into a packed folder whose proof is known."""
     sizes = {
         str(file.relative_to(folder)): file.stat().st_size
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file.name not in (README, RECORD)
     }
-    (folder / README).write_text(_readme(destination, parcel, proof, sizes, part), "utf-8")
-    text = json.dumps(_record(destination, parcel, proof, sizes), indent=2, ensure_ascii=False)
+    (folder / README).write_text(_readme(destination, payload, proof, sizes), "utf-8")
+    text = json.dumps(_record(destination, payload, proof, sizes), indent=2, ensure_ascii=False)
     (folder / RECORD).write_text(text + "\n", "utf-8")
 
 
-# A client is made to be taken into another product: nothing is asked for it.
-FREE = (
+def usage(destination: Destination) -> str:
+    """Returns the README's part on how the client is run, from the destination's own template."""
+    return (TEMPLATES / destination.templates[-1] / README).read_text("utf-8")
+
+
+# A client is made to be taken into another product, so its licence asks for nothing, not even to be
+# named. The text is that of SPDX's 0BSD.
+CLIENT_LICENCE = (
     "## The client: Zero-Clause BSD",
     "",
     "Permission to use, copy, modify, and/or distribute this software for any purpose with or",
@@ -73,11 +78,11 @@ FREE = (
 )
 
 
-def licences(destination: Destination, parcel: Parcel) -> str:
-    """LICENCES.md."""
+def licences(destination: Destination, payload: Payload) -> str:
+    """Returns the text of LICENCES.md."""
     rows = [
-        f"| {one.what} | {one.licence} | {'in this folder' if one.inside else 'installed'} |"
-        for one in destination.licences()
+        f"| {part.what} | {part.licence} | {'in this folder' if part.inside else 'installed'} |"
+        for part in destination.licences()
     ]
     return "\n".join(
         [
@@ -85,68 +90,69 @@ def licences(destination: Destination, parcel: Parcel) -> str:
             "",
             "| what | licence | where |",
             "|---|---|---|",
-            f"| the model, made from {parcel.file.name} | its owner's; toolkit does not know it |"
+            f"| the model, made from {payload.file.name} | its owner's; toolkit does not know it |"
             " in this folder |",
             "| the client, by toolkit | 0BSD, below | in this folder |",
             *rows,
             "",
-            *FREE,
+            *CLIENT_LICENCE,
             "",
         ]
     )
 
 
 def _readme(
-    destination: Destination, parcel: Parcel, proof: FolderProof, sizes: dict[str, int], part: str
+    destination: Destination, payload: Payload, proof: FolderProof, sizes: dict[str, int]
 ) -> str:
-    file = parcel.file
-    specs = [("input", spec) for spec in file.inputs] + [("output", spec) for spec in file.outputs]
+    file = payload.file
     counts = ", ".join(f"{n} {name}" if n > 1 else name for name, n in file.operators.items())
+    is_onnx = payload.converted is None
+    rows = [_tensor_row("input", spec) for spec in file.inputs]
+    rows += [_tensor_row("output", spec) for spec in file.outputs]
     return Template(FRAME).substitute(
         model=file.path.stem,
         title=destination.title,
-        proof=_proof(destination, proof),
-        run=part,
-        tensors="\n".join(
-            f"| {role} | {_cell(s.name)} | {_cell(_shape(str(s), s.name))} |" for role, s in specs
-        ),
-        limit=""
-        if parcel.converted is None
-        else " that the client takes: it says which it refuses",
-        file=ONNX if parcel.converted is None else f"{MODEL}/",
-        made="," if parcel.converted is None else f" was made from {_cell(file.name)}:",
+        proof=_proof(proof),
+        run=usage(destination),
+        tensors="\n".join(rows),
+        limit="" if is_onnx else " that the client takes: it says which it refuses",
+        file=ONNX if is_onnx else f"{MODEL}/",
+        origin="has" if is_onnx else f"was made from {_cell(file.name)}, which has",
         operators=counts,
         opset=file.opset,
         sha256=file.sha256,
-        files="\n".join(_files(destination, sizes)),
+        files="\n".join(_file_rows(destination, sizes)),
     )
 
 
+def _tensor_row(role: str, spec: TensorSpec) -> str:
+    type_and_shape = str(spec).removeprefix(f"{spec.name}:")
+    return f"| {role} | {_cell(spec.name)} | {_cell(type_and_shape)} |"
+
+
 def _cell(text: str) -> str:
-    """A name of the file's in a table: it may hold any character."""
+    """Quotes a name of the file's for a table. It may hold any character, so those that would end
+    the cell or its quotes are replaced."""
     return f"`{text.translate({ord('|'): '¦', ord('`'): chr(39), 10: ' ', 13: ' '})}`"
 
 
-def _shape(text: str, name: str) -> str:
-    """'float32[batch,64]' of 'input:float32[batch,64]'."""
-    return text.removeprefix(f"{name}:")
-
-
-def _files(destination: Destination, sizes: dict[str, int]) -> list[str]:
-    """The files that a reader should know first, then the rest by folders."""
+def _file_rows(destination: Destination, sizes: dict[str, int]) -> list[str]:
+    """Returns the table's rows: first the files that a reader should know, then all others."""
     known = {f"{MODEL}/": "the model", **destination.files}
     rows = []
     for name, what in known.items():
         inside = [size for file, size in sizes.items() if file == name or _below(file, name)]
         if inside:
             rows.append(f"| `{name}` | {units.size(sum(inside))} | {what} |")
-    data = [size for file, size in sizes.items() if file.startswith("test_data_set_")]
-    rows.append(f"| `test_data_set_…/` | {units.size(sum(data))} | inputs, and what is right |")
+    data = [size for file, size in sizes.items() if file.startswith(datasets.PREFIX)]
+    rows.append(
+        f"| `{datasets.PREFIX}…/` | {units.size(sum(data))} | inputs, and the right outputs |"
+    )
     rest = [
         (file, size)
         for file, size in sizes.items()
         if file != LICENCES
-        and not file.startswith("test_data_set_")
+        and not file.startswith(datasets.PREFIX)
         and not any(file == name or _below(file, name) for name in known)
     ]
     rows += [f"| `{file}` | {units.size(size)} | belongs to the above |" for file, size in rest]
@@ -157,45 +163,45 @@ def _below(file: str, folder: str) -> bool:
     return folder.endswith("/") and file.startswith(folder)
 
 
-def _proof(destination: Destination, proof: FolderProof) -> str:
-    """Two or three sentences that say what was run, and what came of it."""
+def _proof(proof: FolderProof) -> str:
+    """Returns two or three sentences on what was run and what came of it."""
     if proof.outcome == "not made":
         return f"**Not proven.** The client was not run: {proof.what}."
     if proof.outcome == "failed":
         return f"**Not to be used.** When it was tried, {proof.what}."
     verdict = proof.verdict
     assert verdict is not None
-    told = ", ".join(f"{name} {version}" for name, version in proof.versions.items())
-    ran = (
-        f"The client was run from a copy of this folder {proof.where} ({told}) at "
+    versions = ", ".join(f"{name} {version}" for name, version in proof.versions.items())
+    test = (
+        f"The client was run from a copy of this folder {proof.where} ({versions}) at "
         f"{' · '.join(proof.feeds)}, and its outputs were judged against {verdict.oracle}"
     )
     if proof.outcome == "not right":
-        return f"**Not to be used.** {ran}: {verdict.text}, {proof.what}."
-    evidence = "; ".join(f"`{one.output}`: {one.evidence}" for one in verdict.outputs)
+        return f"**Not to be used.** {test}: {verdict.text}, {proof.what}."
+    evidence = "; ".join(f"`{output.output}`: {output.evidence}" for output in verdict.outputs)
     silent = verdict.text == "these feeds cannot tell"
     worth = "Proven, as far as these feeds can tell" if silent else f"Proven: {verdict.text}"
-    return f"**{worth}.** {ran}. {evidence}.{_refused(proof)}"
+    return f"**{worth}.** {test}. {evidence}.{_refused(proof)}"
 
 
 def _refused(proof: FolderProof) -> str:
-    """The sizes that the client does not take, each with its reason."""
+    """Returns a sentence on the sizes that the client does not take, each with its reason."""
     if not proof.refused:
         return ""
-    told = "; ".join(f"{name} ({why})" for name, why in proof.refused.items())
-    return f" It refuses sizes that the model itself takes: {told}."
+    sizes = "; ".join(f"{name} ({why})" for name, why in proof.refused.items())
+    return f" It refuses sizes that the model itself takes: {sizes}."
 
 
 def _record(
-    destination: Destination, parcel: Parcel, proof: FolderProof, sizes: dict[str, int]
+    destination: Destination, payload: Payload, proof: FolderProof, sizes: dict[str, int]
 ) -> dict[str, Any]:
-    file = parcel.file
+    file = payload.file
     return {
         "version": VERSION,
         "toolkit": __version__,
         "target": destination.name,
         "model": {
-            "file": ONNX if parcel.converted is None else f"{MODEL}/",
+            "file": ONNX if payload.converted is None else f"{MODEL}/",
             "made_from": file.name,
             "sha256": file.sha256,
             "size": file.size,
@@ -207,16 +213,15 @@ def _record(
         "files": sizes,
         "size": sum(sizes.values()),
         "licences": [
-            {"what": one.what, "licence": one.licence, "inside": one.inside}
-            for one in destination.licences()
+            {"what": part.what, "licence": part.licence, "inside": part.inside}
+            for part in destination.licences()
         ],
         "proof": proof_record(proof),
     }
 
 
 def proof_record(proof: FolderProof) -> dict[str, Any]:
-    """The proof as strict JSON."""
-    verdict = proof.verdict
+    """Returns the proof as it stands in deploy.json and in what `toolkit deploy --json` prints."""
     return {
         "outcome": proof.outcome,
         "what": proof.what,
@@ -224,24 +229,26 @@ def proof_record(proof: FolderProof) -> dict[str, Any]:
         "refused": dict(proof.refused),
         "where": proof.where,
         "versions": dict(proof.versions),
-        "verdict": None
-        if verdict is None
-        else {
-            "text": verdict.text,
-            "right": verdict.right,
-            "declared": verdict.declared,
-            "oracle": verdict.oracle,
-            "outputs": [
-                {
-                    "output": one.output,
-                    "names": list(one.names),
-                    "evidence": one.evidence,
-                    "elements": one.elements,
-                    "factor": one.factor,
-                    "max_abs": one.max_abs,
-                    "rms": one.rms,
-                }
-                for one in verdict.outputs
-            ],
-        },
+        "verdict": None if proof.verdict is None else _verdict_record(proof.verdict),
+    }
+
+
+def _verdict_record(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "text": verdict.text,
+        "right": verdict.right,
+        "declared": verdict.declared,
+        "oracle": verdict.oracle,
+        "outputs": [
+            {
+                "output": output.output,
+                "names": list(output.names),
+                "evidence": output.evidence,
+                "elements": output.elements,
+                "factor": output.factor,
+                "max_abs": output.max_abs,
+                "rms": output.rms,
+            }
+            for output in verdict.outputs
+        ],
     }

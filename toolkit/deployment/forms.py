@@ -1,4 +1,4 @@
-"""The form of the model that a destination takes, where that is not the .onnx itself (R8)."""
+"""Makes the form of the model that a destination ships where that is not the .onnx itself (R8)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ from toolkit.workers.jobs import Patience
 from toolkit.workers.launch import Worker
 
 
-def made(form: str, asked: Assignment, work: Path) -> Path:
-    """The folder that the `convert` of the target `form` filled, from the cache where it is there.
+def convert(form: str, assignment: Assignment, work: Path) -> Path:
+    """Returns the folder that the `convert` of a target filled, from the cache where it is kept.
 
-    Raises EnvironmentFault where the runtime is not here, TargetError where it cannot convert.
+    `form` is the target as it is typed: 'iree,processor=generic'. The conversion runs in a worker
+    of that target. Raises EnvironmentFault where the runtime is not installed, TargetError where
+    it cannot convert this model.
     """
     (target,) = selection.settled([parse(form)])
     facts = listing.facts(listing.find(target.runtime))
-    if facts is not None and facts.starts_from == "source" and asked.program.source is None:
+    if facts is not None and facts.starts_from == "source" and assignment.program.source is None:
         raise TargetError(
             f"{target.runtime} starts from the PyTorch source, which is not known",
             "--source FILE:FACTORY    names it",
         )
-    ready_target = selection.enter(0, target, asked)
+    ready_target = selection.enter(0, target, assignment)
     if isinstance(ready_target, Failure):
         raise EnvironmentFault(ready_target.what, *ready_target.cures)
     worker_code = environments.lay(work / "rooms", [listing.find(target.runtime)])
-    first = asked.feeds[asked.cases[0]].arrays
+    feed = assignment.feeds[assignment.cases[0]].arrays
     with Worker(ready_target.spec, worker_code, patience=Patience()) as worker:
         worker.post_hello()
         hello = worker.hello()
-        ready, _ = conversion.converted(worker, hello, ready_target.program, first)
-    if ready.converted is None:
-        raise TargetError(f"{target.runtime} makes no form of its own of a model")
-    return ready.converted
+        program, _ = conversion.converted(worker, hello, ready_target.program, feed)
+    if program.converted is None:
+        raise TargetError(f"{target.runtime} loads an .onnx as it is: there is no form to ship")
+    return program.converted

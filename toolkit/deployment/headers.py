@@ -1,6 +1,8 @@
-"""ONNX Runtime's C++ headers where the system has none: those of Debian 13's package, unpacked into
-toolkit's cache, beside the library of the Python wheel. The C API is only ever appended to, so a
-client that is built with older headers runs with a newer library.
+"""Brings ONNX Runtime's C++ headers where the system has none.
+
+They are those of Debian 13's package, unpacked into toolkit's cache, beside the library of the
+Python wheel. The C API is only ever appended to, so a client that is built with older headers runs
+with a newer library; headers 1.21 with the library 1.32 were tried.
 
 Nothing is installed: apt gets lists, a cache and sources of its own, and dpkg only unpacks.
 """
@@ -20,12 +22,17 @@ from toolkit.workers import cache
 
 SOURCES = Path("/etc/apt")
 SUITE = "trixie"
+"""Debian 13 is the first that has the package."""
 PACKAGE = "libonnxruntime-dev"
 LIBRARY = re.compile(r"libonnxruntime\.so[.\d]*\d")
+"""A name of the library in the package's files for CMake."""
 
 
 def prefix() -> Path:
-    """A folder with include/ and lib/ as CMake looks for them. Raises EnvironmentFault."""
+    """Returns a folder with include/ and lib/ as CMake looks for them, from the cache once made.
+
+    Raises EnvironmentFault where apt, pip or the network does not give the two packages.
+    """
     pin = OnnxRuntime.requirements[0]
     folder = cache.root() / "headers" / f"{SUITE}-{pin.replace('==', '-')}"
     cache.made(folder, _make)
@@ -42,7 +49,7 @@ def _make(folder: Path) -> dict[str, Any]:
 
 
 def _download(scratch: Path) -> Path:
-    """The package, by an apt that knows nothing but this one suite."""
+    """Downloads the package by an apt that knows this one suite alone: Debian 12's has none."""
     apt = programs.find("apt-get")
     for name in ("sources", "lists", "cache", "package"):
         (scratch / name).mkdir()
@@ -52,6 +59,7 @@ def _download(scratch: Path) -> Path:
         f"-oDir::Etc::sourceparts={scratch}/sources",
         f"-oDir::State::Lists={scratch}/lists",
         f"-oDir::Cache={scratch}/cache",
+        # apt as root would fetch as the user _apt, who may not write into our scratch folder.
         "-oAPT::Sandbox::User=root",
         "-oAcquire::Languages=none",
     ]
@@ -61,9 +69,9 @@ def _download(scratch: Path) -> Path:
 
 
 def _stanza() -> str:
-    """Debian's archive as this machine reaches it, with the suite that has the package."""
-    files = [*sorted((SOURCES / "sources.list.d").glob("*.sources"))]
-    for file in files:
+    """Returns a source entry for Debian's archive, at the address by which this machine reaches
+    it, with the suite that has the package. Raises EnvironmentFault where no archive is set up."""
+    for file in sorted((SOURCES / "sources.list.d").glob("*.sources")):
         for stanza in file.read_text("utf-8", errors="replace").split("\n\n"):
             fields = dict(re.findall(r"^([\w-]+):[ \t]*(\S.*)$", stanza, re.MULTILINE))
             if "/debian" not in fields.get("URIs", "") or "security" in fields.get("Suites", ""):
@@ -77,19 +85,19 @@ def _stanza() -> str:
 
 
 def _library(folder: Path) -> Path:
-    """The library of the Python wheel, kept without its package."""
-    place = folder / "wheel"
+    """Installs the Python wheel below `folder` and returns the path of the library in it."""
+    wheel = folder / "wheel"
     pin = OnnxRuntime.requirements[0]
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
-    programs.prepare([*pip, "--target", place, pin], folder)
-    return next((place / "onnxruntime" / "capi").glob("libonnxruntime.so.*"))
+    programs.prepare([*pip, "--target", wheel, pin], folder)
+    return next((wheel / "onnxruntime" / "capi").glob("libonnxruntime.so.*"))
 
 
 def _link(folder: Path, library: Path) -> None:
     """Gives the library all names by which the package's files for CMake and the linker call it."""
-    place = next((folder / "usr" / "lib").glob("*/cmake")).parent
-    texts = [file.read_text("utf-8") for file in place.glob("cmake/onnxruntime/*.cmake")]
+    libraries = next((folder / "usr" / "lib").glob("*/cmake")).parent
+    texts = [file.read_text("utf-8") for file in libraries.glob("cmake/onnxruntime/*.cmake")]
     names = {name for text in texts for name in LIBRARY.findall(text)}
     for name in sorted({*names, "libonnxruntime.so.1"}):
-        (place / name).unlink(missing_ok=True)
-        (place / name).symlink_to(library)
+        (libraries / name).unlink(missing_ok=True)
+        (libraries / name).symlink_to(library)

@@ -1,4 +1,4 @@
-"""Which destinations there are, by name."""
+"""Lists the destinations by name, and finds their classes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = (
 
 
 def load(name: str) -> Destination:
-    """Raises InputError for an unknown name."""
+    """Returns the destination of this name. Raises InputError for an unknown name."""
     if name not in NAMES:
         raise InputError(unknown("destination", name, NAMES))
     module = importlib.import_module(f"toolkit.deployment.destinations.{name}")
@@ -31,7 +31,7 @@ def load(name: str) -> Destination:
 
 
 def parse(text: str) -> list[str]:
-    """The names in 'onnxruntime,cpp', each once. Raises InputError."""
+    """Returns the names in 'onnxruntime,cpp', each once. Raises InputError for an unknown one."""
     names = [part.strip() for part in text.split(",")]
     for name in names:
         load(name)

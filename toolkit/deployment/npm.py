@@ -1,4 +1,4 @@
-"""What npm brings: pinned by a template's package.json and package-lock.json (D3)."""
+"""Installs what a template's package.json and package-lock.json pin (D3)."""
 
 from __future__ import annotations
 
@@ -6,26 +6,31 @@ import json
 from pathlib import Path
 
 from toolkit.deployment import programs
-from toolkit.deployment.packing import TEMPLATES
+from toolkit.deployment.base import TEMPLATES
 
 CURE = "apt install nodejs npm    brings it"
 
 
 def install(folder: Path) -> None:
-    """`npm ci` in the folder, without install scripts. Raises EnvironmentFault."""
+    """Runs `npm ci` in the folder, without install scripts.
+
+    Raises EnvironmentFault where npm is missing or fails.
+    """
     npm = programs.find("npm", CURE)
     programs.prepare(
         [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"],
         folder,
+        # The same as --ignore-scripts, by onnxruntime-node's own switch: its install script fetches
+        # CUDA libraries.
         ONNXRUNTIME_NODE_INSTALL="skip",
     )
 
 
 def locked(template: str) -> dict[str, tuple[str, str]]:
-    """Package → version and licence, as the template's lock file has them."""
+    """Returns package → (version, licence), as the template's lock file has them."""
     text = (TEMPLATES / template / "package-lock.json").read_text("utf-8")
     return {
         name.removeprefix("node_modules/"): (str(entry["version"]), str(entry["license"]))
         for name, entry in json.loads(text)["packages"].items()
-        if name
+        if name  # The entry without a name is the template itself.
     }

@@ -1,4 +1,4 @@
-"""What a destination cannot take, as far as the file alone tells; the proof tells the rest."""
+"""Says what a destination cannot take, as far as the file alone shows; the proof shows the rest."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.tensors import PLAIN
 
 ONNXRUNTIME = frozenset({"ai.onnx.ml", "com.microsoft"})
-"""Domains of operators in every build of ONNX Runtime, beside ONNX's own."""
+"""Domains of operators that every build of ONNX Runtime has, beside ONNX's own."""
 
 NUMPY = frozenset(PLAIN) - {"complex64", "complex128"}
-"""Types that an .npy file holds under their own name, and that runtimes take."""
+"""Types that an .npy file holds under their own name, and that runtimes take: none of the runtimes
+shipped here takes complex numbers."""
 
 
 def refusal(destination: Destination, file: ModelFile) -> str:
-    """Why it cannot take the model, in one line that names operators or tensors; empty: it may."""
+    """Returns one line that names the operators or the tensor that the destination cannot take;
+    empty where the file alone shows none."""
     foreign = [name for name in file.operators if _domain(name) - destination.domains]
     if foreign:
         return f"{destination.name} has no operator {', '.join(foreign)}"
@@ -25,5 +27,5 @@ def refusal(destination: Destination, file: ModelFile) -> str:
 
 
 def _domain(operator: str) -> set[str]:
-    """{'com.microsoft'} of 'com.microsoft.Gelu'; empty for ONNX's own."""
+    """Returns {'com.microsoft'} for 'com.microsoft.Gelu', and nothing for ONNX's own operators."""
     return {operator.rpartition(".")[0]} - {""}

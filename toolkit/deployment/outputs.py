@@ -1,4 +1,4 @@
-"""What a client wrote: test_data_set_0/output_0.npy …, as its test data lies."""
+"""Reads what a client wrote: test_data_set_0/output_0.npy …, laid out as its test data is."""
 
 from __future__ import annotations
 
@@ -6,40 +6,43 @@ from pathlib import Path
 
 import numpy as np
 
-from toolkit.deployment.base import Outputs, Parcel
+from toolkit.deployment import datasets
+from toolkit.deployment.base import Outputs, Payload
 from toolkit.errors import TargetError
 from toolkit.tensors import Array
 
 REFUSED = "refused.txt"
-"""In place of the outputs of a set whose size the client does not take (D5): why, in one line."""
+"""A client writes this file in place of the outputs of a set whose size it does not take (D5): the
+reason, in one line. The template console.py has the same name."""
 
 
-def read(folder: Path, parcel: Parcel) -> Outputs:
-    """Empty for a set that was refused. Raises TargetError for an output that is missing or no
-    array."""
-    refused = refusals(folder, parcel)
+def read(folder: Path, payload: Payload) -> Outputs:
+    """Returns the outputs of every set; those of a refused set are empty.
+
+    Raises TargetError for an output that is missing or is no array.
+    """
+    refused = refusals(folder, payload)
     return [
         {
-            spec.name: _array(_set(folder, number) / f"output_{place}.npy")
-            for place, spec in enumerate(parcel.file.outputs)
+            spec.name: _array(datasets.set_folder(folder, number) / f"output_{index}.npy")
+            for index, spec in enumerate(payload.file.outputs)
             if number not in refused
         }
-        for number in range(len(parcel.sets))
+        for number in range(len(payload.sets))
     ]
 
 
-def refusals(folder: Path, parcel: Parcel) -> dict[int, str]:
-    """Why sets were refused, by their numbers."""
-    files = {number: _set(folder, number) / REFUSED for number in range(len(parcel.sets))}
+def refusals(folder: Path, payload: Payload) -> dict[int, str]:
+    """Returns the refused sets by their numbers, each with the client's reason."""
+    files = {
+        number: datasets.set_folder(folder, number) / REFUSED for number in range(len(payload.sets))
+    }
     return {number: file.read_text("utf-8") for number, file in files.items() if file.is_file()}
-
-
-def _set(folder: Path, number: int) -> Path:
-    return folder / f"test_data_set_{number}"
 
 
 def _array(file: Path) -> Array:
     try:
+        # Without pickle: a client is not trusted with running code in this process.
         array: Array = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         name = f"{file.parent.name}/{file.name}"

@@ -1,4 +1,4 @@
-"""Programs that are run to prove a folder, each to its end, with its last words where it fails."""
+"""Runs the programs that a proof needs, each to its end, and quotes those that fail."""
 
 from __future__ import annotations
 
@@ -12,52 +12,57 @@ from pathlib import Path
 from toolkit.errors import LONGEST, EnvironmentFault, TargetError, lines
 from toolkit.units import Seconds
 
-OURS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONSAFEPATH", "NODE_PATH", "NODE_OPTIONS")
-"""Variables by which something of this environment would reach into a clean one."""
+LEAKS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONSAFEPATH", "NODE_PATH", "NODE_OPTIONS")
+"""Variables by which something of toolkit's environment would reach into a clean one."""
 
 INSTALL: Seconds = 900
+"""The limit for one installation or build: the largest, PyTorch for ExecuTorch, is a download of
+hundreds of megabytes."""
 RUN: Seconds = 300
+"""The limit for one run of a client on all feeds."""
 
 
 def find(name: str, *cures: str) -> str:
-    """The path of a program. Raises EnvironmentFault where there is none."""
-    found = shutil.which(name)
-    if found is None:
+    """Returns the path of a program. Raises EnvironmentFault where there is none."""
+    path = shutil.which(name)
+    if path is None:
         raise EnvironmentFault(f"there is no {name} on the PATH", *cures)
-    return found
+    return path
 
 
-def prepare(command: Sequence[str | Path], folder: Path, **more: str) -> str:
-    """Runs what installs or builds, with the user's own settings for the network; its output.
+def prepare(command: Sequence[str | Path], folder: Path, **variables: str) -> str:
+    """Runs a program that installs or builds, in `folder`, with the user's own settings for the
+    network; returns its output.
 
-    Raises EnvironmentFault where it fails: that is this machine's fault and not the client's.
+    Raises EnvironmentFault where it fails: the machine is at fault then, and not the client.
     """
-    kept = {key: value for key, value in os.environ.items() if key not in OURS}
-    code, text = _run(command, folder, {**kept, **more}, INSTALL)
+    kept = {key: value for key, value in os.environ.items() if key not in LEAKS}
+    code, output = _run(command, folder, {**kept, **variables}, INSTALL)
     if code != 0:
-        raise EnvironmentFault(f"{_name(command)} {_ended(code)}: {_last_word(text)}")
-    return text
+        raise EnvironmentFault(f"{_name(command)} {_ending(code, INSTALL)}: {_error_line(output)}")
+    return output
 
 
-def run(command: Sequence[str | Path], folder: Path, home: Path, **more: str) -> str:
-    """Runs a client as a user of the folder does: nothing of this session reaches it.
+def run(command: Sequence[str | Path], folder: Path, home: Path, **variables: str) -> str:
+    """Runs a client in `folder` as a user of the folder does: no variable of this session reaches
+    it, and `home` is its user's home. Returns its output.
 
     Raises TargetError where it fails.
     """
     home.mkdir(parents=True, exist_ok=True)
     own = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "LANG": "C.UTF-8"}
-    code, text = _run(command, folder, {**own, **more}, RUN)
+    code, output = _run(command, folder, {**own, **variables}, RUN)
     if code != 0:
-        error = TargetError(f"the client {_ended(code)}: {_last_word(text)}")
-        error.last_words = tuple(lines(text)[-5:])
+        error = TargetError(f"the client {_ending(code, RUN)}: {_error_line(output)}")
+        error.last_words = tuple(lines(output)[-5:])
         raise error
-    return text
+    return output
 
 
 def _run(
     command: Sequence[str | Path], folder: Path, env: Mapping[str, str], limit: Seconds
 ) -> tuple[int | None, str]:
-    """Exit code (None: it was ended for its time) and all that was printed."""
+    """Returns the exit code, None where the time was up, and all that was printed."""
     with subprocess.Popen(
         [str(part) for part in command],
         cwd=folder,
@@ -68,39 +73,40 @@ def _run(
         start_new_session=True,
     ) as process:
         try:
-            out, _ = process.communicate(timeout=limit)
+            output, _ = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
-            _end(process)
-            out, _ = process.communicate()
-            return None, out.decode(errors="replace")
+            _kill(process)
+            output, _ = process.communicate()
+            return None, output.decode(errors="replace")
         except BaseException:
-            _end(process)
+            _kill(process)
             raise
-    return process.returncode, out.decode(errors="replace")
+    return process.returncode, output.decode(errors="replace")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """With all that it started: it is the head of its own session."""
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends the process and all that it started: it is the head of a session of its own."""
     os.killpg(process.pid, signal.SIGKILL)
 
 
-def _ended(code: int | None) -> str:
+def _ending(code: int | None, limit: Seconds) -> str:
     if code is None:
-        return "did not come to an end"
+        return f"was stopped after {limit:g} s without an end"
     if code < 0:
-        return f"died of {signal.Signals(-code).name}"
+        return f"crashed with {signal.Signals(-code).name}"
     return f"ended with code {code}"
 
 
-def _last_word(text: str) -> str:
-    """The line that says what: the last that names an error, else the last."""
-    said = lines(text)
-    named = [line for line in said if "error" in line.lower()]
-    return (named or said or ["it said nothing"])[-1][:LONGEST]
+def _error_line(output: str) -> str:
+    """Returns the last line that names an error, else the last line: npm and pip end with advice
+    or a path of their log."""
+    printed = lines(output)
+    errors = [line for line in printed if "error" in line.lower()]
+    return (errors or printed or ["it printed nothing"])[-1][:LONGEST]
 
 
 def _name(command: Sequence[str | Path]) -> str:
-    """'pip install' of '…/python -m pip install …'."""
+    """Returns 'pip install' for '…/python -m pip install …', else the first two words."""
     words = [Path(command[0]).name, *map(str, command[1:])]
     if words[1:3] == ["-m", "pip"]:
         words = words[2:]

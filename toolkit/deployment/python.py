@@ -1,6 +1,6 @@
-"""What all destinations in Python share: the command line, requirements.txt, and how they are run.
+"""Holds what all destinations in Python share: their command line, requirements.txt, and the run.
 
-The Python of the client is never ours: it runs in an environment of its own.
+The client never runs in toolkit's own Python, but in an environment of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.deployment import outputs, programs
-from toolkit.deployment.base import MODEL, Ground, Parcel, Ran
+from toolkit.deployment.base import MODEL, ClientRun, Payload, Workspace
 from toolkit.runtimes.base import Runtime
 from toolkit.tensors import TensorSpec
 
@@ -25,56 +25,62 @@ FILES = {
 }
 FILES_OF_CONVERTED = {
     **FILES,
-    "tensors.py": "its inputs and outputs, which belongs to the client",
+    "tensors.py": "checks inputs and outputs against the model's; the client imports it",
 }
 
 VERSIONS = """
 import importlib.metadata, json, platform, sys
-found = {name: importlib.metadata.version(name) for name in sys.argv[1:]}
-print(json.dumps({**found, "python": platform.python_version()}))
+packages = {name: importlib.metadata.version(name) for name in sys.argv[1:]}
+print(json.dumps({**packages, "python": platform.python_version()}))
 """
+CALLS = 3
+"""Timed calls of each data set in the proof. Their times are for a reader of the client's output
+and no part of the proof, so the client's own hundred would only take time."""
 
 
 def write_requirements(folder: Path, runtime: type[Runtime], needed: Sequence[str] = ()) -> None:
-    """The runtime's own pins (D3): those of the packages `needed`, without which it is all."""
+    """Writes the runtime's own pins (D3) of the packages `needed`, or all where none is named."""
     pins = [f"{name}=={version}" for name, version in packages(runtime, needed).items()]
     (folder / REQUIREMENTS).write_text("\n".join(pins) + "\n", "utf-8")
 
 
 def packages(runtime: type[Runtime], needed: Sequence[str] = ()) -> dict[str, str]:
-    """Package → version, as it is pinned; without options of pip."""
+    """Returns package → pinned version, without the options of pip that stand among the pins."""
     pins = dict(pin.split("==") for pin in runtime.requirements if not pin.startswith("-"))
     return {name: pins[name] for name in needed or pins}
 
 
-def write_tensors(folder: Path, parcel: Parcel) -> None:
-    """The inputs and outputs of the .onnx beside what was made of it, which does not say them."""
-    file = parcel.file
-    told = {"inputs": [*map(_told, file.inputs)], "outputs": [*map(_told, file.outputs)]}
-    text = json.dumps(told, indent=2, ensure_ascii=False)
+def write_tensors(folder: Path, payload: Payload) -> None:
+    """Writes the .onnx's inputs and outputs beside its converted form, which does not hold all of
+    their names, types and shapes."""
+    tensors = {
+        "inputs": [*map(_described, payload.file.inputs)],
+        "outputs": [*map(_described, payload.file.outputs)],
+    }
+    text = json.dumps(tensors, indent=2, ensure_ascii=False)
     (folder / MODEL / TENSORS).write_text(text + "\n", "utf-8")
 
 
-def _told(spec: TensorSpec) -> dict[str, Any]:
+def _described(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "type": spec.type, "shape": spec.shape}
 
 
-def run(ground: Ground, runtime: type[Runtime], needed: Sequence[str] = ()) -> Ran:
-    """The client on all sets, as its README says."""
-    venv, home = ground.scratch / "venv", ground.home
-    python = ground.python(venv, ground.copy / REQUIREMENTS)
+def run(workspace: Workspace, runtime: type[Runtime], needed: Sequence[str] = ()) -> ClientRun:
+    """Installs the requirements and runs the client on all sets, as its README says.
+
+    Raises EnvironmentFault where the packages cannot be had, TargetError where the client fails.
+    """
+    copy, home, results = workspace.copy, workspace.home, workspace.scratch / "results"
+    python = workspace.make_python(workspace.scratch / "venv", copy / REQUIREMENTS)
     names = packages(runtime, needed)
-    found = programs.run([python, "-c", VERSIONS, *names], ground.copy, home)
-    versions: dict[str, Any] = json.loads(found.splitlines()[-1])
-    results = ground.scratch / "results"
-    # Without bytecode: a folder that was run is the folder that was made.
-    quiet = {"PYTHONDONTWRITEBYTECODE": "1"}
-    # The time of a call is for the reader: a few calls will do on all feeds.
-    command: list[str | Path] = [python, "client.py", "--output", results, "--calls", "3"]
-    programs.run(command, ground.copy, home, **quiet)
-    return Ran(
-        outputs.read(results, ground.parcel),
+    printed = programs.run([python, "-c", VERSIONS, *names], copy, home)
+    versions: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    command: list[str | Path] = [python, "client.py", "--output", results, "--calls", str(CALLS)]
+    # Without bytecode: the copy that is run stays the folder that was made.
+    programs.run(command, copy, home, PYTHONDONTWRITEBYTECODE="1")
+    return ClientRun(
+        outputs.read(results, workspace.payload),
         versions,
         "in a fresh Python environment",
-        outputs.refusals(results, ground.parcel),
+        outputs.refusals(results, workspace.payload),
     )

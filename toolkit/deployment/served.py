@@ -1,4 +1,4 @@
-"""A folder on a web server of this machine alone, as any server of static files has it."""
+"""Serves a folder to this machine alone, with no more than any server of static files does."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from pathlib import Path
 
 
 @contextmanager
-def folder(place: Path, headers: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Its address. `headers` are sent with every file."""
+def folder(root: Path, headers: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Serves the files below `root` while the block runs; yields the address, with a / at its end.
+
+    `headers` are sent with every file.
+    """
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing: what was asked for is no output of ours."""
+            """Logs nothing: the base class would print every request to stderr."""
 
         def end_headers(self) -> None:
             for name, value in (headers or {}).items():
                 self.send_header(name, value)
             super().end_headers()
 
+    # Port 0: the system picks a free one.
     server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(Handler, directory=str(place))
+        ("127.0.0.1", 0), partial(Handler, directory=str(root))
     )
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""A fresh Python environment with what a folder's requirements.txt names."""
+"""Makes a fresh Python environment with what a folder's requirements.txt names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from toolkit.deployment import programs
 
 
 def fresh(folder: Path, requirements: Path) -> Path:
-    """Makes it; returns its Python. Raises EnvironmentFault where the packages cannot be had."""
+    """Makes the environment in `folder` and returns its Python.
+
+    Raises EnvironmentFault where the packages cannot be had.
+    """
     programs.prepare([sys.executable, "-m", "venv", folder], folder.parent)
     python = folder / "bin" / "python"
     programs.prepare(

@@ -1,4 +1,4 @@
-"""Why a run with --provider cuda has no numbers, in one line."""
+"""Finds out why a run with --provider cuda has no numbers, and says it in one line."""
 
 from __future__ import annotations
 
@@ -16,30 +16,33 @@ DOCTOR = "toolkit doctor    says what else is missing"
 
 @dataclass(frozen=True)
 class Cause:
-    """For `error: cuda: not measured. …` and the row of the table."""
+    """A reason with its cures, for `error: cuda: not measured. …` and the row of the table."""
 
     what: str
-    """One line, sentences."""
+    """One line of whole sentences."""
     cures: tuple[str, ...]
+    """Commands to paste, as `Finding.cures`."""
 
 
 def cuda_cause(python: Path, last_words: Sequence[str], seen: Hardware | None = None) -> Cause:
-    """Why the CUDA provider did not run in the environment of this Python.
+    """Returns why the CUDA provider did not run in the environment of this Python.
 
-    `last_words` are what the worker said last: onnxruntime tells the missing library on stderr
-    only, and goes on with the CPU. Asks the environment; imports nothing of it here.
+    `last_words` are the last lines of the worker's log: onnxruntime names a missing library on
+    stderr only, and goes on with the CPU. `seen` is the machine's hardware; None: it is looked at.
+    Asks the environment in processes of its own; imports nothing of it here. Raises
+    EnvironmentFault where that Python does not run.
     """
     facts = probe.ask(python)
-    shown = cuda.hardware() if seen is None else seen
+    hardware = cuda.hardware() if seen is None else seen
     text = "\n".join(last_words)
     if facts.cuda is None:
-        return _cpu_build(facts, shown)
+        return _cpu_build(facts, hardware)
     missing = cuda.lacking(text)
     if missing == DRIVER or (not missing and "error" in facts.driver):
-        return _driver_cause(facts, shown)
+        return _driver_cause(facts, hardware)
     if missing:
-        return _missing(facts, shown, missing)
-    return _by_code(text, shown) or _by_findings(facts, shown, last_words)
+        return _missing(facts, hardware, missing)
+    return _by_code(text, hardware) or _by_findings(facts, hardware, last_words)
 
 
 def _cpu_build(facts: EnvironmentFacts, seen: Hardware) -> Cause:
@@ -59,20 +62,21 @@ def _missing(facts: EnvironmentFacts, seen: Hardware, library: str) -> Cause:
 
 
 def _unless_there_is_no_gpu(seen: Hardware, what: str, *cures: str) -> Cause:
-    """The cause; where no GPU is seen, that is said before anybody downloads gigabytes."""
+    """Returns the cause, and says too where no GPU is seen: before anybody downloads gigabytes."""
     if seen.gpus or seen.on_bus:
         return Cause(what, (*cures, DOCTOR))
     return Cause(f"{what} No NVIDIA GPU is seen either.", (*cures, IN_CONTAINER, DOCTOR))
 
 
 def _driver_cause(facts: EnvironmentFacts, seen: Hardware) -> Cause:
-    found = cuda.driver(facts, seen)
-    if found is None:
+    finding = cuda.driver(facts, seen)
+    if finding is None:
         return Cause(f"NVIDIA's driver is missing ({DRIVER}).", (IN_CONTAINER, DOCTOR))
-    return Cause(_sentence(found.what), (*found.cures, DOCTOR))
+    return Cause(_sentence(finding.what), (*finding.cures, DOCTOR))
 
 
 def _by_code(text: str, seen: Hardware) -> Cause | None:
+    """Returns the cause that an error number of CUDA in the log stands for."""
     match = re.search(r"CUDA (?:failure|error) (\d+)", text, re.IGNORECASE)
     if match is None or int(match[1]) not in CODES:
         return None
@@ -83,17 +87,18 @@ def _by_code(text: str, seen: Hardware) -> Cause | None:
 
 
 def _by_findings(facts: EnvironmentFacts, seen: Hardware, last_words: Sequence[str]) -> Cause:
-    """What the doctor finds; where it finds nothing, what was said last."""
+    """Returns what the doctor finds; where it finds nothing, the last line of the log."""
     for finding in cuda.check(facts, seen):
         if finding.cures:
             return Cause(_sentence(finding.what), (*finding.cures, DOCTOR))
-    said = next((line.strip() for line in reversed(last_words) if line.strip()), "")
+    last_line = next((line.strip() for line in reversed(last_words) if line.strip()), "")
     return Cause(
-        _sentence(said or "the CUDA provider did not start and did not say why"), (DOCTOR,)
+        _sentence(last_line or "the CUDA provider did not start and did not say why"), (DOCTOR,)
     )
 
 
 def _sentence(text: str) -> str:
-    """With a capital, unless the name of a library comes first."""
+    """Makes a sentence of a finding: a full stop, and a capital unless a library's name comes
+    first."""
     first = text[0] if text.startswith("lib") else text[0].upper()
     return f"{first}{text[1:].rstrip('.')}."

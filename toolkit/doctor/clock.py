@@ -1,4 +1,4 @@
-"""Is the clock fine enough to time one call?"""
+"""Finds out whether the clock is fine enough to time one call."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from toolkit.units import Seconds, duration
 
 TOPIC = "clock"
 COARSE: Seconds = 1e-6
-"""A step that is 1 % of a call of 100 µs."""
+"""A step of this length is 1 % of a call of 100 µs."""
 SYS = Path("/sys")
 SOURCES = "devices/system/clocksource/clocksource0"
 
 
 def check(step: Seconds, sys: Path = SYS) -> list[Finding]:
-    """`step`: the smallest that was seen; 0: the clock did not move."""
+    """`step` is the smallest difference of two readings that was seen; 0: the clock never moved."""
     if 0 < step <= COARSE:
         return [ok(TOPIC, f"steps of {duration(step)}")]
     seen = f"steps of {duration(step)}" if step else "it did not move while it was watched"
     source, choices = _read(sys / SOURCES / "current_clocksource"), _choices(sys)
     named = f" (clock source {source})" if source else ""
     cures = []
+    # The processor's own counter is the finest source that x86 has.
     if "tsc" in choices and source != "tsc":
         file = Path("/sys") / SOURCES / "current_clocksource"
         cures.append(f"echo tsc | sudo tee {file}")

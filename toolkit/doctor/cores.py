@@ -1,4 +1,4 @@
-"""May enough cores be used to measure on?"""
+"""Finds out whether enough cores may be used to measure on."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ TOPIC = "cores"
 
 
 def check(present: int, allowed: Sequence[int], quota: float | None) -> list[Finding]:
-    """`quota`: cores' worth of time that the cgroup allows."""
+    """`present` is the number of cores of the machine, `allowed` has the numbers of those that this
+    process may use, and `quota` says how many cores' worth of time the cgroup allows; None: all."""
     every = f"0-{present - 1}"
-    found = []
+    notes = []
     if len(allowed) == 1 and present > 1:
-        found.append(
+        notes.append(
             note(
                 TOPIC,
-                f"1 of {present} cores is allowed: what is measured shares it with its parent",
+                f"1 of {present} cores is allowed: "
+                "toolkit itself runs on the core that it measures",
                 f"taskset -cp {every} $$    allows this shell all, where taskset took them",
                 f"docker run --cpuset-cpus {every} …    where a container did",
             )
         )
     if quota is not None and quota < len(allowed):
-        found.append(
+        notes.append(
             note(
                 TOPIC,
                 f"a quota of {significant(quota, 2)} cores on {len(allowed)}: "
@@ -32,4 +34,4 @@ def check(present: int, allowed: Sequence[int], quota: float | None) -> list[Fin
                 f"docker update --cpus {len(allowed)} CONTAINER    or the CPU limit of the pod",
             )
         )
-    return found or [ok(TOPIC, f"{len(allowed)} of {present} allowed")]
+    return notes or [ok(TOPIC, f"{len(allowed)} of {present} allowed")]

@@ -1,4 +1,4 @@
-"""What stands between ONNX Runtime's CUDA provider and a GPU, if anything does."""
+"""Finds what stands between ONNX Runtime's CUDA provider and a GPU, if anything does."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from toolkit.units import size
 
 TOPIC = "cuda"
 DRIVER = "libcuda.so.1"
+"""The library that NVIDIA's driver brings; no package of pip has it."""
 SYS = Path("/sys")
 NVIDIA = "0x10de"
-"""The vendor on the PCI bus."""
+"""NVIDIA's number as a vendor on the PCI bus."""
 BESIDE = (
     "toolkit runtimes install onnxruntime-gpu    puts the GPU build beside it, 2.5 GB, in an "
     "environment of its own",
 )
 IN_CONTAINER = "docker run --gpus all …    if this is a container on a machine with a GPU"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""A variable by which a user hides GPUs from CUDA."""
 NO_DEVICE = 100
 CODES = {
     35: "the driver is older than the CUDA libraries need",
@@ -35,25 +37,25 @@ CODES = {
     804: "the driver does not carry this CUDA on this GPU",
     999: "the driver fails for an unknown reason: restart the machine",
 }
-"""Of cuInit and of the CUDA runtime (cuda.h, CUresult; the numbers of both agree)."""
+"""Error numbers of cuInit and of the CUDA runtime, in words (CUresult in cuda.h; the numbers of
+both agree)."""
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What the machine shows, whatever is installed."""
+    """NVIDIA's hardware as the machine shows it, whatever is installed."""
 
     gpus: tuple[Gpu, ...]
-    """By the driver."""
+    """The GPUs that the driver lists."""
     on_bus: bool
     """An NVIDIA device is on the PCI bus, with a driver or without."""
 
 
 def hardware(sys: Path = SYS) -> Hardware:
-    """NVIDIA's GPUs here."""
-    devices = (sys / "bus/pci/devices").glob("*")
-    found = [d for d in devices if _word(d / "vendor") == NVIDIA]
+    """Looks for NVIDIA's GPUs, by the driver and on the PCI bus."""
+    devices = [d for d in (sys / "bus/pci/devices").glob("*") if _word(d / "vendor") == NVIDIA]
     # Class 0x03…: a display or 3D controller; a board brings an audio device besides.
-    on_bus = any(_word(device / "class").startswith("0x03") for device in found)
+    on_bus = any(_word(device / "class").startswith("0x03") for device in devices)
     return Hardware(tuple(graphics()), on_bus)
 
 
@@ -65,7 +67,8 @@ def _word(file: Path) -> str:
 
 
 def check(facts: EnvironmentFacts, seen: Hardware) -> list[Finding]:
-    """Faults where something is in the way of what is there; the driver before the libraries."""
+    """Returns findings about onnxruntime, and about torch where that does not see a GPU that is
+    here. The driver comes before the libraries, which are no use without it."""
     return [*_onnxruntime(facts, seen), *_torch(facts, seen)]
 
 
@@ -87,13 +90,14 @@ def _onnxruntime(facts: EnvironmentFacts, seen: Hardware) -> list[Finding]:
     wrong = driver(facts, seen)
     if wrong is not None and wrong.severity is Severity.NOTE:
         return [wrong]  # No GPU: it is no use to bring libraries for one.
-    found = [finding for finding in (wrong, libraries(facts)) if finding is not None]
-    loads = len(facts.cuda.needed) + len(facts.cuda.later)
-    return found or [ok(TOPIC, f"{_gpus_of(facts, seen)}; its {loads} libraries load")]
+    findings = [finding for finding in (wrong, libraries(facts)) if finding is not None]
+    count = len(facts.cuda.needed) + len(facts.cuda.later)
+    return findings or [ok(TOPIC, f"{_gpus_of(facts, seen)}; its {count} libraries load")]
 
 
 def _without_build(facts: EnvironmentFacts, seen: Hardware) -> Finding:
-    """No GPU build, or none that runs: what is wrong with that one is told elsewhere."""
+    """Returns the finding where there is no GPU build, or none that runs; onnxruntime.py says what
+    is wrong with one that does not."""
     if not seen.gpus and not seen.on_bus:
         return ok(TOPIC, "no NVIDIA GPU is seen")
     if "error" in facts.driver:
@@ -105,14 +109,14 @@ def _without_build(facts: EnvironmentFacts, seen: Hardware) -> Finding:
 
 
 def driver(facts: EnvironmentFacts, seen: Hardware) -> Finding | None:
-    """What is wrong with the driver, for a GPU build."""
+    """Returns what is wrong with the driver, for a GPU build; None: nothing."""
     answer = facts.driver
     if "error" in answer:
         if seen.on_bus or seen.gpus:
             return _no_driver(facts)
         what = f"the GPU build finds no NVIDIA GPU here, and no driver ({DRIVER})"
         cpu = facts.replace([owner.name for owner in facts.owners], "onnxruntime")
-        return note(TOPIC, what, IN_CONTAINER, f"{cpu}    the CPU build, where there is none")
+        return note(TOPIC, what, IN_CONTAINER, f"{cpu}    installs the CPU build instead")
     if answer["code"] == NO_DEVICE or (answer["code"] == 0 and answer["gpus"] == 0):
         return fault(TOPIC, *no_device(seen))
     if answer["code"] != 0:
@@ -122,12 +126,12 @@ def driver(facts: EnvironmentFacts, seen: Hardware) -> Finding | None:
 
 
 def no_device(seen: Hardware) -> tuple[str, ...]:
-    """What is said where the driver works and shows no GPU, and what to do."""
+    """Returns what to say where the driver works and shows no GPU, then the cures."""
     what, hidden = CODES[NO_DEVICE], os.environ.get(VISIBLE)
     elsewhere = () if seen.gpus else (IN_CONTAINER,)
     if hidden is None:
         return what, "nvidia-smi -L    lists what the driver has", *elsewhere
-    unset = f"unset {VISIBLE}    shows all that there are"
+    unset = f"unset {VISIBLE}    shows all GPUs"
     return f"{what}: {VISIBLE} is {hidden!r} here", unset, *elsewhere
 
 
@@ -153,9 +157,10 @@ def _too_old(facts: EnvironmentFacts) -> Finding | None:
 
 
 def libraries(facts: EnvironmentFacts) -> Finding | None:
-    """What the provider needs and cannot load, the driver aside."""
+    """Returns a finding on what the provider needs and cannot load, the driver aside; None: all
+    loads."""
     errors = facts.cuda.errors if facts.cuda else {}
-    # A library that only lacks the driver is not missing: that is told by itself.
+    # A library that only lacks the driver is not missing: the driver has a finding of its own.
     failed = {name: error for name, error in errors.items() if error and DRIVER not in error}
     if not failed:
         return None
@@ -170,17 +175,20 @@ def libraries(facts: EnvironmentFacts) -> Finding | None:
 
 
 def are_missing(names: Sequence[str]) -> str:
-    """'libcublasLt.so.13 is missing'."""
+    """Returns 'libcublasLt.so.13 is missing', for one name or several."""
     return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} missing"
 
 
 def lacking(text: str) -> str:
-    """The library that a loader's message says it did not find; empty: it says something else."""
+    """Returns the library that a loader's message says it did not find; empty: it says something
+    else."""
     match = re.search(r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object file", text)
     return match[1] if match else ""
 
 
 def gpu_package(facts: EnvironmentFacts) -> str:
+    """Returns what to give pip for the GPU build with its libraries, of the version that is there
+    where there is one."""
     installed = facts.distribution("onnxruntime-gpu")
     if installed is None:
         installed = next((owner for owner in facts.owners if "gpu" in owner.name), None)

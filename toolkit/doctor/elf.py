@@ -1,4 +1,4 @@
-"""Which shared libraries a shared library needs, read from its file without loading it."""
+"""Reads from a shared library's file which others it needs, without loading it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+# Numbers and the layout of the file: System V ABI, chapters 4 and 5.
 LOAD, DYNAMIC = 1, 2
-"""Types of a segment (System V ABI, chapter 5)."""
+"""Types of a segment."""
 END, NEEDED, STRTAB = 0, 1, 5
 """Tags of an entry of the dynamic segment."""
+LONGEST = 4096
+"""Bytes that are read for a name: the longest path that Linux takes."""
 
 
 @dataclass(frozen=True)
 class _Segment:
     kind: int
     offset: int
+    """Its first byte in the file."""
     address: int
+    """Its first byte in memory, once it is loaded."""
     size: int
+    """Its bytes in the file."""
 
 
 def needed(library: Path) -> list[str]:
-    """The SONAMEs in its DT_NEEDED entries, in order; of 64-bit little-endian ELF files.
+    """Returns the SONAMEs in the DT_NEEDED entries of a 64-bit little-endian ELF file, in order.
 
     Raises ValueError for any other file, or one that was cut.
     """
@@ -50,20 +56,21 @@ def _needed(file: BinaryIO) -> list[str]:
 
 def _segments(file: BinaryIO) -> list[_Segment]:
     header = file.read(64)
+    # The magic number, then 2: 64 bits, then 1: little-endian.
     if header[:6] != b"\x7fELF\x02\x01":
         raise ValueError("not a 64-bit little-endian ELF file")
     (table,) = struct.unpack_from("<Q", header, 32)
-    size, count = struct.unpack_from("<HH", header, 54)
-    found = []
+    entry_size, count = struct.unpack_from("<HH", header, 54)
+    segments = []
     for index in range(count):
-        file.seek(table + index * size)
-        kind, _, offset, address, _, length = struct.unpack("<IIQQQQ", file.read(40))
-        found.append(_Segment(kind, offset, address, length))
-    return found
+        file.seek(table + index * entry_size)
+        kind, _, offset, address, _, size = struct.unpack("<IIQQQQ", file.read(40))
+        segments.append(_Segment(kind, offset, address, size))
+    return segments
 
 
 def _offset(segments: list[_Segment], address: int) -> int:
-    """Where in the file stands what is loaded at this address."""
+    """Returns where in the file the byte stands that is loaded at this address."""
     for segment in segments:
         if segment.kind == LOAD and segment.address <= address < segment.address + segment.size:
             return address - segment.address + segment.offset
@@ -72,4 +79,4 @@ def _offset(segments: list[_Segment], address: int) -> int:
 
 def _string(file: BinaryIO, offset: int) -> str:
     file.seek(offset)
-    return file.read(4096).split(b"\0", 1)[0].decode(errors="replace")
+    return file.read(LONGEST).split(b"\0", 1)[0].decode(errors="replace")

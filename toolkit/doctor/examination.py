@@ -1,4 +1,4 @@
-"""All that the doctor looks at, faults first."""
+"""Gathers all that the doctor looks at, faults first."""
 
 from __future__ import annotations
 
@@ -8,48 +8,48 @@ from toolkit.doctor import (
     clock,
     cores,
     cuda,
+    frequency,
     libraries,
-    load,
     onnxruntime,
     probe,
     processor,
     python,
+    quiet,
     requirements,
     space,
 )
 from toolkit.doctor.finding import Finding, Severity
-from toolkit.machine import describe
-from toolkit.machine import load as machine_load
+from toolkit.machine import describe, load, memory
 from toolkit.machine.features import features
 from toolkit.units import Seconds
+from toolkit.workers import environments
 
 WATCH: Seconds = 1.0
 """The least time over which the load of others is seen; asking the environment takes as long."""
-ORDER = (Severity.FAULT, Severity.NOTE, Severity.OK)
 
 
 def examine(env: str | None = None) -> list[Finding]:
-    """Findings about an environment (None: our own) and this machine, the worst first.
+    """Returns findings about an environment (None: our own) and this machine, the worst first.
 
     Raises EnvironmentFault where the environment's Python does not run at all.
     """
-    before, began = machine_load.snapshot(), time.monotonic()
-    wanted = requirements.requirements() if env is None else []
-    facts = probe.ask(probe.interpreter(env), [requirement.name for requirement in wanted])
-    found = [
+    before, began = load.snapshot(), time.monotonic()
+    needed = requirements.requirements() if env is None else []
+    facts = probe.ask(environments.interpreter(env), [requirement.name for requirement in needed])
+    findings = [
         *python.check(facts),
-        *requirements.check(facts, wanted),
+        *requirements.check(facts, needed),
         *libraries.check(facts),
         *onnxruntime.check(facts),
         *cuda.check(facts, cuda.hardware()),
         *processor.check(features()),
         *cores.check(describe.cores_present(), describe.cores_allowed(), describe.cpu_quota()),
-        *load.governor(describe.governor()),
+        *frequency.check(describe.governor()),
         *clock.check(describe.clock_step()),
-        *space.check(),
+        *space.check(memory.available()),
     ]
     time.sleep(max(0.0, began + WATCH - time.monotonic()))
-    found += load.check(
-        machine_load.between(before, machine_load.snapshot()), len(describe.cores_allowed())
-    )
-    return sorted(found, key=lambda finding: ORDER.index(finding.severity))
+    activity = load.between(before, load.snapshot())
+    findings += quiet.check(activity, len(describe.cores_allowed()))
+    order = [*Severity]
+    return sorted(findings, key=lambda finding: order.index(finding.severity))

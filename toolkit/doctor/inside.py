@@ -1,7 +1,7 @@
 """Runs inside the environment that is examined, by its own Python, as a program of its own.
 
-Only the standard library, and nothing newer than Python 3.8: the Python may be what is wrong. Each
-question is one process, since the answer to it may be a crash; it prints one line of JSON.
+It uses only the standard library, and nothing newer than Python 3.8: the Python may be what is
+wrong. Each probe is one process, since its answer may be a crash; it prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ BINARIES = re.compile(r"\.(so|pyd|dll|dylib)(\.|$)")
 
 
 def environment(*names: str) -> dict[str, object]:
-    """Python, and the distributions that bear one of these names or own the folder onnxruntime."""
+    """Describes Python, and the distributions that bear one of these names or own the folder
+    onnxruntime."""
     import importlib.metadata
     import importlib.util
     import sysconfig
 
-    wanted = {_normal(name) for name in names}
-    found = []
+    looked_up = {_normal(name) for name in names}
+    distributions = []
     for distribution in importlib.metadata.distributions():
         name = distribution.metadata["Name"]
         if not name:
             continue
         record = distribution.read_text("RECORD") or ""
         owner = "\nonnxruntime/" in "\n" + record
-        if owner or _normal(name) in wanted:
-            found.append(
+        if owner or _normal(name) in looked_up:
+            distributions.append(
                 {
                     "name": name,
                     "version": distribution.version,
@@ -44,29 +45,31 @@ def environment(*names: str) -> dict[str, object]:
         "managed": sys.prefix == sys.base_prefix
         and os.path.isfile(os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")),
         "pip": importlib.util.find_spec("pip") is not None,
-        "distributions": found,
+        "distributions": distributions,
         "onnxruntime": _folder("onnxruntime"),
         "nvidia": _nvidia(),
     }
 
 
 def _normal(name: str) -> str:
+    """Returns a package's name in the one spelling that pip compares (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _binaries(distribution: object) -> dict[str, list[object]]:
-    """Shared library in the folder onnxruntime → [size by RECORD, on disk; None: not there]."""
-    found = {}
+    """Returns, for each shared library in the folder onnxruntime, its size by RECORD and on disk;
+    None: it is not there."""
+    sizes = {}
     for file in distribution.files or ():  # type: ignore[attr-defined]
         if file.parts[0] == "onnxruntime" and BINARIES.search(file.name):
             path = str(file.locate())
             size = os.path.getsize(path) if os.path.isfile(path) else None
-            found[str(file)] = [file.size, size]
-    return found
+            sizes[str(file)] = [file.size, size]
+    return sizes
 
 
 def _folder(package: str) -> dict[str, object]:
-    """Where a package lies, without importing it; what its maker wrote into it."""
+    """Finds a package without importing it; returns its folder, and its build's notes there."""
     for entry in sys.path:
         folder = os.path.join(entry, package)
         if os.path.isdir(folder):
@@ -85,17 +88,17 @@ def _assignments(text: str) -> list[tuple[str, str]]:
 
 
 def _nvidia() -> list[str]:
-    """The folders into which pip lays CUDA's libraries."""
-    found = []
+    """Returns the folders into which pip lays CUDA's libraries."""
+    folders = []
     for entry in sys.path:
         for folder, _, files in os.walk(os.path.join(entry, "nvidia")):
             if any(".so" in name for name in files):
-                found.append(folder)
-    return found
+                folders.append(folder)
+    return folders
 
 
 def imported(name: str) -> dict[str, object]:
-    """The library, imported."""
+    """Imports a library; returns its version, and facts that only it can tell."""
     import importlib
 
     module = importlib.import_module(name)
@@ -111,33 +114,36 @@ def imported(name: str) -> dict[str, object]:
 
 
 def _preloaded(module: object) -> list[str]:
-    """What a GPU build of onnxruntime loads besides what its file says that it needs.
+    """Returns what a GPU build of onnxruntime loads besides what its file says that it needs.
 
-    By a private function of it: where that is missing, these libraries are not looked at.
+    A private function of onnxruntime lists it; where that is missing, these libraries are not
+    looked at.
     """
     paths = getattr(module, "_get_nvidia_dll_paths", None)
     return [path[-1] for path in paths(False)] if callable(paths) else []
 
 
 def libraries(*arguments: str) -> dict[str, str]:
-    """Loads shared libraries: SONAME… -- FOLDER…. SONAME → why it did not load; empty: it did.
+    """Loads shared libraries, given as SONAME… -- FOLDER….
 
-    The folders are looked through first. One library may need another of them, so what failed is
-    tried again as long as anything new was loaded.
+    Returns SONAME → why it did not load; empty: it did. The folders are looked through first. One
+    library may need another of them, so what failed is tried again as long as anything new was
+    loaded.
     """
     import ctypes
 
-    at = arguments.index("--")
-    left, folders = list(arguments[:at]), arguments[at + 1 :]
+    dashes = arguments.index("--")
+    left, folders = list(arguments[:dashes]), arguments[dashes + 1 :]
     errors: dict[str, str] = {}
     progress = True
     while left and progress:
         progress = False
         for name in list(left):
             paths = [os.path.join(folder, name) for folder in folders]
-            found = [path for path in paths if os.path.isfile(path)]
+            files = [path for path in paths if os.path.isfile(path)]
             try:
-                ctypes.CDLL((found or [name])[0], mode=ctypes.RTLD_GLOBAL)
+                # Global: a library that is loaded later finds this one's symbols.
+                ctypes.CDLL((files or [name])[0], mode=ctypes.RTLD_GLOBAL)
             except OSError as error:
                 errors[name] = str(error)
             else:
@@ -148,7 +154,7 @@ def libraries(*arguments: str) -> dict[str, str]:
 
 
 def driver() -> dict[str, object]:
-    """NVIDIA's driver: does it load and start, which CUDA does it carry, how many GPUs?"""
+    """Loads and starts NVIDIA's driver; returns its error code, its CUDA and the number of GPUs."""
     import ctypes
 
     library = ctypes.CDLL("libcuda.so.1")
@@ -157,11 +163,12 @@ def driver() -> dict[str, object]:
     library.cuDriverGetVersion(ctypes.byref(version))
     if code == 0:
         library.cuDeviceGetCount(ctypes.byref(count))
+    # cuda.h: a version is 1000 × major + 10 × minor.
     cuda = [version.value // 1000, version.value % 1000 // 10]
     return {"code": code, "cuda": cuda, "gpus": count.value}
 
 
-QUESTIONS = {
+PROBES = {
     "environment": environment,
     "imported": imported,
     "libraries": libraries,
@@ -170,11 +177,11 @@ QUESTIONS = {
 
 if __name__ == "__main__":
     try:
-        said = QUESTIONS[sys.argv[1]](*sys.argv[2:])  # type: ignore[operator]
+        answer = PROBES[sys.argv[1]](*sys.argv[2:])  # type: ignore[operator]
     except BaseException as error:  # noqa: BLE001  Whatever a foreign library raises is the answer.
         lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-        said = {"error": type(error).__name__ + (": " + lines[0] if lines else "")}
+        answer = {"error": type(error).__name__ + (": " + lines[0] if lines else "")}
     # A line of its own, whatever the library printed before; nothing runs after it.
-    sys.stdout.write("\n" + json.dumps(said) + "\n")
+    sys.stdout.write("\n" + json.dumps(answer) + "\n")
     sys.stdout.flush()
     os._exit(0)

@@ -1,4 +1,4 @@
-"""Which onnxruntime is installed, and is it whole?
+"""Finds out which onnxruntime is installed, and whether it is whole.
 
 The packages onnxruntime, onnxruntime-gpu, -openvino, -webgpu … all own the folder `onnxruntime`.
 Each overwrites the files of the one before, pip finds no fault with that, and uninstalling either
@@ -15,10 +15,13 @@ from toolkit.doctor.requirements import numbers
 
 TOPIC = "onnxruntime"
 OLDEST = "1.24"
+"""The first version that reports which provider ran each node. Without that report a silent
+fallback to the CPU would not be seen."""
 SHORT = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}
 
 
 def check(facts: EnvironmentFacts) -> list[Finding]:
+    """Returns one finding about the packages that own the folder onnxruntime."""
     owners = facts.owners
     if len(owners) > 1:
         return [_several(facts)]
@@ -35,7 +38,8 @@ def _none(facts: EnvironmentFacts) -> Finding:
     if facts.onnxruntime is not None:
         what = "no package owns the folder onnxruntime: it is what an uninstall left"
         return fault(TOPIC, what, *cures)
-    return note(TOPIC, "not installed: the numbers of a file are not proven, and not timed", *cures)
+    what = "not installed: toolkit export cannot prove a file's numbers, and no file is timed on it"
+    return note(TOPIC, what, *cures)
 
 
 def _several(facts: EnvironmentFacts) -> Finding:
@@ -48,7 +52,7 @@ def _several(facts: EnvironmentFacts) -> Finding:
 
 
 def _latest_first(facts: EnvironmentFacts) -> list[Distribution]:
-    """The owners, the one whose files are there before the others."""
+    """Returns the owners, first the one whose files lie in the folder."""
     built = _built(facts)[0]
     return sorted(facts.owners, key=lambda owner: (owner.name != built, owner.name))
 
@@ -61,7 +65,8 @@ def _one(facts: EnvironmentFacts, owner: Distribution) -> Finding:
         what = f"the package is {owner.name} {owner.version}, its files are {name} {version}'s"
         return fault(TOPIC, what, facts.replace([owner.name], whole(owner)))
     if numbers(owner.version) < numbers(OLDEST):
-        what = f"{owner.name} {owner.version} is too old: it does not tell where its nodes run"
+        package = f"{owner.name} {owner.version}"
+        what = f"{package} is too old: it does not tell which provider ran each node"
         return fault(TOPIC, what, facts.install(f"--upgrade '{owner.name}>={OLDEST}'"))
     providers = facts.libraries[TOPIC]["providers"]
     built = ", ".join(SHORT.get(name, name.removesuffix("ExecutionProvider")) for name in providers)
@@ -69,20 +74,21 @@ def _one(facts: EnvironmentFacts, owner: Distribution) -> Finding:
 
 
 def _damaged(facts: EnvironmentFacts, owner: Distribution) -> Finding:
-    """Its package is listed, and it does not import, or as a name without anything in it."""
-    said = f"{owner.name} {owner.version}"
+    """Returns the fault of a package that is listed and does not import, or imports as a name
+    without anything in it."""
+    package = f"{owner.name} {owner.version}"
     cure = facts.install(f"--force-reinstall --no-deps {owner.pinned}")
     if facts.onnxruntime is None or facts.onnxruntime.empty:
         why = "its files are gone, as when another onnxruntime package is uninstalled"
-        return fault(TOPIC, f"{said} is listed, but {why}", cure)
+        return fault(TOPIC, f"{package} is listed, but {why}", cure)
     error = facts.libraries[TOPIC].get("error", "it has no version")
     if "error" in facts.libraries["numpy"]:
         cure = facts.install("--force-reinstall --no-deps numpy") + "    mend numpy first"
-    return fault(TOPIC, f"{said} cannot be imported: {error}", cure)
+    return fault(TOPIC, f"{package} cannot be imported: {error}", cure)
 
 
 def winner(facts: EnvironmentFacts) -> str:
-    """Whose files lie in the folder: by what they say of themselves, else by their sizes."""
+    """Says whose files lie in the folder, by the build's own note in it, else by their sizes."""
     if facts.onnxruntime is None or facts.onnxruntime.empty:
         return "their files are gone"
     name, version = _built(facts)
@@ -95,13 +101,13 @@ def winner(facts: EnvironmentFacts) -> str:
 
 
 def _built(facts: EnvironmentFacts) -> tuple[str, str]:
-    """The name and version that the build wrote into the folder; empty: it did not."""
+    """Returns the name and version that the build wrote into the folder; empty: it did not."""
     built = facts.onnxruntime.built if facts.onnxruntime else {}
     return built.get("package_name", ""), built.get("__version__", "")
 
 
 def whole(owner: Distribution) -> str:
-    """What to give pip for this package, with the libraries that it needs."""
+    """Returns what to give pip for this package, with the libraries that it needs."""
     if owner.name == "onnxruntime-gpu":
         return shlex.quote(f"onnxruntime-gpu[cuda,cudnn]=={owner.version}")
     return owner.pinned

@@ -1,4 +1,4 @@
-"""Asks an environment's Python what is in it. Nothing of it is imported into our own process."""
+"""Asks an environment's Python what is in it, and imports nothing of it into our own process."""
 
 from __future__ import annotations
 
@@ -20,57 +20,60 @@ from typing import Any
 from toolkit.doctor import elf
 from toolkit.errors import EnvironmentFault
 from toolkit.units import Bytes, Seconds
-from toolkit.workers import cache
 from toolkit.workers.environments import variables
 
 TIMEOUT: Seconds = 120.0
+"""The limit for one probe. Importing torch from a cold disk takes the longest."""
 LIBRARIES = ("numpy", "torch", "onnxruntime")
-"""What is imported to see whether it works."""
+"""Libraries that are imported to see whether they work."""
 BOOT = "import sys; sys.path = [p for p in sys.path if p]; exec(sys.argv.pop(1))"
-"""With -c Python looks in the current folder first: a user's torch.py would be examined. The switch
-against that, -P, is not known to the Pythons that are too old, and those are to be named."""
+"""Starts `inside.py` without the current folder on the path, where Python looks first with -c: a
+user's torch.py would be examined. The switch against that, -P, is not known to Pythons older than
+3.11, and those must run this to be called too old."""
 CUDA_PROVIDER = "libonnxruntime_providers_cuda.so"
 
 Answer = Mapping[str, Any]
-"""What a process inside said; 'error': why it could not."""
+"""The JSON that a probe printed; its key 'error' says why there is no other."""
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """A package that is installed, by its metadata."""
+    """An installed package, as its metadata describes it."""
 
     name: str
     version: str
     owner: bool
     """It lists files in the folder onnxruntime."""
     binaries: Mapping[str, tuple[Bytes | None, Bytes | None]]
-    """Shared library in that folder → size by its RECORD, and on disk."""
+    """Shared library in that folder → its size by the package's RECORD, and on disk; None: not
+    known, or not there."""
 
     @property
     def pinned(self) -> str:
+        """The package and its version as pip takes them."""
         return f"{self.name}=={self.version}"
 
     @property
     def present(self) -> bool:
-        """The binaries on disk are this package's own."""
-        known = [(want, got) for want, got in self.binaries.values() if want is not None]
-        return bool(known) and all(want == got for want, got in known)
+        """The binaries on disk are this package's own, as far as their sizes tell."""
+        sizes = [(listed, size) for listed, size in self.binaries.values() if listed is not None]
+        return bool(sizes) and all(listed == size for listed, size in sizes)
 
 
 @dataclass(frozen=True)
 class PackageFolder:
-    """A package's folder, as it lies there."""
+    """The folder of a package, whoever put it there."""
 
     path: Path
     empty: bool
     """There is no __init__.py: `import` gives a name without anything in it."""
     built: Mapping[str, str]
-    """What its maker wrote down: 'package_name', '__version__', 'cuda_version'."""
+    """Notes that its build wrote into it: 'package_name', '__version__', 'cuda_version'."""
 
 
 @dataclass(frozen=True)
 class Cuda:
-    """What ONNX Runtime's CUDA provider needs, against what is there."""
+    """The libraries that ONNX Runtime's CUDA provider needs, and whether they load."""
 
     needed: tuple[str, ...]
     """SONAMEs without which the provider does not load."""
@@ -82,7 +85,7 @@ class Cuda:
 
 @dataclass(frozen=True)
 class EnvironmentFacts:
-    """All that was asked of one environment."""
+    """All that an environment answered."""
 
     python: Path
     own: bool
@@ -90,17 +93,20 @@ class EnvironmentFacts:
     version: tuple[int, int, int]
     bits: int
     pip: bool
+    """pip is installed."""
     managed: bool
-    """The system's own: its pip refuses to install (PEP 668)."""
+    """It is the system's own, whose pip refuses to install (PEP 668)."""
     distributions: tuple[Distribution, ...]
     onnxruntime: PackageFolder | None
     libraries: Mapping[str, Answer]
-    """Of LIBRARIES: what their import said."""
+    """Name of LIBRARIES → what its import gave."""
     cuda: Cuda | None
     """None: no CUDA provider is installed."""
     driver: Answer
+    """The answer of NVIDIA's driver."""
 
     def distribution(self, name: str) -> Distribution | None:
+        """Returns the installed package of this name, however it is spelt."""
         return next((d for d in self.distributions if _normal(d.name) == _normal(name)), None)
 
     @property
@@ -110,19 +116,20 @@ class EnvironmentFacts:
 
     @property
     def owners(self) -> tuple[Distribution, ...]:
-        """Who owns the folder onnxruntime; more than one destroy each other."""
-        return tuple(found for found in self.distributions if found.owner)
+        """The packages that own the folder onnxruntime; more than one destroy each other."""
+        return tuple(package for package in self.distributions if package.owner)
 
     def run(self, arguments: str) -> str:
-        """A command line for this Python."""
+        """Returns a command line for this Python."""
         return f"{shown(self.python)} {arguments}"
 
     def install(self, arguments: str) -> str:
-        """A command line for its pip, and what brings pip where there is none."""
+        """Returns a command line that installs with its pip, after bringing pip where there is
+        none."""
         return f"{self._before}{self._pip} install {arguments}"
 
     def replace(self, old: Iterable[str], new: str) -> str:
-        """A command line that takes packages out and brings one in."""
+        """Returns a command line that removes packages and installs another."""
         return (
             f"{self._before}{self._pip} uninstall -y {' '.join(old)} && {self._pip} install {new}"
         )
@@ -133,29 +140,15 @@ class EnvironmentFacts:
 
     @property
     def _before(self) -> str:
-        """What has to be done before pip can be asked."""
+        """The beginning of a command line: it makes a pip that may install, where there is none."""
         if self.managed:
             return self.run("-m venv .venv && ")
         return "" if self.pip else self.run("-m ensurepip && ")
 
 
-def interpreter(env: str | None) -> Path:
-    """The Python of a folder, or of `env=`; None: our own. Raises EnvironmentFault."""
-    if env is None:
-        return Path(sys.executable)
-    given = cache.expanded(env)
-    choices = [given / "bin/python", given / "bin/python3", given / "Scripts/python.exe", given]
-    for path in choices:
-        if path.is_file() and os.access(path, os.X_OK):
-            return path.absolute()
-    raise EnvironmentFault(
-        f"{env}: there is no Python environment in this folder",
-        f"python3 -m venv {shlex.quote(env)}    makes one",
-    )
-
-
 def ask(python: Path, names: Iterable[str] = ()) -> EnvironmentFacts:
-    """Everything about the environment of this Python; `names` are packages to look up besides.
+    """Asks for everything about the environment of this Python; `names` are packages to look up
+    besides.
 
     Raises EnvironmentFault where the Python itself does not run.
     """
@@ -163,6 +156,7 @@ def ask(python: Path, names: Iterable[str] = ()) -> EnvironmentFacts:
     if "error" in first:
         raise EnvironmentFault(f"{shown(python)} does not run: {first['error']}")
     folder = _folder(first["onnxruntime"])
+    # Each probe is a process that mostly waits for the disk.
     with ThreadPoolExecutor() as pool:
         driver = pool.submit(query, python, "driver")
         imported = pool.map(partial(query, python, "imported"), LIBRARIES)
@@ -183,7 +177,8 @@ def ask(python: Path, names: Iterable[str] = ()) -> EnvironmentFacts:
 
 
 def query(python: Path, *arguments: str) -> Answer:
-    """What `inside.py` says to one question; a crash, a hang and nonsense are errors too."""
+    """Runs one probe of `inside.py` and returns its answer; a crash, a hang and nonsense give an
+    'error' too."""
     source = Path(__file__).with_name("inside.py").read_text()
     environment = {**variables(0), "ORT_DISABLE_TELEMETRY": "1", "PYTHONWARNINGS": "ignore"}
     try:
@@ -204,19 +199,19 @@ def query(python: Path, *arguments: str) -> Answer:
         answer = json.loads(lines[-1])
         if isinstance(answer, dict):
             return answer
-    return {"error": _end(done)}
+    return {"error": _ending(done)}
 
 
-def _end(done: subprocess.CompletedProcess[bytes]) -> str:
-    """How a process ended that gave no answer."""
-    words = done.stderr.decode(errors="replace").strip().splitlines()
+def _ending(done: subprocess.CompletedProcess[bytes]) -> str:
+    """Says how a process ended that gave no answer: by its signal, its last line, or its code."""
+    printed = done.stderr.decode(errors="replace").strip().splitlines()
     if done.returncode < 0:
         return f"killed by {signal.Signals(-done.returncode).name}"
-    return words[-1] if words else f"ended with exit code {done.returncode}"
+    return printed[-1] if printed else f"ended with exit code {done.returncode}"
 
 
 def _distribution(raw: Mapping[str, Any]) -> Distribution:
-    binaries = {name: (want, got) for name, (want, got) in raw["binaries"].items()}
+    binaries = {name: (listed, size) for name, (listed, size) in raw["binaries"].items()}
     return Distribution(raw["name"], raw["version"], raw["owner"], binaries)
 
 
@@ -227,6 +222,8 @@ def _folder(raw: Mapping[str, Any]) -> PackageFolder | None:
 def _cuda(
     python: Path, folder: PackageFolder | None, later: Sequence[str], nvidia: Sequence[str]
 ) -> Cuda | None:
+    """Loads all that the CUDA provider needs, looking first where pip lays CUDA's libraries:
+    `nvidia`. None: no CUDA provider is installed."""
     library = folder and folder.path / "capi" / CUDA_PROVIDER
     if not library or not library.is_file():
         return None
@@ -235,17 +232,17 @@ def _cuda(
     except (OSError, ValueError) as error:
         return Cuda((library.name,), (), {library.name: f"{library.name}: {error}"})
     besides = tuple(name for name in later if name not in needed)
-    places = (str(library.parent), *nvidia)
-    answer = query(python, "libraries", *needed, *besides, "--", *places)
+    folders = (str(library.parent), *nvidia)
+    answer = query(python, "libraries", *needed, *besides, "--", *folders)
     if "error" in answer:
         answer = {library.name: str(answer["error"])}
     return Cuda(tuple(needed), besides, answer)
 
 
 def shown(path: Path) -> str:
-    """A path to paste: short where it can be, and without the user's name in it."""
-    found = shutil.which("python")
-    if found and Path(found).absolute() == path:
+    """Returns a path to paste: short where it can be, and without the user's name in it."""
+    first = shutil.which("python")
+    if first and Path(first).absolute() == path:
         return "python"
     if path.is_relative_to(Path.cwd()):
         return shlex.quote(str(path.relative_to(Path.cwd())))

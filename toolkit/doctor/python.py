@@ -1,4 +1,4 @@
-"""Is the Python one that toolkit, or a worker, can run in?"""
+"""Finds out whether the Python is one that toolkit, or a worker, can run in."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from toolkit.doctor.probe import EnvironmentFacts
 
 TOPIC = "python"
 OLDEST = (3, 11)
+"""The oldest that setup.cfg admits."""
 NEWEST = (3, 13)
 """The newest that is tested."""
 
 
 def check(facts: EnvironmentFacts) -> list[Finding]:
-    version = ".".join(map(str, facts.version))
-    another = (
-        f"python{'.'.join(map(str, NEWEST))} -m venv .venv    makes an environment of that one"
-    )
+    """Returns one finding about the environment's Python."""
+    version, oldest, newest = (_dotted(v) for v in (facts.version, OLDEST, NEWEST))
+    another = f"python{newest} -m venv .venv    makes an environment with that Python"
     if facts.version[:2] < OLDEST:
-        return [fault(TOPIC, f"Python {version}: toolkit needs 3.11 or newer", another)]
+        return [fault(TOPIC, f"Python {version}: toolkit needs {oldest} or newer", another)]
     if facts.bits != 64:
         what = f"Python {version} is a 32-bit one: no runtime has a build for it"
         return [fault(TOPIC, what, another)]
     if facts.version[:2] > NEWEST:
-        return [note(TOPIC, f"Python {version} is newer than any that is tested (3.13)", another)]
+        what = f"Python {version} is newer than any that is tested ({newest})"
+        return [note(TOPIC, what, another)]
     return [ok(TOPIC, version)]
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

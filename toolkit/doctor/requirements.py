@@ -1,4 +1,4 @@
-"""Does our own environment hold what toolkit depends on?"""
+"""Finds out whether our own environment holds the packages that toolkit depends on."""
 
 from __future__ import annotations
 
@@ -18,52 +18,60 @@ DISTRIBUTION = "onnx-verdict"
 
 @dataclass(frozen=True)
 class Requirement:
-    """A package and the oldest version that will do."""
+    """A package, and the oldest version that will do."""
 
     name: str
     oldest: str
+    """Empty: any version will do."""
 
     @property
     def text(self) -> str:
+        """The requirement as pip takes it: 'click>=8.2'."""
         return f"{self.name}>={self.oldest}" if self.oldest else self.name
 
 
 def requirements(lines: Iterable[str] | None = None) -> list[Requirement]:
-    """What toolkit's metadata asks for without extras; nothing where it is not installed."""
+    """Returns what toolkit's metadata asks for without extras; nothing where toolkit is run from
+    files and is not installed.
+
+    `lines` are requirements as the metadata has them; None: toolkit's own.
+    """
     if lines is None:
         try:
             lines = importlib.metadata.requires(DISTRIBUTION) or []
         except importlib.metadata.PackageNotFoundError:
             return []
-    found = []
+    parsed = []
     for line in lines:
         match = re.match(r"([\w.-]+)(?:>=([\d.]+))?", line)
         if match and "extra ==" not in line:
-            found.append(Requirement(match[1], match[2] or ""))
-    return found
+            parsed.append(Requirement(match[1], match[2] or ""))
+    return parsed
 
 
-def check(facts: EnvironmentFacts, wanted: Iterable[Requirement]) -> list[Finding]:
+def check(facts: EnvironmentFacts, needed: Iterable[Requirement]) -> list[Finding]:
+    """Returns a fault for each package that is missing or too old; nothing for an environment that
+    is not toolkit's own."""
     if not facts.own:
         return []
-    found = [_look(facts, requirement) for requirement in wanted]
-    faults = [finding for finding in found if finding is not None]
-    return faults or [ok(TOPIC, f"the {len(found)} that toolkit needs are there")]
+    looks = [_look(facts, requirement) for requirement in needed]
+    faults = [finding for finding in looks if finding is not None]
+    return faults or [ok(TOPIC, f"all {len(looks)} that toolkit needs are installed")]
 
 
-def _look(facts: EnvironmentFacts, wanted: Requirement) -> Finding | None:
-    cure = facts.install(shlex.quote(wanted.text))
-    there = facts.distribution(wanted.name)
-    if there is None:
-        return fault(TOPIC, f"{wanted.name} is not installed", cure)
-    if wanted.oldest and numbers(there.version) < numbers(wanted.oldest):
-        what = f"{wanted.name} {there.version} is too old: toolkit needs {wanted.oldest} or newer"
-        return fault(TOPIC, what, cure)
+def _look(facts: EnvironmentFacts, needed: Requirement) -> Finding | None:
+    cure = facts.install(shlex.quote(needed.text))
+    installed = facts.distribution(needed.name)
+    if installed is None:
+        return fault(TOPIC, f"{needed.name} is not installed", cure)
+    if needed.oldest and numbers(installed.version) < numbers(needed.oldest):
+        what = f"{needed.name} {installed.version} is too old"
+        return fault(TOPIC, f"{what}: toolkit needs {needed.oldest} or newer", cure)
     return None
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version, to be compared.
+    """Returns the leading numbers of a version, to be compared.
 
     >>> numbers("2.13.0+cpu"), numbers("1.24rc1")
     ((2, 13, 0), (1, 24))

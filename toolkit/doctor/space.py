@@ -1,4 +1,4 @@
-"""Is there room for a run: on the disk, in shared memory, in memory?"""
+"""Finds out whether there is room for a run: on the disk, in shared memory, in memory."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from toolkit.units import Bytes, size
 
 TOPIC = "space"
 RUN: Bytes = 100_000_000
-"""What a run may write: samples, pages, a copy of a model."""
+"""A run may write so much: samples, pages, a copy of a model."""
 SHARED: Bytes = 16_000_000
+"""Browsers and some runtimes keep buffers in shared memory; a container may have none left."""
 MEMORY: Bytes = 1_000_000_000
 """A torch worker holds 300 MB, and several are alive at once."""
 SHM = Path("/dev/shm")
-MEMINFO = Path("/proc/meminfo")
 
 
-def check(folder: Path | None = None, shm: Path = SHM, meminfo: Path = MEMINFO) -> list[Finding]:
-    """`folder`: where reports/ would be written."""
-    places = {folder or Path.cwd(): None, Path(tempfile.gettempdir()): None}
-    found = [finding for place in places if (finding := _disk(place)) is not None]
-    found += [finding for finding in (_shared(shm), _memory(meminfo)) if finding is not None]
-    free = size(shutil.disk_usage(folder or Path.cwd()).free)
-    return found or [ok(TOPIC, f"{free} free on the disk, {size(available(meminfo))} of memory")]
+def check(memory: Bytes, folder: Path | None = None, shm: Path = SHM) -> list[Finding]:
+    """`memory` is what a new process can take without swapping; `folder` is where reports/ would be
+    written, default the current one."""
+    folder = folder or Path.cwd()
+    # A dictionary: one note where both are the same.
+    disks = {folder: None, Path(tempfile.gettempdir()): None}
+    looks = [*map(_disk, disks), _shared(shm), _memory(memory)]
+    findings = [finding for finding in looks if finding is not None]
+    free = size(shutil.disk_usage(folder).free)
+    return findings or [ok(TOPIC, f"{free} free on the disk, {size(memory)} of memory")]
 
 
 def _disk(folder: Path) -> Finding | None:
@@ -49,19 +52,10 @@ def _shared(shm: Path) -> Finding | None:
     )
 
 
-def _memory(meminfo: Path) -> Finding | None:
-    free = available(meminfo)
+def _memory(free: Bytes) -> Finding | None:
     if free >= MEMORY:
         return None
     biggest = "ps aux --sort -rss | head    shows who holds it"
     return note(
         TOPIC, f"{size(free)} of memory available: torch and its workers need more", biggest
     )
-
-
-def available(meminfo: Path = MEMINFO) -> Bytes:
-    """Memory that a new process can have without swapping."""
-    for line in meminfo.read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from toolkit.engine.planning import COMPILING
 from toolkit.engine.setup import Calibration, Calibrations, ReadyTarget
 from toolkit.measure import steady
 from toolkit.measure.schedule import Length
 from toolkit.records.parts import GenerationPart
+from toolkit.runtimes import listing
 from toolkit.units import Seconds
 
 
@@ -52,4 +52,5 @@ def _kind(target: ReadyTarget, case: int) -> tuple[str, str, int]:
 
 def _shortest(target: ReadyTarget) -> Seconds:
     """The shortest span of a target's later warm-ups."""
-    return steady.SPAN if target.spec.provider in COMPILING else 0.0
+    provider = listing.provider(target.spec.entry, target.spec.provider)
+    return steady.SPAN if provider.compiles_while_running else 0.0

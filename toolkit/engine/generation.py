@@ -31,6 +31,7 @@ from toolkit.measure import schedule
 from toolkit.measure.cores import Cores, draw_cores
 from toolkit.records.parts import GenerationPart
 from toolkit.records.schema import Generation
+from toolkit.runtimes import listing
 from toolkit.units import number
 
 
@@ -141,12 +142,6 @@ def _others(target_runs: Sequence[TargetRun], timed: TargetRun) -> list[int]:
     ]
 
 
-def _devices(setup: RunSetup) -> set[int]:
-    """The numbers of the GPUs that targets run on."""
-    specs = [target.spec for target in setup.targets if target.spec.provider == "cuda"]
-    return {int(spec.options.get("device", "0")) for spec in specs}
-
-
 def _generation(setup: RunSetup, count: int, cores: Cores, span: RoundsSpan) -> Generation:
     activity = span.activity
     return Generation(
@@ -161,6 +156,16 @@ def _generation(setup: RunSetup, count: int, cores: Cores, span: RoundsSpan) -> 
         busy=list(activity.busiest),
         devices=list(span.devices),
     )
+
+
+def _devices(setup: RunSetup) -> set[int]:
+    """The numbers of the NVIDIA GPUs that targets run on."""
+    numbers = set()
+    for spec in (target.spec for target in setup.targets):
+        provider = listing.provider(spec.entry, spec.provider)
+        if provider.accelerator == "nvidia":
+            numbers.add(int(spec.options.get(provider.device_option, "0")))
+    return numbers
 
 
 def _result(

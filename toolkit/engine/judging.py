@@ -26,6 +26,7 @@ from toolkit.records.schema import (
     Warning,
     WarningKind,
 )
+from toolkit.runtimes import listing
 from toolkit.runtimes.base import Placement, Program
 from toolkit.tensors import Array
 from toolkit.units import Bytes
@@ -161,11 +162,11 @@ def _with_witness(
 
 
 def _explained(target: ReadyTarget, error: TargetError) -> Failure:
-    """The error as a record shows it; that of ONNX Runtime's CUDA provider with its real cause,
-    which the library itself tells on its log only."""
+    """The error as a record shows it; that of a provider whose library tells the real cause on its
+    log only with that cause."""
     plain = failure(error)
     environment = target.spec.environment
-    if target.spec.provider != "cuda" or target.spec.entry.name != "onnxruntime":
+    if not listing.provider(target.spec.entry, target.spec.provider).explained_by_doctor:
         return plain
     if not isinstance(environment, PythonEnvironment):
         return plain

@@ -19,12 +19,10 @@ from toolkit.measure import schedule
 from toolkit.measure.schedule import Pace
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.records.schema import VERSION, Case, Model, Plan, PlannedTarget, Run, Tensor
+from toolkit.runtimes import listing
 from toolkit.sources import factory
 from toolkit.tensors import Feed, TensorSpec
 from toolkit.units import Bytes, Seconds
-
-COMPILING = ("wasm", "webgpu")
-"""Providers whose code is compiled, and compiled better, while it runs."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +92,14 @@ def plan(
         timeout=options.timeout,
         rounds=schedule.rounds(
             pinned=all(target.threads == 1 for target in targets),
-            compiling=any(target.provider in COMPILING for target in targets),
+            compiling=any(map(_compiles_while_running, targets)),
         ),
         quick=options.pace.quick,
     )
+
+
+def _compiles_while_running(target: PlannedTarget) -> bool:
+    return listing.provider(listing.find(target.runtime), target.provider).compiles_while_running
 
 
 def model(file: ModelFile) -> Model:

@@ -11,7 +11,7 @@ from pathlib import Path
 from toolkit.answers import specialvalues
 from toolkit.engine import conversion, relu
 from toolkit.errors import ToolkitError
-from toolkit.runtimes import listing
+from toolkit.runtimes import base, listing
 from toolkit.runtimes.base import RuntimeFacts
 from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.units import Bytes
@@ -65,7 +65,7 @@ def _of_runtime(entry: RuntimeEntry) -> list[Installation]:
     if runtime is None:  # A plug-in's code runs in a worker only: it is taken to be here.
         return [Installation(entry.name, OWN)]
     own = []
-    if not runtime.requirements or managed.installed_here(runtime, runtime.providers[0]):
+    if not runtime.requirements or managed.installed_here(runtime, base.providers(runtime)[0].name):
         size = _size_here(runtime)
         own = [Installation(runtime.name, OWN, licence=runtime.licence, size=size)]
     in_managed = [

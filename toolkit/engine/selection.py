@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import importlib.util
 import os
 import re
@@ -18,8 +19,11 @@ from toolkit.machine.facts import Machine
 from toolkit.onnxfiles import modelfile
 from toolkit.records import schema
 from toolkit.records.schema import Failure
-from toolkit.runtimes import listing
+from toolkit.runtimes import base, listing
+from toolkit.runtimes.base import Provider, RuntimeFacts
+from toolkit.runtimes.onnxruntime import OnnxRuntime
 from toolkit.runtimes.target import Target, parse
+from toolkit.runtimes.torch import Torch
 from toolkit.workers import managed
 from toolkit.workers.environments import OWN
 from toolkit.workers.jobs import WorkerSpec
@@ -46,7 +50,7 @@ def crossed(targets: Sequence[Target], threads: Sequence[int]) -> list[Target]:
 
 
 def _at(target: Target, threads: Sequence[int]) -> list[Target]:
-    if len(threads) == 1 or target.threads or target.provider in GPUS:
+    if len(threads) == 1 or target.threads or _provider(target).accelerator != "none":
         return [target]
     return [replace(target, threads=count) for count in threads]
 
@@ -75,21 +79,18 @@ def default(machine: Machine, *, source: bool) -> list[Target]:
 
     Raises InputError where there is nothing to run.
     """
-    providers = ["cpu", *(["cuda"] if machine.gpus else [])]
     targets = []
     if importlib.util.find_spec("onnxruntime") is not None:
-        for provider in providers:
+        for provider in usable(OnnxRuntime, machine):
             targets += [Target("onnxruntime", provider), Target("onnxruntime", provider, BOUND)]
     if source:
-        targets += [Target("torch", provider) for provider in providers]
+        targets += [Target("torch", provider) for provider in usable(Torch, machine)]
     if not targets:
         raise InputError(*NO_RUNTIME)
     return [replace(target, asked=False) for target in targets]
 
 
 BOUND = {"io": "bound"}
-GPUS = ("cuda", "webgpu")
-"""Providers that threads make no faster."""
 
 
 def all_installed(machine: Machine, *, source: bool) -> list[Target]:
@@ -100,21 +101,34 @@ def all_installed(machine: Machine, *, source: bool) -> list[Target]:
         runtime = listing.facts(listing.find(name))
         if runtime is None or (runtime.starts_from == "source" and not source):
             continue
-        providers = [p for p in runtime.providers if _may_work(p, machine)]
         targets += [
             Target(name, provider, options, asked=False)
-            for provider in providers
+            for provider in usable(runtime, machine)
             if managed.is_installed(runtime, provider)
             for options in runtime.variants
         ]
     return targets
 
 
-def _may_work(provider: str, here: Machine) -> bool:
-    """True where this machine has what a provider computes on; a processor it always has."""
-    if provider == "cuda":
-        return bool(here.gpus)
-    return provider != "webgpu" or bool(here.gpus) or machines.draws()
+def usable(runtime: type[RuntimeFacts], machine: Machine) -> list[str]:
+    """The providers of a runtime whose accelerator this machine has, as far as one can see."""
+    return [p.name for p in base.providers(runtime) if _has_accelerator(machine, p)]
+
+
+def _has_accelerator(machine: Machine, provider: Provider) -> bool:
+    match provider.accelerator:
+        case "nvidia":
+            return bool(machine.gpus)
+        case "gpu":
+            return bool(machine.gpus) or machines.draws()
+        case "other":
+            return any(map(glob.glob, provider.device_files))
+        case "none":
+            return True
+
+
+def _provider(target: Target) -> Provider:
+    return listing.provider(listing.find(target.runtime), target.provider)
 
 
 def missing(targets: Sequence[Target]) -> list[Recipe]:
@@ -125,7 +139,7 @@ def missing(targets: Sequence[Target]) -> list[Recipe]:
         runtime = listing.facts(listing.find(target.runtime))
         if runtime is None or not runtime.requirements or target.environment is not None:
             continue
-        provider = target.provider or runtime.providers[0]
+        provider = target.provider or base.providers(runtime)[0].name
         if not managed.is_installed(runtime, provider, target.version):
             recipe = managed.recipe_for(runtime, provider)
             recipes.append(recipe.at(target.version) if target.version else recipe)
@@ -146,8 +160,7 @@ def settled(targets: Sequence[Target]) -> list[Target]:
 
 def _first(target: Target) -> str:
     """The provider that a runtime takes where none is named."""
-    runtime = listing.facts(listing.find(target.runtime))
-    return runtime.providers[0] if runtime else "cpu"
+    return listing.provider(listing.find(target.runtime), "").name
 
 
 def recorded(target: Target, threads: int = 1) -> schema.PlannedTarget:

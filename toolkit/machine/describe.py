@@ -22,7 +22,7 @@ GIB = 2**30
 
 
 def describe(proc: Path = PROC, sys: Path = SYS) -> Machine:
-    """This machine, as it stands in a record."""
+    """Describes this machine as a record holds it."""
     cpu, cores, virtual = cpu_model(proc), cores_present(), hypervisor(proc, sys)
     memory, gpus = memory_limit(proc, sys), graphics()
     kind = [platform.machine(), virtual or "", *(gpu.name for gpu in gpus)]
@@ -43,7 +43,9 @@ def describe(proc: Path = PROC, sys: Path = SYS) -> Machine:
 
 
 def identity(cpu: str, cores: int, memory: Bytes, kind: list[str]) -> str:
-    """The same for machines on which a run may go on; says nothing about its owner.
+    """Returns a digest that is the same for machines on which a run may go on.
+
+    It says nothing about the owner.
 
     Memory counts in GiB: what the kernel keeps for itself differs between boots.
     """
@@ -89,7 +91,7 @@ def cpu_quota(proc: Path = PROC, sys: Path = SYS) -> float | None:
 
 
 def _quota(*fields: str) -> list[float]:
-    """Of (quota, period) in microseconds; 'max' and -1 are no limit."""
+    """Divides a quota by its period, both in microseconds; 'max' and -1 are no limit."""
     if len(fields) != 2 or fields[0] in ("max", "-1"):
         return []
     return [int(fields[0]) / int(fields[1])]
@@ -181,7 +183,7 @@ def siblings(sys: Path = SYS) -> dict[int, frozenset[int]]:
 
 
 def draws(sys: Path = SYS) -> bool:
-    """Whether the kernel drives a graphics adapter, of any maker."""
+    """True where the kernel drives a graphics adapter, of any maker."""
     return any((sys / "class/drm").glob("card[0-9]*"))
 
 

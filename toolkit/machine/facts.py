@@ -15,12 +15,12 @@ class Gpu(Strict, frozen=True, kw_only=True):
 
 
 class Machine(Strict, frozen=True, kw_only=True):
-    """Where it ran. `identity` is what --resume compares."""
+    """The machine that a run was measured on. `--resume` compares its `identity`."""
 
     identity: str
     cpu: str
     cores: int
-    """Present."""
+    """The number of logical cores, allowed or not."""
     allowed: list[int]
     """Cores that this process may use."""
     memory: Bytes
@@ -45,7 +45,7 @@ class BusyProcess(Strict, frozen=True, kw_only=True):
     cores: float
     """CPU time by wall time."""
     core: int
-    """Where it ran last."""
+    """The core on which it ran last."""
 
 
 class GpuState(Strict, frozen=True, kw_only=True):
@@ -57,4 +57,4 @@ class GpuState(Strict, frozen=True, kw_only=True):
     temperature: float
     """Degrees Celsius."""
     throttled: list[str]
-    """Why its clock was held down, in NVIDIA's words; empty: it was not."""
+    """The reasons for which its clock was held down; empty: it was not."""

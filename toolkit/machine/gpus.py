@@ -1,4 +1,4 @@
-"""What NVIDIA's GPUs are doing: their clock, their temperature and what holds the clock down."""
+"""Reads the clock and the temperature of NVIDIA GPUs, and what holds the clock down."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ REASONS = {
     "HwPowerBrakeSlowdown": "the power supply",
     "SyncBoost": "another GPU of its group",
 }
-"""The end of NVML's name of a reason → in words. Idle is none, nor is a clock that the user set."""
+"""The end of NVML's name of a reason → the reason in words. Idleness and a clock that the user set
+hold nothing down."""
 
 
 @contextmanager
 def driver() -> Iterator[Any]:
-    """NVIDIA's library while the body runs; None without its driver."""
+    """Yields NVIDIA's library (pynvml); None where its driver is missing."""
     try:
         import pynvml
 
@@ -39,7 +40,7 @@ def driver() -> Iterator[Any]:
 
 
 def states(numbers: Collection[int]) -> list[GpuState]:
-    """These GPUs now; empty for none, and without NVIDIA's driver."""
+    """Reads the GPUs of these numbers; empty for none, and without NVIDIA's driver."""
     if not numbers:
         return []
     with driver() as nvml:
@@ -63,7 +64,7 @@ def _state(nvml: Any, handle: Any) -> GpuState:
 
 
 def reasons(nvml: Any, bits: int) -> list[str]:
-    """The words for a set of NVML's bits."""
+    """Says a set of NVML's bits in words."""
     held = [
         words
         for name, words in REASONS.items()

@@ -1,4 +1,4 @@
-"""How much memory this process may still take: the machine's, and that of its control group."""
+"""Tells how much memory this process may take: of the machine, and of its control group."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from toolkit.machine.proc import PROC, SYS, lines
 from toolkit.units import Bytes
 
 RESERVE: Bytes = 200_000_000
-"""Below it the kernel soon kills what it likes."""
+"""Bytes that have to stay free: with less, the kernel soon kills a process of its choice."""
 
 
 def available(proc: Path = PROC, sys: Path = SYS) -> Bytes:
-    """Bytes that can be taken without swapping, within the limits of a container too."""
+    """Returns the bytes that can be taken without swapping, within a container's limits too."""
     free: Bytes = psutil.virtual_memory().available
     return min([free, *_rooms(proc, sys)])
 
 
 def _rooms(proc: Path, sys: Path) -> Iterator[Bytes]:
-    """What each control group (version 2) above this process leaves; none without a limit."""
+    """Yields the bytes that each control group (version 2) above this process leaves."""
     mount = sys / "fs/cgroup"
     own = next((text[3:] for text in lines(proc / "self/cgroup") if text.startswith("0::")), None)
     if own is None:
@@ -35,6 +35,6 @@ def _rooms(proc: Path, sys: Path) -> Iterator[Bytes]:
 
 
 def _reclaimable(group: Path) -> Bytes:
-    """Pages of files that the kernel gives up before it kills anyone."""
+    """Bytes of cached files, which the kernel gives up before it kills anyone."""
     told = dict(text.split(" ", 1) for text in lines(group / "memory.stat"))
     return int(told.get("inactive_file", 0))

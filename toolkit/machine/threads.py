@@ -36,7 +36,7 @@ class Thread:
     waited: Seconds
     """Seconds in which it was ready to run while another had the core."""
     switches: int
-    """How often it lost its core before it was done."""
+    """The number of times that it lost its core before it was done."""
 
 
 def of(pid: int, proc: Path = PROC) -> dict[int, Thread]:

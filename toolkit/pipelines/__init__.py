@@ -1,1 +1,1 @@
-"""What toolkit does, each pipeline one screen, top to bottom. The Python API."""
+"""Everything that toolkit does, each pipeline on one screen from top to bottom: the Python API."""

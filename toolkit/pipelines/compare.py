@@ -25,7 +25,7 @@ class ComparedModels:
     finished: FinishedRun | None = None
     """The run that was made for it; None where two runs were there."""
     notes: Sequence[str] = ()
-    """What a reader must know besides, one sentence each."""
+    """Sentences that a reader must know besides."""
 
 
 def compare(

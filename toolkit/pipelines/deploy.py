@@ -1,4 +1,4 @@
-"""Model → question → for each destination a folder → its client run and judged → its place."""
+"""Model → assignment → for each destination a folder → its client run and judged → its name."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from toolkit.answers.verdict import Limits
-from toolkit.deployment import documents, forms, listing, operators, packing, proving, venvs
-from toolkit.deployment.base import Destination, MakePython, Parcel
-from toolkit.deployment.proving import FolderProof
+from toolkit.deployment import (
+    datasets,
+    documents,
+    forms,
+    listing,
+    operators,
+    packing,
+    proving,
+    venvs,
+)
+from toolkit.deployment.base import Destination, MakePython, Payload
+from toolkit.deployment.proof import FolderProof
 from toolkit.engine import assignment as assignments
 from toolkit.engine import unoptimised
 from toolkit.engine.assignment import Assignment, FeedRequest
@@ -29,34 +38,37 @@ FAILED = "-failed"
 
 
 @dataclass(frozen=True)
-class Demands:
-    """What is asked of every folder, besides its model and its destination."""
+class DeployRequest:
+    """All that a user asks of every folder, besides its model and its destination."""
 
-    wanted: FeedRequest = field(default_factory=FeedRequest)
+    feeds: FeedRequest = field(default_factory=FeedRequest)
     source: Source | None = None
     limits: Limits = field(default_factory=Limits)
-    python: MakePython = venvs.fresh
-    """How the environment of a client in Python is made."""
+    make_python: MakePython = venvs.fresh
+    """Makes the environment in which a client in Python is run."""
 
 
 @dataclass(frozen=True)
-class Deployed:
-    """What became of one destination."""
+class Deployment:
+    """One destination, and what became of it."""
 
     name: str
+    """The destination's name."""
     folder: Path | None
-    """None: it cannot take the model, or nothing could be packed."""
+    """None: the destination cannot take the model, or nothing could be packed."""
     size: Bytes
-    """Of all files in the folder."""
+    """All files of the folder together; 0 without one."""
     proof: FolderProof
 
     @property
     def proven(self) -> bool:
+        """The client was run, and its outputs are right."""
         return self.proof.outcome == "right"
 
 
 Watch = Callable[[str, str], None]
-"""Told which destination is at which step: 'packing', 'proving'."""
+"""Is told which destination is at which step: 'packing', 'proving'. The name is empty while the
+model itself is looked at."""
 
 
 def deploy(
@@ -64,17 +76,18 @@ def deploy(
     to: Sequence[str] = ("onnxruntime",),
     out: str | Path | None = None,
     *,
-    demands: Demands | None = None,
+    request: DeployRequest | None = None,
     watch: Watch = lambda name, step: None,
-) -> list[Deployed]:
+) -> list[Deployment]:
     """Makes a folder for each destination that runs there without toolkit, and proves it.
 
     The folders come to stand in `out`, default deployed/MODEL. Only one whose client was run and is
     right has the destination's name: NAME-unproven could not be run here, and NAME-failed is kept
     to be looked into; a script that takes deployed/mlp/web never finds either. Raises InputError
-    for what the user gave.
+    for a model, a destination or a request that cannot be met, and where another folder is in the
+    way.
     """
-    return [*each(model, to, out, demands=demands, watch=watch)]
+    return [*each(model, to, out, request=request, watch=watch)]
 
 
 def each(
@@ -82,99 +95,102 @@ def each(
     to: Sequence[str],
     out: str | Path | None = None,
     *,
-    demands: Demands | None = None,
+    request: DeployRequest | None = None,
     watch: Watch = lambda name, step: None,
-) -> Iterator[Deployed]:
-    """As `deploy`, one destination after the other, as they are done."""
-    demands = demands or Demands()
+) -> Iterator[Deployment]:
+    """Does the same as `deploy`, and yields each destination as soon as it is done."""
+    request = request or DeployRequest()
     destinations = [listing.load(name) for name in dict.fromkeys(to)]
     path = Path(model)
     file = modelfile.read(path)
-    place = Path("deployed") / path.stem if out is None else Path(out)
+    parent = Path("deployed") / path.stem if out is None else Path(out)
     for destination in destinations:
-        _refuse_foreign(place / destination.name)
-    able = [one for one in destinations if not operators.refusal(one, file)]
+        _refuse_foreign(parent / destination.name)
+    able = [destination for destination in destinations if not operators.refusal(destination, file)]
     with contextlib.ExitStack() as stack:
-        asked = _ask(path, demands, stack, watch) if able else None
+        assignment = _assignment(path, request, stack, watch) if able else None
         for destination in destinations:
-            if asked is None or destination not in able:
+            if assignment is None or destination not in able:
                 yield _refused(destination, file)
             else:
-                yield _deployed(destination, asked, place, demands, watch)
+                final = parent / destination.name
+                yield _deployment(destination, assignment, final, request, watch)
 
 
-def _ask(path: Path, demands: Demands, stack: contextlib.ExitStack, watch: Watch) -> Assignment:
+def _assignment(
+    path: Path, request: DeployRequest, stack: contextlib.ExitStack, watch: Watch
+) -> Assignment:
+    """Returns the assignment; its files lie in a folder that goes with the stack."""
     watch("", "finding out what is right")
     work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="toolkit-")))
     worker_code = environments.lay(work / "rooms", [])
     with unoptimised.unoptimised(worker_code) as run:
-        return assignments.ask(path, demands.wanted, work, run, given=demands.source)
+        return assignments.ask(path, request.feeds, work, run, given=request.source)
 
 
-def _deployed(
-    destination: Destination, asked: Assignment, place: Path, demands: Demands, watch: Watch
-) -> Deployed:
-    final = place / destination.name
+def _deployment(
+    destination: Destination,
+    assignment: Assignment,
+    final: Path,
+    request: DeployRequest,
+    watch: Watch,
+) -> Deployment:
+    """Packs, proves and documents one folder beside its final place, then gives it its name."""
     with (
-        landing.beside(final, folder=True) as room,
-        tempfile.TemporaryDirectory(prefix="toolkit-") as scratch,
+        landing.beside(final, folder=True) as beside,
+        tempfile.TemporaryDirectory(prefix="toolkit-") as scratch_name,
     ):
-        made = room / "made"
-        made.mkdir()
+        scratch = Path(scratch_name)
+        folder = beside / "made"
+        folder.mkdir()
         watch(destination.name, "packing")
         try:
-            parcel = _parcel(destination, asked, Path(scratch))
-            packing.pack(destination, parcel, made)
+            payload = _payload(destination, assignment, scratch)
+            packing.pack(destination, payload, folder)
         except (EnvironmentFault, TargetError) as error:
-            return Deployed(destination.name, None, 0, _unpacked(error))
+            proof = FolderProof("not made", (), what=error.what, cures=error.cures)
+            return Deployment(destination.name, None, 0, proof)
         watch(destination.name, "proving")
-        proof = proving.prove(
-            destination,
-            made,
-            parcel,
-            asked,
-            demands.limits,
-            scratch=Path(scratch),
-            python=demands.python,
-        )
+        workspace = proving.workspace(folder, payload, assignment, scratch, request.make_python)
+        proof = proving.prove(destination, workspace, assignment, request.limits)
         if proof.refused:
-            parcel = replace(parcel, sets=proving.shipped(asked, proof.refused))
-            packing.write_sets(parcel, made)
-        documents.write(destination, parcel, proof, made, packing.part(destination))
-        return _landed(destination, made, final, proof)
+            payload = replace(payload, sets=datasets.shipped(assignment, proof.refused))
+            datasets.write(payload, folder)
+        documents.write(destination, payload, proof, folder)
+        return _landed(destination, folder, final, proof)
 
 
-def _parcel(destination: Destination, asked: Assignment, scratch: Path) -> Parcel:
-    return Parcel(
-        asked.file,
-        proving.shipped(asked),
-        referencefile.matches(asked.file.path),
-        forms.made(destination.form, asked, scratch) if destination.form else None,
+def _payload(destination: Destination, assignment: Assignment, scratch: Path) -> Payload:
+    return Payload(
+        assignment.file,
+        datasets.shipped(assignment),
+        digits=referencefile.matches(assignment.file.path),
+        converted=forms.convert(destination.form, assignment, scratch)
+        if destination.form
+        else None,
     )
 
 
-def _landed(destination: Destination, made: Path, final: Path, proof: FolderProof) -> Deployed:
-    """Under its name only if it is proven; what an earlier attempt left beside goes."""
-    others = [final.with_name(final.name + end) for end in (UNPROVEN, FAILED)]
+def _landed(destination: Destination, made: Path, final: Path, proof: FolderProof) -> Deployment:
+    """Gives the folder the destination's name only if it is proven; folders of earlier attempts
+    that were not are removed."""
+    unproven, failed = (final.with_name(final.name + end) for end in (UNPROVEN, FAILED))
     if proof.outcome == "right":
         named = final
     else:
-        named = others[0] if proof.outcome == "not made" else others[1]
-    for old in others:
+        named = unproven if proof.outcome == "not made" else failed
+    for old in (unproven, failed):
         _refuse_foreign(old)
         if old.exists():
+            # Moved beside what was made, it goes with that temporary folder.
             landing.replace_folder(old, made.with_name(f"gone-{old.name}"))
     landing.replace_folder(made, named)
-    return Deployed(destination.name, named, cache.size(named), proof)
+    return Deployment(destination.name, named, cache.size(named), proof)
 
 
-def _refused(destination: Destination, file: ModelFile) -> Deployed:
+def _refused(destination: Destination, file: ModelFile) -> Deployment:
     what = operators.refusal(destination, file)
-    return Deployed(destination.name, None, 0, FolderProof("failed", (), what=what))
-
-
-def _unpacked(error: EnvironmentFault | TargetError) -> FolderProof:
-    return FolderProof("not made", (), what=error.what, cures=error.cures)
+    return Deployment(destination.name, None, 0, FolderProof("failed", (), what=what))
 
 
 def _refuse_foreign(folder: Path) -> None:

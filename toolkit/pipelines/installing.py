@@ -15,9 +15,6 @@ from toolkit.workers.managed import Installed, Recipe
 Watch = Callable[[float | None, str], None]
 """Told the share done and what is being done."""
 
-GPU = ("cuda", "tensorrt")
-"""Providers that no processor has: an environment of theirs is made only when it is named."""
-
 
 def look(watch: Watch = lambda share, text: None) -> list[ProbeResult]:
     """Looks for every runtime, and which of its providers run a model here."""
@@ -35,11 +32,11 @@ def for_the_cpu() -> list[Recipe]:
 
 
 def _is_wanted(recipe: Recipe) -> bool:
-    """Its runtime runs on a processor, and is not installed in toolkit's own environment."""
-    runtime, provider = listing.facts(listing.find(recipe.runtime)), recipe.providers[0]
+    listed, provider = listing.find(recipe.runtime), recipe.providers[0]
+    runtime = listing.facts(listed)
     return (
         runtime is not None
-        and provider not in GPU
+        and listing.provider(listed, provider).accelerator == "none"
         and managed.installed_here(runtime, provider) is None
     )
 

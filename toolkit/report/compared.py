@@ -136,6 +136,7 @@ def junit(title: str, ruled: Sequence[Ruling]) -> bytes:
             },
         )
         if ruling.outcome is not Gate.HOLDS:
+            # A skipped case stops no build: what cannot be told fails with --strict alone, by code.
             kind = "failure" if ruling.outcome is Gate.FAILS else "skipped"
             ElementTree.SubElement(case, kind, {"message": printable(ruling.text)})
     document: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
@@ -158,6 +159,7 @@ def grid(pairings: Sequence[Pairing]) -> Grid:
         for pairing in pairings
     ]
     head = ("target", "at", "p50", "time", "answers", "cold start", "memory", "file")
+    # The first two columns say which row it is.
     kept = [c for c in range(len(head)) if c < 2 or any(row[c] != NONE for row in rows)]
     cells = tuple(tuple(printable(row[c]) for c in kept) for row in rows)
     return Grid(tuple(head[c] for c in kept), cells)

@@ -167,28 +167,41 @@ def _same(row: Row) -> tuple[str, int]:
     return row.target.planned.name, row.target.planned.threads
 
 
-def _demand_common_baseline(base: Run, new: Run) -> None:
-    was, now = _baseline(base), _baseline(new)
-    if was != now or None in was:
-        targets = dict.fromkeys(target.name for target in new.plan.targets)
-        wanted = " ".join(f"--target '{name}'" for name in targets)
-        raise RunError(
-            f"the two runs have no common baseline: it was {_told(was)}, now it is {_told(now)}",
-            f"toolkit compare OLD.onnx NEW.onnx {wanted}    measures both side by side",
-        )
+@dataclass(frozen=True)
+class _Baseline:
+    """The baseline of a run, by all that must be the same in another run (C2)."""
+
+    name: str
+    version: str | None
+    """The version of its runtime; None where its answers are not right."""
+    model: str
+    """The beginning of the file's SHA-256."""
+    threads: int
+
+    @property
+    def words(self) -> str:
+        version = self.version or "without right answers"
+        return f"{self.name} {version} on {self.model}, threads {self.threads}"
 
 
-def _baseline(run: Run) -> tuple[str, str | None, str, str]:
+def _baseline(run: Run) -> _Baseline:
     target = run.plan.targets[run.plan.baseline]
     record = next((r for r in run.records if r.target == run.plan.baseline), None)
     version = record.library.version if record and record.library and record.right else None
     model = target.model or run.plan.model
-    return target.name, version, model.sha256[:12], f"{target.threads}"
+    return _Baseline(target.name, version, model.sha256[:12], target.threads)
 
 
-def _told(baseline: tuple[str, str | None, str, str]) -> str:
-    name, version, model, threads = baseline
-    return f"{name} {version or 'without right answers'} on {model}, threads {threads}"
+def _demand_common_baseline(base: Run, new: Run) -> None:
+    """Raises RunError where two runs have no baseline in common (C2), with the way that works."""
+    was, now = _baseline(base), _baseline(new)
+    if was != now or was.version is None:
+        targets = dict.fromkeys(target.name for target in new.plan.targets)
+        wanted = " ".join(f"--target '{name}'" for name in targets)
+        raise RunError(
+            f"the two runs have no common baseline: it was {was.words}, now it is {now.words}",
+            f"toolkit compare OLD.onnx NEW.onnx {wanted}    measures both side by side",
+        )
 
 
 def _measured(old: Row, new: Row) -> bool:

@@ -59,6 +59,7 @@ def _left_out(tables: Sequence[Table], standing: Standing) -> Iterator[str]:
     reasons: dict[str, str] = {}
     for table in tables:
         for row in table.part(standing):
+            # A target may have another reason at each case; the first stands for all.
             reasons.setdefault(row.target.name, row.reason)
     word = standing[0].upper() + standing[1:]
     if len(reasons) <= FEW:
@@ -81,6 +82,7 @@ def fastest(run: Run, case: int, ranked: Sequence[Row], baseline: str) -> Conclu
     if not others:
         return Conclusion(f"The only target that is measured and right: {name}.", (f"{takes}.",))
     ratios = _beside(run, case, first, others)
+    # Without an interval 'fastest' would be a claim: the lowest latency is only what was seen.
     if too_few := _too_few_starts(run, ratios):
         return Conclusion(f"Lowest latency with right answers: {name}.", (f"{takes}. {too_few}",))
     tied = [row for row in others if _not_shown(ratios.get(row.target.index))]
@@ -154,5 +156,6 @@ def _beyond(row: Row) -> str:
 
 def _unexcluded(ratio: Ratio) -> float:
     """The largest difference from 1 that lies in the interval, as a share."""
+    # A ratio without an interval never ties: `or` only satisfies its type.
     low, high = ratio.low or ratio.middle, ratio.high or ratio.middle
     return max(abs(1 - low), abs(high - 1))

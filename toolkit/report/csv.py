@@ -25,6 +25,7 @@ def render(view: View) -> str:
 
 def safe(cell: Cell) -> Cell:
     """Puts an apostrophe before a text that a spreadsheet would take for a formula."""
+    # These beginnings make a spreadsheet compute (OWASP, *CSV Injection*).
     formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t"))
     return f"'{cell}" if formula else cell
 

@@ -25,6 +25,7 @@ to 4 µs, which is 1.4 to 4 % of this."""
 
 def model_line(model: Model) -> str:
     """'mlp.onnx · 39.3 KB · Gemm 2, Relu, Sigmoid · opset 20 · sha256 1a2b3c4d5e6f'."""
+    # The most frequent first; by name where two are as frequent, so that a line never changes.
     often = sorted(model.operators.items(), key=lambda item: (-item[1], item[0]))
     kinds = [name if count == 1 else f"{name} {count}" for name, count in often[:MOST_KINDS]]
     if len(often) > MOST_KINDS:
@@ -70,6 +71,7 @@ def protocol_line(run: Run) -> str:
 
 def _fewest_starts(run: Run) -> int:
     """The fewest counted process starts of a target that was measured; those of the run if none."""
+    # What is not measured has no process starts, and would make every protocol one of 0.
     known = set(run.counted_starts)
     starts = [
         {series.generation for timing in record.timings for series in timing.series} & known
@@ -86,6 +88,7 @@ def measured_line(run: Run) -> str:
 
 def when(run: Run) -> str:
     """'2026-11-23 10:45 UTC'; a text that is no time stays as it is."""
+    # A record is untrusted: any text may stand there.
     try:
         started = datetime.fromisoformat(run.started)
     except ValueError:

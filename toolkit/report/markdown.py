@@ -84,6 +84,7 @@ def case_blocks(view: View, table: Table) -> Iterator[str]:
 
 def text(words: str) -> str:
     """Escapes words so that they stay words: neither Markdown nor HTML."""
+    # HTML first: Markdown passes tags and entities through.
     plain = html.escape(printable(words), quote=False)
     return re.sub(r"([\\`*_\[\]|~#!])", r"\\\1", plain)
 

@@ -42,6 +42,7 @@ def tag(name: str, /, *children: Child, **attributes: str | bool | None) -> Mark
 
 
 def _name(key: str) -> str:
+    # `class` is a keyword of Python, and no name in Python has a hyphen.
     return key.rstrip("_").replace("_", "-")
 
 
@@ -69,6 +70,7 @@ def data(name: str, value: object) -> Markup:
     No `<` stands in it, so no value can end the element. Raises ValueError for a number that is not
     finite: JSON has none.
     """
+    # In JSON "<" stands in strings only, where \\u003c means the same.
     text = json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return Markup(f'<script type="application/json" id="{html.escape(name)}">{text}</script>')
 

@@ -63,6 +63,7 @@ def library() -> str:
     imported = (
         f"import {{View, parse}} from '/npm/vega@{version}/+esm'; window.vega = {{View, parse}};"
     )
+    # A function around it keeps the bundle's own names out of the page.
     return f"(() => {{{vl_convert.javascript_bundle(imported)}}})();"
 
 
@@ -81,6 +82,7 @@ def sections(view: View, plots: Sequence[Plot]) -> list[Markup]:
         """The plots whose names begin so: a plot of one case ends in the case's name."""
         return [plot for plot in plots if plot.name.startswith(kinds)]
 
+    # First what a reader decides by, then the evidence for it, last how it was made.
     return [
         opening(view),
         *(case_section(view, table) for table in view.tables),
@@ -181,6 +183,7 @@ def figure(plot: Plot, *, titled: bool, read: bool) -> Markup:
             tag("p", plot.reading) if read else None,
         ),
         legend(plot.legend),
+        # page.js draws the plot into it.
         tag("div", id=f"plot-{plot.name}", class_="plot", role="img", aria_label=plot.title),
         tag(
             "details",

@@ -82,7 +82,7 @@ def parts(view: View, table: Table, levels: Sequence[str]) -> list[Markup]:
             class_=standing.replace(" ", "-"),
         )
         for standing in Standing
-        if table.part(standing)
+        if table.part(standing)  # An empty body would still be drawn as a line.
     ]
 
 
@@ -121,6 +121,7 @@ def name_cell(row: Row, shade: str) -> Markup:
 
 def ratio_cell(row: Row) -> Markup:
     """The ratio, or why there is none; sorted by the time beside the baseline's."""
+    # Inverted, so that sorting upwards begins with the fastest, as for p50.
     times = 1 / row.ratio.middle if row.ratio else 1.0  # Ranked without a ratio: the baseline.
     return cell(
         "ratio",

@@ -87,6 +87,7 @@ def through_the_baseline(first: Ratio, other: Ratio) -> Ratio | None:
         high=high,
         starts=min(first.starts, other.starts),
         text=f"{significant(first.middle / other.middle)}× slower, through the baseline",
+        # `first` is the faster one, so only one side can show a difference.
         different=high < 1 and not undecidable,
         undecidable=undecidable,
     )
@@ -95,6 +96,7 @@ def through_the_baseline(first: Ratio, other: Ratio) -> Ratio | None:
 def ratio(comparison: Comparison, starts: int) -> Ratio:
     """Turns latency target / base into how many times faster the target is, with its words."""
     interval = comparison.interval
+    # Turned over, the upper end of the interval becomes the lower one.
     return Ratio(
         middle=1 / comparison.ratio,
         low=1 / interval.high if interval else None,

@@ -132,6 +132,7 @@ def _over_threads(run: Run, tables: Sequence[Table]) -> Iterator[Scaling]:
     for case, table in enumerate(tables):
         families: dict[str, list[Row]] = {}
         for row in table.ranked():
+            # --threads 1,all makes targets that differ by this option alone.
             families.setdefault(_without_threads(row.target.planned.name), []).append(row)
         curves = [_thread_curve(run, case, rows) for rows in families.values() if _differ(rows)]
         at = table.case.name if len(tables) > 1 else ""
@@ -151,6 +152,7 @@ def _thread_curve(run: Run, case: int, rows: Sequence[Row]) -> Curve:
         for row in (first, *others)
         if row.speed is not None
     ]
+    # The label ends so where a run has several numbers of threads.
     name = re.sub(r", \d+ threads?$", "", first.target.name)
     return Curve(name, first, tuple(points))
 
@@ -167,6 +169,7 @@ def gain(effects: Sequence[float], alpha: float) -> Ratio | None:
     """
     if not effects:
         return None
+    # Alone in its family, so that the interval is not widened for the other points.
     (comparison,) = compare([effects], alpha)
     times = ratio(comparison, len(effects))
     if times.low is None or times.high is None:

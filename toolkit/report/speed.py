@@ -13,6 +13,7 @@ from toolkit.tensors import Array
 
 NS = 1e-9
 """Seconds in a nanosecond: the unit of a record's blocks and samples."""
+# Beyond p50, which any number of calls carries; p99.9 needs 6,636 calls (stats.samples_needed).
 PERCENTILES = {"p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 POINTS = 160
 """The most points that a curve over time may have."""
@@ -42,6 +43,7 @@ def speed(run: Run, record: TargetRecord, case: int, samples: Samples | None) ->
         rounds=max(len(start.medians) for start in series),
         calls=times.calls,
         empty=times.empty * NS,
+        # From means, not medians: who makes many calls pays for the slow ones too.
         rate=1 / (float(np.mean(means)) * NS),
         rows=batch(run.plan.cases[case]),
         quantiles=quantiles(gathered(samples, record.target, case, series), most)
@@ -84,6 +86,7 @@ def quantiles(calls: Array, most: int = CURVE) -> Quantiles | None:
         for name, latency in latencies.items()
         if not isinstance(latency, Missing)
     }
+    # The median is carried by any number of calls.
     last = max((PERCENTILES[name] for name in carried), default=0.5)
     shares = shares_up_to(last, most)
     curve = np.quantile(calls, shares) * NS
@@ -105,6 +108,7 @@ def shares_up_to(last: float, most: int) -> Array:
     (points,), float64, ascending, at most `most` of them.
     """
     body = np.linspace(0, min(last, 0.9), most - most // 2)
+    # Even in the number of nines, which is the plot's axis: 1 is p90, 2 is p99.
     tail = 1 - 10.0 ** -np.linspace(1, max(1.0, -np.log10(1 - last)), most // 2)
     return np.unique(np.concatenate([body, tail]).clip(0, last))
 
@@ -121,6 +125,7 @@ def trace(series: Sequence[Series], most: int) -> Trace:
     Neighbours within one process start become one point, by their medians: a point of two process
     starts would hide that each has its own speed.
     """
+    # -(-a // b) rounds up.
     step = max(1, -(-len(series) // most))  # More starts than points: every so-many-th.
     kept = series[::step]
     groups = max(1, most // len(kept))

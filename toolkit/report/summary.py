@@ -64,6 +64,7 @@ def summarize(run: Run, samples: Samples | None = None) -> View:
         targets=targets,
         notes=tuple(notes(run, targets)),
         copies=tuple(copies(targets)),
+        # An empty samples.npz carries no distribution either.
         samples=samples is not None and len(samples) > 0,
     )
 
@@ -83,6 +84,7 @@ def shown_target(
     """Gathers what is known of a target at every case."""
     placement, moved = placement_text(record)
     library = record.library if record else None
+    # Of a target that failed in a later process start, the record still holds what it did before.
     measured = None if record is None or record.failure is not None else record
     return ShownTarget(
         index=index,
@@ -121,6 +123,7 @@ def use(record: TargetRecord | None) -> Use:
     if record is None:
         return Use(None, None)
     memory = record.memory
+    # Not strict: a record is untrusted, and a value that is missing at its end costs no more.
     resident, peak = (
         spread([after - idle for idle, after in zip(memory.idle, held, strict=False)])
         for held in (memory.resident, memory.peak)
@@ -149,11 +152,11 @@ def table(run: Run, case: int, targets: Sequence[ShownTarget], samples: Samples 
     )
 
 
-def judged(run: Run, case: int, one: ShownTarget, samples: Samples | None) -> Row:
-    """One row with its standing; rules V1 to V3 are kept here and nowhere else."""
-    verdict, failure = one.verdict, one.record.failure if one.record else None
+def judged(run: Run, case: int, target: ShownTarget, samples: Samples | None) -> Row:
+    """The row of a target with its standing; rules V1 to V3 are kept here and nowhere else."""
+    verdict, record = target.verdict, target.record
     row = Row(
-        target=one,
+        target=target,
         standing=Standing.NOT_MEASURED,
         rank=None,
         speed=None,
@@ -161,34 +164,37 @@ def judged(run: Run, case: int, one: ShownTarget, samples: Samples | None) -> Ro
         answers=printable(verdict.text) if verdict else "–",
         reason="",
     )
-    if one.record is None:
+    if record is None:
         return replace(row, reason=NOT_REACHED)
-    if failure is not None:
-        cures = tuple(printable(cure) for cure in failure.cures)
-        return replace(row, reason=printable(failure.what), cures=cures)
+    if record.failure is not None:
+        cures = tuple(map(printable, record.failure.cures))
+        return replace(row, reason=printable(record.failure.what), cures=cures)
     if verdict is not None and not verdict.right:
-        shown = speed(run, one.record, case, samples) if one.record.may_be_timed else None  # V2
+        coarse = speed(run, record, case, samples) if record.may_be_timed else None  # Rule V2.
         reason = printable(verdict.reason or verdict.text)
-        return replace(row, standing=Standing.NOT_RIGHT, speed=shown, reason=reason)
-    found = speed(run, one.record, case, samples)
-    if found is None:
-        return replace(row, reason=without_times(run, one.record, case))
+        return replace(row, standing=Standing.NOT_RIGHT, speed=coarse, reason=reason)
+    measured = speed(run, record, case, samples)
+    if measured is None:
+        return replace(row, reason=without_times(run, record, case))
     if verdict is None:
-        return replace(row, reason=NOT_JUDGED)
-    if not one.library:
+        return replace(row, reason=NOT_JUDGED)  # Rule V1.
+    if not target.library:
         return replace(row, reason=NO_VERSION)
-    return replace(row, standing=Standing.RANKED, speed=found)
+    return replace(row, standing=Standing.RANKED, speed=measured)
 
 
 def without_times(run: Run, record: TargetRecord, case: int) -> str:
-    """Why a target that did not fail has no times at a case."""
+    """Says why a target that did not fail has no times at a case."""
     if record.timing(case) is None:
         return NOT_REACHED if run.state != "done" else NO_TIMES
     return NOT_COUNTED if not run.counted_starts else NO_TIMES
 
 
 def baseline(run: Run, rows: Sequence[Row], right: Sequence[Row]) -> tuple[Row | None, str]:
-    """The planned baseline where it is ranked, else the first that is, with why."""
+    """The planned baseline where it is ranked; else the first ranked row, and why it is another.
+
+    None where no row is ranked.
+    """
     ranked = {row.target.index: row for row in right}
     base = pairing.baseline(run, ranked)
     planned = rows[run.plan.baseline]

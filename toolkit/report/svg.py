@@ -44,6 +44,7 @@ def svg(plot: Plot) -> str:
     width, height = float(head[1]), float(head[2])
     rows = legend(plot.legend, width)
     top = LINE * len(rows) + (BESIDE if rows else 0)
+    # The legend is drawn here, above the plot: Vega's own would not wrap its lines.
     body = drawn[head.end() : -len("</svg>")]
     return (
         f'<svg class="marks" xmlns="http://www.w3.org/2000/svg" role="img" '

@@ -30,7 +30,7 @@ Widths = tuple[int, int, int, int]
 
 def render(view: View, *, columns: int = 80, colour: bool = False, label: str = "report") -> str:
     """The whole report; ends with a newline. Lines break at `columns`."""
-    columns = max(NARROWEST, columns)
+    columns = max(NARROWEST, columns)  # The terminal breaks what is wider than it.
     lines: list[str] = []
     for number, table in enumerate(view.tables):
         lines += heading(view, table, "" if number else label, columns)
@@ -126,6 +126,7 @@ def column_widths(table: Table, room: int) -> Widths:
     target = min(NAME, room // 3, widest(["target", *(row.target.name for row in table.rows)]))
     number = widest(["p50", *(timed(row.speed.p50)[0] for row in table.rows if row.speed)])
     answers = min(ANSWERS, widest(["answers", *(row.answers for row in table.ranked())]))
+    # The ratio takes what is left: it has the longest words and wraps best.
     left = room - target - number - answers - 3 * GAP
     against = f"against {table.baseline}"
     needed = widest([against, *(row.says for row in table.rows)])

@@ -44,6 +44,7 @@ def decimals(spread: Spread, digits: int = 3) -> int:
     rounded = abs(float(f"{spread.middle:.{digits - 1}e}"))
     most = digits - 1 - math.floor(math.log10(rounded))
     half = (spread.high - spread.low) / 2
+    # A half-width of 0.004 carries the third place: 10 ** -3 is the largest power below it.
     carried = math.ceil(-math.log10(half)) if half > 0 else most
     return max(0, min(most, carried))
 
@@ -57,6 +58,7 @@ def timed(spread: Spread) -> tuple[str, str]:
     >>> [text.replace(THIN, " ") for text in timed(Spread(3.92e-6, 3.8e-6, 4.2e-6))]
     ['3.9 µs', '3.8 to 4.2']
     """
+    # The middle chooses the unit for all three: a range in two units is not read at a glance.
     factor, unit = time_unit(spread.middle)
     scaled = spread.scaled(1 / factor)
     places = max(decimals(scaled), decimals(Spread(scaled.middle, 0, 0), digits=2))
@@ -83,6 +85,7 @@ def figure(value: Number, digits: int = 3) -> str:
     if isinstance(value, str):
         return NOT_FINITE[value]
     if value == 0:
+        # Runtimes differ in the sign of zero, which == does not see.
         return "−0.0" if math.copysign(1, value) < 0 else "0"
     if 1e-3 <= abs(value) < 1e5:
         return significant(value, digits).replace("-", "−")
@@ -137,6 +140,7 @@ def width(text: str) -> int:
 def wrapped(text: str, room: int) -> Sequence[str]:
     """Breaks `text` at spaces into lines of at most `room` cells; a longer word stands alone."""
     lines: list[str] = []
+    # Not at any white space: the thin space keeps a number and its unit on one line.
     for word in text.split(" "):
         if lines and width(lines[-1]) + 1 + width(word) <= room:
             lines[-1] += f" {word}"

@@ -1,7 +1,8 @@
-"""Runs nothing: takes its times from its options and its faults too. For tests and plug-in authors.
+"""A runtime that runs nothing: its options set its times and its faults. It is for tests, and for
+authors of plug-ins.
 
-Its answers are those of the ONNX reference evaluator, made once when a feed is bound. Its clock is
-its own and advances by the latency that was asked for, so that the arithmetic of a run is exact.
+Its answers are those of the ONNX reference evaluator, computed once when a feed is bound. Its clock
+is its own and advances by the latency that was asked for, so that the arithmetic of a run is exact.
 """
 
 from __future__ import annotations
@@ -12,30 +13,25 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
 from toolkit.errors import TargetError
-from toolkit.runtimes.base import Call, Option, Placement, Program
+from toolkit.runtimes.base import Call, Option, Placement, Program, Runtime, Session
 from toolkit.tensors import Array, Feed
 
 
-class Fake:
+class Fake(Runtime):
     """A runtime that behaves as it is told."""
 
-    name: ClassVar[str] = "fake"
-    distributions: ClassVar[tuple[str, ...]] = ()
-    requirements: ClassVar[tuple[str, ...]] = ()
-    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    licence: ClassVar[str] = "Apache-2.0"
-    module: ClassVar[str] = "numpy"
-    providers: ClassVar[tuple[str, ...]] = ("cpu",)
-    starts_from: ClassVar[Literal["model", "source"]] = "model"
+    name = "fake"
+    licence = "Apache-2.0"
+    module = "numpy"
     options: ClassVar[Mapping[str, Option]] = {
         "us": Option("10", "microseconds of a call"),
         "spread": Option("0", "standard deviation of a process's level, as a share"),
-        "seed": Option("0", "of what is drawn; 0: another one in every process"),
+        "seed": Option("0", "seed of what it draws; 0: another one in every process"),
         "compute": Option(
             "float32", "the grid its answers lie on", ("float32", "bfloat16", "float16")
         ),
@@ -48,8 +44,7 @@ class Fake:
         ),
         "at": Option("load", "where", ("hello", "load", "bind", "answer", "sample")),
     }
-    variants: ClassVar[tuple[Mapping[str, str], ...]] = ()
-    environment: ClassVar[Mapping[str, str]] = {}
+    variants = ()
 
     def version(self) -> str:
         return "1.0"
@@ -68,8 +63,8 @@ class Fake:
         return FakeSession(program, options)
 
 
-class FakeSession:
-    """Answers once computed, and a clock of its own."""
+class FakeSession(Session):
+    """A session that gives answers computed once, by a clock of its own."""
 
     def __init__(self, program: Program, options: Mapping[str, str]) -> None:
         self._program = program
@@ -96,22 +91,16 @@ class FakeSession:
     def placement(self) -> Placement:
         return Placement({"cpu": 1})
 
-    def output_types(self) -> Mapping[str, str]:
-        return {}
-
     def copies(self) -> str:
         return "nothing is run"
-
-    def close(self) -> None:
-        return None
 
     def _answers(self, feed: Feed) -> dict[str, Array]:
         from onnx.reference import ReferenceEvaluator
 
         names = [spec.name for spec in self._program.outputs]
-        made = ReferenceEvaluator(str(self._program.model)).run(names, dict(feed))
+        arrays = ReferenceEvaluator(str(self._program.model)).run(names, dict(feed))
         on_grid = GRIDS[self._options["compute"]]
-        return {k: on_grid(np.asarray(v)) for k, v in zip(names, made, strict=True)}
+        return {k: on_grid(np.asarray(v)) for k, v in zip(names, arrays, strict=True)}
 
 
 def _bfloat16(array: Array) -> Array:
@@ -126,11 +115,12 @@ GRIDS: Mapping[str, Callable[[Array], Array]] = {
     "bfloat16": _bfloat16,
     "float16": lambda array: array.astype(np.float16).astype(array.dtype),
 }
+"""Value of `compute` → the function that rounds an answer to that type's values."""
 
 
-def strike(options: Mapping[str, str], here: str) -> None:
-    """Does what `fault` says where `at` says."""
-    if options["at"] == here:
+def strike(options: Mapping[str, str], verb: str) -> None:
+    """Commits the fault of the option `fault` if the option `at` names this verb."""
+    if options["at"] == verb:
         FAULTS[options["fault"]]()
 
 
@@ -151,8 +141,10 @@ FAULTS: Mapping[str, Callable[[], object]] = {
     "hang": lambda: time.sleep(1e6),
     "exit": lambda: os._exit(0),
     "flood": _flood,
+    # The worker's arguments are its two pipes, to read and to write, and the parent.
     "nonsense": lambda: os.write(int(sys.argv[2]), b"\x00 not a message\n"),
     "error": _error,
 }
+"""Value of `fault` → the function that commits it."""
 
 RUNTIME = Fake

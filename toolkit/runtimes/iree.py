@@ -9,48 +9,44 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from toolkit.errors import TargetError
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, check_types
+from toolkit.runtimes.base import Call, Moves, Option, Program, Runtime, Session, check_types
 from toolkit.runtimes.support import fixedshapes
 from toolkit.runtimes.support.fixedshapes import Shapes
 from toolkit.tensors import Array, Feed, dtype_of
 
 ENTRY = "model"
-"""The name of the compiled function: an .onnx may call its graph anything, or nothing."""
+"""The name given to the compiled function: an .onnx may call its graph anything, or nothing."""
 MODULE = "model.vmfb"
 
 OLDEST = 17
-"""The opset that IREE's importer wants at least: below it operators are read as newer ones."""
+"""The oldest opset that IREE's importer reads right: it takes older operators for newer ones."""
 
 
-class Iree:
+class Iree(Runtime):
     """IREE's importer, its compiler for llvm-cpu, and its VM."""
 
-    name: ClassVar[str] = "iree"
-    distributions: ClassVar[tuple[str, ...]] = ("iree-base-runtime",)
-    requirements: ClassVar[tuple[str, ...]] = (
+    name = "iree"
+    distributions = ("iree-base-runtime",)
+    requirements = (
         "iree-base-runtime==3.13.0",
         "iree-base-compiler==3.13.0",
         "onnx==1.23.2",
         "numpy==2.4.6",
     )
-    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    licence: ClassVar[str] = "Apache-2.0"
-    module: ClassVar[str] = "iree"
-    providers: ClassVar[tuple[str, ...]] = ("cpu",)
-    starts_from: ClassVar[Literal["model", "source"]] = "model"
+    licence = "Apache-2.0"
+    module = "iree"
     options: ClassVar[Mapping[str, Option]] = {
         "io": Option("numpy", "how tensors reach the call", ("numpy", "bound")),
         "optimize": Option("O2", "the compiler's level; its own is O0", ("O0", "O1", "O2", "O3")),
         "processor": Option("host", "what the code is compiled for", ("host", "generic")),
         "shapes": fixedshapes.OPTION,
     }
-    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({}, {"io": "bound"})
-    environment: ClassVar[Mapping[str, str]] = {}
+    variants = ({}, {"io": "bound"})
 
     def version(self) -> str:
         import iree.runtime  # noqa: F401 - its own constant names the candidate that was released.
@@ -61,9 +57,6 @@ class Iree:
         import iree.runtime
 
         return Path(str(iree.runtime.__file__))
-
-    def precision(self, options: Mapping[str, str]) -> str:
-        return "float32"
 
     def convert(
         self, program: Program, feed: Feed, options: Mapping[str, str], folder: Path
@@ -102,7 +95,7 @@ class Iree:
         return IreeSession(call, device, program, shapes, bound=options["io"] == "bound")
 
 
-class IreeSession:
+class IreeSession(Session):
     """One compiled function on one device."""
 
     def __init__(
@@ -135,25 +128,16 @@ class IreeSession:
             moves=Moves(),
         )
 
-    def placement(self) -> Placement:
-        return Placement({}, copies=0)
-
-    def output_types(self) -> Mapping[str, str]:
-        return {}
-
     def copies(self) -> str:
         if self._bound:
             return "inputs lie in the runtime's buffers, outputs stay in new ones"
         return "inputs are copied to the runtime's buffers, outputs are read where they lie"
 
-    def close(self) -> None:
-        del self._call
-
     def _whole(self, arrays: Sequence[Array]) -> list[Array]:
         return self._fetched(self._invoke(self._arguments(arrays)))
 
     def _arguments(self, arrays: Sequence[Array]) -> Any:
-        """The call's list of buffers of the runtime's own, filled from the arrays."""
+        """Copies the arrays to buffers of the runtime's own, in the list that a call takes."""
         import iree.runtime as rt
 
         arguments = rt.VmVariantList(len(arrays))
@@ -169,7 +153,7 @@ class IreeSession:
         return arguments
 
     def _invoke(self, arguments: Any) -> Any:
-        """Returns when the work is done: the function waits for its own fence."""
+        """Calls the function, which returns when the work is done: it waits for its own fence."""
         import iree.runtime as rt
 
         results = rt.VmVariantList(len(self._program.outputs))
@@ -192,10 +176,11 @@ class IreeSession:
         }
 
 
-def _unsigned(array: Array, wanted: np.dtype[Any]) -> Array:
-    """IREE computes with unsigned integers, and then calls them signed."""
-    signed = array.dtype.kind == "i" and array.itemsize == wanted.itemsize
-    return array.view(wanted) if signed and wanted.kind == "u" else array
+def _unsigned(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Reads an unsigned output as unsigned: IREE computes with the right bits and then calls them
+    signed."""
+    signed = array.dtype.kind == "i" and array.itemsize == dtype.itemsize
+    return array.view(dtype) if signed and dtype.kind == "u" else array
 
 
 def _check_ranks(program: Program) -> None:
@@ -205,7 +190,7 @@ def _check_ranks(program: Program) -> None:
 
 
 def _imported(model: Any) -> bytes:
-    """The model in MLIR's torch dialect, as bytecode."""
+    """Imports the model to MLIR's torch dialect; returns the bytecode of that."""
     import onnx
     from iree.compiler.extras import onnx_importer
     from iree.compiler.ir import Context
@@ -226,7 +211,8 @@ def _imported(model: Any) -> bytes:
 def _compile(code: bytes, program: Program, options: Mapping[str, str], file: Path) -> None:
     from iree.compiler import tools
 
-    # By itself it compiles float64 as float32, and fills half of the memory of a float64 output.
+    # By itself it compiles float64 as float32, and then fills half of the memory of an output that
+    # the model gives as float64.
     wide = "float64" in {spec.type for spec in (*program.inputs, *program.outputs)}
     tools.compile_str(
         code,
@@ -243,27 +229,28 @@ def _compile(code: bytes, program: Program, options: Mapping[str, str], file: Pa
 
 
 def _refusal(text: str, graph: Any) -> str:
-    """One line from a compiler's page: the operator, and its first error where that says more."""
-    lines = [line.partition("error:")[2].strip() for line in text.splitlines() if "error:" in line]
-    reason = lines[0] if lines else "the compiler gave no reason"
+    """A compiler's page in one line: the operator, and its first error where that says more."""
+    errors = [line.partition("error:")[2].strip() for line in text.splitlines() if "error:" in line]
+    reason = errors[0] if errors else "the compiler gave no reason"
     if operator := re.search(r'name = "onnx\.([\w.]+)"', reason):
         return f"iree cannot compile the operator {operator[1]}"
-    place, _, rest = reason.removeprefix('loc("').partition('"): ')
+    node_name, _, rest = reason.removeprefix('loc("').partition('"): ')
     operators = {node.name: node.op_type for node in graph.node}
-    if place in operators:
-        return f"iree cannot compile {operators[place]} (node {place!r}): {rest[:200]}"
+    if node_name in operators:
+        return f"iree cannot compile {operators[node_name]} (node {node_name!r}): {rest[:200]}"
     return f"iree cannot compile this model: {reason[:200]}"
 
 
 def _cures(text: str) -> list[str]:
-    """Fused kernels may want more stack than the compiler allows; those of O1 want less."""
+    """A cure for kernels that want more stack than the compiler allows: O1 fuses less."""
     if "stack allocation limit" not in text:
         return []
     return ["--target iree,optimize=O1    fuses less, and needs less of the stack"]
 
 
 def _device(threads: int) -> Any:
-    """Works in the calling thread for one thread; else with workers, for which that one waits."""
+    """A device that works in the calling thread for one thread, else with workers for which that
+    thread waits (R4)."""
     import iree.runtime as rt
 
     if threads == 1:

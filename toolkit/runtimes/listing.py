@@ -1,4 +1,4 @@
-"""Which runtimes there are, by name. Nothing is imported until one is used."""
+"""Lists the runtimes by name. Nothing is imported until one is used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 from toolkit.errors import InputError, unknown
-from toolkit.runtimes.base import Runtime, RuntimeFacts
+from toolkit.runtimes import base
+from toolkit.runtimes.base import Provider, Runtime, RuntimeFacts
 
 BUILT_IN = (
     "executorch",
@@ -26,19 +27,20 @@ BUILT_IN = (
     "opencv",
     "openvino",
     "reference",
+    "tinygrad",
     "torch",
     "tract",
     "tvm",
 )
 JAVASCRIPT = ("onnxruntime-node", "onnxruntime-web")
-"""Those whose worker is workers/javascript/worker.mjs."""
+"""The runtimes whose worker is workers/javascript/worker.mjs."""
 GROUP = "toolkit.runtimes"
 """The entry points by which other packages add theirs: `name = package.module:Class`."""
 
 
 @dataclass(frozen=True)
 class RuntimeEntry:
-    """Where the class of a runtime stands."""
+    """The place where the class of a runtime stands, without an import of it."""
 
     name: str
     module: str
@@ -48,17 +50,17 @@ class RuntimeEntry:
 
     @property
     def language(self) -> Literal["python", "javascript"]:
-        """In which its worker is written."""
+        """The language of its worker."""
         return "javascript" if self.package is None and self.name in JAVASCRIPT else "python"
 
 
 def names() -> list[str]:
-    """Every runtime that can be typed, in order of the alphabet."""
+    """Every runtime that can be typed, in alphabetical order."""
     return sorted({*BUILT_IN, *(point.name for point in _points())})
 
 
 def find(name: str) -> RuntimeEntry:
-    """Where the runtime stands; imports nothing. Raises InputError for an unknown name."""
+    """Finds the class of a runtime; imports nothing. Raises InputError for an unknown name."""
     if name in BUILT_IN:
         return RuntimeEntry(name, f"toolkit.runtimes.{name.replace('-', '_')}", "RUNTIME")
     for point in _points():
@@ -67,19 +69,29 @@ def find(name: str) -> RuntimeEntry:
     raise InputError(unknown("runtime", name, names()))
 
 
-def facts(listed: RuntimeEntry) -> type[RuntimeFacts] | None:
-    """The class of a built-in runtime, which imports no library; None for a plug-in, whose code
-    runs in a child only."""
-    if listed.package is not None:
+def facts(entry: RuntimeEntry) -> type[RuntimeFacts] | None:
+    """The class of a built-in runtime, whose module imports no library; None for a plug-in, whose
+    code runs in a worker only."""
+    if entry.package is not None:
         return None
-    return cast(
-        type[RuntimeFacts], getattr(importlib.import_module(listed.module), listed.attribute)
-    )
+    return cast(type[RuntimeFacts], getattr(importlib.import_module(entry.module), entry.attribute))
+
+
+def provider(entry: RuntimeEntry, name: str) -> Provider:
+    """A provider of a runtime with its facts, read without the library; '' is its default.
+
+    For a plug-in they are those of the well-known provider of that name, or of a processor. So they
+    are for a name that the runtime does not have: its worker refuses that.
+    """
+    runtime = facts(entry)
+    own = base.providers(runtime) if runtime else (base.CPU,)
+    known = {**base.WELL_KNOWN, **{provider.name: provider for provider in own}, "": own[0]}
+    return known.get(name, Provider(name))
 
 
 def load(module: str, attribute: str) -> Runtime:
-    """The runtime itself. Called in the child only."""
-    return cast(Runtime, getattr(importlib.import_module(module), attribute)())
+    """The runtime itself, with the defaults that its class leaves out. Called in a worker only."""
+    return base.completed(getattr(importlib.import_module(module), attribute))()
 
 
 def _points() -> tuple[importlib.metadata.EntryPoint, ...]:

@@ -1,5 +1,5 @@
 """LiteRT on the CPU, by XNNPACK where that has the operator. The .onnx becomes a .tflite first
-(tflite.py)."""
+(support/tflite.py)."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, unlikely
+from toolkit.runtimes.base import Call, Moves, Option, Program, Runtime, Session, unlikely
 from toolkit.runtimes.support import fixedshapes, tflite
 from toolkit.runtimes.support.fixedshapes import Shapes
 from toolkit.tensors import Array, Feed, TensorSpec, dtype_of
 
 NARROWED = {"int64": "int32"}
-"""Outputs that the converter may make narrower; they are widened again when they are read."""
+"""ONNX type → the narrower type that the converter may give an output; it is widened when read."""
 
 
-class LiteRt:
+class LiteRt(Runtime):
     """LiteRT's interpreter, which was TensorFlow Lite's."""
 
-    name: ClassVar[str] = "litert"
-    distributions: ClassVar[tuple[str, ...]] = ("ai-edge-litert",)
+    name = "litert"
+    distributions = ("ai-edge-litert",)
     # onnx2tf pins what it needs for all that it can do, and Python 3.12; this part of it needs
     # less and runs on 3.11 too. So pip resolves nothing here: every package is named.
-    requirements: ClassVar[tuple[str, ...]] = (
+    requirements = (
         "ai-edge-litert==2.3.0",
         "onnx2tf==2.6.9",
         "onnx==1.23.2",
@@ -45,18 +45,14 @@ class LiteRt:
         "--no-deps",
         "--ignore-requires-python",
     )
-    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    licence: ClassVar[str] = "Apache-2.0"
-    module: ClassVar[str] = "ai_edge_litert"
-    providers: ClassVar[tuple[str, ...]] = ("cpu",)
-    starts_from: ClassVar[Literal["model", "source"]] = "model"
+    licence = "Apache-2.0"
+    module = "ai_edge_litert"
     options: ClassVar[Mapping[str, Option]] = {
         "io": Option("numpy", "how tensors reach the interpreter", ("numpy", "bound")),
         "xnnpack": Option("on", "off: the interpreter's own kernels alone", ("on", "off")),
         "shapes": fixedshapes.OPTION,
     }
-    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({}, {"io": "bound"})
-    environment: ClassVar[Mapping[str, str]] = {}
+    variants = ({}, {"io": "bound"})
 
     def version(self) -> str:
         import ai_edge_litert.interpreter  # noqa: F401 - the package itself is empty.
@@ -67,9 +63,6 @@ class LiteRt:
         import ai_edge_litert.interpreter
 
         return Path(str(ai_edge_litert.interpreter.__file__))
-
-    def precision(self, options: Mapping[str, str]) -> str:
-        return "float32"
 
     def convert(
         self, program: Program, feed: Feed, options: Mapping[str, str], folder: Path
@@ -95,7 +88,7 @@ class LiteRt:
         return LiteRtSession(make, program, shapes, bound=options["io"] == "bound")
 
 
-class LiteRtSession:
+class LiteRtSession(Session):
     """One model; an interpreter for each set of shapes, since a new shape lays out memory anew."""
 
     def __init__(self, make: Any, program: Program, shapes: Shapes, *, bound: bool) -> None:
@@ -117,12 +110,6 @@ class LiteRtSession:
             return Call(bound.run, lambda _: self._named(bound.left()), bound.forget, Moves())
         moves = Moves(partial(shaped.fill, arrays), shaped.outputs)
         return Call(partial(shaped.whole, arrays), self._named, moves=moves)
-
-    def placement(self) -> Placement:
-        return Placement({}, copies=0)
-
-    def output_types(self) -> Mapping[str, str]:
-        return {}
 
     def copies(self) -> str:
         if self._bound:
@@ -149,25 +136,25 @@ class Shaped:
         self._outputs = _outputs(interpreter, program)
         self.invoke = interpreter.invoke
         self.holder: BoundFeed | None = None
-        """Whose inputs the tensors hold."""
+        """The feed whose inputs the tensors hold."""
         try:
-            for place, array in zip(self._inputs, arrays, strict=True):
-                interpreter.resize_tensor_input(place, array.shape)
+            for index, array in zip(self._inputs, arrays, strict=True):
+                interpreter.resize_tensor_input(index, array.shape)
             interpreter.allocate_tensors()
             self.whole(arrays)  # Sizes that the graph computes show in a run only.
-        except (RuntimeError, ValueError) as error:  # What it raises where an operator says no.
+        except (RuntimeError, ValueError) as error:  # Both, where an operator refuses its sizes.
             sys.stderr.write(f"{error}\n")
             raise ShapeRefused(
-                f"litert cannot take inputs of {_said(arrays)}: {tflite.first(error)}"
+                f"litert cannot take inputs of {_sizes(arrays)}: {tflite.first(error)}"
             ) from error
 
     def fill(self, arrays: Sequence[Array]) -> None:
-        for place, array in zip(self._inputs, arrays, strict=True):
-            self._interpreter.set_tensor(place, array)
+        for index, array in zip(self._inputs, arrays, strict=True):
+            self._interpreter.set_tensor(index, array)
 
     def outputs(self) -> list[Array]:
-        """Copies of them."""
-        return [self._interpreter.get_tensor(place) for place in self._outputs]
+        """Copies of the output tensors."""
+        return [self._interpreter.get_tensor(index) for index in self._outputs]
 
     def whole(self, arrays: Sequence[Array]) -> list[Array]:
         self.fill(arrays)
@@ -175,16 +162,16 @@ class Shaped:
         return self.outputs()
 
     def forget(self) -> None:
-        for place in self._outputs:
+        for index in self._outputs:
             # The view goes at once: while one lives the interpreter refuses to run.
-            view = self._interpreter.tensor(place)()
+            view = self._interpreter.tensor(index)()
             view[...] = unlikely(view.dtype)
 
 
 class BoundFeed:
-    """A feed that lies in the tensors of an interpreter, which feeds of the same shapes share.
+    """A feed in the tensors of an interpreter, which feeds of the same shapes share (R10).
 
-    Whoever runs next takes them over; what the one before left there is copied to it first.
+    The feed that runs next takes the tensors over; the outputs of the one before are copied first.
     """
 
     def __init__(self, shaped: Shaped, arrays: Sequence[Array]) -> None:
@@ -213,46 +200,47 @@ class BoundFeed:
 
 
 def _check_signature(interpreter: Any, program: Program) -> None:
-    """The converted model takes and gives what the .onnx does, of the same types."""
+    """Raises TargetError where the .tflite has other inputs, outputs or types than the .onnx."""
     details = [*interpreter.get_input_details(), *interpreter.get_output_details()]
     types = {detail["index"]: np.dtype(detail["dtype"]).name for detail in details}
-    for place, spec in zip(_inputs(interpreter, program), program.inputs, strict=True):
-        _check_type(types[place], spec, {spec.type})
-    for place, spec in zip(_outputs(interpreter, program), program.outputs, strict=True):
-        _check_type(types[place], spec, {spec.type, NARROWED.get(spec.type, spec.type)})
+    for index, spec in zip(_inputs(interpreter, program), program.inputs, strict=True):
+        _check_type(types[index], spec, {spec.type})
+    for index, spec in zip(_outputs(interpreter, program), program.outputs, strict=True):
+        _check_type(types[index], spec, {spec.type, NARROWED.get(spec.type, spec.type)})
 
 
-def _check_type(found: str, spec: TensorSpec, allowed: set[str]) -> None:
-    if found not in allowed:
-        raise TargetError(f"onnx2tf makes {found} of the {spec.type} {spec.name!r}")
+def _check_type(converted: str, spec: TensorSpec, allowed: set[str]) -> None:
+    if converted not in allowed:
+        raise TargetError(f"onnx2tf makes {converted} of the {spec.type} {spec.name!r}")
 
 
 def _inputs(interpreter: Any, program: Program) -> list[int]:
-    """The interpreter's numbers of the inputs: it may have them in an order of its own."""
-    known = _numbers(interpreter.get_input_details())
-    return [_number(known, spec.name, spec.name) for spec in program.inputs]
+    """The interpreter's indices of the inputs: it sorts them by their names."""
+    known = _indices(interpreter.get_input_details())
+    return [_index(known, spec.name, spec.name) for spec in program.inputs]
 
 
 def _outputs(interpreter: Any, program: Program) -> list[int]:
-    known = _numbers(interpreter.get_output_details())
+    known = _indices(interpreter.get_output_details())
     return [
-        _number(known, spec.name, tflite.OUTPUT.format(place), spec.name)
-        for place, spec in enumerate(program.outputs)
+        _index(known, spec.name, tflite.OUTPUT.format(position), spec.name)
+        for position, spec in enumerate(program.outputs)
     ]
 
 
-def _numbers(details: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def _indices(details: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return {detail["name"]: int(detail["index"]) for detail in details}
 
 
-def _number(known: Mapping[str, int], tensor: str, *names: str) -> int:
+def _index(known: Mapping[str, int], tensor: str, *names: str) -> int:
     for name in map(tflite.kept, names):
         if name in known:
             return known[name]
     raise TargetError(f"onnx2tf did not keep {tensor!r} of the model; it has: {sorted(known)}")
 
 
-def _said(arrays: Sequence[Array]) -> str:
+def _sizes(arrays: Sequence[Array]) -> str:
+    """The sizes of the inputs, for the text of an error: '1×64 and no dimension'."""
     return " and ".join("×".join(map(str, array.shape)) or "no dimension" for array in arrays)
 
 

@@ -1,7 +1,8 @@
 """MNN on the CPU, from what its converter makes of an .onnx.
 
-The converter is called as a function. Its command line tools import a client that they install by
-pip, and report the machine's id to their maker (R7).
+The converter is called as a function. Its command line tools, mnnconvert and mnnquant, run `pip
+install` of a client with whatever pip is first on the PATH, and report the machine's id to their
+maker with it (R7).
 """
 
 from __future__ import annotations
@@ -14,20 +15,22 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program
+from toolkit.runtimes.base import Call, Moves, Option, Program, Runtime, Session
 from toolkit.runtimes.support import fitting, plainform
 from toolkit.tensors import Array, Feed
 
 CONVERT = "import sys, _tools; _tools.mnnconvert(sys.argv[1:])"
-"""Neither reaches the network nor starts a program, as strace shows. It returns True for a file
-that is not there: what it wrote and said is looked at."""
+"""The converter as a function: it neither reaches the network nor starts a program, as strace
+shows. It returns True and exits with 0 for a file that is not there, so its words and the file that
+it should have written are looked at."""
 
 DONE = "Converted Success!"
+"""The line that the converter prints when it has written the model."""
 MODEL = "model.mnn"
 
 FED: Mapping[str, type[np.generic]] = {
@@ -38,55 +41,44 @@ FED: Mapping[str, type[np.generic]] = {
     "uint8": np.uint8,
     "int8": np.int8,
 }
-"""ONNX type → what MNN takes."""
+"""ONNX type → the type in which MNN takes it."""
 
 LACKS = re.compile(r"(?:ONNX|Onnx|onnx)::(\w+)")
-"""How the converter names an operator that it lacks."""
+"""Matches the place where the converter names an operator that it lacks."""
 
 
-class Mnn:
+class Mnn(Runtime):
     """MNN's own converter and its CPU backend."""
 
-    name: ClassVar[str] = "mnn"
-    distributions: ClassVar[tuple[str, ...]] = ("MNN",)
-    requirements: ClassVar[tuple[str, ...]] = ("MNN==3.6.1", "onnx==1.23.2", "numpy==2.4.6")
-    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    licence: ClassVar[str] = "Apache-2.0"
-    module: ClassVar[str] = "MNN"
-    providers: ClassVar[tuple[str, ...]] = ("cpu",)
-    starts_from: ClassVar[Literal["model", "source"]] = "model"
+    name = "mnn"
+    distributions = ("MNN",)
+    requirements = ("MNN==3.6.1", "onnx==1.23.2", "numpy==2.4.6")
+    licence = "Apache-2.0"
+    module = "MNN"
     options: ClassVar[Mapping[str, Option]] = {
         "io": Option("numpy", "how tensors reach the module", ("numpy", "bound")),
     }
-    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({}, {"io": "bound"})
-    environment: ClassVar[Mapping[str, str]] = {}
+    variants = ({}, {"io": "bound"})
 
     def version(self) -> str:
         import MNN
 
         return str(MNN.version())
 
-    def library(self) -> Path:
-        import MNN
-
-        return Path(str(MNN.__file__))
-
-    def precision(self, options: Mapping[str, str]) -> str:
-        return "float32"
-
     def convert(
         self, program: Program, feed: Feed, options: Mapping[str, str], folder: Path
     ) -> None:
         """Fills `folder` with MNN's form of the model (R8)."""
-        if odd := [spec for spec in program.inputs if spec.type not in FED]:
-            raise TargetError(f"MNN is not fed {odd[0].type} here ({odd[0].name!r})")
+        if refused := [spec for spec in program.inputs if spec.type not in FED]:
+            raise TargetError(f"MNN is not fed {refused[0].type} here ({refused[0].name!r})")
         assert program.model is not None  # It starts from the model.
         work = folder / "work"
         work.mkdir()
-        # A BatchNormalization that leaves its epsilon to the default would be given another.
+        # A BatchNormalization that leaves its epsilon to the default would be given one near 0 in
+        # place of 1e-5: a shufflenet of random weights was wrong by 0.98.
         plainform.write(program.model, work / "model.onnx", spelled_out=True)
         arguments = ["-f", "ONNX", "--modelFile", "model.onnx", "--MNNModel", MODEL]
-        ended = subprocess.run(
+        converter = subprocess.run(
             [sys.executable, "-P", "-c", CONVERT, "mnnconvert", *arguments, "--bizCode", "toolkit"],
             cwd=work,
             stdout=subprocess.PIPE,
@@ -95,9 +87,9 @@ class Mnn:
             errors="replace",
             check=False,
         )
-        sys.stderr.write(ended.stdout)  # The worker's log.
-        if ended.returncode or DONE not in ended.stdout or not (work / MODEL).is_file():
-            raise TargetError(_why(ended.returncode, ended.stdout))
+        sys.stderr.write(converter.stdout)  # The worker's log.
+        if converter.returncode or DONE not in converter.stdout or not (work / MODEL).is_file():
+            raise TargetError(_refusal(converter.returncode, converter.stdout))
         shutil.move(work / MODEL, folder / MODEL)
         shutil.rmtree(work)
 
@@ -105,6 +97,7 @@ class Mnn:
         import MNN.nn as nn
 
         assert program.converted is not None  # R8
+        # R3: "high" is float32; its other precisions may be less.
         settings = {"backend": "CPU", "precision": "high", "numThread": program.threads}
         module = nn.load_module_from_file(
             str(program.converted / MODEL),
@@ -115,7 +108,7 @@ class Mnn:
         return MnnSession(module, program, bound=options["io"] == "bound")
 
 
-class MnnSession:
+class MnnSession(Session):
     """One module."""
 
     def __init__(self, module: Any, program: Program, *, bound: bool) -> None:
@@ -130,8 +123,8 @@ class MnnSession:
         if any(array.size == 0 for array in arrays):
             raise ShapeRefused("MNN ends its process at an input without elements")
         types = {"float32": expr.float, "int32": expr.int, "uint8": expr.uint8, "int8": expr.int8}
-        given = [(a, list(a.shape), expr.NCHW, types[a.dtype.name]) for a in arrays]
-        into = partial(_variables, expr.const, given)
+        contents = [(a, list(a.shape), expr.NCHW, types[a.dtype.name]) for a in arrays]
+        into = partial(_variables, expr.const, contents)
         back = partial(_arrays, expr)
         fitted = partial(fitting.outputs, self._program, feed)
         forward = self._module.forward
@@ -140,29 +133,20 @@ class MnnSession:
         out = partial(back, forward(into()))
         return Call(lambda: back(forward(into())), fitted, moves=Moves(into, out))
 
-    def placement(self) -> Placement:
-        """MNN does not say which layers it made: it has one device."""
-        return Placement({}, copies=0)
-
-    def output_types(self) -> Mapping[str, str]:
-        return {}
-
     def copies(self) -> str:
         if self._bound:
             return "inputs stay in MNN's buffers, new buffers of MNN out"
         return "numpy arrays in, copied to MNN's buffers, new numpy arrays out"
 
-    def close(self) -> None:
-        del self._module
 
-
-def _variables(make: Any, given: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Buffers of MNN's own with copies of the arrays."""
-    return [make(*one) for one in given]
+def _variables(make: Any, contents: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Copies arrays to buffers of MNN's own. `contents`: array, shape, layout and type of each."""
+    return [make(*content) for content in contents]
 
 
 def _arrays(expr: Any, variables: Sequence[Any]) -> list[Array]:
-    # In NC4HW4 the channels lie in fours, the last ones padded.
+    # In NC4HW4 the channels lie in fours, the last ones padded: read as they lie, the padding
+    # would be taken for values.
     plain = [expr.convert(v, expr.NCHW) if v.data_format == expr.NC4HW4 else v for v in variables]
     return [np.array(variable.read()) for variable in plain]
 
@@ -174,11 +158,11 @@ def _ready(array: Array, kind: str) -> Array:
     return ready
 
 
-def _why(code: int, said: str) -> str:
-    """Why a conversion failed, in one line."""
+def _refusal(code: int, messages: str) -> str:
+    """The reason why a conversion failed, in one line."""
     if code < 0:
         return f"MNN's converter crashed with {signal.Signals(-code).name}"
-    if lacks := sorted({*LACKS.findall(said)}):
+    if lacks := sorted({*LACKS.findall(messages)}):
         return f"MNN cannot convert {', '.join(lacks)}"
     return "MNN could not convert the model"
 

@@ -1,7 +1,8 @@
-"""ncnn on the CPU, from what pnnx makes of an .onnx; pinned to float32: by itself it takes float16.
+"""ncnn on the CPU, from the net that pnnx makes of an .onnx; pinned to float32: by itself it takes
+float16.
 
-Its calls return codes and raise nothing: each is looked at. pnnx says which axis of an input or
-output is the batch, since ncnn's own tensors count without it.
+Its calls return codes and raise nothing, so each code is looked at. pnnx says which axis of an
+input or output is the batch, since ncnn's own tensors count without it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program
+from toolkit.runtimes.base import (
+    Call,
+    Moves,
+    Option,
+    Placement,
+    Program,
+    Runtime,
+    Session,
+    shapes_of,
+)
 from toolkit.runtimes.support import fitting, plainform
 from toolkit.tensors import Array, Feed
 
@@ -29,7 +39,7 @@ FED: Mapping[str, tuple[str, type[np.generic]]] = {
     "int32": ("i32", np.int32),
     "int64": ("i64", np.int32),
 }
-"""ONNX type → pnnx's name of it, and what ncnn takes."""
+"""ONNX type → pnnx's name of it, and the type in which ncnn takes it."""
 
 NO_WORK = {"Input", "MemoryData", "Noop", "Split"}
 """Layers that compute nothing."""
@@ -41,52 +51,38 @@ LOWER = (
     "use_bf16_packed",
     "use_bf16_storage",
 )
-"""The switches of the lower precisions, some of them on by default."""
+"""ncnn's switches of the lower precisions, some of them on by default (R3)."""
 
 PARAM, BIN, AXES = "model.ncnn.param", "model.ncnn.bin", "axes.json"
 
 INPUT_AXIS = re.compile(r"ncnn\.Mat\(in\d+\.numpy\(\), batch_index=(-?\d+)\)")
 OUTPUT_AXIS = re.compile(r"out\d+\.numpy\(batch_index=(-?\d+)\)")
-"""Where pnnx says which axis is the batch: nowhere but in the example that it writes, which is read
-and never run."""
+"""Match the batch axes of the inputs and outputs in the example that pnnx writes, which is read and
+never run: pnnx says them nowhere else."""
 
 LEFT = re.compile(r"^ignore (\S+) \S+ param ", re.MULTILINE)
-"""What pnnx says of an operator that it left as it was."""
+"""Matches pnnx's line about an operator that it left as it was."""
 
 
-class Ncnn:
+class Ncnn(Runtime):
     """ncnn's CPU layers."""
 
-    name: ClassVar[str] = "ncnn"
-    distributions: ClassVar[tuple[str, ...]] = ("ncnn",)
-    requirements: ClassVar[tuple[str, ...]] = (
+    name = "ncnn"
+    distributions = ("ncnn",)
+    requirements = (
         "ncnn==1.0.20261020",
         "pnnx==20261020",
         "torch==2.13.0",  # pnnx asks for any, which would be one of 5 GB with CUDA.
         "onnx==1.23.2",
         "numpy==2.4.6",
     )
-    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    licence: ClassVar[str] = "BSD-3-Clause"
-    module: ClassVar[str] = "ncnn"
-    providers: ClassVar[tuple[str, ...]] = ("cpu",)
-    starts_from: ClassVar[Literal["model", "source"]] = "model"
+    licence = "BSD-3-Clause"
+    module = "ncnn"
     options: ClassVar[Mapping[str, Option]] = {
         "io": Option("numpy", "how tensors reach the net", ("numpy", "bound")),
         "precision": Option("float32", "what it computes in", ("float32", "float16")),
     }
-    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({}, {"io": "bound"})
-    environment: ClassVar[Mapping[str, str]] = {}
-
-    def version(self) -> str:
-        import ncnn
-
-        return str(ncnn.__version__)
-
-    def library(self) -> Path:
-        import ncnn
-
-        return Path(str(ncnn.__file__))
+    variants = ({}, {"io": "bound"})
 
     def precision(self, options: Mapping[str, str]) -> str:
         return options["precision"]
@@ -95,11 +91,7 @@ class Ncnn:
         self, program: Program, feed: Feed, options: Mapping[str, str], folder: Path
     ) -> None:
         """Fills `folder` with the net and the batch axes of its inputs and outputs (R8)."""
-        if odd := [spec for spec in program.inputs if spec.type not in FED]:
-            raise TargetError(f"ncnn is not fed {odd[0].type} here ({odd[0].name!r})")
-        if odd := [spec for spec in program.outputs if spec.type not in ("float32", "float16")]:
-            # Its tensors do not say their type: the bits of one would be taken for the other.
-            raise TargetError(f"ncnn gives float32 only, and {odd[0].name!r} is {odd[0].type}")
+        _check_types(program)
         assert program.model is not None  # It starts from the model.
         work = folder / "work"
         work.mkdir()
@@ -108,7 +100,7 @@ class Ncnn:
         arguments = ["model.onnx", f"inputshape={_shapes(program, feed)}", f"fp16={half}"]
         if any(not isinstance(dim, int) for spec in program.inputs for dim in spec.shape or ()):
             arguments.append(f"inputshape2={_shapes(program, feed, other=True)}")
-        ended = subprocess.run(
+        converter = subprocess.run(
             [str(_pnnx()), *arguments],
             cwd=work,
             stdout=subprocess.PIPE,
@@ -117,10 +109,11 @@ class Ncnn:
             errors="replace",
             check=False,
         )
-        sys.stderr.write(ended.stdout)  # The worker's log.
-        if ended.returncode or not (work / PARAM).is_file():
-            raise TargetError(f"pnnx could not convert the model (exit code {ended.returncode})")
-        _refuse_unknown_layers(work / PARAM, ended.stdout)
+        sys.stderr.write(converter.stdout)  # The worker's log.
+        code = converter.returncode
+        if code or not (work / PARAM).is_file():
+            raise TargetError(f"pnnx could not convert the model (exit code {code})")
+        _refuse_unknown_layers(work / PARAM, converter.stdout)
         axes = _axes((work / "model_ncnn.py").read_text("utf-8"), program)
         (folder / AXES).write_text(json.dumps(axes), "utf-8")
         for name in (PARAM, BIN):
@@ -144,7 +137,7 @@ class Ncnn:
         return NcnnSession(net, program, axes, bound=options["io"] == "bound")
 
 
-class NcnnSession:
+class NcnnSession(Session):
     """One net. Each call has an extractor of its own: a second extract computes nothing."""
 
     def __init__(
@@ -167,11 +160,10 @@ class NcnnSession:
         fitted = partial(fitting.outputs, self._program, feed)
         try:
             mats = into()
-            found = call(mats)
+            outputs = call(mats)
         except NcnnError as error:
-            shapes = ", ".join(f"{s.name} {feed[s.name].shape}" for s in self._program.inputs)
-            raise ShapeRefused(f"{error} at the shape {shapes}") from error
-        out = partial(_arrays, found, axes)
+            raise ShapeRefused(f"{error} at the shape {shapes_of(feed)}") from error
+        out = partial(_arrays, outputs, axes)
         fitted(out())  # A shape that it gets wrong is refused here.
         if self._bound:
             return Call(
@@ -180,21 +172,15 @@ class NcnnSession:
         return Call(lambda: _arrays(call(into()), axes), fitted, moves=Moves(into, out))
 
     def placement(self) -> Placement:
-        """The layers of the net after pnnx fused them: it has one device."""
+        """Counts the layers of the net after pnnx fused them; it has one device."""
         return Placement(
             {"cpu": sum(layer.type not in NO_WORK for layer in self._net.layers())}, copies=0
         )
-
-    def output_types(self) -> Mapping[str, str]:
-        return {}
 
     def copies(self) -> str:
         if self._bound:
             return "inputs stay in ncnn's buffers, new buffers of ncnn out"
         return "numpy arrays in, copied to ncnn's buffers, new numpy arrays out"
-
-    def close(self) -> None:
-        del self._net
 
 
 class NcnnError(Exception):
@@ -205,24 +191,25 @@ class NcnnError(Exception):
 
 
 def _extract(
-    net: Any, given: Sequence[str], wanted: Sequence[str], mats: Sequence[Any]
+    net: Any, inputs: Sequence[str], outputs: Sequence[str], mats: Sequence[Any]
 ) -> list[Any]:
     extractor = net.create_extractor()
-    for name, mat in zip(given, mats, strict=True):
+    for name, mat in zip(inputs, mats, strict=True):
         if code := extractor.input(name, mat):
             raise NcnnError(code)
-    found = []
-    for name in wanted:
+    extracted = []
+    for name in outputs:
         code, mat = extractor.extract(name)
         if code:
             raise NcnnError(code)
-        found.append(mat)
-    return found
+        extracted.append(mat)
+    return extracted
 
 
-def _mats(mat: Any, given: Sequence[tuple[Array, int]]) -> list[Any]:
-    """Buffers of ncnn's own: over numpy's memory it would write into it, or crash."""
-    return [mat(array, batch_index=axis).clone() for array, axis in given]
+def _mats(mat: Any, arrays: Sequence[tuple[Array, int]]) -> list[Any]:
+    """Copies each array, with its batch axis, to a buffer of ncnn's own: over numpy's memory it
+    would write into that, or crash."""
+    return [mat(array, batch_index=axis).clone() for array, axis in arrays]
 
 
 def _arrays(mats: Sequence[Any], axes: Sequence[int]) -> list[Array]:
@@ -230,22 +217,34 @@ def _arrays(mats: Sequence[Any], axes: Sequence[int]) -> list[Array]:
 
 
 def _ready(array: Array, kind: str) -> Array:
-    """In the type that ncnn takes, without gaps: it does not look for them."""
+    """An array of the type that ncnn takes, without gaps in memory: it does not look for them."""
     ready = np.asarray(array, dtype=FED[kind][1], order="C")
     if kind == "int64" and (ready != array).any():
         raise TargetError("ncnn has no int64, and a value of an input needs it")
     return ready
 
 
+def _check_types(program: Program) -> None:
+    for spec in program.inputs:
+        if spec.type not in FED:
+            raise TargetError(f"ncnn is not fed {spec.type} here ({spec.name!r})")
+    for spec in program.outputs:
+        if spec.type not in ("float32", "float16"):
+            # Its tensors do not say their type: the bits of one would be taken for the other.
+            raise TargetError(f"ncnn gives float32 only, and {spec.name!r} is {spec.type}")
+
+
 def _shapes(program: Program, feed: Feed, *, other: bool = False) -> str:
-    """The inputs' sizes as pnnx reads them; with `other` each dynamic one has another size, which
-    tells pnnx to leave it open."""
+    """The inputs' sizes as pnnx reads them: '[1,64]f32,[1]i64'.
+
+    With `other` each dynamic one has another size, which tells pnnx to leave it open.
+    """
     texts = []
     for spec in program.inputs:
-        found = feed[spec.name].shape
-        if not found:
+        shape = feed[spec.name].shape
+        if not shape:
             raise TargetError(f"ncnn takes no scalar ({spec.name!r})")
-        pairs = zip(spec.shape or (None,) * len(found), found, strict=True)
+        pairs = zip(spec.shape or (None,) * len(shape), shape, strict=True)
         sizes = [
             _other(size) if other and not isinstance(dim, int) else size for dim, size in pairs
         ]
@@ -254,12 +253,12 @@ def _shapes(program: Program, feed: Feed, *, other: bool = False) -> str:
 
 
 def _other(size: int) -> int:
-    """Half of it where that is even: what is halved in a net stays whole."""
+    """Another size: half of an even one, so that what a net halves stays whole, else one more."""
     return size // 2 if size > 2 and size % 2 == 0 else size + 1
 
 
 def _pnnx() -> Path:
-    """The converter's program; the Python package around it would import torch."""
+    """The path of the converter's program; the Python package around it would import torch."""
     spec = importlib.util.find_spec("pnnx")
     if spec is None or spec.origin is None:
         raise TargetError(
@@ -270,7 +269,7 @@ def _pnnx() -> Path:
 
 
 def _axes(example: str, program: Program) -> dict[str, list[int]]:
-    """The batch axes of the inputs and outputs, from the example that pnnx wrote."""
+    """Reads the batch axes of the inputs and outputs from the example that pnnx wrote."""
     axes = {
         "inputs": [*map(int, INPUT_AXIS.findall(example))],
         "outputs": [*map(int, OUTPUT_AXIS.findall(example))],
@@ -281,18 +280,20 @@ def _axes(example: str, program: Program) -> dict[str, list[int]]:
     return axes
 
 
-def _refuse_unknown_layers(param: Path, said: str) -> None:
-    """pnnx leaves what ncnn does not have under its own name or PyTorch's, and ends well.
+def _refuse_unknown_layers(param: Path, messages: str) -> None:
+    """Raises TargetError for layers that ncnn lacks: pnnx leaves them under their own name or
+    PyTorch's, and ends well.
 
-    Where that is the name of an ncnn layer too, ncnn would run it without its attributes.
+    Where that is the name of an ncnn layer too, ncnn would run it without its attributes, so pnnx's
+    messages are looked at besides.
     """
     import ncnn
 
     lines = param.read_text("utf-8").splitlines()[2:]  # Behind the magic number and the counts.
     types = [line.split()[0] for line in lines if line.strip()]
     unknown = {kind for kind in types if ncnn.layer_to_index(kind) < 0}
-    if left := sorted({*unknown, *LEFT.findall(said)}):
-        raise TargetError(f"ncnn has no layer for {', '.join(left)}")
+    if lacks := sorted({*unknown, *LEFT.findall(messages)}):
+        raise TargetError(f"ncnn has no layer for {', '.join(lacks)}")
 
 
 RUNTIME = Ncnn

@@ -4,41 +4,61 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from toolkit.errors import ProviderFailed, TargetError
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, Session, unlikely
+from toolkit.runtimes.base import (
+    CPU,
+    CUDA,
+    Call,
+    Moves,
+    Option,
+    Placement,
+    Program,
+    Provider,
+    Runtime,
+    Session,
+    unlikely,
+)
 from toolkit.tensors import BITS, Array, Feed
 
-CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+CPU_PROVIDER, CUDA_PROVIDER = "CPUExecutionProvider", "CUDAExecutionProvider"
+"""ONNX Runtime's own names of its providers."""
 
 TYPES = {"float": "float32", "double": "float64"}
-"""ONNX Runtime's names of types where they are not ONNX's."""
+"""ONNX Runtime's names of types, where they differ, → ONNX's."""
 
 NO_GRAPH = -1
-"""The number of no CUDA graph: such a run is neither captured nor replayed."""
+"""The number by which ONNX Runtime neither captures a run as a CUDA graph nor replays one."""
 
 OLDEST = (1, 24)
-"""The first version that tells the placement of every node before it runs."""
+"""The first version whose sessions tell the placement of every node. The older question,
+`get_available_providers`, proves nothing: it lists what was compiled in, and the session falls back
+to the CPU in silence."""
 
 
-class OnnxRuntime:
+class OnnxRuntime(Runtime):
     """ONNX Runtime, from any of its packages but those that are runtimes of their own here."""
 
-    name: ClassVar[str] = "onnxruntime"
+    name = "onnxruntime"
+    # Annotated, since classes that derive from this one have other values.
     distributions: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnxruntime-gpu")
     requirements: ClassVar[tuple[str, ...]] = ("onnxruntime==1.32.0", "numpy==2.4.6")
-    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "cuda": ("onnxruntime-gpu[cuda,cudnn]==1.31.1", "numpy==2.4.6")
-    }
-    licence: ClassVar[str] = "MIT"
-    module: ClassVar[str] = "onnxruntime"
-    providers: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
-    starts_from: ClassVar[Literal["model", "source"]] = "model"
+    licence = "MIT"
+    module = "onnxruntime"
+    providers: ClassVar[tuple[Provider | str, ...]] = (
+        CPU,
+        replace(
+            CUDA,
+            # By itself [cuda] brings no cuBLAS: that comes with [cudnn].
+            requirements=("onnxruntime-gpu[cuda,cudnn]==1.31.1", "numpy==2.4.6"),
+            explained_by_doctor=True,
+        ),
+    )
     options: ClassVar[Mapping[str, Option]] = {
         "io": Option("numpy", "how tensors reach the session", ("numpy", "bound")),
         "optimize": Option(
@@ -54,11 +74,12 @@ class OnnxRuntime:
             ("fast", "exact"),
         ),
     }
-    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({}, {"io": "bound"})
-    # The official wheels report usage to their maker unless this is set before the import.
+    variants = ({}, {"io": "bound"})
+    # R7: the official wheels report usage to their maker unless this is set before the import:
+    # disable_telemetry_events() comes too late, when files and a thread are there.
     environment: ClassVar[Mapping[str, str]] = {"ORT_DISABLE_TELEMETRY": "1"}
-    own_names: ClassVar[Mapping[str, str]] = {CPU: "cpu", CUDA: "cuda"}
-    """ONNX Runtime's names of the providers → those that a user sees."""
+    own_names: ClassVar[Mapping[str, str]] = {CPU_PROVIDER: "cpu", CUDA_PROVIDER: "cuda"}
+    """ONNX Runtime's names of the providers → the names that a user types."""
 
     def version(self) -> str:
         import onnxruntime
@@ -76,11 +97,6 @@ class OnnxRuntime:
         self.check_package(_package())
         return str(version)
 
-    def library(self) -> Path:
-        import onnxruntime
-
-        return Path(str(onnxruntime.__file__))
-
     def precision(self, options: Mapping[str, str]) -> str:
         return "tf32" if options["tf32"] == "on" else "float32"
 
@@ -95,7 +111,8 @@ class OnnxRuntime:
     def provider_options(
         self, program: Program, provider: str, options: Mapping[str, str]
     ) -> dict[str, str]:
-        """What ONNX Runtime's provider is started with."""
+        """The options with which ONNX Runtime starts the provider. Raises TargetError for options
+        that would do nothing."""
         if provider == "cpu":
             for key in ("tf32", "graph", "device"):
                 if options[key] != self.options[key].default:
@@ -117,34 +134,36 @@ class OnnxRuntime:
         import onnxruntime as ort
 
         asked = next(long for long, name in self.own_names.items() if name == provider)
-        started = (asked, self.provider_options(program, provider, options))
+        provider_setup = (asked, self.provider_options(program, provider, options))
         if asked not in ort.get_available_providers():
             raise ProviderFailed(
                 f"the onnxruntime installed here ({ort.__version__}) is built without {provider}"
             )
         if provider == "cuda":
             ort.preload_dlls()  # The CUDA libraries that pip installed lie on no search path.
-        session = _session(program, started, options)
+        session = _session(program, provider_setup, options)
+        # A provider that did not start leaves a warning on the log and a session on the CPU, even
+        # with enable_fallback=0. Only the session's own providers and its placement are proof.
         if asked not in session.get_providers():
             raise ProviderFailed(f"{asked} did not start; onnxruntime would have run on the cpu")
-        placed = _placement(session, provider, self.own_names)
-        if placed.elsewhere and not placed.nodes.get(provider):
+        placement = _placement(session, provider, self.own_names)
+        if placement.elsewhere and not placement.nodes.get(provider):
             raise TargetError(f"no node of this model runs on {asked}")
-        return OrtSession(session, provider, options, placed)
+        return OrtSession(session, provider, options, placement)
 
 
-class OrtSession:
+class OrtSession(Session):
     """One InferenceSession."""
 
     def __init__(
-        self, session: Any, provider: str, options: Mapping[str, str], placed: Placement
+        self, session: Any, provider: str, options: Mapping[str, str], placement: Placement
     ) -> None:
         self._session = session
         self._provider = provider
         self._bound = options["io"] == "bound"
         self._graphs = itertools.count(1) if options.get("graph") == "on" else None
         self._device = int(options.get("device", "0"))
-        self._placed = placed
+        self._placement = placement
         self._outputs = [output.name for output in session.get_outputs()]
         self._types = {node.name: _type(node.type) for node in session.get_inputs()}
         self._output_types = {node.name: _type(node.type) for node in session.get_outputs()}
@@ -153,7 +172,7 @@ class OrtSession:
         return self._bind_buffers(feed) if self._bound else self._bind_numpy(feed)
 
     def placement(self) -> Placement:
-        return self._placed
+        return self._placement
 
     def output_types(self) -> Mapping[str, str]:
         return self._output_types
@@ -164,9 +183,6 @@ class OrtSession:
         if self._provider == "cuda":
             return "inputs are copied to the GPU and outputs back"
         return "numpy arrays in, new numpy arrays out"
-
-    def close(self) -> None:
-        del self._session
 
     def _bind_numpy(self, feed: Feed) -> Call:
         if bits := [name for name in feed if self._types[name] in BITS]:
@@ -181,24 +197,26 @@ class OrtSession:
         return Call(run, self._named, moves=self._moves(ready))
 
     def _moves(self, ready: Feed) -> Moves | None:
-        """On the CPU inputs are read where they lie. Outputs are new numpy arrays on any device."""
+        """Makes the copies of a call. On the CPU inputs are read where they lie; outputs are new
+        numpy arrays on any device. None for strings, which have no buffers."""
         if any(array.dtype.kind == "O" for array in ready.values()):
             return None
         inputs = [partial(self._value, array, self._types[name]) for name, array in ready.items()]
-        held = [value() for value in inputs]
+        values = [copy() for copy in inputs]
         binding = self._session.io_binding()
-        for name, value in zip(ready, held, strict=True):
+        for name, value in zip(ready, values, strict=True):
             binding.bind_ortvalue_input(name, value)
         device = "cpu" if self._provider == "cpu" else "cuda"
         for name in self._outputs:
             binding.bind_output(name, device, self._device if device == "cuda" else 0)
         self._session.run_with_iobinding(binding)
-        left = binding.get_outputs()
+        outputs = binding.get_outputs()
         into = None if self._provider == "cpu" else partial(_each, inputs)
-        return Moves(into, partial(_each, [value.numpy for value in left]))
+        return Moves(into, partial(_each, [value.numpy for value in outputs]))
 
     def _bind_buffers(self, feed: Feed) -> Call:
-        """Inputs and outputs in buffers of the device; the outputs' shapes come from one run."""
+        """Makes a call whose inputs and outputs lie in buffers of the device; a first run tells the
+        outputs' shapes."""
         binding = self._session.io_binding()
         inputs = [self._value(_contiguous(feed[name]), self._types[name]) for name in feed]
         for name, value in zip(feed, inputs, strict=True):
@@ -223,20 +241,21 @@ class OrtSession:
         )
 
     def _run_options(self, *, graph: int) -> Any:
-        """Which CUDA graph a run captures or replays: one for each feed. None without graphs."""
+        """The options of a run that captures or replays the CUDA graph of this number, one for each
+        feed. None without graphs."""
         if self._graphs is None:
             return None
         import onnxruntime as ort
 
-        made = ort.RunOptions()
-        made.add_run_config_entry("gpu_graph_id", str(graph))
-        return made
+        run_options = ort.RunOptions()
+        run_options.add_run_config_entry("gpu_graph_id", str(graph))
+        return run_options
 
     def _left(
         self, values: Sequence[Any], inputs: Sequence[Any], result: object
     ) -> dict[str, Array]:
-        """What a run left in the buffers. `inputs` live as long as the call: on the CPU they are
-        numpy's own memory, which the binding of 1.24 reads and does not hold."""
+        """Reads the outputs that a run left in the buffers. `inputs` live as long as the call: on
+        the CPU they are numpy's own memory, which the binding of 1.24 reads and does not hold."""
         return self._named([_array(value) for value in values])
 
     def _value(self, array: Array, kind: str) -> Any:
@@ -258,7 +277,10 @@ class OrtSession:
 
 
 def _package() -> str:
-    """The package whose files these are, as its build wrote it; empty where it did not."""
+    """The name of the package whose files these are, as its build wrote it; empty where it did not.
+
+    Several packages own the folder `onnxruntime`, and the metadata of all of them may be there.
+    """
     try:
         from onnxruntime.capi import build_and_package_info
     except ImportError:
@@ -267,13 +289,18 @@ def _package() -> str:
 
 
 def _session(
-    program: Program, started: tuple[str, dict[str, str]], options: Mapping[str, str]
+    program: Program, provider_setup: tuple[str, dict[str, str]], options: Mapping[str, str]
 ) -> Any:
-    """A session whose fall-back to the CPU is off if the whole model runs on the provider."""
+    """A session on a provider with its options; its fall-back to the CPU is off if the whole model
+    runs on that provider."""
     import onnxruntime as ort
 
-    make = partial(ort.InferenceSession, str(program.model), providers=[started], enable_fallback=0)
-    if started[0] == CPU:
+    # Without enable_fallback=0 the constructor prints some errors and tries again on the CPU;
+    # session.disable_fallback() comes too late for that.
+    make = partial(
+        ort.InferenceSession, str(program.model), providers=[provider_setup], enable_fallback=0
+    )
+    if provider_setup[0] == CPU_PROVIDER:
         return make(sess_options=_session_options(program, options, strict=False))
     try:
         return make(sess_options=_session_options(program, options, strict=True))
@@ -293,43 +320,45 @@ def _session_options(program: Program, options: Mapping[str, str], *, strict: bo
         "layout": ort.GraphOptimizationLevel.ORT_ENABLE_LAYOUT,
         "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
     }
-    made = ort.SessionOptions()
-    made.intra_op_num_threads = program.threads
-    made.inter_op_num_threads = 1
-    made.log_severity_level = 2
-    made.graph_optimization_level = levels[options["optimize"]]
-    made.add_session_config_entry("session.intra_op.allow_spinning", _flag(options["spinning"]))
-    made.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = program.threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 2  # Warnings: a provider that does not start says why there.
+    settings.graph_optimization_level = levels[options["optimize"]]
+    # Threads that spin take the core from the next one that has work: on two shared cores
+    # squeezenet took 13.9 ms with spinning and 7.7 ms without.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", _flag(options["spinning"]))
+    settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if options.get("int8") == "exact":
         # Where the processor has no VNNI, signed weights are then multiplied as unsigned ones;
         # elsewhere the library ignores it.
-        made.add_session_config_entry("session.x64quantprecision", "1")
+        settings.add_session_config_entry("session.x64quantprecision", "1")
     if strict:
-        made.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    return made
+        settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    return settings
 
 
 def _flag(choice: str) -> str:
-    """'on' as onnxruntime's options have it."""
+    """'on' and 'off' as ONNX Runtime's options have them."""
     return "1" if choice == "on" else "0"
 
 
 def _placement(session: Any, asked: str, own_names: Mapping[str, str]) -> Placement:
-    """Where each node of the graph went, before fusion; copies are not listed there."""
+    """The provider of each node of the graph, before fusion. The library does not list copies."""
     nodes: dict[str, int] = {}
     elsewhere: dict[str, list[str]] = {}
     for part in session.get_provider_graph_assignment_info():
         name = own_names.get(part.ep_name, part.ep_name)
-        found = part.get_nodes()
-        nodes[name] = nodes.get(name, 0) + len(found)
+        placed = part.get_nodes()
+        nodes[name] = nodes.get(name, 0) + len(placed)
         if name != asked:
-            elsewhere.setdefault(name, []).extend(node.op_type for node in found)
+            elsewhere.setdefault(name, []).extend(node.op_type for node in placed)
     copies = 0 if asked == "cpu" else None
     return Placement(nodes, {name: tuple(ops) for name, ops in elsewhere.items()}, copies)
 
 
 def _type(text: str) -> str:
-    """'tensor(float)' → 'float32'."""
+    """The ONNX type in ONNX Runtime's name of it: 'tensor(float)' → 'float32'."""
     inner = text.removeprefix("tensor(").removesuffix(")")
     return TYPES.get(inner, inner)
 
@@ -350,7 +379,7 @@ def _array(value: Any) -> Array:
 
 
 def _forget(values: Sequence[Any]) -> None:
-    """What no model gives, in every output buffer."""
+    """Overwrites every output buffer with a value that hardly any model gives; strings stay."""
     for value in values:
         array = _array(value)
         if array.dtype.kind == "O":
@@ -359,8 +388,8 @@ def _forget(values: Sequence[Any]) -> None:
 
 
 def _runner(session: Any, binding: Any, options: Any) -> Callable[[], None]:
-    """The call that is timed. onnxruntime's method is written in Python: a function reaches it
-    without leaving the interpreter, which a partial does not."""
+    """The call that is timed: a function, since onnxruntime's method is written in Python, and a
+    function reaches it without leaving the interpreter, which a partial does not."""
 
     def plain() -> None:
         session.run_with_iobinding(binding)

@@ -1,35 +1,27 @@
-"""ONNX Runtime in Node: the library of the processor, called from JavaScript."""
+"""ONNX Runtime in Node: its CPU library, called from JavaScript."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from toolkit.runtimes.base import Option
+from toolkit.runtimes.base import Option, RuntimeFacts
 
 
-class OnnxRuntimeNode:
-    """The facts; the worker is workers/javascript/worker.mjs."""
+class OnnxRuntimeNode(RuntimeFacts):
+    """The facts of the runtime; its worker is workers/javascript/worker.mjs."""
 
-    name: ClassVar[str] = "onnxruntime-node"
-    distributions: ClassVar[tuple[str, ...]] = ()
-    requirements: ClassVar[tuple[str, ...]] = ("onnxruntime-node==1.30.0",)
-    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    licence: ClassVar[str] = "MIT"
-    module: ClassVar[str] = "onnxruntime-node"
-    providers: ClassVar[tuple[str, ...]] = ("cpu",)
-    starts_from: ClassVar[Literal["model", "source"]] = "model"
+    name = "onnxruntime-node"
+    requirements = ("onnxruntime-node==1.30.0",)
+    licence = "MIT"
+    module = "onnxruntime-node"
     options: ClassVar[Mapping[str, Option]] = {
         "optimize": Option(
             "all", "graph optimisations", ("none", "basic", "extended", "layout", "all")
         ),
         "spinning": Option("off", "idle threads wait in a loop", ("off", "on")),
     }
-    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({},)
     environment: ClassVar[Mapping[str, str]] = {"ORT_DISABLE_TELEMETRY": "1"}
-
-    def precision(self, options: Mapping[str, str]) -> str:
-        return "float32"
 
 
 RUNTIME = OnnxRuntimeNode

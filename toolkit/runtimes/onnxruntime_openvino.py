@@ -11,28 +11,29 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from toolkit.errors import TargetError
-from toolkit.runtimes.base import Option, Program
-from toolkit.runtimes.onnxruntime import CPU, OnnxRuntime
+from toolkit.runtimes.base import CPU, Option, Program
+from toolkit.runtimes.onnxruntime import CPU_PROVIDER, OnnxRuntime
 
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
+"""Precision → OpenVINO's name of it. It has no float16 on the CPU: the session would run on the CPU
+provider of ONNX Runtime, and say so on its log alone."""
 
 
 class OnnxRuntimeOpenVino(OnnxRuntime):
     """ONNX Runtime from the package onnxruntime-openvino."""
 
-    name: ClassVar[str] = "onnxruntime-openvino"
-    distributions: ClassVar[tuple[str, ...]] = ("onnxruntime-openvino",)
-    requirements: ClassVar[tuple[str, ...]] = ("onnxruntime-openvino==1.24.1", "numpy==2.4.6")
-    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    providers: ClassVar[tuple[str, ...]] = ("cpu",)
+    name = "onnxruntime-openvino"
+    distributions = ("onnxruntime-openvino",)
+    requirements = ("onnxruntime-openvino==1.24.1", "numpy==2.4.6")
+    providers = (CPU,)
     options: ClassVar[Mapping[str, Option]] = {
         **{key: OnnxRuntime.options[key] for key in ("io", "optimize", "spinning")},
         "precision": Option("float32", "what OpenVINO computes in", tuple(HINTS)),
     }
-    # The cpu is OpenVINO's; what ONNX Runtime's own provider takes ran elsewhere.
+    # `cpu` is OpenVINO's provider here; a node that ONNX Runtime's own takes ran elsewhere (R2).
     own_names: ClassVar[Mapping[str, str]] = {
         "OpenVINOExecutionProvider": "cpu",
-        CPU: "onnxruntime-cpu",
+        CPU_PROVIDER: "onnxruntime-cpu",
     }
 
     def precision(self, options: Mapping[str, str]) -> str:

@@ -9,25 +9,22 @@ slow call took is not seen. The report says so beside the copies.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from toolkit.runtimes.base import Option
+from toolkit.runtimes.base import WASM, WEBGPU, Option, RuntimeFacts
 
 
-class OnnxRuntimeWeb:
-    """The facts; the worker is workers/javascript/worker.mjs."""
+class OnnxRuntimeWeb(RuntimeFacts):
+    """The facts of the runtime; its worker is workers/javascript/worker.mjs."""
 
-    name: ClassVar[str] = "onnxruntime-web"
-    distributions: ClassVar[tuple[str, ...]] = ()
-    requirements: ClassVar[tuple[str, ...]] = (
+    name = "onnxruntime-web"
+    requirements = (
         "onnxruntime-web==1.30.0",
         "playwright-core==1.65.1",
     )
-    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    licence: ClassVar[str] = "MIT"
-    module: ClassVar[str] = "onnxruntime-web"
-    providers: ClassVar[tuple[str, ...]] = ("wasm", "webgpu")
-    starts_from: ClassVar[Literal["model", "source"]] = "model"
+    licence = "MIT"
+    module = "onnxruntime-web"
+    providers = (WASM, WEBGPU)
     options: ClassVar[Mapping[str, Option]] = {
         "in": Option("browser", "what runs it; node has wasm only", ("browser", "node")),
         "optimize": Option(
@@ -39,11 +36,6 @@ class OnnxRuntimeWeb:
             ("hardware", "swiftshader"),
         ),
     }
-    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({},)
-    environment: ClassVar[Mapping[str, str]] = {}
-
-    def precision(self, options: Mapping[str, str]) -> str:
-        return "float32"
 
 
 RUNTIME = OnnxRuntimeWeb

@@ -12,13 +12,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import IO, Any, ClassVar, Literal
+from typing import IO, Any
 
 import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError, first_line
-from toolkit.runtimes.base import Call, Option, Placement, Program
+from toolkit.runtimes.base import Call, Placement, Program, Runtime, Session, shapes_of
 from toolkit.runtimes.support import fitting
 from toolkit.tensors import Array, Feed
 
@@ -26,28 +25,23 @@ CLASSIC = "__NetInputLayer__"
 """The type of a layer that every net of the old engine has, and none of the graph engine."""
 
 FED = ("float32", "int8", "uint8", "int32", "int64", "bool")
+"""The types of inputs that it keeps; it casts float16 and float64 without a word."""
 
 
-class OpenCv:
+class OpenCv(Runtime):
     """cv2.dnn with ENGINE_NEW: the classic engine has no dynamic shapes, and the automatic choice
     does not say which of them ran."""
 
-    name: ClassVar[str] = "opencv"
-    distributions: ClassVar[tuple[str, ...]] = (
+    name = "opencv"
+    distributions = (
         "opencv-python-headless",
         "opencv-python",
         "opencv-contrib-python-headless",
         "opencv-contrib-python",
     )
-    requirements: ClassVar[tuple[str, ...]] = ("opencv-python-headless==5.0.0.93", "numpy==2.4.6")
-    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    licence: ClassVar[str] = "Apache-2.0"
-    module: ClassVar[str] = "cv2"
-    providers: ClassVar[tuple[str, ...]] = ("cpu",)
-    starts_from: ClassVar[Literal["model", "source"]] = "model"
-    options: ClassVar[Mapping[str, Option]] = {}
-    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({},)
-    environment: ClassVar[Mapping[str, str]] = {}
+    requirements = ("opencv-python-headless==5.0.0.93", "numpy==2.4.6")
+    licence = "Apache-2.0"
+    module = "cv2"
 
     def version(self) -> str:
         import cv2
@@ -57,19 +51,11 @@ class OpenCv:
             raise TargetError(f"opencv {opencv_version} has no graph engine; 5.0 or newer has it")
         return str(opencv_version)
 
-    def library(self) -> Path:
-        import cv2
-
-        return Path(str(cv2.__file__))
-
-    def precision(self, options: Mapping[str, str]) -> str:
-        return "float32"
-
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> OpenCvSession:
         import cv2
 
-        if odd := [spec for spec in program.inputs if spec.type not in FED]:
-            raise TargetError(f"opencv is not fed {odd[0].type} here ({odd[0].name!r})")
+        if refused := [spec for spec in program.inputs if spec.type not in FED]:
+            raise TargetError(f"opencv is not fed {refused[0].type} here ({refused[0].name!r})")
         cv2.setNumThreads(program.threads)
         net = _read(program)
         net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
@@ -77,7 +63,7 @@ class OpenCv:
         return OpenCvSession(net, program)
 
 
-class OpenCvSession:
+class OpenCvSession(Session):
     """One net, which holds the inputs of one feed."""
 
     def __init__(self, net: Any, program: Program) -> None:
@@ -88,78 +74,77 @@ class OpenCvSession:
     def bind(self, feed: Feed) -> Call:
         import cv2
 
-        given = [(np.asarray(array, order="C"), name) for name, array in feed.items()]
-        run = partial(_run, self._net, given, self._names)
+        inputs = [(np.asarray(array, order="C"), name) for name, array in feed.items()]
+        run = partial(_run, self._net, inputs, self._names)
         fitted = partial(fitting.outputs, self._program, feed)
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in feed.items())
         try:
-            found = run()
+            outputs = run()
         except cv2.error as error:
-            raise ShapeRefused(f"opencv at the shape {shapes}: {_words(error)}") from error
-        if any(array is None for array in found):
-            raise ShapeRefused(f"opencv gives no output at the shape {shapes}")
-        fitted(found)  # A shape that it gets wrong is refused here.
+            raise ShapeRefused(
+                f"opencv at the shape {shapes_of(feed)}: {_reason(error)}"
+            ) from error
+        if any(array is None for array in outputs):
+            raise ShapeRefused(f"opencv gives no output at the shape {shapes_of(feed)}")
+        fitted(outputs)  # A shape that it gets wrong is refused here.
         return Call(run, fitted)
 
     def placement(self) -> Placement:
-        """The layers of the net after fusion: it has one device."""
+        """Counts the layers of the net after fusion; it has one device."""
         return Placement({"cpu": len(self._net.getLayerNames())}, copies=0)
-
-    def output_types(self) -> Mapping[str, str]:
-        return {}
 
     def copies(self) -> str:
         return "numpy arrays in, copied to OpenCV's buffers, new numpy arrays out"
 
-    def close(self) -> None:
-        del self._net
-
 
 def _read(program: Program) -> Any:
-    """The net. What the graph engine cannot read is read anew by the old one, whatever was asked
-    for: that is refused (R2), with the operators that the library names in its log only."""
+    """Reads the net. Whatever engine is asked for, OpenCV reads what the graph engine cannot read
+    anew with the old one: that is refused (R2), with the operators that it names in its log only.
+    """
     import cv2
 
     with tempfile.TemporaryFile() as log:
         try:
-            with _overheard(log):
+            with _log_copied_to(log):
                 net = cv2.dnn.readNetFromONNX(str(program.model), engine=cv2.dnn.ENGINE_NEW)
         except cv2.error as error:
-            raise TargetError(f"opencv does not read the model: {_words(error)}") from error
-        said = log.read().decode(errors="replace")
+            raise TargetError(f"opencv does not read the model: {_reason(error)}") from error
+        messages = log.read().decode(errors="replace")
     if CLASSIC not in net.getLayerTypes() and not net.empty():
         return net
-    _, _, named = said.partition("Unsupported operations:")
-    operators = ", ".join(named.split("\n\n")[0].split()) or "some operators"
+    _, _, listed = messages.partition("Unsupported operations:")
+    operators = ", ".join(listed.split("\n\n")[0].split()) or "some operators"
     raise TargetError(f"opencv's graph engine cannot read {operators}")
 
 
 @contextlib.contextmanager
-def _overheard(log: IO[bytes]) -> Iterator[None]:
-    """What is written to the worker's log meanwhile goes to another file first."""
+def _log_copied_to(log: IO[bytes]) -> Iterator[None]:
+    """Sends what the process writes to stderr, the worker's log, through another file first.
+
+    The library writes to the descriptor: a change of sys.stderr would not see it.
+    """
     sys.stderr.flush()
-    kept = os.dup(2)
+    stderr = os.dup(2)
     os.dup2(log.fileno(), 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
         log.seek(0)
         sys.stderr.write(log.read().decode(errors="replace"))
         log.seek(0)
 
 
-def _words(error: Exception) -> str:
-    """What went wrong, without the paths of the machine that built the library."""
+def _reason(error: Exception) -> str:
+    """An error without the paths of the machine that built the library."""
     return first_line(getattr(error, "err", "") or error)
 
 
-def _run(net: Any, given: Sequence[tuple[Array, str]], names: Sequence[str]) -> Sequence[Array]:
-    for array, name in given:
+def _run(net: Any, inputs: Sequence[tuple[Array, str]], names: Sequence[str]) -> Sequence[Array]:
+    for array, name in inputs:
         net.setInput(array, name)
-    found: Sequence[Array] = net.forward(names)  # None stands for one that it did not give.
-    return found
+    outputs: Sequence[Array] = net.forward(names)  # None stands for one that it did not give.
+    return outputs
 
 
 RUNTIME = OpenCv

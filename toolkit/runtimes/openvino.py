@@ -5,32 +5,38 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
-from toolkit.errors import TargetError
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, check_types, unlikely
+from toolkit.runtimes.base import (
+    Call,
+    Moves,
+    Option,
+    Placement,
+    Program,
+    Runtime,
+    Session,
+    check_types,
+    unlikely,
+)
 from toolkit.tensors import Array, Feed
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+"""Precision → OpenVINO's name of it in INFERENCE_PRECISION_HINT."""
 
 NO_WORK = {"Const", "Input", "Output", "Parameter", "Result"}
 """Layers of the compiled model that compute nothing."""
 
 
-class OpenVino:
+class OpenVino(Runtime):
     """OpenVINO's own reader of .onnx and its CPU plug-in."""
 
-    name: ClassVar[str] = "openvino"
-    distributions: ClassVar[tuple[str, ...]] = ("openvino",)
-    requirements: ClassVar[tuple[str, ...]] = ("openvino==2026.4.0", "numpy==2.4.6")
-    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    licence: ClassVar[str] = "Apache-2.0"
-    module: ClassVar[str] = "openvino"
-    providers: ClassVar[tuple[str, ...]] = ("cpu",)
-    starts_from: ClassVar[Literal["model", "source"]] = "model"
+    name = "openvino"
+    distributions = ("openvino",)
+    requirements = ("openvino==2026.4.0", "numpy==2.4.6")
+    licence = "Apache-2.0"
+    module = "openvino"
     options: ClassVar[Mapping[str, Option]] = {
         "io": Option("numpy", "how tensors reach the request", ("numpy", "bound")),
         "precision": Option(
@@ -39,21 +45,15 @@ class OpenVino:
             (*HINTS, "default"),
         ),
     }
-    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({}, {"io": "bound"})
-    environment: ClassVar[Mapping[str, str]] = {}
+    variants = ({}, {"io": "bound"})
 
     def version(self) -> str:
-        # R7: importing openvino reports that by this package, which has no variable to turn it off;
-        # where it cannot be imported, openvino has a stand-in.
+        # R7: importing openvino is reported to its maker by this package, which has no variable to
+        # turn it off; where it cannot be imported, openvino has a stand-in.
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
         import openvino
 
         return str(openvino.__version__).split("-")[0]
-
-    def library(self) -> Path:
-        import openvino
-
-        return Path(str(openvino.__file__))
 
     def precision(self, options: Mapping[str, str]) -> str:
         # Nobody asked for less where the choice is left to it: the verdict says what that was.
@@ -62,8 +62,6 @@ class OpenVino:
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> OpenVinoSession:
         import openvino
 
-        if provider != "cpu":
-            raise TargetError(f"openvino has no provider {provider!r} here; it has: cpu")
         check_types(program, self.name)
         settings = {
             "INFERENCE_NUM_THREADS": str(program.threads),
@@ -76,14 +74,14 @@ class OpenVino:
         return OpenVinoSession(compiled, program, bound=options["io"] == "bound")
 
 
-class OpenVinoSession:
+class OpenVinoSession(Session):
     """One compiled model with one request."""
 
     def __init__(self, compiled: Any, program: Program, *, bound: bool) -> None:
         self._compiled = compiled
         self._bound = bound
         self._names = [spec.name for spec in program.outputs]
-        self._places = [self._place(name) for name in self._names]
+        self._positions = [self._position(name) for name in self._names]
 
     def bind(self, feed: Feed) -> Call:
         import openvino
@@ -102,30 +100,24 @@ class OpenVinoSession:
         )
 
     def placement(self) -> Placement:
-        """The layers of the compiled model, after fusion: it has one device."""
+        """Counts the layers of the compiled model, after fusion; it has one device."""
         layers = [
             node.get_rt_info()["layerType"].astype(str)
             for node in self._compiled.get_runtime_model().get_ops()
         ]
         return Placement({"cpu": sum(layer not in NO_WORK for layer in layers)}, copies=0)
 
-    def output_types(self) -> Mapping[str, str]:
-        return {}
-
     def copies(self) -> str:
         if self._bound:
             return "inputs and outputs stay in the request's buffers"
         return "numpy arrays in, new numpy arrays out"
 
-    def close(self) -> None:
-        del self._compiled
-
-    def _place(self, name: str) -> int:
-        """Which of the model's outputs has this name: an output may have several."""
+    def _position(self, name: str) -> int:
+        """Finds the position of the output that has this name among others of its own."""
         return next(i for i, o in enumerate(self._compiled.outputs) if name in o.get_names())
 
     def _moves(self, ready: Feed) -> Moves:
-        """Into the tensors of a request of its own and out of them, as `infer` does."""
+        """Copies into the tensors of a request of its own and out of them, as `infer` does."""
         request = self._compiled.create_infer_request()
         request.infer(ready)
         inputs = [(request.get_tensor(name).data, array) for name, array in ready.items()]
@@ -133,14 +125,15 @@ class OpenVinoSession:
         return Moves(partial(_fill, inputs), lambda: [np.array(output) for output in outputs])
 
     def _named(self, result: Any) -> dict[str, Array]:
-        return {n: np.array(result[p]) for n, p in zip(self._names, self._places, strict=True)}
+        return {n: np.array(result[p]) for n, p in zip(self._names, self._positions, strict=True)}
 
     def _buffers(self, request: Any) -> list[Array]:
-        return [request.get_output_tensor(place).data for place in self._places]
+        return [request.get_output_tensor(position).data for position in self._positions]
 
 
-def _infer(request: Any, kept: Mapping[str, Array]) -> None:
-    """`kept` are the arrays that the request reads: they live as long as the call."""
+def _infer(request: Any, inputs: Mapping[str, Array]) -> None:
+    """Runs the request. It reads the arrays of `inputs` where they lie and does not hold them, so
+    they are kept alive as arguments of the call."""
     request.infer()
 
 

@@ -1,6 +1,6 @@
-"""A target as the user types it: RUNTIME[@VERSION][:PROVIDER][,key=value…].
+"""Reads a target as the user types it: RUNTIME[@VERSION][:PROVIDER][,key=value…].
 
-Three keys are of every runtime: env=, model= and threads=.
+Every runtime has three keys besides its own: env=, model= and threads=.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ LABELS = {
     "mode=compile": "compile",
     "mode=eager": "eager",
 }
-"""Options that people know by a word."""
+"""Options that a label shows as the word by which people know them."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a user asks to be measured."""
+    """A runtime, with its provider and options, that a user asks for."""
 
     runtime: str
     provider: str = ""
-    """Empty: the runtime's first."""
+    """Empty: the runtime's default."""
     options: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
-    """Empty: what is installed."""
+    """Empty: the one that is installed."""
     environment: str | None = None
-    """The user's folder; None: our own."""
+    """The folder of an environment of the user's; None: toolkit finds one."""
     model: str | None = None
     """Another file of the model, as it was typed; None: that of the run."""
     threads: int | None = None
-    """Its own number; None: that of the run."""
+    """Its own number of threads; None: that of the run."""
     asked: bool = True
-    """The user named it, and not a default."""
+    """The user named it; False: it is a default, or one of `--all`."""
 
     @property
     def name(self) -> str:
-        """Canonical: equal for equal targets, and typed again it means the same."""
+        """The canonical text: equal for equal targets, and typed again it means the same."""
         runtime = f"{self.runtime}@{self.version}" if self.version else self.runtime
         parts = [f"{runtime}:{self.provider}" if self.provider else runtime]
         parts += [f"{key}={value}" for key, value in sorted(self.options.items())]
@@ -57,18 +57,19 @@ class Target:
 
     @property
     def label(self) -> str:
-        """For people: 'onnxruntime cpu, bound'."""
+        """The text that people read: 'onnxruntime cpu, bound'."""
         words = [f"{key}={value}" for key, value in sorted(self.options.items())]
         head = " ".join(filter(None, (self.runtime, self.version, self.provider)))
-        place = [] if self.environment is None else [f"in {self.environment.rstrip('/')}"]
+        folder = [] if self.environment is None else [f"in {self.environment.rstrip('/')}"]
         file = [] if self.model is None else [self.model.rsplit("/", 1)[-1]]
-        many = "" if self.threads == 1 else "s"
-        count = [] if self.threads is None else [f"{self.threads} thread{many}"]
-        return ", ".join([head, *(LABELS.get(word, word) for word in words), *place, *file, *count])
+        plural = "" if self.threads == 1 else "s"
+        count = [] if self.threads is None else [f"{self.threads} thread{plural}"]
+        known = [LABELS.get(word, word) for word in words]
+        return ", ".join([head, *known, *folder, *file, *count])
 
 
 def parse(text: str) -> Target:
-    """The target that a text names.
+    """Reads the target that a text names.
 
     Raises InputError for a text of another form, an unknown runtime, and for an option that is
     given twice. The runtime's own options are checked in its worker.
@@ -111,14 +112,15 @@ def _options(text: str, pairs: list[str]) -> dict[str, str]:
 
 
 def of_providers(text: str) -> list[Target]:
-    """The targets that `--provider cpu,cuda` is short for: each with numpy and with bound buffers.
+    """The targets that `--provider cpu,cuda` is short for: ONNX Runtime on each provider, with
+    numpy's arrays and with bound buffers.
 
     Raises InputError for an empty name.
     """
-    found = []
+    targets = []
     for provider in text.split(","):
         name = provider.strip().lower()
         if not name:
             raise InputError(f"--provider {text!r} names no provider", "for example cpu,cuda")
-        found += [Target("onnxruntime", name), Target("onnxruntime", name, {"io": "bound"})]
-    return found
+        targets += [Target("onnxruntime", name), Target("onnxruntime", name, {"io": "bound"})]
+    return targets

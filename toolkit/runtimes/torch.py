@@ -1,5 +1,5 @@
 """PyTorch: the user's own module, built from its factory and weights in the worker. It is called as
-it is, by torch.compile, or from a package that AOTInductor made."""
+it is, by torch.compile, or from a package that AOTInductor compiled."""
 
 from __future__ import annotations
 
@@ -7,12 +7,23 @@ import hashlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, known_source
+from toolkit.runtimes.base import (
+    CPU,
+    CUDA,
+    Call,
+    Moves,
+    Option,
+    Placement,
+    Program,
+    Runtime,
+    Session,
+    known_source,
+)
 from toolkit.runtimes.support import inductor
 from toolkit.runtimes.support.inductor import CallableForm
 from toolkit.sources import calls, exchange, exported, factory
@@ -23,17 +34,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Torch:
+class Torch(Runtime):
     """PyTorch, by each of its own ways to run a module."""
 
-    name: ClassVar[str] = "torch"
-    distributions: ClassVar[tuple[str, ...]] = ("torch",)
-    requirements: ClassVar[tuple[str, ...]] = ()
-    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    licence: ClassVar[str] = "BSD-3-Clause"
-    module: ClassVar[str] = "torch"
-    providers: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
-    starts_from: ClassVar[Literal["model", "source"]] = "source"
+    name = "torch"
+    distributions = ("torch",)
+    licence = "BSD-3-Clause"
+    module = "torch"
+    providers = (CPU, CUDA)
+    starts_from = "source"
     options: ClassVar[Mapping[str, Option]] = {
         "mode": Option(
             "eager",
@@ -45,25 +54,10 @@ class Torch:
             "float32", "the type of weights and activations", ("float32", "bfloat16", "float16")
         ),
     }
-    variants: ClassVar[tuple[Mapping[str, str], ...]] = (
-        {},
-        {"mode": "compile"},
-        {"mode": "aoti"},
-    )
-    environment: ClassVar[Mapping[str, str]] = {}
+    variants = ({}, {"mode": "compile"}, {"mode": "aoti"})
 
     def __init__(self) -> None:
         self._mode: Any = None
-
-    def version(self) -> str:
-        import torch
-
-        return str(torch.__version__)
-
-    def library(self) -> Path:
-        import torch
-
-        return Path(str(torch.__file__))
 
     def precision(self, options: Mapping[str, str]) -> str:
         if options["compute"] != "float32":
@@ -106,11 +100,11 @@ class Torch:
         return TorchSession(_form(program, provider, options), provider, program, options)
 
     def _prepare(self, program: Program, options: Mapping[str, str]) -> None:
-        """What holds for the whole process."""
+        """Sets what holds for the whole process: threads, precision and the mode of inference."""
         import torch
 
         torch.set_num_threads(program.threads)
-        if torch.get_num_interop_threads() != 1:  # May be set once in a process.
+        if torch.get_num_interop_threads() != 1:  # It may be set once in a process.
             torch.set_num_interop_threads(1)
         torch.backends.cuda.matmul.allow_tf32 = options["tf32"] == "on"
         torch.backends.cudnn.allow_tf32 = options["tf32"] == "on"
@@ -121,7 +115,7 @@ class Torch:
             self._mode.__enter__()
 
 
-class TorchSession:
+class TorchSession(Session):
     """One module on one device."""
 
     def __init__(
@@ -140,27 +134,25 @@ class TorchSession:
             spec.name: _tensor(feed[spec.name], spec.type, self._provider, self._options)
             for spec in self._program.inputs
         }
-        given = self._form.arguments(tensors)
-        run = partial(self._form.call, *given.args, **given.kwargs)
+        arguments = self._form.arguments(tensors)
+        run = partial(self._form.call, *arguments.args, **arguments.kwargs)
         if self._provider == "cuda":
             run = partial(_run_and_wait, run)
         before = {name: _bits(tensor) for name, tensor in tensors.items()}
         changed = partial(_changed, before, tensors)
         return Call(run, self._named, moves=Moves(), changed=changed)
 
-    def placement(self) -> Placement:
-        return Placement({})
-
     def output_types(self) -> Mapping[str, str]:
         return self._types
+
+    def placement(self) -> Placement:
+        """PyTorch does not list what it ran, and a module may copy between devices by itself."""
+        return Placement({})
 
     def copies(self) -> str:
         return (
             "tensors stay on the device" if self._provider == "cuda" else "tensors in, tensors out"
         )
-
-    def close(self) -> None:
-        del self._form
 
     def _named(self, result: Any) -> dict[str, Array]:
         leaves = list(calls.outputs(result).values())
@@ -174,20 +166,21 @@ class TorchSession:
     def _array(self, name: str, tensor: torch.Tensor) -> Array:
         import torch
 
-        if tensor.dtype == torch.bfloat16 and self._wanted(name) == "bfloat16":
+        if tensor.dtype == torch.bfloat16 and self._declared(name) == "bfloat16":
             self._types[name] = "bfloat16"
         elif _casts(self._options) and tensor.is_floating_point():
             tensor = tensor.float()
         return exchange.array(tensor)
 
-    def _wanted(self, name: str) -> str:
+    def _declared(self, name: str) -> str:
+        """The ONNX type that the file gives an output."""
         return next(spec.type for spec in self._program.outputs if spec.name == name)
 
 
 def _form(program: Program, provider: str, options: Mapping[str, str]) -> CallableForm:
     if options["mode"] == "eager":
         return inductor.eager(_module(program, provider, options))
-    assert program.converted is not None  # Rule R8.
+    assert program.converted is not None  # R8
     if options["mode"] == "aoti":
         return inductor.packaged(program.converted)
     inductor.keep_in(program.converted)
@@ -226,7 +219,7 @@ def _changed(before: Mapping[str, bytes], tensors: Mapping[str, torch.Tensor]) -
 
 
 def _bits(tensor: torch.Tensor) -> bytes:
-    """A digest of a tensor's bits: NaN too is equal to itself."""
+    """A digest of a tensor's bits: compared by value, NaN would differ from itself."""
     return hashlib.blake2b(np.ascontiguousarray(exchange.array(tensor)).data).digest()
 
 

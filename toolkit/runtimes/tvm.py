@@ -11,66 +11,59 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from toolkit.errors import ShapeRefused, TargetError, first_line
-from toolkit.runtimes.base import Call, Moves, Option, Placement, Program, check_types
+from toolkit.runtimes.base import (
+    Call,
+    Moves,
+    Option,
+    Program,
+    Runtime,
+    Session,
+    check_types,
+    shapes_of,
+)
 from toolkit.runtimes.support import fitting, fixedshapes, plainform
 from toolkit.tensors import Array, Feed
 
 ENTRY = "main"
-"""What TVM's reader of .onnx calls the function that it makes of the graph."""
+"""The name that TVM's reader of .onnx gives the function that it makes of the graph."""
 LIBRARY = "model.so"
 PLAIN = "model.onnx"
 
 LACKS = re.compile(r"not supported for frontend ONNX: (.+)")
-"""How the reader names the operators that it lacks."""
+"""Matches the place where the reader names the operators that it lacks."""
 CALL = re.compile(r"Offending call:\s+R\.([\w.]+)")
-"""How the compiler names an operator of Relax for which it made no code."""
+"""Matches the place where the compiler names an operator of Relax for which it made no code."""
 FIXED = "--target tvm,shapes=fixed    compiles it for the shapes of the first feed alone"
 MISFIT = re.compile(r"param=(.+), annotation=R\.Tensor\((\(.*?\)), dtype.*match_cast", re.DOTALL)
-"""How the compiled function names an input of another shape than it was made for."""
+"""Matches the words in which the compiled function refuses an input of another shape."""
 
 
-class Tvm:
+class Tvm(Runtime):
     """TVM's reader of .onnx, its "zero" pipeline for LLVM, and its virtual machine."""
 
-    name: ClassVar[str] = "tvm"
-    distributions: ClassVar[tuple[str, ...]] = ("apache-tvm",)
-    requirements: ClassVar[tuple[str, ...]] = (
+    name = "tvm"
+    distributions = ("apache-tvm",)
+    requirements = (
         "apache-tvm==0.27.0.post1",
         "apache-tvm-ffi==0.1.15.post2",
         "onnx==1.23.2",
         "numpy==2.4.6",
     )
-    provider_requirements: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    licence: ClassVar[str] = "Apache-2.0"
-    module: ClassVar[str] = "tvm"
-    providers: ClassVar[tuple[str, ...]] = ("cpu",)
-    starts_from: ClassVar[Literal["model", "source"]] = "model"
+    licence = "Apache-2.0"
+    module = "tvm"
     options: ClassVar[Mapping[str, Option]] = {
         "io": Option("numpy", "how tensors reach the call", ("numpy", "bound")),
         "processor": Option("host", "what the code is compiled for", ("host", "generic")),
         "shapes": fixedshapes.OPTION,
     }
-    variants: ClassVar[tuple[Mapping[str, str], ...]] = ({}, {"io": "bound"})
+    variants = ({}, {"io": "bound"})
     # The parent says on which cores the worker runs.
     environment: ClassVar[Mapping[str, str]] = {"TVM_BIND_THREADS": "0"}
-
-    def version(self) -> str:
-        import tvm
-
-        return str(tvm.__version__)
-
-    def library(self) -> Path:
-        import tvm
-
-        return Path(str(tvm.__file__))
-
-    def precision(self, options: Mapping[str, str]) -> str:
-        return "float32"
 
     def convert(
         self, program: Program, feed: Feed, options: Mapping[str, str], folder: Path
@@ -82,14 +75,14 @@ class Tvm:
         plainform.write(program.model, folder / PLAIN)
         shapes = fixedshapes.of(program, feed, options["shapes"])
         try:
-            made = _compiled(folder / PLAIN, program, shapes, options["processor"])
-            made.export_library(str(folder / LIBRARY))
+            executable = _compiled(folder / PLAIN, program, shapes, options["processor"])
+            executable.export_library(str(folder / LIBRARY))
         except TargetError:
             raise
         except Exception as error:  # TVM's errors have no common base.
             sys.stderr.write(f"{error}\n")  # The worker's log.
             cures = () if shapes or not CALL.search(str(error)) else (FIXED,)
-            raise TargetError(_words(error), *cures) from error
+            raise TargetError(_reason(error), *cures) from error
         (folder / PLAIN).unlink()
         fixedshapes.write(shapes, folder)
 
@@ -105,7 +98,7 @@ class Tvm:
         return TvmSession(machine[ENTRY], program, shapes, bound=options["io"] == "bound")
 
 
-class TvmSession:
+class TvmSession(Session):
     """One compiled function."""
 
     def __init__(
@@ -131,27 +124,16 @@ class TvmSession:
         try:
             left = run()
         except Exception as error:  # TVM's errors have no common base.
-            shapes = ", ".join(f"{name} {array.shape}" for name, array in feed.items())
-            raise ShapeRefused(f"at the shape {shapes}: {_words(error)}") from error
-        fitted(read(left))  # What it gets wrong is refused here.
+            raise ShapeRefused(f"at the shape {shapes_of(feed)}: {_reason(error)}") from error
+        fitted(read(left))  # A shape that it gets wrong is refused here.
         if self._bound:
             return Call(run, lambda left: fitted(read(left)), moves=Moves())
         return Call(partial(_whole, into, run, read), fitted, moves=Moves(into))
-
-    def placement(self) -> Placement:
-        """TVM has one device here, and no nodes are left of the graph."""
-        return Placement({}, copies=0)
-
-    def output_types(self) -> Mapping[str, str]:
-        return {}
 
     def copies(self) -> str:
         if self._bound:
             return "inputs lie in TVM's tensors, outputs stay in new ones"
         return "inputs are copied to TVM's tensors, outputs are read where they lie"
-
-    def close(self) -> None:
-        del self._function
 
 
 def _check_linker() -> None:
@@ -184,14 +166,14 @@ def _compiled(file: Path, program: Program, shapes: fixedshapes.Shapes, processo
 
 
 def _name_dimensions(graph: Any) -> None:
-    """A name of its own for each dynamic dimension whose name is none: TVM calculates with '-' and
-    '/' in a name, and takes all that have no name for one and the same."""
-    made: dict[str, str] = {}
+    """Gives each dynamic dimension whose name is no identifier a name of its own: TVM calculates
+    with '-' and '/' in a name, and takes all that have no name for one and the same."""
+    names: dict[str, str] = {}
     for info in graph.input:
         for dim in info.type.tensor_type.shape.dim:
             if not dim.HasField("dim_value") and not dim.dim_param.isidentifier():
-                text = dim.dim_param or f"{len(made)}"
-                dim.dim_param = made.setdefault(text, f"dimension_{len(made)}")
+                text = dim.dim_param or f"{len(names)}"
+                dim.dim_param = names.setdefault(text, f"dimension_{len(names)}")
 
 
 def _fill(views: Sequence[Array], arrays: Sequence[Array]) -> None:
@@ -207,23 +189,23 @@ def _whole(
 
 
 def _arrays(left: Any, *, several: bool) -> list[Array]:
-    """The outputs where they lie. What is a shape to TVM is int64 to ONNX."""
+    """Reads the outputs where they lie. What is a shape to TVM is int64 to ONNX."""
     return [
-        np.from_dlpack(one) if hasattr(one, "__dlpack__") else np.array(one, np.int64)
-        for one in (left if several else [left])
+        np.from_dlpack(output) if hasattr(output, "__dlpack__") else np.array(output, np.int64)
+        for output in (left if several else [left])
     ]
 
 
-def _words(error: Exception) -> str:
-    """What went wrong, in one line."""
-    told = str(error)
-    if lacks := LACKS.search(told):
+def _reason(error: Exception) -> str:
+    """An error of TVM's, which prints pages, in one line."""
+    text = str(error)
+    if lacks := LACKS.search(text):
         return f"tvm has no {lacks[1]}"
-    if call := CALL.search(told):
+    if call := CALL.search(text):
         return f"tvm has no code for {call[1]} at these dimensions"
-    if misfit := MISFIT.search(told):
+    if misfit := MISFIT.search(text):
         return f"tvm compiled {misfit[1]!r} for {misfit[2]}"
-    return f"tvm: {first_line(told or error)}"
+    return f"tvm: {first_line(text or error)}"
 
 
 RUNTIME = Tvm

@@ -1,4 +1,4 @@
-"""The folder in which toolkit keeps what is slow to make: environments and converted models."""
+"""Keeps what is slow to make, environments and converted models, in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Any
 from toolkit.errors import EnvironmentFault
 
 MARK = "complete.json"
-"""Written last: a folder without it is what a killed process left, and is made anew."""
+"""The file that is written last: a folder without it was left by a killed process, and is made
+anew."""
 
 
 def root() -> Path:
@@ -33,20 +34,20 @@ def expanded(path: str) -> Path:
 
 
 def facts(folder: Path) -> dict[str, Any] | None:
-    """What is known of a folder that was made whole; None where it was not."""
+    """Reads the facts of a folder that was made whole; None where it was not."""
     try:
-        found = json.loads((folder / MARK).read_text("utf-8"))
+        content = json.loads((folder / MARK).read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return content if isinstance(content, dict) else None
 
 
 def made(folder: Path, make: Callable[[Path], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
     """The facts of a folder that is made once, whole or not at all; and whether it was there.
 
-    `make` fills the empty folder and returns its facts. Two processes that want the same folder at
-    once: the second waits. Raises EnvironmentFault where the cache cannot be written; what `make`
-    raises goes through, and nothing is left.
+    `make` fills the empty folder and returns its facts. Of two processes that want the same folder
+    at once the second waits. Raises EnvironmentFault where the cache cannot be written; an error of
+    `make` goes through, and nothing is left.
     """
     with locked(folder):
         known = facts(folder)
@@ -55,18 +56,18 @@ def made(folder: Path, make: Callable[[Path], dict[str, Any]]) -> tuple[dict[str
         try:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            found = make(folder)
-            (folder / MARK).write_text(json.dumps(found, indent=1), "utf-8")
+            new = make(folder)
+            (folder / MARK).write_text(json.dumps(new, indent=1), "utf-8")
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
             if isinstance(error, OSError):
                 raise _unwritable(error) from error
             raise
-        return found, False
+        return new, False
 
 
 def remove(folder: Path) -> None:
-    """Removes a folder that was made; its mark goes first, so that half of it counts as nothing."""
+    """Removes a folder; its mark goes first, so that half of a folder counts as nothing."""
     with locked(folder):
         (folder / MARK).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
@@ -74,7 +75,8 @@ def remove(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds the folder's lock; the file of the lock stays, since whoever waits has it open."""
+    """Holds the folder's lock. The file of the lock stays: a process that waits for it has it open,
+    and would hold another lock than one that made the file anew."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder.parent / f".{folder.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -90,8 +92,8 @@ def locked(folder: Path) -> Iterator[None]:
 def size(folder: Path) -> int:
     """Bytes of all files below a folder, links not followed."""
     return sum(
-        os.lstat(os.path.join(place, name)).st_size
-        for place, _, names in os.walk(folder)
+        os.lstat(os.path.join(parent, name)).st_size
+        for parent, _, names in os.walk(folder)
         for name in names
     )
 

@@ -1,7 +1,7 @@
-"""A worker: one process, one session of one target.
+"""The program of a worker: one process, one session of one target.
 
-The parent starts it with the Python of the target's environment and lays the rooms that it needs
-beside it. It imports only the standard library, numpy and those rooms, until the runtime's own
+The parent starts it with the Python of the target's environment, over a copy of the part of toolkit
+that it needs. It imports only the standard library, numpy and that part, until the runtime's own
 library is asked for.
 """
 
@@ -22,14 +22,15 @@ from typing import Any
 import numpy as np
 
 from toolkit import tensors
-from toolkit.errors import TargetError, ToolkitError, typed_line
+from toolkit.errors import ShapeRefused, TargetError, ToolkitError, typed_line
 from toolkit.runtimes import base, listing
 from toolkit.sources.source import Source
-from toolkit.tensors import TensorSpec
+from toolkit.tensors import Feed, TensorSpec
 from toolkit.workers import protocol
 from toolkit.workers.protocol import Message
 
 PR_SET_PDEATHSIG = 1
+"""The number of prctl's request in <linux/prctl.h>."""
 
 
 def main(read: int, write: int, parent: int) -> None:
@@ -63,7 +64,7 @@ def die_with(parent: int) -> None:
 
 
 class WorkerLoop:
-    """The verbs of the protocol."""
+    """Answers the verbs of the protocol, for one runtime and the program that it loaded last."""
 
     def __init__(self) -> None:
         self._runtime: base.Runtime
@@ -97,10 +98,10 @@ class WorkerLoop:
             return {"error": typed_line(error), "cures": [], "kind": "library"}
 
     def hello(self, request: Message) -> Message:
-        """Imports the library and says which one it is."""
+        """Imports the library and gives its version, its file and the runtime's facts."""
         self._runtime = listing.load(request["module"], request["attribute"])
-        os.environ.update(self._runtime.environment)
         options = base.settings(type(self._runtime), request["options"])
+        os.environ.update(self._runtime.environment_for(options))  # R7
         started = time.perf_counter()
         version = self._version()
         seconds = time.perf_counter() - started
@@ -111,14 +112,14 @@ class WorkerLoop:
             "python": ".".join(map(str, sys.version_info[:3])),
             "seconds": seconds,
             "precision": self._runtime.precision(options),
-            "providers": list(self._runtime.providers),
+            "providers": base.provider_names(type(self._runtime)),
             "starts_from": self._runtime.starts_from,
             "empty": empty_interval(),
-            "converts": base.converts(self._runtime, options),
+            "converts": self._runtime.converts(options),
         }
 
     def _version(self) -> str:
-        """Imports the library. A library that is not there has its cure."""
+        """Imports the library. Raises TargetError, with its cure, for one that is not there."""
         try:
             return self._runtime.version()
         except ModuleNotFoundError as error:
@@ -136,7 +137,6 @@ class WorkerLoop:
         program, feed = program_of(request["program"]), tensors.load(request["tensors"])
         base.check_feed(program, feed)
         options = base.settings(type(self._runtime), request["options"])
-        assert isinstance(self._runtime, base.Converting)  # `hello` said so.
         started = time.perf_counter()
         self._runtime.convert(program, feed, options, Path(request["folder"]))
         return {"seconds": time.perf_counter() - started}
@@ -164,11 +164,28 @@ class WorkerLoop:
         """Makes the call for one feed."""
         feed = tensors.load(request["tensors"])
         base.check_feed(self._program, feed)
-        self._calls[request["feed"]] = self._session.bind(feed)
-        # What is there now stays: between blocks the collector looks at younger objects only.
+        call = self._session.bind(feed)
+        self._warm(call, feed)
+        self._calls[request["feed"]] = call
+        # Frozen objects are not looked at: a collection between blocks costs little, and the same.
         gc.collect()
         gc.freeze()
         return {}
+
+    def _warm(self, call: base.Call, feed: Feed) -> None:
+        """Makes the calls in which a library compiles, and reads what they leave.
+
+        Raises ShapeRefused for what they raise (R9).
+        """
+        try:
+            for _ in range(self._runtime.warm_calls):
+                call.outputs(call.run())
+        except ToolkitError:
+            raise
+        except Exception as error:  # The library's own, of any kind.
+            traceback.print_exc()  # To the worker's log.
+            shapes = base.shapes_of(feed)
+            raise ShapeRefused(f"at the shape {shapes}: {typed_line(error)}") from error
 
     def answer(self, request: Message) -> Message:
         """Writes the outputs of one call, or of the last timed one."""
@@ -205,7 +222,7 @@ class WorkerLoop:
         return {"ns": times[request["discard"] :], "start": start, "switches": switches}
 
     def copies(self, request: Message) -> Message:
-        """What the copies inside the timed call take when they are made alone."""
+        """Times the copies inside the timed call, made alone."""
         call = self._calls[request["feed"]]
         if call.moves is None:
             return {"into": None, "out": None}
@@ -215,7 +232,7 @@ class WorkerLoop:
         }
 
     def inputs(self, request: Message) -> Message:
-        """Which inputs are no longer what they were when the call was made."""
+        """Names the inputs that are no longer what they were when the call was made."""
         return {"changed": list(self._calls[request["feed"]].changed())}
 
     def usage(self, request: Message) -> Message:
@@ -232,7 +249,7 @@ class WorkerLoop:
 
 
 def program_of(message: Message) -> base.Program:
-    """A program from what `launch` sent."""
+    """The program of a message (jobs.message writes it)."""
     source = message["source"]
     return base.Program(
         model=None if message["model"] is None else Path(message["model"]),
@@ -251,14 +268,14 @@ def program_of(message: Message) -> base.Program:
 
 
 def spec_of(row: Message) -> TensorSpec:
-    """One input or output from a message."""
+    """One input or output of a message."""
     return TensorSpec(
         row["name"], row["type"], None if row["shape"] is None else tuple(row["shape"])
     )
 
 
 def empty_interval() -> float:
-    """Nanoseconds between two readings of the clock with nothing between: median of 1,001."""
+    """Nanoseconds between two readings of the clock with nothing between: the median of 1,001."""
     clock = time.perf_counter_ns
     times = []
     for _ in range(1001):
@@ -268,7 +285,7 @@ def empty_interval() -> float:
 
 
 def median_ns(step: Callable[[], Any] | None, calls: int) -> float:
-    """Nanoseconds of a step, the median of so many; 0 for none."""
+    """Nanoseconds of a step, the median of so many calls; 0 where there is no step."""
     if step is None:
         return 0.0
     times = []
@@ -285,5 +302,5 @@ def status(field: str) -> int:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return 0
-    found = next((line for line in lines if line.startswith(field)), f"{field}: 0 kB")
-    return int(found.split()[1]) * 1024
+    row = next((line for line in lines if line.startswith(field)), f"{field}: 0 kB")
+    return int(row.split()[1]) * 1024

@@ -1,9 +1,10 @@
-"""The environments in which workers run, and the rooms that are laid for them."""
+"""Finds the environments in which workers run, and lays out the code that workers import."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from toolkit.errors import EnvironmentFault
+from toolkit.errors import EnvironmentFault, lines
 from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.workers import cache, node
 
@@ -20,12 +21,12 @@ OWN = "own"
 """The name of the environment in which toolkit itself runs."""
 
 ROOMS = ("errors.py", "units.py", "tensors.py", "sources", "runtimes", "workers")
-"""All that a child needs, beside the package's own __init__.py."""
+"""The parts of toolkit that a worker imports, beside the package's own __init__.py."""
 
 ELSEWHERE = ("PYTHONPATH", "PYTHONHOME", "NODE_PATH", "NODE_OPTIONS")
-"""Variables by which code of another place would run in a worker."""
+"""Variables by which code from another folder would run in a worker."""
 
-QUESTION = """
+QUERY = """
 import json, sys
 try:
     import numpy
@@ -35,6 +36,7 @@ except Exception as error:
     sys.stderr.write(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
 print(json.dumps({"version": sys.version_info[:3], "path": sys.path, "numpy": array}))
 """
+"""The program by which a Python tells its version, its path and its numpy."""
 
 BOOT = """
 import importlib.util as u, sys
@@ -52,22 +54,22 @@ for name in PLUGINS:
 from toolkit.workers import child
 child.main(*map(int, sys.argv[1:]))
 """
-"""sys.path is left alone: a `toolkit` in the environment or in the current folder hides nothing,
-and our copy hides nothing of the environment's."""
+"""The program of a worker. It leaves sys.path alone: a `toolkit` in the environment or in the
+user's folder hides nothing of ours, and our copy hides nothing of the environment's."""
 
 
 class Environment(Protocol):
-    """What can carry a worker."""
+    """An environment that can carry a worker."""
 
     @property
     def name(self) -> str:
-        """As a record shows it."""
+        """The name that a record shows."""
 
-    def command(self, worker_code: Path, listed: RuntimeEntry) -> list[str]:
+    def command(self, worker_code: Path, entry: RuntimeEntry) -> list[str]:
         """The command line of a worker, but for the numbers of its pipes and of its parent."""
 
     def owns(self, file: Path) -> bool:
-        """Whether a library's file is of this environment."""
+        """Tells whether a library's file is part of this environment."""
 
     def relative(self, file: Path) -> str:
         """The file as a record shows it: without the path of this machine."""
@@ -75,7 +77,7 @@ class Environment(Protocol):
 
 @dataclass(frozen=True)
 class PythonEnvironment:
-    """A Python that was asked."""
+    """A Python that has told its version and its path."""
 
     name: str
     python: Path
@@ -83,28 +85,28 @@ class PythonEnvironment:
     path: tuple[Path, ...]
     """The sys.path that this Python has by itself."""
 
-    def command(self, worker_code: Path, listed: RuntimeEntry) -> list[str]:
-        packages = [] if listed.package is None else [listed.package.name]
+    def command(self, worker_code: Path, entry: RuntimeEntry) -> list[str]:
+        packages = [] if entry.package is None else [entry.package.name]
         boot = BOOT.replace("PLUGINS", repr(packages)).replace("ROOMS", repr(str(worker_code)))
         return [str(self.python), "-P", "-c", boot]
 
     def owns(self, file: Path) -> bool:
-        """It lies where this Python looks by itself."""
+        """Tells whether the file lies where this Python looks by itself."""
         real = file.resolve()
         return any(real.is_relative_to(folder) for folder in self.path)
 
     def relative(self, file: Path) -> str:
         real = file.resolve()
-        found = [folder for folder in self.path if real.is_relative_to(folder)]
-        return str(real.relative_to(max(found, key=lambda p: len(p.parts)))) if found else real.name
+        above = [folder for folder in self.path if real.is_relative_to(folder)]
+        return str(real.relative_to(max(above, key=lambda p: len(p.parts)))) if above else real.name
 
 
-def of(listed: RuntimeEntry, folder: str, name: str | None = None) -> Environment:
-    """The environment of a runtime in this folder; without a name it is called by the folder.
+def of(entry: RuntimeEntry, folder: str, name: str | None = None) -> Environment:
+    """The environment of a runtime in this folder; without a name it is called by its folder.
 
     Raises EnvironmentFault where it cannot carry a worker.
     """
-    if listed.language == "javascript":
+    if entry.language == "javascript":
         return node.find(folder, name or folder)
     return find(folder, name)
 
@@ -114,30 +116,41 @@ def find(env: str | None, name: str | None = None) -> PythonEnvironment:
 
     Raises EnvironmentFault where there is no Python, it is too old, or it has no numpy.
     """
+    return ask(name or env or OWN, str(interpreter(env)))
+
+
+def interpreter(env: str | None) -> Path:
+    """The Python of an environment's folder, or that very Python; None: the one that runs us.
+
+    Raises EnvironmentFault where there is none, with the command that makes one if the folder is
+    free for it.
+    """
     if env is None:
-        return ask(OWN, sys.executable)
-    given = cache.expanded(env)
-    choices = [given / "bin" / "python", given / "Scripts" / "python.exe", given]
-    python = next((path for path in choices if path.is_file() and os.access(path, os.X_OK)), None)
-    if python is None:
-        raise EnvironmentFault(
-            f"env={env}: there is no Python environment in this folder",
-            *([f"python3 -m venv {env}    makes one"] if _is_free(given) else []),
-        )
-    return ask(name or env, str(python.absolute()))
+        return Path(sys.executable)
+    folder = cache.expanded(env)
+    for path in (folder / name for name in ("bin/python", "bin/python3", "Scripts/python.exe", "")):
+        if path.is_file() and os.access(path, os.X_OK):
+            return path.absolute()
+    raise EnvironmentFault(
+        f"env={env}: there is no Python environment in this folder",
+        *([f"python3 -m venv {shlex.quote(env)}    makes one"] if _is_free(folder) else []),
+    )
 
 
 def _is_free(folder: Path) -> bool:
-    """Nothing is there yet, or an empty folder: one may be told to make an environment in it."""
+    """Tells whether an environment may be made there: nothing is, or an empty folder."""
     return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 @lru_cache
 def ask(name: str, python: str) -> PythonEnvironment:
-    """Asks a Python once what it is. Raises EnvironmentFault."""
+    """Asks a Python, once, for its version, its path and its numpy.
+
+    Raises EnvironmentFault where it does not start, is too old, or has no numpy.
+    """
     try:
-        done = subprocess.run(
-            [python, "-P", "-c", QUESTION],
+        process = subprocess.run(
+            [python, "-P", "-c", QUERY],
             env=variables(0),
             capture_output=True,
             text=True,
@@ -145,9 +158,9 @@ def ask(name: str, python: str) -> PythonEnvironment:
             timeout=60,
             check=True,
         )
-        facts = json.loads(done.stdout.splitlines()[-1])
+        facts = json.loads(process.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-        words = str(getattr(error, "stderr", "") or error).strip().splitlines()
+        words = lines(getattr(error, "stderr", "") or error) or [type(error).__name__]
         raise EnvironmentFault(f"env={name}: its Python does not start: {words[-1]}") from error
     version = tuple(facts["version"])
     if version < (3, 11):
@@ -156,7 +169,7 @@ def ask(name: str, python: str) -> PythonEnvironment:
         )
     if not facts["numpy"]:
         raise EnvironmentFault(
-            f"env={name} has no numpy that can be imported ({done.stderr.strip()})",
+            f"env={name} has no numpy that can be imported ({process.stderr.strip()})",
             f"{python} -m pip install --force-reinstall numpy",
         )
     folders = tuple(Path(entry).resolve() for entry in facts["path"] if entry)
@@ -174,13 +187,13 @@ def variables(padding: int) -> dict[str, str]:
 
 
 def lay(folder: Path, plugins: list[RuntimeEntry]) -> Path:
-    """Copies the child's rooms and the plug-ins' packages into `folder`; returns it.
+    """Copies the code of workers and the plug-ins' packages into `folder`; returns it.
 
     Raises EnvironmentFault where that cannot be written.
     """
     try:
         _copy(folder, plugins)
-    except shutil.Error as error:  # It gathers what went wrong: source, target and words of each.
+    except shutil.Error as error:  # It holds a list: source, target and words of each failure.
         raise EnvironmentFault(f"{folder} cannot be written: {error.args[0][0][2]}") from error
     except OSError as error:
         raise EnvironmentFault(f"{folder} cannot be written: {error.strerror}") from error

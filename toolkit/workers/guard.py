@@ -1,4 +1,4 @@
-"""What ends a process and all that it started when this process ends, even by SIGKILL.
+"""Ends a process and all that it started when this process ends, even by SIGKILL.
 
 PR_SET_PDEATHSIG reaches one process: a compiler that a worker started would go on. So a shell waits
 at a pipe that only this process holds open, and ends the whole group when the pipe closes.
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _WAIT = 'read -r _; kill -s KILL -- "-$0" 2>/dev/null'
+"""The shell's program: `read` returns when the pipe closes, and $0 is the group's number."""
 
 
 class ProcessGuard:
@@ -34,7 +35,8 @@ class ProcessGuard:
             os.close(read)
 
     def end(self) -> None:
-        """Ends the group, then the shell; in this order, since a number may be another's later."""
+        """Ends the group, then the shell. In this order: once the group is gone its number may be
+        another's, which the shell must not end."""
         with contextlib.suppress(ProcessLookupError):  # All of them are gone.
             os.killpg(self._group, signal.SIGKILL)
         self._shell.kill()
@@ -45,7 +47,7 @@ class ProcessGuard:
 def run(
     command: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command to its end and keeps what it says; it ends with this process, and with ^C."""
+    """Runs a command to its end and keeps its output; it ends with this process, and with ^C."""
     with subprocess.Popen(
         command,
         cwd=cwd,

@@ -25,8 +25,9 @@ class Patience:
 
     def of(self, verb: str) -> Seconds:
         """The time that a verb has before its worker counts as hanging."""
-        # The import and the load of some runtimes compile, or read from a slow disk.
-        return self.load if verb in ("hello", "convert", "load") else self.verb
+        # An import, a load and the first calls, which `bind` makes, may compile or read from a slow
+        # disk.
+        return self.load if verb in ("hello", "convert", "load", "bind") else self.verb
 
 
 @dataclass(frozen=True)

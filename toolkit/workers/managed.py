@@ -1,4 +1,4 @@
-"""Environments that toolkit makes: one for a runtime and a version, in the user's cache folder.
+"""Makes environments: one for a runtime and a version, in the user's cache folder.
 
 M1  Whole or not at all: what a killed installation left counts as nothing and goes with the next
     command. Two installations of one environment at once: the second waits and finds it there.
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import LONGEST, EnvironmentFault, InputError, lines, unknown
-from toolkit.runtimes import listing
+from toolkit.runtimes import base, listing
 from toolkit.runtimes.base import RuntimeFacts
 from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.units import Bytes
@@ -35,25 +35,25 @@ _PIN = re.compile(r"(?P<package>[\w.-]+)(?P<extras>\[[\w,-]+\])?==(?P<version>\S
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an environment is made from."""
+    """The packages that an environment is made from."""
 
     name: str
     """As the user types it: 'openvino', 'onnxruntime-gpu'."""
     runtime: str
     providers: tuple[str, ...]
-    """What it brings the runtime to."""
+    """The providers to which it brings the runtime."""
     requirements: tuple[str, ...]
-    """Pinned; the runtime's own package first."""
+    """Each pinned, the runtime's own package first."""
     licence: str
 
     @property
     def version(self) -> str:
-        """Of the runtime's own package."""
+        """The version of the runtime's own package."""
         return _pin(self.requirements[0])["version"]
 
     @property
     def folder(self) -> Path:
-        """Where its environment lies, or will: other pins or another Python have another."""
+        """The folder of its environment, there or not: other pins and other Pythons have others."""
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         digest = hashlib.sha256("\n".join([python, *self.requirements]).encode()).hexdigest()[:8]
         return folder() / f"{self.name}-{self.version}-{digest}"
@@ -80,42 +80,43 @@ class Installed:
 
 
 def folder() -> Path:
-    """Where all of them lie."""
+    """The folder of all environments."""
     return cache.root() / "environments"
 
 
 def conversions() -> Path:
-    """Where the forms lie that runtimes made of models."""
+    """The folder of the forms that runtimes made of models."""
     return cache.root() / "conversions"
 
 
 def clear() -> tuple[int, Bytes]:
-    """Removes all kept conversions: how many, and what they took."""
+    """Removes all kept conversions; returns their number and their size."""
     kept = [*conversions().glob("[!.]*")]
     size = sum(map(cache.size, kept))
-    for place in kept:
-        cache.remove(place)
+    for conversion in kept:
+        cache.remove(conversion)
     return len(kept), size
 
 
 def recipes() -> dict[str, Recipe]:
-    """All that can be installed, by name."""
-    found = {}
+    """The recipes of all that can be installed, by name."""
+    known = {}
     for name in listing.BUILT_IN:
         runtime = listing.facts(listing.find(name))
         if runtime is None or not runtime.requirements:
             continue
-        others = runtime.provider_requirements
-        own = tuple(p for p in runtime.providers if p not in others)
-        found[name] = Recipe(name, name, own, runtime.requirements, runtime.licence)
-        for provider, pins in others.items():
-            package = _pin(pins[0])["package"]
-            found[package] = Recipe(package, name, (provider,), pins, runtime.licence)
-    return found
+        providers = base.providers(runtime)
+        shared = tuple(provider.name for provider in providers if not provider.requirements)
+        known[name] = Recipe(name, name, shared, runtime.requirements, runtime.licence)
+        for provider in providers:
+            if pins := provider.requirements:
+                package = _pin(pins[0])["package"]
+                known[package] = Recipe(package, name, (provider.name,), pins, runtime.licence)
+    return known
 
 
 def parse(text: str) -> Recipe:
-    """The recipe that NAME[@VERSION] names. Raises InputError."""
+    """The recipe that NAME[@VERSION] names. Raises InputError for an unknown one."""
     name, at, version = text.partition("@")
     known = recipes()
     if name not in known:
@@ -128,176 +129,188 @@ def parse(text: str) -> Recipe:
 
 
 def install(recipe: Recipe) -> tuple[Installed, bool]:
-    """Makes the environment, or finds it; and whether it was there (M1).
+    """Makes the environment or finds it; returns it, and whether it was there (M1).
 
     Raises EnvironmentFault where pip or npm cannot install it, with its own reason.
     """
     sweep()
 
-    def make(place: Path) -> dict[str, Any]:
-        _make(place, recipe)
+    def make(empty: Path) -> dict[str, Any]:
+        _make(empty, recipe)
         return {
             "name": recipe.name,
             "runtime": recipe.runtime,
             "version": recipe.version,
-            "size": cache.size(place),
+            "size": cache.size(empty),
         }
 
-    facts, there = cache.made(recipe.folder, make)
-    return _installed(recipe.folder, facts), there
+    facts, known = cache.made(recipe.folder, make)
+    return _installed(recipe.folder, facts), known
 
 
 def remove(name: str, version: str | None = None) -> list[Installed]:
-    """Removes the environments of a name, all versions or one. Raises InputError for none."""
-    gone = [one for one in installed() if one.name == name and version in (None, one.version)]
-    if not gone:
-        known = {one.name for one in installed()}
-        there = f"; there are: {', '.join(sorted(known))}" if known else ""
-        raise InputError(
-            f"there is no environment {name}{f'@{version}' if version else ''} to remove{there}"
-        )
-    for one in gone:
-        cache.remove(one.folder)
+    """Removes the environments of a name, all versions or one; returns them.
+
+    Raises InputError where there is none.
+    """
+    present = installed()
+    removed = [env for env in present if env.name == name and version in (None, env.version)]
+    if not removed:
+        asked = f"{name}@{version}" if version else name
+        names = ", ".join(sorted({env.name for env in present}))
+        choices = f"; there are: {names}" if names else ""
+        raise InputError(f"there is no environment {asked} to remove{choices}")
+    for environment in removed:
+        cache.remove(environment.folder)
     sweep()
-    return gone
+    return removed
 
 
 def installed() -> list[Installed]:
-    """All environments that are there, the newest version of each name first."""
-    found = [
-        _installed(place, facts)
-        for place in sorted(folder().glob("[!.]*"))
-        if (facts := cache.facts(place)) is not None
+    """All environments that are there, by name, the newest version of each first."""
+    whole = [
+        _installed(path, facts)
+        for path in sorted(folder().glob("[!.]*"))
+        if (facts := cache.facts(path)) is not None
     ]
-    newest = sorted(found, key=lambda one: _order(one.version), reverse=True)
-    return sorted(newest, key=lambda one: one.name)
+    # Two sorts, since the second keeps the order of the first among equal names.
+    newest = sorted(whole, key=lambda environment: _order(environment.version), reverse=True)
+    return sorted(newest, key=lambda environment: environment.name)
 
 
 def sweep() -> None:
     """Removes what killed installations and conversions left, but for those at work (M1)."""
-    for place in [*folder().glob("[!.]*"), *conversions().glob("[!.]*")]:
-        if cache.facts(place) is None:
-            with _unheld(place) as free:
-                if free and cache.facts(place) is None:
-                    shutil.rmtree(place, ignore_errors=True)
+    for path in [*folder().glob("[!.]*"), *conversions().glob("[!.]*")]:
+        if cache.facts(path) is None:
+            with _lock_if_free(path) as free:
+                # Looked at again: it may have been finished before the lock was held.
+                if free and cache.facts(path) is None:
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def home(
-    listed: RuntimeEntry, provider: str, version: str = "", env: str | None = None
+    entry: RuntimeEntry, provider: str, version: str = "", env: str | None = None
 ) -> Environment:
-    """The environment in which a target runs: the user's, toolkit's own where the library is
-    installed there, else one that was made.
+    """The environment in which a target runs: the user's, or toolkit's own where the library is
+    installed there, or one that toolkit made.
 
     Raises EnvironmentFault where there is none, with the command that makes it.
     """
     if env is not None:
-        return environments.of(listed, env)
-    runtime = listing.facts(listed)
+        return environments.of(entry, env)
+    runtime = listing.facts(entry)
     if runtime is None or not runtime.requirements:
         if version:
             raise EnvironmentFault(
-                f"{listed.name}@{version}: toolkit makes no environments for {listed.name}",
-                f"--target '{listed.name},env=FOLDER'    runs it from an environment of yours",
+                f"{entry.name}@{version}: toolkit makes no environments for {entry.name}",
+                f"--target '{entry.name},env=FOLDER'    runs it from an environment of yours",
             )
         return environments.find(None)
-    found = _found(runtime, provider, version)
-    if found is not None:
-        if found.folder is None:
-            return environments.find(None)
-        return environments.of(listed, str(found.folder), found.folder.name)
-    if not version and provider in runtime.provider_requirements:
+    if _is_own(runtime, provider, version):
+        return environments.find(None)
+    if newest := _newest(runtime, provider, version):
+        return environments.of(entry, str(newest.folder), newest.folder.name)
+    if not version and listing.provider(entry, provider).requirements:
         # The library that is here says what it lacks, and how to get it.
         return environments.find(None)
-    what = f"{listed.name}@{version}" if version else listed.name
-    cure = f"toolkit runtimes install {what}    installs it, in an environment of its own"
-    if version and listed.language == "javascript":
-        locked = recipes()[listed.name].version
-        cure = f"--target {listed.name}    measures {locked}, which toolkit's lock file has"
+    named = f"@{version}" if version else ""
+    what, package = f"{entry.name}{named}", f"{_recipe_name(runtime, provider)}{named}"
+    cure = f"toolkit runtimes install {package}    installs it, in an environment of its own"
+    if version and entry.language == "javascript":
+        locked = recipes()[entry.name].version
+        cure = f"--target {entry.name}    measures {locked}, which toolkit's lock file has"
     raise EnvironmentFault(f"{what} is not installed", cure)
 
 
 def is_installed(runtime: type[RuntimeFacts], provider: str, version: str = "") -> bool:
-    """Whether a target of this runtime has an environment; one that needs none always has."""
-    return not runtime.requirements or _found(runtime, provider, version) is not None
+    """Tells whether a target of this runtime has an environment; one that needs none always has."""
+    return (
+        not runtime.requirements
+        or _is_own(runtime, provider, version)
+        or _newest(runtime, provider, version) is not None
+    )
 
 
 def recipe_for(runtime: type[RuntimeFacts], provider: str) -> Recipe:
-    """What brings a runtime to a provider."""
+    """The recipe that brings a runtime to a provider."""
     return recipes()[_recipe_name(runtime, provider)]
 
 
-@dataclass(frozen=True)
-class _Place:
-    folder: Path | None
-    """None: toolkit's own environment."""
+def _is_own(runtime: type[RuntimeFacts], provider: str, version: str) -> bool:
+    """Tells whether toolkit's own environment has the runtime, in this version if one is named."""
+    own_version = installed_here(runtime, provider)
+    return own_version is not None and version in ("", own_version)
 
 
-def _found(runtime: type[RuntimeFacts], provider: str, version: str) -> _Place | None:
-    here = installed_here(runtime, provider)
-    if here is not None and version in ("", here):
-        return _Place(None)
+def _newest(runtime: type[RuntimeFacts], provider: str, version: str) -> Installed | None:
+    """The environment that was made for the runtime, of this version or of the newest."""
     name = _recipe_name(runtime, provider)
-    able = [one for one in installed() if one.name == name and version in ("", one.version)]
-    return _Place(able[0].folder) if able else None
+    fitting = (env for env in installed() if env.name == name and version in ("", env.version))
+    return next(fitting, None)
 
 
 def installed_here(runtime: type[RuntimeFacts], provider: str) -> str | None:
-    """The version of the runtime in toolkit's own environment; None where it is not there."""
-    special = [_pin(pin)["package"] for pin in runtime.provider_requirements.get(provider, ())[:1]]
-    for distribution in special or runtime.distributions:
+    """The version of the runtime in toolkit's own environment; None where it has none."""
+    package = _own_package(runtime, provider)
+    for distribution in [package] if package else runtime.distributions:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(distribution)
     return None
 
 
 def _recipe_name(runtime: type[RuntimeFacts], provider: str) -> str:
-    special = runtime.provider_requirements.get(provider)
-    return _pin(special[0])["package"] if special else runtime.name
+    return _own_package(runtime, provider) or runtime.name
+
+
+def _own_package(runtime: type[RuntimeFacts], name: str) -> str:
+    """The package in which a provider comes alone; empty: it comes with the runtime's."""
+    pins = next((p.requirements for p in base.providers(runtime) if p.name == name), ())
+    return _pin(pins[0])["package"] if pins else ""
 
 
 def _pin(requirement: str) -> re.Match[str]:
-    found = _PIN.fullmatch(requirement)
-    assert found is not None, f"{requirement!r} is no pin"  # A rule of our own files, M2.
-    return found
+    pin = _PIN.fullmatch(requirement)
+    assert pin is not None, f"{requirement!r} is no pin"  # A rule of our own files, M2.
+    return pin
 
 
-def _installed(place: Path, facts: dict[str, Any]) -> Installed:
-    return Installed(facts["name"], facts["runtime"], facts["version"], place, facts["size"])
+def _installed(path: Path, facts: dict[str, Any]) -> Installed:
+    return Installed(facts["name"], facts["runtime"], facts["version"], path, facts["size"])
 
 
 def _order(version: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", version)]
 
 
-def _make(place: Path, recipe: Recipe) -> None:
+def _make(empty: Path, recipe: Recipe) -> None:
     if listing.find(recipe.runtime).language == "javascript":
-        _make_of_npm(place, recipe)
+        _make_of_npm(empty, recipe)
     else:
-        _make_of_pip(place, recipe)
+        _make_of_pip(empty, recipe)
 
 
-def _make_of_npm(place: Path, recipe: Recipe) -> None:
-    """What the lock file says, which is one version (M2)."""
+def _make_of_npm(empty: Path, recipe: Recipe) -> None:
+    """Installs what the lock file says, which is one version (M2)."""
     locked = recipes()[recipe.name]
     if recipe != locked:
         raise EnvironmentFault(
             f"{recipe.name}@{recipe.version}: toolkit's lock file has {locked.version} only",
             f"--target '{recipe.name},env=FOLDER'    runs another from a folder of yours",
         )
-    node.install(place, recipe.name)
+    node.install(empty, recipe.name)
 
 
-def _make_of_pip(place: Path, recipe: Recipe) -> None:
+def _make_of_pip(empty: Path, recipe: Recipe) -> None:
     variables = environments.variables(0)
-    made = guard.run([sys.executable, "-I", "-m", "venv", str(place)], env=variables)  # M3
-    if made.returncode:
-        said = _reason(made.stderr or made.stdout)
-        raise EnvironmentFault(f"{recipe.name}: no venv could be made: {said}")
-    pip = [str(place / "bin" / "python"), "-I", "-m", "pip", "install"]
+    venv = guard.run([sys.executable, "-I", "-m", "venv", str(empty)], env=variables)  # M3
+    if venv.returncode:
+        reason = _reason(venv.stderr or venv.stdout)
+        raise EnvironmentFault(f"{recipe.name}: no venv could be made: {reason}")
+    command = [str(empty / "bin" / "python"), "-I", "-m", "pip", "install"]
     quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
-    done = guard.run([*pip, *quiet, *recipe.requirements], env=variables)
-    if done.returncode:
-        reason = _reason(done.stderr)
+    pip = guard.run([*command, *quiet, *recipe.requirements], env=variables)
+    if pip.returncode:
+        reason = _reason(pip.stderr)
         raise EnvironmentFault(
             f"{recipe.name}@{recipe.version} was not installed: {reason}", _cure(recipe, reason)
         )
@@ -310,17 +323,17 @@ def _cure(recipe: Recipe, reason: str) -> str:
     return "toolkit doctor    says whether the disk or the network is at fault"
 
 
-def _reason(said: str) -> str:
-    """pip's last error: it tells the cause there, after pages of attempts."""
-    spoken = lines(said)
-    errors = [line.removeprefix("ERROR: ") for line in spoken if line.startswith("ERROR")]
-    return (errors or spoken or ["pip said nothing"])[-1][:LONGEST]
+def _reason(output: str) -> str:
+    """pip's last error, which is the cause: pages of attempts stand before it."""
+    words = lines(output)
+    errors = [line.removeprefix("ERROR: ") for line in words if line.startswith("ERROR")]
+    return (errors or words or ["pip said nothing"])[-1][:LONGEST]
 
 
 @contextlib.contextmanager
-def _unheld(place: Path) -> Iterator[bool]:
-    """Holds the lock of a folder if nobody does."""
-    lock = os.open(place.parent / f".{place.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+def _lock_if_free(path: Path) -> Iterator[bool]:
+    """Holds the lock of a folder if no other process does, and tells whether it holds it."""
+    lock = os.open(path.parent / f".{path.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield True

@@ -1,4 +1,4 @@
-"""Environments of npm packages: a folder with node_modules, and the Node that runs in it."""
+"""Finds and fills environments of npm packages: a folder with node_modules, and a Node for it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from toolkit.errors import EnvironmentFault
-from toolkit.runtimes import listing
+from toolkit.errors import LONGEST, EnvironmentFault, lines
+from toolkit.runtimes import base, listing
 from toolkit.runtimes.base import RuntimeFacts
 from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.workers import cache, guard
@@ -22,8 +22,9 @@ LOCKS = Path(__file__).resolve().parent / "javascript" / "locks"
 """A folder for each runtime, with its package.json and package-lock.json."""
 OLDEST = 20
 """The first major version of Node that is tested."""
-# The package's own script fetches CUDA libraries, from elsewhere than the registry.
 VARIABLES = {"ONNXRUNTIME_NODE_INSTALL": "skip"}
+"""Variables of an installation. The script of onnxruntime-node would fetch CUDA libraries, not from
+the registry, and the installation fails where that cannot be reached."""
 QUIET = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
 
 
@@ -36,14 +37,14 @@ class NodeEnvironment:
     setpriv: Path
     folder: Path
 
-    def command(self, worker_code: Path, listed: RuntimeEntry) -> list[str]:
-        """Node has no switch that lets it die with its parent: setpriv of util-linux sets that."""
-        runtime = listing.facts(listed)
+    def command(self, worker_code: Path, entry: RuntimeEntry) -> list[str]:
+        """The command line. Node has no switch that ends it with its parent; setpriv sets that."""
+        runtime = listing.facts(entry)
         assert runtime is not None  # Plug-ins are written in Python.
         worker = worker_code / "toolkit" / "workers" / "javascript" / "worker.mjs"
-        facts = json.dumps(_told(runtime))
+        facts = json.dumps(_worker_facts(runtime))
         dying = [str(self.setpriv), "--pdeathsig", "KILL", "--"]
-        # What a call leaves behind is collected by the thread that called (R4).
+        # R4: else threads of their own collect what a call leaves behind.
         node = [str(self.node), "--single-threaded"]
         return [*dying, *node, str(worker), facts, str(self.folder)]
 
@@ -59,23 +60,24 @@ class NodeEnvironment:
         return (self.folder / "node_modules").resolve()
 
 
-def _told(runtime: type[RuntimeFacts]) -> Mapping[str, object]:
-    """What the worker must know of its runtime."""
+def _worker_facts(runtime: type[RuntimeFacts]) -> Mapping[str, object]:
+    """The facts of a runtime that its worker must know, with its options at their defaults."""
+    facts, options = runtime(), base.settings(runtime, {})
     return {
         "name": runtime.name,
-        "providers": runtime.providers,
+        "providers": base.provider_names(runtime),
         "options": {
             key: {"value": option.default, "choices": option.choices}
             for key, option in runtime.options.items()
         },
-        "environment": dict(runtime.environment),
+        "environment": dict(facts.environment_for(options)),
         "starts_from": runtime.starts_from,
-        "precision": runtime().precision({}),
+        "precision": facts.precision(options),
     }
 
 
 def find(env: str, name: str) -> NodeEnvironment:
-    """A folder with the Node of the PATH.
+    """The environment of this folder, with the Node of the PATH.
 
     Raises EnvironmentFault where it has no packages, or no Node can carry a worker.
     """
@@ -92,7 +94,7 @@ def find(env: str, name: str) -> NodeEnvironment:
 
 
 def install(folder: Path, runtime: str) -> None:
-    """Fills an empty folder with what the lock file of a runtime says; runs no script of theirs.
+    """Fills an empty folder with the packages of a runtime's lock file; runs no script of theirs.
 
     Raises EnvironmentFault with npm's last words.
     """
@@ -105,30 +107,30 @@ def install(folder: Path, runtime: str) -> None:
 
 
 def program(name: str, cure: str) -> Path:
-    """A program of the PATH. Raises EnvironmentFault."""
-    found = shutil.which(name)
-    if found is None:
+    """The path of a program. Raises EnvironmentFault, with its cure, where the PATH has none."""
+    path = shutil.which(name)
+    if path is None:
         raise EnvironmentFault(f"there is no {name} on the PATH", cure)
-    return Path(found)
+    return Path(path)
 
 
 @lru_cache
 def _major(node: str) -> int:
-    """Asks a Node once which version it is. Raises EnvironmentFault."""
+    """The major version of a Node, which is asked once. Raises EnvironmentFault."""
     try:
         done = subprocess.run(
             [node, "--version"], capture_output=True, text=True, timeout=60, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise EnvironmentFault(f"{node} does not start: {error}") from error
-    found = re.match(r"v(\d+)\.", done.stdout)
-    if found is None:
+    version = re.match(r"v(\d+)\.", done.stdout)
+    if version is None:
         raise EnvironmentFault(f"{node} is no Node: it says its version is {done.stdout[:40]!r}")
-    return int(found[1])
+    return int(version[1])
 
 
-def _reason(said: str) -> str:
+def _reason(output: str) -> str:
     """npm's last words, without the path of its log and its own prefix."""
-    lines = [re.sub(r"^npm (error|ERR!) ?", "", line).strip() for line in said.splitlines()]
-    told = [line for line in lines if line and "complete log" not in line and "_logs" not in line]
-    return (told or ["npm said nothing"])[-1][:300]
+    plain = "\n".join(re.sub(r"^npm (error|ERR!) ?", "", line) for line in output.splitlines())
+    reasons = [line for line in lines(plain) if "complete log" not in line and "_logs" not in line]
+    return (reasons or ["npm said nothing"])[-1][:LONGEST]

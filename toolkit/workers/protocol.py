@@ -47,10 +47,11 @@ KINDS: Mapping[str, type[TargetError]] = {
     "provider": ProviderFailed,
     "library": LibraryError,
 }
-"""Kinds of error that the parent tells apart."""
+"""The kinds of error that the parent tells apart, by their name in a message."""
 
 LONGEST = 64 * 1024 * 1024
-"""Bytes of one line; more is nonsense."""
+"""The bytes of one line; a longer one is nonsense. The longest reply has some ten bytes for each of
+the calls of a block."""
 
 
 class Closed(Exception):
@@ -66,7 +67,7 @@ class Nonsense(Exception):
 
 
 def kind(error: ToolkitError) -> str | None:
-    """The name of its kind in a message; None for any other."""
+    """The name of an error's kind in a message; None for any other."""
     return next((name for name, kind in KINDS.items() if isinstance(error, kind)), None)
 
 
@@ -86,7 +87,8 @@ def _no_number(word: str) -> NoReturn:
 
 
 class Reader:
-    """Reads messages from a pipe, blocking: nobody waits in a loop while another is timed."""
+    """Reads messages from a pipe, blocking: a reader that waited in a loop would take the time of
+    whatever is measured."""
 
     def __init__(self, pipe: int) -> None:
         self._pipe = pipe
@@ -107,8 +109,8 @@ class Reader:
         parts = [self._rest]
         length = len(self._rest)
         while b"\n" not in parts[-1]:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self._pipe], [], [], left)[0]:
+            patience = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not select.select([self._pipe], [], [], patience)[0]:
                 self._rest = b"".join(parts)
                 raise Late
             part = os.read(self._pipe, 1 << 20)

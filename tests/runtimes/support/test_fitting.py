@@ -1,4 +1,4 @@
-"""What a library gives, as the model's outputs."""
+"""The arrays that a library gives become the model's outputs, or are refused."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Where a model can go: one file each, named as the user types it."""
+"""Holds the destinations: one file each, named as the user types it."""

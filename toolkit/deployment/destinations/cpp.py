@@ -1,4 +1,4 @@
-"""A C++17 program with ONNX Runtime, built by CMake."""
+"""Ships a C++17 program with ONNX Runtime, built by CMake."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import headers, operators, outputs, programs
-from toolkit.deployment.base import Ground, Licence, Parcel, Ran
+from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
 from toolkit.errors import EnvironmentFault
 from toolkit.runtimes.onnxruntime import OnnxRuntime
 
@@ -20,7 +20,7 @@ CURES = (
 
 
 class OnnxRuntimeCpp:
-    """ONNX Runtime's C++ interface."""
+    """A client of ONNX Runtime's C++ interface."""
 
     name: ClassVar[str] = "cpp"
     title: ClassVar[str] = "ONNX Runtime in C++"
@@ -36,41 +36,45 @@ class OnnxRuntimeCpp:
         "CMakeLists.txt": "how it is built",
     }
 
-    def fill(self, folder: Path, parcel: Parcel) -> None:
-        """The templates are all."""
+    def fill(self, folder: Path, payload: Payload) -> None:
+        """Adds nothing: the templates are all."""
 
     def licences(self) -> list[Licence]:
         return [Licence("onnxruntime, 1.21 or newer", OnnxRuntime.licence)]
 
-    def run(self, ground: Ground) -> Ran:
-        build, results = ground.scratch / "build", ground.scratch / "results"
-        _configure(ground.copy, build)
-        home = ground.home
-        programs.run([programs.find("cmake"), "--build", build], ground.copy, home)
-        said = programs.run([build / "client", "--output", results], ground.copy, home)
-        versions = {"onnxruntime": _after("onnxruntime ", said), **_found(build)}
-        return Ran(outputs.read(results, ground.parcel), versions, "after a build by CMake")
+    def run(self, workspace: Workspace) -> ClientRun:
+        build, results = workspace.scratch / "build", workspace.scratch / "results"
+        _configure(workspace.copy, build)
+        home = workspace.home
+        programs.run([programs.find("cmake"), "--build", build], workspace.copy, home)
+        printed = programs.run([build / "client", "--output", results], workspace.copy, home)
+        versions = {"onnxruntime": _after("onnxruntime ", printed), **_build_versions(build)}
+        arrays = outputs.read(results, workspace.payload)
+        return ClientRun(arrays, versions, "after a build by CMake")
 
 
 def _configure(folder: Path, build: Path) -> None:
-    """With the ONNX Runtime that CMake finds by itself, else with headers that are fetched."""
+    """Configures with the ONNX Runtime that CMake finds by itself, else with fetched headers.
+
+    Raises EnvironmentFault where neither is to be had.
+    """
     cmake = programs.find("cmake", "apt install cmake g++")
     command: list[str | Path] = [cmake, "-S", folder, "-B", build]
     try:
         programs.prepare(command, folder)
         return
     except EnvironmentFault:
-        pass  # Without onnxruntime, or without a compiler: then the second try says so.
+        pass  # No onnxruntime, or no compiler: a missing compiler fails the second try too.
     try:
-        place = headers.prefix()
+        prefix = headers.prefix()
     except EnvironmentFault as error:
         what = f"CMake finds no onnxruntime here, and its headers cannot be had: {error.what}"
         raise EnvironmentFault(what, *CURES) from error
-    programs.prepare([*command, f"-Donnxruntime_ROOT={place}"], folder)
+    programs.prepare([*command, f"-Donnxruntime_ROOT={prefix}"], folder)
 
 
-def _found(build: Path) -> dict[str, str]:
-    """Versions of the headers and of the compiler, as CMake found them."""
+def _build_versions(build: Path) -> dict[str, str]:
+    """Returns the versions of the headers and of the compiler, as CMake noted them."""
     cached = (build / "CMakeCache.txt").read_text("utf-8")
     config = Path(_after("onnxruntime_DIR:PATH=", cached))
     text = (config / "onnxruntimeConfigVersion.cmake").read_text("utf-8")
@@ -83,9 +87,10 @@ def _found(build: Path) -> dict[str, str]:
 
 
 def _after(words: str, text: str) -> str:
-    """What stands between these words and the next quote, comma or end of the line."""
-    found = re.search(re.escape(words) + r'([^",\n]*)', text)
-    return found[1] if found else "unknown"
+    """Returns the text between these words and the next quote, comma or end of the line; 'unknown'
+    where the words are not there."""
+    match = re.search(re.escape(words) + r'([^",\n]*)', text)
+    return match[1] if match else "unknown"
 
 
 DESTINATION = OnnxRuntimeCpp

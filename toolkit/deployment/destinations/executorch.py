@@ -1,4 +1,4 @@
-"""A Python program with ExecuTorch, on the CPU: from the PyTorch source."""
+"""Ships a Python program with ExecuTorch, on the CPU, with a model made from its PyTorch source."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
-from toolkit.deployment.base import Ground, Licence, Parcel, Ran
+from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
 from toolkit.runtimes.executorch import ExecuTorch
 
 NEEDED = ("executorch", "torch", "numpy")
-"""Its Python package is linked against libtorch, so there is no way without it."""
+"""torch is needed too: ExecuTorch's Python package is linked against libtorch."""
 
 
 class ExecuTorchPython:
-    """The wheel `executorch` with XNNPACK, and a .pte."""
+    """A client of the wheel `executorch` with XNNPACK; the model is a .pte."""
 
     name: ClassVar[str] = "executorch"
     title: ClassVar[str] = "ExecuTorch in Python"
@@ -27,9 +27,9 @@ class ExecuTorchPython:
     templates: ClassVar[tuple[str, ...]] = ("python", "converted", "executorch")
     files: ClassVar[Mapping[str, str]] = python.FILES_OF_CONVERTED
 
-    def fill(self, folder: Path, parcel: Parcel) -> None:
+    def fill(self, folder: Path, payload: Payload) -> None:
         python.write_requirements(folder, ExecuTorch, NEEDED)
-        python.write_tensors(folder, parcel)
+        python.write_tensors(folder, payload)
 
     def licences(self) -> list[Licence]:
         pins = python.packages(ExecuTorch, NEEDED)
@@ -39,8 +39,8 @@ class ExecuTorchPython:
             Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
         ]
 
-    def run(self, ground: Ground) -> Ran:
-        return python.run(ground, ExecuTorch, NEEDED)
+    def run(self, workspace: Workspace) -> ClientRun:
+        return python.run(workspace, ExecuTorch, NEEDED)
 
 
 DESTINATION = ExecuTorchPython

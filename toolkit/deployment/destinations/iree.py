@@ -1,4 +1,4 @@
-"""A Python program with IREE's runtime, on the CPU: the model compiled ahead of time."""
+"""Ships a Python program with IREE's runtime, on the CPU, and the model compiled ahead of time."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
-from toolkit.deployment.base import Ground, Licence, Parcel, Ran
+from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
 from toolkit.runtimes.iree import Iree
 
 NEEDED = ("iree-base-runtime", "numpy")
-"""The compiler stays here."""
+"""The compiler is needed to convert, and not to run."""
 
 
 class IreePython:
-    """The wheel `iree-base-runtime`, and machine code for any processor of this architecture."""
+    """A client of the wheel `iree-base-runtime`; the model is machine code for any processor of
+    this architecture."""
 
     name: ClassVar[str] = "iree"
     title: ClassVar[str] = "IREE in Python"
-    # What is compiled for this very processor dies of an unknown instruction on an older one.
+    # Code compiled for this very processor crashes on an older one, by an unknown instruction.
     form: ClassVar[str] = "iree,processor=generic"
     precision: ClassVar[Precision] = "float32"
     domains: ClassVar[frozenset[str]] = frozenset()
@@ -28,9 +29,9 @@ class IreePython:
     templates: ClassVar[tuple[str, ...]] = ("python", "converted", "iree")
     files: ClassVar[Mapping[str, str]] = python.FILES_OF_CONVERTED
 
-    def fill(self, folder: Path, parcel: Parcel) -> None:
+    def fill(self, folder: Path, payload: Payload) -> None:
         python.write_requirements(folder, Iree, NEEDED)
-        python.write_tensors(folder, parcel)
+        python.write_tensors(folder, payload)
 
     def licences(self) -> list[Licence]:
         pins = python.packages(Iree, NEEDED)
@@ -39,8 +40,8 @@ class IreePython:
             Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
         ]
 
-    def run(self, ground: Ground) -> Ran:
-        return python.run(ground, Iree, NEEDED)
+    def run(self, workspace: Workspace) -> ClientRun:
+        return python.run(workspace, Iree, NEEDED)
 
 
 DESTINATION = IreePython

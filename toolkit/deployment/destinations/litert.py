@@ -1,4 +1,4 @@
-"""A Python program with LiteRT, on the CPU."""
+"""Ships a Python program with LiteRT, on the CPU."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
-from toolkit.deployment.base import Ground, Licence, Parcel, Ran
+from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
 from toolkit.runtimes.litert import LiteRt
 
 NEEDED = ("ai-edge-litert", "numpy", "flatbuffers", "protobuf", "ml_dtypes", "tqdm",
           "typing_extensions", "backports.strenum")  # fmt: skip
-"""What the interpreter imports; the converter stays here."""
+"""The interpreter and what it imports; the converter is not needed to run."""
 
 
 class LiteRtPython:
-    """The wheel `ai-edge-litert`, and a .tflite."""
+    """A client of the wheel `ai-edge-litert`; the model is a .tflite."""
 
     name: ClassVar[str] = "litert"
     title: ClassVar[str] = "LiteRT in Python"
@@ -28,9 +28,9 @@ class LiteRtPython:
     templates: ClassVar[tuple[str, ...]] = ("python", "converted", "litert")
     files: ClassVar[Mapping[str, str]] = python.FILES_OF_CONVERTED
 
-    def fill(self, folder: Path, parcel: Parcel) -> None:
+    def fill(self, folder: Path, payload: Payload) -> None:
         python.write_requirements(folder, LiteRt, NEEDED)
-        python.write_tensors(folder, parcel)
+        python.write_tensors(folder, payload)
 
     def licences(self) -> list[Licence]:
         pins = python.packages(LiteRt, NEEDED)
@@ -39,8 +39,8 @@ class LiteRtPython:
             Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
         ]
 
-    def run(self, ground: Ground) -> Ran:
-        return python.run(ground, LiteRt, NEEDED)
+    def run(self, workspace: Workspace) -> ClientRun:
+        return python.run(workspace, LiteRt, NEEDED)
 
 
 DESTINATION = LiteRtPython

@@ -1,4 +1,4 @@
-"""A Python program with MNN, on the CPU, pinned to float32."""
+"""Ships a Python program with MNN, on the CPU, pinned to float32."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
-from toolkit.deployment.base import Ground, Licence, Parcel, Ran
+from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
 from toolkit.runtimes.mnn import Mnn
 
 NEEDED = ("MNN", "numpy")
-"""The package brings its converter along, which is not called."""
+"""The package MNN brings its converter along, which the client does not call."""
 
 
 class MnnPython:
-    """The wheel `MNN`, and a .mnn."""
+    """A client of the wheel `MNN`; the model is a .mnn."""
 
     name: ClassVar[str] = "mnn"
     title: ClassVar[str] = "MNN in Python"
@@ -27,9 +27,9 @@ class MnnPython:
     templates: ClassVar[tuple[str, ...]] = ("python", "converted", "mnn")
     files: ClassVar[Mapping[str, str]] = python.FILES_OF_CONVERTED
 
-    def fill(self, folder: Path, parcel: Parcel) -> None:
+    def fill(self, folder: Path, payload: Payload) -> None:
         python.write_requirements(folder, Mnn, NEEDED)
-        python.write_tensors(folder, parcel)
+        python.write_tensors(folder, payload)
 
     def licences(self) -> list[Licence]:
         pins = python.packages(Mnn, NEEDED)
@@ -38,8 +38,8 @@ class MnnPython:
             Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
         ]
 
-    def run(self, ground: Ground) -> Ran:
-        return python.run(ground, Mnn, NEEDED)
+    def run(self, workspace: Workspace) -> ClientRun:
+        return python.run(workspace, Mnn, NEEDED)
 
 
 DESTINATION = MnnPython

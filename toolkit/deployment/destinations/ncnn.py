@@ -1,4 +1,4 @@
-"""A Python program with ncnn, on the CPU, pinned to float32."""
+"""Ships a Python program with ncnn, on the CPU, pinned to float32."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
-from toolkit.deployment.base import Ground, Licence, Parcel, Ran
+from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
 from toolkit.runtimes.ncnn import Ncnn
 
 NEEDED = ("ncnn", "numpy")
-"""pnnx and its PyTorch stay here."""
+"""pnnx and its PyTorch are needed to convert, and not to run."""
 
 
 class NcnnPython:
-    """The wheel `ncnn`, and what pnnx made of the model."""
+    """A client of the wheel `ncnn`; the model is what pnnx made of it."""
 
     name: ClassVar[str] = "ncnn"
     title: ClassVar[str] = "ncnn in Python"
@@ -27,9 +27,9 @@ class NcnnPython:
     templates: ClassVar[tuple[str, ...]] = ("python", "converted", "ncnn")
     files: ClassVar[Mapping[str, str]] = python.FILES_OF_CONVERTED
 
-    def fill(self, folder: Path, parcel: Parcel) -> None:
+    def fill(self, folder: Path, payload: Payload) -> None:
         python.write_requirements(folder, Ncnn, NEEDED)
-        python.write_tensors(folder, parcel)
+        python.write_tensors(folder, payload)
 
     def licences(self) -> list[Licence]:
         pins = python.packages(Ncnn, NEEDED)
@@ -38,8 +38,8 @@ class NcnnPython:
             Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
         ]
 
-    def run(self, ground: Ground) -> Ran:
-        return python.run(ground, Ncnn, NEEDED)
+    def run(self, workspace: Workspace) -> ClientRun:
+        return python.run(workspace, Ncnn, NEEDED)
 
 
 DESTINATION = NcnnPython

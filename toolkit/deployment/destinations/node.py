@@ -1,4 +1,4 @@
-"""A Node.js program with ONNX Runtime, on the CPU."""
+"""Ships a Node.js program with ONNX Runtime, on the CPU."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import npm, operators, outputs, programs
-from toolkit.deployment.base import Ground, Licence, Parcel, Ran
+from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
 
 
-class OnnxRuntimeNode:
-    """The package `onnxruntime-node`."""
+class OnnxRuntimeNodeProgram:
+    """A client of the package `onnxruntime-node`."""
 
     name: ClassVar[str] = "node"
     title: ClassVar[str] = "ONNX Runtime in Node.js"
@@ -30,8 +30,8 @@ class OnnxRuntimeNode:
         ".npmrc": "how npm installs it",
     }
 
-    def fill(self, folder: Path, parcel: Parcel) -> None:
-        """The templates are all."""
+    def fill(self, folder: Path, payload: Payload) -> None:
+        """Adds nothing: the templates are all."""
 
     def licences(self) -> list[Licence]:
         return [
@@ -39,17 +39,18 @@ class OnnxRuntimeNode:
             for name, (version, licence) in npm.locked("node").items()
         ]
 
-    def run(self, ground: Ground) -> Ran:
+    def run(self, workspace: Workspace) -> ClientRun:
         node = programs.find("node", npm.CURE)
-        npm.install(ground.copy)
-        home, results = ground.home, ground.scratch / "results"
-        programs.run([node, "client.js", "--output", results], ground.copy, home)
+        npm.install(workspace.copy)
+        home, results = workspace.home, workspace.scratch / "results"
+        programs.run([node, "client.js", "--output", results], workspace.copy, home)
         version, _ = npm.locked("node")["onnxruntime-node"]
+        node_version = programs.run([node, "--version"], workspace.copy, home).strip()
         versions = {
             "onnxruntime-node": version,
-            "node": programs.run([node, "--version"], ground.copy, home).strip().removeprefix("v"),
+            "node": node_version.removeprefix("v"),
         }
-        return Ran(outputs.read(results, ground.parcel), versions, "after npm ci")
+        return ClientRun(outputs.read(results, workspace.payload), versions, "after npm ci")
 
 
-DESTINATION = OnnxRuntimeNode
+DESTINATION = OnnxRuntimeNodeProgram

@@ -1,4 +1,4 @@
-"""A Python program with ONNX Runtime, on the CPU."""
+"""Ships a Python program with ONNX Runtime, on the CPU."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
-from toolkit.deployment.base import Ground, Licence, Parcel, Ran
+from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
 from toolkit.runtimes.onnxruntime import OnnxRuntime
 
 
 class OnnxRuntimePython:
-    """The wheel `onnxruntime`."""
+    """A client of the wheel `onnxruntime`; the model is the .onnx itself."""
 
     name: ClassVar[str] = "onnxruntime"
     title: ClassVar[str] = "ONNX Runtime in Python"
@@ -24,7 +24,7 @@ class OnnxRuntimePython:
     templates: ClassVar[tuple[str, ...]] = ("python", "onnxruntime")
     files: ClassVar[Mapping[str, str]] = python.FILES
 
-    def fill(self, folder: Path, parcel: Parcel) -> None:
+    def fill(self, folder: Path, payload: Payload) -> None:
         python.write_requirements(folder, OnnxRuntime)
 
     def licences(self) -> list[Licence]:
@@ -34,8 +34,8 @@ class OnnxRuntimePython:
             Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
         ]
 
-    def run(self, ground: Ground) -> Ran:
-        return python.run(ground, OnnxRuntime)
+    def run(self, workspace: Workspace) -> ClientRun:
+        return python.run(workspace, OnnxRuntime)
 
 
 DESTINATION = OnnxRuntimePython

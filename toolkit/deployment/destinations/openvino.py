@@ -1,4 +1,4 @@
-"""A Python program with OpenVINO, on the CPU, pinned to float32."""
+"""Ships a Python program with OpenVINO, on the CPU, pinned to float32."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
-from toolkit.deployment.base import Ground, Licence, Parcel, Ran
+from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
 from toolkit.runtimes.openvino import OpenVino
 
 
 class OpenVinoPython:
-    """The wheel `openvino`, which reads the .onnx itself."""
+    """A client of the wheel `openvino`, which reads the .onnx itself."""
 
     name: ClassVar[str] = "openvino"
     title: ClassVar[str] = "OpenVINO in Python"
@@ -24,7 +24,7 @@ class OpenVinoPython:
     templates: ClassVar[tuple[str, ...]] = ("python", "openvino")
     files: ClassVar[Mapping[str, str]] = python.FILES
 
-    def fill(self, folder: Path, parcel: Parcel) -> None:
+    def fill(self, folder: Path, payload: Payload) -> None:
         python.write_requirements(folder, OpenVino)
 
     def licences(self) -> list[Licence]:
@@ -34,8 +34,8 @@ class OpenVinoPython:
             Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
         ]
 
-    def run(self, ground: Ground) -> Ran:
-        return python.run(ground, OpenVino)
+    def run(self, workspace: Workspace) -> ClientRun:
+        return python.run(workspace, OpenVino)
 
 
 DESTINATION = OpenVinoPython

@@ -1,4 +1,4 @@
-"""A static page that runs the model in the browser, by ONNX Runtime's WebAssembly."""
+"""Ships a static page that runs the model in the browser, by ONNX Runtime's WebAssembly."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from typing import Any, ClassVar
 import numpy as np
 
 from toolkit.answers.formats import Precision
-from toolkit.deployment import chromium, npm, operators, packing, served
-from toolkit.deployment.base import Ground, Licence, Outputs, Parcel, Ran
+from toolkit.deployment import chromium, npm, operators, served
+from toolkit.deployment.base import TEMPLATES, ClientRun, Licence, Outputs, Payload, Workspace
 from toolkit.errors import TargetError
 from toolkit.onnxfiles import modelfile
 from toolkit.tensors import Array, dtype_of
 from toolkit.workers import cache
 
 PACKAGE = "onnxruntime-web"
-HELD = {
+SHIPPED = {
     "ort.js": "ort.wasm.bundle.min.mjs",
     "ort-wasm-simd-threaded.wasm": "ort-wasm-simd-threaded.wasm",
 }
-"""Our name → the package's. Not every server knows the type of .mjs, and without it browsers do not
-run a module."""
+"""Name in the folder → name in the package. The module is renamed because not every server knows
+the type of .mjs, and browsers run no module without its type."""
 
 PAGE = "page.json"
-ASK = "client.ready.then(() => client.runTestData())"
+RUN_TEST_DATA = "client.ready.then(() => client.runTestData())"
 
 
-class OnnxRuntimeWeb:
-    """The package `onnxruntime-web`, whose files lie in the folder."""
+class OnnxRuntimeWebPage:
+    """A page with the package `onnxruntime-web`, whose files lie in the folder."""
 
     name: ClassVar[str] = "web"
     title: ClassVar[str] = "a browser, by ONNX Runtime Web"
@@ -53,77 +53,87 @@ class OnnxRuntimeWeb:
         "ort/": "ONNX Runtime Web, so that no other server is asked",
     }
 
-    def fill(self, folder: Path, parcel: Parcel) -> None:
-        for own, there in _held().items():
-            shutil.copyfile(there, folder / "ort" / own)
-        if not parcel.digits:
+    def fill(self, folder: Path, payload: Payload) -> None:
+        library = _library()
+        for name in SHIPPED:
+            shutil.copyfile(library / name, folder / "ort" / name)
+        if not payload.digits:
             (folder / "digits.js").unlink()
-        _describe(folder, parcel)
+        _describe(folder, payload)
 
     def licences(self) -> list[Licence]:
         version, licence = npm.locked(PACKAGE)[PACKAGE]
         return [Licence(f"{PACKAGE} {version} (ort/LICENSE.txt)", licence, inside=True)]
 
-    def run(self, ground: Ground) -> Ran:
-        _describe(ground.copy, ground.parcel)
+    def run(self, workspace: Workspace) -> ClientRun:
+        _describe(workspace.copy, workspace.payload)
         with (
-            served.folder(ground.copy) as address,
-            chromium.page(ground.scratch / "profile") as page,
+            served.folder(workspace.copy) as address,
+            chromium.page(workspace.scratch / "profile") as page,
         ):
             page.open(address)
-            found = page.evaluate(ASK)
+            returned = page.evaluate(RUN_TEST_DATA)
             versions = {PACKAGE: npm.locked(PACKAGE)[PACKAGE][0], "Chromium": page.version()}
         if page.complaints:
-            raise TargetError(f"the page complains: {page.complaints[0]}")
+            raise TargetError(f"the page logged an error: {page.complaints[0]}")
         if page.strangers:
-            raise TargetError(f"the page asks another server: {page.strangers[0]}")
-        return Ran(_outputs(found, ground.parcel), versions, "in headless Chromium, on one thread")
+            raise TargetError(f"the page asked another server: {page.strangers[0]}")
+        outputs = _outputs(returned, workspace.payload)
+        return ClientRun(outputs, versions, "in headless Chromium, on one thread")
 
 
-def _held() -> dict[str, Path]:
-    """The package's files that a page needs, from the cache. Raises EnvironmentFault."""
+def _library() -> Path:
+    """Returns the folder in the cache with the package's files that a page needs.
+
+    Raises EnvironmentFault where npm cannot bring them.
+    """
     version, _ = npm.locked(PACKAGE)[PACKAGE]
     folder = cache.root() / "npm" / f"{PACKAGE}-{version}"
 
-    def make(place: Path) -> dict[str, Any]:
+    def make(empty: Path) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="toolkit-") as scratch:
-            shutil.copytree(packing.TEMPLATES / PACKAGE, scratch, dirs_exist_ok=True)
+            shutil.copytree(TEMPLATES / PACKAGE, scratch, dirs_exist_ok=True)
             npm.install(Path(scratch))
-            for own, theirs in HELD.items():
+            for own, theirs in SHIPPED.items():
                 source = Path(scratch) / "node_modules" / PACKAGE / "dist" / theirs
-                shutil.copyfile(source, place / own)
+                shutil.copyfile(source, empty / own)
         return {"package": PACKAGE, "version": version}
 
     cache.made(folder, make)
-    return {own: folder / own for own in HELD}
+    return folder
 
 
-def _describe(folder: Path, parcel: Parcel) -> None:
-    """page.json: what the page cannot find out by itself, since servers list no folders."""
-    own, *external = modelfile.files(parcel.file.path)
+def _describe(folder: Path, payload: Payload) -> None:
+    """Writes page.json, which tells the page what it cannot find out: servers list no folders."""
+    own, *external = modelfile.files(payload.file.path)
     facts = {
         "name": own.stem,
         "external": [str(file.relative_to(own.parent)) for file in external],
-        "sets": len(parcel.sets),
-        "digits": parcel.digits,
+        "sets": len(payload.sets),
+        "digits": payload.digits,
     }
     (folder / PAGE).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
 
 
-def _outputs(found: Any, parcel: Parcel) -> Outputs:
-    """Arrays from what the page returned. Raises TargetError where that is something else."""
+def _outputs(returned: Any, payload: Payload) -> Outputs:
+    """Reads the arrays that the page returned, a list for each set, each as {type, dims, base64}.
+
+    Raises TargetError where it returned something else.
+    """
+    specs = payload.file.outputs
     try:
         return [
-            {spec.name: _array(one) for spec, one in zip(parcel.file.outputs, each, strict=True)}
-            for each in found
+            {spec.name: _array(output) for spec, output in zip(specs, outputs, strict=True)}
+            for outputs in returned
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise TargetError(f"the page returned no outputs that can be read: {error}") from error
 
 
-def _array(one: Mapping[str, Any]) -> Array:
-    data = base64.b64decode(one["base64"])
-    return np.frombuffer(data, dtype_of(one["type"])).reshape([int(size) for size in one["dims"]])
+def _array(output: Mapping[str, Any]) -> Array:
+    data = base64.b64decode(output["base64"])
+    shape = [int(size) for size in output["dims"]]
+    return np.frombuffer(data, dtype_of(output["type"])).reshape(shape)
 
 
-DESTINATION = OnnxRuntimeWeb
+DESTINATION = OnnxRuntimeWebPage

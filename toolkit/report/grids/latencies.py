@@ -62,6 +62,7 @@ def percentile(speed: Speed, name: str) -> str:
     latency = carried(speed, name)
     if latency is not None:
         return duration(latency)
+    # The number that is missing tells how much longer the run would have to be.
     needed = speed.quantiles.missing.get(name) if speed.quantiles else None
     calls = speed.quantiles.calls if speed.quantiles else 0
     return f"{needed - calls:,} calls missing" if needed else NONE

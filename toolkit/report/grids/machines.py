@@ -69,6 +69,7 @@ def memory_range(part: Spread | None) -> str:
     if part is None:
         return NONE
     low, middle, high = (signed_size(value) for value in (part.low, part.middle, part.high))
+    # Rounded, the ends may be the same words, which are no range.
     return middle if low == high else f"{middle} ({low} to {high})"
 
 

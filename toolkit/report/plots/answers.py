@@ -86,6 +86,7 @@ def picture(
             *ruler(bands, left),
             dots.encode(x=x, color=shades(view.targets)),
             crosses.encode(x=x),
+            # One name a line, however many outputs have a mark on it.
             *names(alt.Chart(alt.InlineData(heads)).encode(y=lines()), "label"),
         )
     )
@@ -129,6 +130,8 @@ def edges(points: Sequence[Datum], bands: Bands) -> tuple[float, float]:
     """
     factors = [float(point["factor"]) for point in points]
     errors = [error for error in factors if math.isfinite(error)]
+    # 1.5 and 3: no mark lies on an edge, and at the right a cross without a finite error stands
+    # clear of all others. 1e-3: an exact answer has no place on a logarithmic axis.
     least = min([0.3, *(error / 1.5 for error in errors if error > 0)])
     ends = [high for _, high in bands.values()]
     return max(least, 1e-3), 3 * max([FLOAT32_BORDER, *errors, *ends])

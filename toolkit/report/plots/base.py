@@ -78,6 +78,7 @@ def names(base: Chart, right: str = "") -> list[Chart]:
     """The name of each line above it, and at its right end the text of the field `right`."""
     import altair as alt
 
+    # aria: False, as on all marks: who cannot see the plot reads its table, not hundreds of marks.
     above = {"baseline": "middle", "dy": -13, "aria": False, "fontSize": 12}
     layers = [base.mark_text(align="left", **above).encode(x=alt.value(0), text="name:N")]
     if right:
@@ -178,6 +179,7 @@ def ticks(low: float, high: float) -> list[float]:
     steps: tuple[float, ...] = (1,)
     if high / low < 300:
         steps = (1, 2, 5) if high / low > 12 else (1, 1.5, 2, 3, 4, 5, 6, 8)
+    # Rounded to 12 places: 0.1 * 3 shall be 0.3 in a label.
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [v for p in powers for s in steps if low <= (v := round(s * 10.0**p, 12)) <= high]
 

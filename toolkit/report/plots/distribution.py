@@ -51,6 +51,7 @@ def picture(view: View, rows: Sequence[Row]) -> Spec:
     """The curves; their axis stretches the tail, so that p90, p99 and p99.9 are as far apart."""
     import altair as alt
 
+    # The unit of the fastest: an axis in ms would show its calls as 0.004.
     scale, unit = time_unit(min(row.speed.p50.middle for row in rows if row.speed))
     data = [point for row in rows for point in curve(row, scale)]
     curves = named(data, [row.target for row in rows]).encode(
@@ -118,5 +119,5 @@ def curve(row: Row, scale: Seconds) -> Iterator[Datum]:
         yield {
             "k": row.target.index,
             "n": round(nines(share), 4),
-            "l": float(f"{latency / scale:.5g}"),
+            "l": float(f"{latency / scale:.5g}"),  # Five figures: digits are most of a page.
         }

@@ -71,6 +71,7 @@ def picture(view: View, rows: Sequence[Row]) -> Spec:
     """
     import altair as alt
 
+    # The first layer lies at the bottom.
     spans = alt.Chart(alt.InlineData(starts(view.run.generations, slow(rows))))
     shaded = spans.transform_filter("datum.slow").mark_rect(aria=False)
     line = spans.mark_rule(strokeWidth=3, aria=False)
@@ -210,7 +211,7 @@ def loads(generation: Generation) -> list[Datum]:
             "to": generation.ended,
             "kind": kind,
             "share": 100 * float(share),
-            "zero": 0,
+            "zero": 0,  # A bar of two ends in both directions needs a field for each.
             "tip": f"process start {generation.number}\n{kind}: {100 * float(share):.2g}{THIN}%",
         }
         for kind, share in shares.items()

@@ -22,6 +22,7 @@ def draw(view: View, table: Table) -> Plot | None:
     A call stays whole where its runtime cannot take it apart. None where no runtime can.
     """
     speeds = [(row.target.name, row.speed) for row in table.rows if row.speed]
+    # Bars of whole calls would only repeat the table's p50.
     if all(speed.into is None for _, speed in speeds):
         return None
     return Plot(

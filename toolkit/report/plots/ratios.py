@@ -99,6 +99,7 @@ def datum(row: Row, line: int) -> Datum:
         return where | {"middle": 1, "low": 1, "high": 1, "shown": True, "label": "", "tip": tip}
     return where | {
         "middle": ratio.middle,
+        # Without an interval (rule V4) the bar has no length.
         "low": ratio.low or ratio.middle,
         "high": ratio.high or ratio.middle,
         "shown": ratio.different,

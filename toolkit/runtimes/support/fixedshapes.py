@@ -1,6 +1,6 @@
-"""The option `shapes=fixed`: a model converted for the shapes of one feed, and no others.
+"""The option `shapes=fixed`: a model is converted for the shapes of one feed, and no others.
 
-What a compiler cannot do, or does wrong, with dynamic dimensions it may do right and faster so.
+A compiler that fails at dynamic dimensions, or computes them wrongly, may be right and faster so.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def of(program: Program, feed: Feed, option: str) -> Shapes:
-    """The shapes to convert for."""
+    """The shapes to convert for, by the value of the option."""
     if option == "dynamic":
         return {}
     return {spec.name: feed[spec.name].shape for spec in program.inputs}
 
 
 def write(shapes: Shapes, folder: Path) -> None:
-    """Keeps them beside the converted model."""
+    """Writes the shapes beside the converted model."""
     (folder / FILE).write_text(json.dumps(shapes), "utf-8")
 
 
 def read(folder: Path) -> Shapes:
-    """Those for which the model in this folder was converted."""
-    found = json.loads((folder / FILE).read_text("utf-8"))
-    return {name: tuple(shape) for name, shape in found.items()}
+    """Reads the shapes for which the model in this folder was converted."""
+    shapes = json.loads((folder / FILE).read_text("utf-8"))
+    return {name: tuple(shape) for name, shape in shapes.items()}
 
 
 def demand(shapes: Shapes, feed: Feed) -> None:
@@ -57,7 +57,7 @@ def fix(graph: GraphProto, shapes: Shapes) -> None:
         return
     sizes: dict[str, int] = {}
     for info in graph.input:
-        known = shapes.get(info.name, ())  # Not those of weights that are listed as inputs too.
+        known = shapes.get(info.name, ())  # Weights may be listed as inputs too: they stay.
         for dim, size in zip(info.type.tensor_type.shape.dim, known, strict=False):
             if dim.dim_param:
                 sizes[dim.dim_param] = size
@@ -66,4 +66,4 @@ def fix(graph: GraphProto, shapes: Shapes) -> None:
         for dim in info.type.tensor_type.shape.dim:
             if dim.dim_param in sizes:
                 dim.dim_value = sizes[dim.dim_param]
-    del graph.value_info[:]
+    del graph.value_info[:]  # It may hold the dynamic dimensions, which are gone.

@@ -1,5 +1,5 @@
 """The forms in which the runtime `torch` calls a module: as it is, by torch.compile, and from a
-package that AOTInductor made. The last two are C++, and need its compiler."""
+package that AOTInductor compiled. The last two are C++, and need a compiler of it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CallableForm:
 
     call: Callable[..., Any]
     arguments: Callable[[Mapping[str, torch.Tensor]], Arguments]
-    """From named inputs to what `call` takes."""
+    """Turns named inputs into the arguments of `call`."""
     refusal: Callable[[Feed], str] = lambda feed: ""
     """Why the sizes of a feed cannot be taken; empty where they can."""
 
@@ -55,7 +55,7 @@ def compiled(module: nn.Module, inputs: Sequence[TensorSpec]) -> CallableForm:
 
 
 def packaged(folder: Path) -> CallableForm:
-    """What `package` wrote."""
+    """The form that loads what `package` wrote."""
     import torch
 
     keep_in(folder)  # It keeps nothing, but makes the folder that it does not use.
@@ -76,8 +76,8 @@ def package(
     """
     import torch
 
-    with tempfile.TemporaryDirectory(dir=folder) as place:
-        keep_in(Path(place))
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        keep_in(Path(work))
         program, signature = exported.export(module, inputs, tensors)
         with compiling("AOTInductor"):
             path = str(folder / PACKAGE)
@@ -86,7 +86,7 @@ def package(
 
 
 def keep_in(folder: Path) -> None:
-    """Everything that Inductor keeps lies in this folder, and it compiles in this very process."""
+    """Makes Inductor keep its files in this folder alone, and compile in this very process."""
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
     os.environ["TRITON_CACHE_DIR"] = str(folder / "triton")
     from torch._inductor import config
@@ -110,7 +110,7 @@ def demand_compiler() -> None:
 
 @contextmanager
 def compiling(what: str) -> Iterator[None]:
-    """Tells in one line what torch's compilers say in pages."""
+    """Turns the pages that torch's compilers raise into a TargetError of one line."""
     try:
         yield
     except Exception as error:  # Tracer, code generator and compiler, which raise all kinds.

@@ -1,6 +1,7 @@
-"""A copy of an .onnx for converters that misread what ONNX leaves unsaid or lays elsewhere.
+"""Writes a copy of an .onnx for converters that misread default attributes, weights in another file
+or an old opset.
 
-They need the package onnx in the worker's environment.
+It needs the package onnx in the worker's environment.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
 
 STANDARD = ("", "ai.onnx")
 LARGEST = 2**31 - 1
-"""Bytes of one protobuf message."""
+"""The bytes that one protobuf message may have (protobuf.dev, Proto Limits)."""
 
 
 def write(model: Path, file: Path, *, spelled_out: bool = False) -> None:
-    """Writes the model as one file: a converter that does not find its weights says nothing.
+    """Writes the model as one file: some converters end well without weights that lie beside it.
 
-    Below opset 13 it is raised to 17: converters read the old Softmax, which flattens, as the new.
-    With `spelled_out` each attribute that a node leaves to its default stands in it. Raises
-    TargetError.
+    A model below opset 13 is raised to 17, since converters read the old Softmax, which flattens,
+    as the new one. With `spelled_out` every attribute that a node leaves to its default is written
+    into the node. Raises TargetError where onnx is missing, or the model is too large for one file.
     """
     try:
         import onnx
@@ -57,19 +58,19 @@ def _spell_out(graph: GraphProto, opset: int) -> None:
                 _spell_out(attribute.g, opset)
         if node.domain not in STANDARD or not onnx.defs.has(node.op_type):
             continue
-        there = {attribute.name for attribute in node.attribute}
+        present = {attribute.name for attribute in node.attribute}
         schema = onnx.defs.get_schema(node.op_type, opset)
         node.attribute.extend(
             _default(a.default_value, name)
             for name, a in sorted(schema.attributes.items())
-            if name not in there and a.default_value.name
+            if name not in present and a.default_value.name
         )
 
 
 def _default(value: AttributeProto, name: str) -> AttributeProto:
     from onnx import AttributeProto
 
-    made = AttributeProto()
-    made.CopyFrom(value)
-    made.name = name
-    return made
+    attribute = AttributeProto()
+    attribute.CopyFrom(value)
+    attribute.name = name
+    return attribute

@@ -1,7 +1,7 @@
-"""An .onnx as a .tflite: by onnx2tf, with its writer that needs no TensorFlow.
+"""Converts an .onnx to a .tflite by onnx2tf, with its writer that needs no TensorFlow.
 
-By itself it lays images with the channels last and asks for inputs so; it is told to leave every
-input as the model has it.
+By itself onnx2tf lays images with the channels last and asks for inputs so; it is told to leave
+every input as the model has it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from toolkit.tensors import Feed
 
 MODEL = "model.tflite"
 WRITTEN = "model_float32.tflite"
-"""As onnx2tf names it."""
+"""The name that onnx2tf gives the file."""
 OUTPUT = "toolkit_output_{}"
-"""An output that `_hand_out` renamed, by its place among the outputs."""
+"""The name of an output that `_hand_out` renamed, with its number among the outputs."""
 
 
 def convert(program: Program, feed: Feed, option: str, folder: Path) -> None:
     """Fills `folder` with the .tflite and the shapes that it is made for (fixedshapes.py).
 
-    Raises TargetError for what onnx2tf or the interpreter has not.
+    Raises TargetError for an operator that onnx2tf or the interpreter lacks.
     """
     check_types(program, "litert")
     try:
         import onnx
-        import onnx2tf  # noqa: F401 - asked for here, where its absence has a cure.
+        import onnx2tf  # noqa: F401 - imported here, where its absence has a cure.
     except ModuleNotFoundError as error:
         raise TargetError(
             f"litert converts the model first, for which {error.name} is missing here",
@@ -57,7 +57,7 @@ def convert(program: Program, feed: Feed, option: str, folder: Path) -> None:
 
 
 def _written(model: Any, work: Path) -> Path:
-    """Writes the .tflite; all that the converter says goes to the log."""
+    """Writes the .tflite; all that the converter prints goes to the worker's log."""
     import onnx
     import onnx2tf
 
@@ -81,8 +81,8 @@ def _written(model: Any, work: Path) -> Path:
 
 
 def _keep_copies(graph: Any) -> None:
-    """An Identity between two tensors that are both seen from outside stays, as a node that the
-    converter keeps."""
+    """Replaces each Identity between an input and an output, which the converter would drop, by a
+    copy that it keeps."""
     types = {info.name: info.type.tensor_type.elem_type for info in (*graph.input, *graph.output)}
     for node in graph.node:
         if node.op_type == "Identity" and {node.input[0], node.output[0]} <= types.keys():
@@ -90,40 +90,40 @@ def _keep_copies(graph: Any) -> None:
 
 
 def _turned(file: Path, graph: Any) -> list[int]:
-    """The outputs that are given with the channels last, by their place."""
+    """The numbers of the outputs that are given with the channels last."""
     from ai_edge_litert.interpreter import Interpreter
 
     details = Interpreter(model_path=str(file)).get_output_details()
-    given = {
+    converted = {
         detail["name"]: [int(size) for size in detail["shape_signature"]] for detail in details
     }
-    found = []
+    numbers = []
     for number, info in enumerate(graph.output):
         dims = info.type.tensor_type.shape.dim
         sizes = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in dims]
         last = [*sizes[:1], *sizes[2:], *sizes[1:2]]
-        if len(sizes) > 2 and sizes != last == given.get(kept(info.name)):
-            found.append(number)
-    return found
+        if len(sizes) > 2 and sizes != last == converted.get(kept(info.name)):
+            numbers.append(number)
+    return numbers
 
 
 def _lost(file: Path, graph: Any) -> list[int]:
-    """The outputs that no operator writes, by their place: the converter fuses an operator with the
-    one that reads what it gives, and an output between the two is gone."""
+    """The numbers of the outputs that no operator writes: the converter fuses an operator with the
+    one that reads its output, and an output of the model between the two is gone."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     # A delegate would stand for the operators that it takes.
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = Interpreter(model_path=str(file), experimental_op_resolver_type=plain)
-    written = {place for op in interpreter._get_ops_details() for place in op["outputs"]}
-    places = {detail["name"]: detail["index"] for detail in interpreter.get_output_details()}
+    written = {index for op in interpreter._get_ops_details() for index in op["outputs"]}
+    indices = {detail["name"]: detail["index"] for detail in interpreter.get_output_details()}
     names = [kept(info.name) for info in graph.output]
-    return [number for number, name in enumerate(names) if places.get(name) not in written]
+    return [number for number, name in enumerate(names) if indices.get(name) not in written]
 
 
 def _hand_out(graph: Any, numbers: Sequence[int]) -> None:
-    """Gives these outputs by a node of their own that copies them: then they keep their layout and
-    their operator. Not all of them: the copy is a part of what is timed."""
+    """Gives each of these outputs through a node that copies it: then it keeps its layout and its
+    operator. The others are left alone, since the copy is a part of what is timed."""
     for number in numbers:
         info, name = graph.output[number], OUTPUT.format(number)
         graph.node.append(_copy(info.name, name, info.type.tensor_type.elem_type))
@@ -131,29 +131,30 @@ def _hand_out(graph: Any, numbers: Sequence[int]) -> None:
 
 
 def _copy(source: str, name: str, kind: int) -> Any:
-    """A node that copies a tensor: a Cast to its own type, since the converter loses what else
-    reads the input of an Identity, and takes the Identity's dynamic sizes for fixed ones."""
+    """A node that copies a tensor: a Cast to its own type. With an Identity the converter loses the
+    other readers of its input, and takes dynamic sizes for fixed ones."""
     import onnx
 
     return onnx.helper.make_node("Cast", [source], [name], to=kind)
 
 
 def _check_operators(file: Path, graph: Any) -> None:
-    """What onnx2tf cannot translate it hands on as an operator that no interpreter has."""
+    """Raises TargetError for an operator that onnx2tf cannot translate: it hands that on as a
+    custom operator, which no interpreter has."""
     from ai_edge_litert.interpreter import Interpreter
 
     try:
         Interpreter(model_path=str(file)).allocate_tensors()
     except RuntimeError as error:
-        found = re.search(r"unresolved custom op: ONNX_(\w+)", str(error))
-        if found is None:  # Of a size that the file leaves open: `bind` knows the sizes.
+        custom = re.search(r"unresolved custom op: ONNX_(\w+)", str(error))
+        if custom is None:  # It failed at a size that the file leaves open: `bind` knows the sizes.
             return
         types = {node.op_type.upper(): node.op_type for node in graph.node}
-        raise TargetError(f"litert has no operator {types.get(found[1], found[1])}") from error
+        raise TargetError(f"litert has no operator {types.get(custom[1], custom[1])}") from error
 
 
 def kept(name: str) -> str:
-    """A name as onnx2tf keeps it."""
+    """The name that onnx2tf makes of a tensor's name."""
     return name.replace(":", "__")
 
 

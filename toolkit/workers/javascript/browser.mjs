@@ -1,5 +1,5 @@
-// onnxruntime-web in a page of a browser without a window: one session of it for a worker. The page
-// comes from this process, over the loopback, by an address that nobody can guess.
+// Runs onnxruntime-web in a page of a browser without a window: one session of it for a worker. The
+// page comes from this process, over the loopback, by an address that nobody can guess.
 
 import { randomBytes } from 'node:crypto';
 import { accessSync, constants, mkdirSync, mkdtempSync } from 'node:fs';
@@ -71,20 +71,21 @@ export async function open({ name, folder, library, asked, provider, options }) 
   page.on('crash', () => died('the page crashed'));
   context.on('close', () => closing || died('the browser ended'));
   await page.goto(address);
-  const rows = Object.entries(LIBRARIES).map(([one, file]) => [one, `${address}package/${file}`]);
-  const how = { name, libraries: Object.fromEntries(rows), provider };
-  const { seconds, empty, isolated } = await page.evaluate((one) => globalThis.start(one), how);
+  const rows = Object.entries(LIBRARIES).map(([key, file]) => [key, `${address}package/${file}`]);
+  const setup = { name, libraries: Object.fromEntries(rows), provider };
+  const started = await page.evaluate((given) => globalThis.start(given), setup);
+  const { seconds, empty, isolated } = started;
   if (!isolated) throw new TargetError('the page is not cross-origin isolated');
   const session = await context.newCDPSession(page);
   const { product } = await session.send('Browser.getVersion');
   let computing = [];
   return {
-    engine: product.replace('/', ' '),
+    version: product.replace('/', ' '),
     file: join(dist, LIBRARIES[provider]),
     seconds,
     empty,
     reply: async (request) => {
-      const reply = await page.evaluate((one) => globalThis.reply(one), request);
+      const reply = await page.evaluate((given) => globalThis.reply(given), request);
       if (request.verb !== 'load') return reply;
       computing = running();
       return { ...reply, computes: computing };
@@ -109,7 +110,7 @@ function browser() {
   );
 }
 
-/** The first of these programs that is on the PATH. */
+/** The path of the first of these programs that is on the PATH; undefined where none is. */
 function onPath(names) {
   const folders = (process.env.PATH ?? '').split(delimiter);
   return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(executable);
@@ -124,23 +125,23 @@ function executable(path) {
   }
 }
 
-/** The browser, which ends with this process even where that is killed. */
+/** Starts the browser, which ends with this process even where that is killed. */
 async function launched(program, folder, more) {
   const { chromium } = createRequire(join(folder, 'node_modules', 'x'))('playwright-core');
   // Beside the rooms of this worker: the parent removes it with them.
   const profile = mkdtempSync(join(HERE, '..', '..', '..', '..', 'browser-'));
-  const place = `--user-data-dir=${profile}`;
+  const userData = `--user-data-dir=${profile}`;
   const dying = ['--pdeathsig', 'KILL', '--'];
   return chromium.launchPersistentContext(profile, {
     executablePath: onPath(['setpriv']),
     ignoreDefaultArgs: true,
-    args: [...dying, program, ...FLAGS, ...more, place, 'about:blank'],
+    args: [...dying, program, ...FLAGS, ...more, userData, 'about:blank'],
     // Crash dumps and caches would go to the user's home.
     env: { ...process.env, XDG_CONFIG_HOME: profile, XDG_CACHE_HOME: profile },
   });
 }
 
-/** Where the page computes: in its renderer, or in the process of the adapter. */
+/** The processes in which the page computes: its renderer's, or the adapter's. */
 function running() {
   const kinds = /--type=(renderer|gpu-process)/;
   return [...tree(process.pid)].filter(([, command]) => kinds.test(command)).map(([pid]) => pid);
@@ -151,7 +152,7 @@ function died(what) {
   process.exit(1);
 }
 
-/** The address of the page. Whoever does not know the token gets nothing. */
+/** Serves the page; gives its address, without whose token nobody gets anything. */
 async function served(dist) {
   const root = `/${randomBytes(16).toString('hex')}/`;
   const server = createServer(async (request, response) => {

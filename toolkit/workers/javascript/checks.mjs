@@ -1,6 +1,6 @@
-// What is refused, in the words of the worker in Python (toolkit/runtimes/base.py).
+// Refuses what the worker in Python refuses, in the same words (toolkit/runtimes/base.py).
 
-/** What a user can mend: what is wrong, then what to do, a line each. */
+/** An error that a user can mend: what is wrong, then what to do, a line each. */
 export class TargetError extends Error {
   constructor(what, ...cures) {
     super(what);
@@ -33,20 +33,19 @@ export function checkProvider(facts, asked) {
 
 /** Rule R6. `feed` has an array of npy.mjs for each name. */
 export function checkFeed(program, feed) {
-  const expected = new Map(program.inputs.map((spec) => [spec.name, spec]));
-  const missing = [...expected.keys()].find((name) => !feed.has(name));
+  const specs = new Map(program.inputs.map((spec) => [spec.name, spec]));
+  const missing = [...specs.keys()].find((name) => !feed.has(name));
   if (missing !== undefined) {
     throw new TargetError(`the feed lacks the input ${repr(missing)}`);
   }
-  const strange = [...feed.keys()].find((name) => !expected.has(name));
-  if (strange !== undefined) {
-    throw new TargetError(unknown('input', strange, [...expected.keys()]));
+  const needless = [...feed.keys()].find((name) => !specs.has(name));
+  if (needless !== undefined) {
+    throw new TargetError(unknown('input', needless, [...specs.keys()]));
   }
-  for (const [name, { type, shape }] of expected) {
+  for (const [name, { type, shape }] of specs) {
     const array = feed.get(name);
     if (array.type !== type) {
-      const found = array.dtype;
-      throw new TargetError(`input ${repr(name)} takes ${type}, the feed has ${found}`);
+      throw new TargetError(`input ${repr(name)} takes ${type}, the feed has ${array.dtype}`);
     }
     if (shape !== null && !fits(shape, array.shape)) {
       const words = `takes ${tuple(shape)}, the feed has ${tuple(array.shape)}`;
@@ -55,9 +54,9 @@ export function checkFeed(program, feed) {
   }
 }
 
-function fits(shape, found) {
-  const same = (size, axis) => typeof size !== 'number' || size === found[axis];
-  return shape.length === found.length && shape.every(same);
+function fits(dims, shape) {
+  const same = (dim, axis) => typeof dim !== 'number' || dim === shape[axis];
+  return dims.length === shape.length && dims.every(same);
 }
 
 /** One line that names what is unknown, all choices and, where one is near, a suggestion. */
@@ -65,7 +64,7 @@ export function unknown(what, name, choices) {
   const known = [...choices].sort();
   const [near] = known
     .map((word) => ({ word, likeness: likeness(word, name) }))
-    .filter((found) => found.likeness >= 0.5)
+    .filter((candidate) => candidate.likeness >= 0.5)
     .sort((a, b) => b.likeness - a.likeness);
   const guess = near === undefined ? '' : ` Did you mean ${near.word}?`;
   return `no ${what} is called ${repr(name)}; there are: ${known.join(', ')}.${guess}`;
@@ -77,20 +76,20 @@ function likeness(a, b) {
 }
 
 function common(a, b) {
-  let [start, place, length] = [0, 0, 0];
+  let [startA, startB, length] = [0, 0, 0];
   for (let i = 0; i < a.length; i++) {
     for (let j = 0; j < b.length; j++) {
       let run = 0;
       while (i + run < a.length && a[i + run] === b[j + run]) run++;
-      if (run > length) [start, place, length] = [i, j, run];
+      if (run > length) [startA, startB, length] = [i, j, run];
     }
   }
   if (length === 0) return 0;
-  const before = common(a.slice(0, start), b.slice(0, place));
-  return before + length + common(a.slice(start + length), b.slice(place + length));
+  const before = common(a.slice(0, startA), b.slice(0, startB));
+  return before + length + common(a.slice(startA + length), b.slice(startB + length));
 }
 
-/** As Python writes a text, a size or none. */
+/** Writes a text, a size or null as Python does. */
 function repr(value) {
   if (value === null) return 'None';
   if (typeof value === 'number') return String(value);

@@ -1,5 +1,5 @@
-// What must be known of an .onnx file: how many nodes its graph has, and which files beside it hold
-// its weights. Reads the tags of the protocol buffer and skips what they enclose.
+// Reads from an .onnx file how many nodes its graph has, and which files beside it hold weights: it
+// looks at the tags of the protocol buffer, and skips what they enclose.
 
 const MODEL = { graph: 7 };
 const GRAPH = { node: 1, initializer: 5 };
@@ -8,7 +8,7 @@ const ATTRIBUTE = { tensor: 5 };
 const TENSOR = { external: 13 };
 const ENTRY = { key: 1, value: 2 };
 
-/** Nodes of the main graph. `read(position, length)` gives bytes of the file, fewer at its end. */
+/** Counts the nodes of the main graph. `read(position, length)` gives bytes, fewer at the end. */
 export function nodes(read, size) {
   let count = 0;
   for (const graph of inside(read, { start: 0, end: size }, MODEL.graph)) {
@@ -22,18 +22,18 @@ export function nodes(read, size) {
  * refuses them where it is given bytes (onnxruntime-web 1.30).
  */
 export function external(read, size) {
-  const found = new Set();
+  const locations = new Set();
   for (const tensor of tensors(read, { start: 0, end: size })) {
     for (const entry of inside(read, tensor, TENSOR.external)) {
       const [key] = inside(read, entry, ENTRY.key);
       const [value] = inside(read, entry, ENTRY.value);
-      if (key && value && text(read, key) === 'location') found.add(text(read, value));
+      if (key && value && text(read, key) === 'location') locations.add(text(read, value));
     }
   }
-  return [...found];
+  return [...locations];
 }
 
-/** Initializers, and the values of constants. */
+/** The ranges of the initializers, and of the values of constants. */
 function* tensors(read, model) {
   for (const graph of inside(read, model, MODEL.graph)) {
     yield* inside(read, graph, GRAPH.initializer);
@@ -64,10 +64,10 @@ function* inside(read, { start, end }, number) {
   }
 }
 
-/** A number and the place behind it. */
-function varint(bytes, place) {
+/** A number, and the position behind it. */
+function varint(bytes, position) {
   let [value, factor] = [0, 1];
-  for (let i = place; i < bytes.length; i++, factor *= 128) {
+  for (let i = position; i < bytes.length; i++, factor *= 128) {
     value += (bytes[i] & 127) * factor;
     if (bytes[i] < 128) return [value, i + 1];
   }

@@ -1,4 +1,4 @@
-// Arrays in numpy's format .npy (numpy.lib.format), as bytes. Knows no file.
+// Reads and writes arrays in numpy's format .npy (numpy.lib.format), as bytes. Knows no file.
 
 const PLAIN = {
   '|b1': ['bool', Uint8Array],
@@ -16,7 +16,7 @@ const PLAIN = {
 };
 const DESCRIPTIONS = Object.fromEntries(Object.entries(PLAIN).map(([d, [type]]) => [type, d]));
 
-/** ONNX types that JavaScript has an array for. */
+/** The ONNX types that JavaScript has an array for. */
 export const TYPES = new Set([...Object.keys(DESCRIPTIONS), 'string']);
 
 /**
@@ -25,7 +25,7 @@ export const TYPES = new Set([...Object.keys(DESCRIPTIONS), 'string']);
  */
 export function parse(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const first = bytes[6] === 1; // Of the format's versions.
+  const first = bytes[6] === 1; // The first version of the format has a shorter length.
   const [length, start] = first ? [view.getUint16(8, true), 10] : [view.getUint32(8, true), 12];
   const header = new TextDecoder().decode(bytes.subarray(start, start + length));
   const [, description] = header.match(/'descr': '([^']+)'/);
@@ -51,24 +51,24 @@ function values(description, raw) {
   return { type, dtype: type, data: new Typed(raw.buffer) };
 }
 
-/** Texts of so many code points each, filled up with zeros. */
+/** Splits code points into texts of a width, each of them filled up with zeros. */
 function texts(points, width) {
-  const found = [];
+  const words = [];
   for (let start = 0; start + width <= points.length && width > 0; start += width) {
     let end = start + width;
     while (end > start && points[end - 1] === 0) end--;
-    found.push(Array.from(points.subarray(start, end), (p) => String.fromCodePoint(p)).join(''));
+    words.push(Array.from(points.subarray(start, end), (p) => String.fromCodePoint(p)).join(''));
   }
-  return found;
+  return words;
 }
 
-/** From Fortran's order, first axis fastest, to C's. */
+/** Copies from Fortran's order, first axis fastest, to C's. */
 function inOrder(data, shape) {
   const ordered = data.slice();
   const at = shape.map(() => 0);
   const strides = shape.map((_, axis) => shape.slice(0, axis).reduce((a, b) => a * b, 1));
-  for (let place = 0; place < data.length; place++) {
-    ordered[place] = data[at.reduce((sum, index, axis) => sum + index * strides[axis], 0)];
+  for (let index = 0; index < data.length; index++) {
+    ordered[index] = data[at.reduce((sum, step, axis) => sum + step * strides[axis], 0)];
     for (let axis = shape.length - 1; axis >= 0 && ++at[axis] === shape[axis]; axis--) at[axis] = 0;
   }
   return ordered;

@@ -1,4 +1,4 @@
-// Runs in the page: the verbs, with files that the worker's server reads and writes.
+// Runs in the page: answers the verbs, with files that the worker's server reads and writes.
 
 import { Verbs } from './verbs.mjs';
 import { wasm, webgpu } from './sessions.mjs';
@@ -12,14 +12,14 @@ console.error = (...words) => (lines === null ? error(...words) : lines.push(wor
 
 /** Imports the library. `libraries`: provider → its address. */
 globalThis.start = async ({ name, libraries, provider }) => {
-  const library = (wanted) => import(libraries[wanted]);
+  const library = (key) => import(libraries[key]);
   const began = performance.now();
   await library(provider);
   const seconds = (performance.now() - began) / 1e3;
   const sessions = { wasm, webgpu };
   const files = { read, write };
   const clock = { now, ns, step: step() };
-  verbs = new Verbs({ name, library, sessions, begun: new Set(), heard, ...files, ...clock });
+  verbs = new Verbs({ name, library, sessions, begun: new Set(), logged, ...files, ...clock });
   return { seconds, empty: verbs.empty(), isolated: crossOriginIsolated };
 };
 
@@ -47,22 +47,22 @@ function step() {
 }
 
 async function read(file) {
-  const response = await fetch(place(file));
+  const response = await fetch(address(file));
   if (!response.ok) throw new Error(`${file} cannot be read: ${await response.text()}`);
   return new Uint8Array(await response.arrayBuffer());
 }
 
 async function write(file, bytes) {
-  const response = await fetch(place(file), { method: 'PUT', body: bytes });
+  const response = await fetch(address(file), { method: 'PUT', body: bytes });
   if (!response.ok) throw new Error(`${file} cannot be written: ${await response.text()}`);
 }
 
-function place(file) {
+function address(file) {
   return `file?path=${encodeURIComponent(file)}`;
 }
 
-/** What the library says on the console meanwhile. */
-async function heard(work) {
+/** Gives the lines that the library writes to the console during `work`. */
+async function logged(work) {
   lines = [];
   try {
     await work();

@@ -1,4 +1,4 @@
-// The processes of a worker, from /proc.
+// Reads the processes of a worker from /proc.
 
 import { readFileSync, readdirSync } from 'node:fs';
 
@@ -10,14 +10,14 @@ export function tree(root) {
     const parent = Number(lines(`/proc/${pid}/stat`)[0]?.split(') ').at(-1).split(' ')[1]);
     below.set(parent, [...(below.get(parent) ?? []), Number(pid)]);
   }
-  const found = new Map();
+  const processes = new Map();
   const open = [root];
   while (open.length) {
     const pid = open.pop();
-    found.set(pid, lines(`/proc/${pid}/cmdline`).join(' ').replaceAll('\0', ' '));
+    processes.set(pid, lines(`/proc/${pid}/cmdline`).join(' ').replaceAll('\0', ' '));
     open.push(...(below.get(pid) ?? []));
   }
-  return found;
+  return processes;
 }
 
 /** Bytes now and at most. What processes share counts once: each has its share of it. */
@@ -45,8 +45,8 @@ export function switches(pids) {
 }
 
 function bytes(file, field) {
-  const found = count(file, field);
-  return found === null ? null : found * 1024;
+  const kilobytes = count(file, field);
+  return kilobytes === null ? null : kilobytes * 1024;
 }
 
 function count(file, field) {

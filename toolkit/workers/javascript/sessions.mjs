@@ -1,6 +1,6 @@
-// A session of ONNX Runtime on each provider. `ort` is the library. A function gives the session,
-// `nodes` and `elsewhere` as in Placement, `transfers` (copies between devices, null: unknown) and
-// `copies`, which copies lie inside the timed call, in words.
+// Makes a session of ONNX Runtime, by a function for each provider. `ort` is the library. Each gives
+// `session`, `nodes` and `elsewhere` as in Placement, `transfers` (copies between devices, null:
+// unknown) and `copies`, the copies that lie inside the timed call, in words.
 
 import { TargetError } from './checks.mjs';
 import { external, nodes } from './graph.mjs';
@@ -16,7 +16,7 @@ function common(program, options) {
   };
 }
 
-/** onnxruntime-node: the library of this processor. */
+/** A session of onnxruntime-node, on the processor. */
 export async function native({ host, ort }, program, options) {
   const session = await ort.InferenceSession.create(program.model, {
     ...common(program, options),
@@ -35,7 +35,7 @@ export async function native({ host, ort }, program, options) {
   };
 }
 
-/** onnxruntime-web on WebAssembly, under Node or in a page. */
+/** A session of onnxruntime-web on WebAssembly, under Node or in a page. */
 export async function wasm({ host, ort }, program, options) {
   const { bytes, files } = await parts(host, program.model);
   const session = await started(host, ort, program, bytes, {
@@ -52,7 +52,7 @@ export async function wasm({ host, ort }, program, options) {
   };
 }
 
-/** onnxruntime-web on WebGPU, in a page. The adapter that ran is read from its device. */
+/** A session of onnxruntime-web on WebGPU, in a page. Its device tells which adapter it runs on. */
 export async function webgpu({ host, ort }, program, options) {
   const { bytes, files } = await parts(host, program.model);
   if (!(await navigator.gpu?.requestAdapter())) {
@@ -115,29 +115,29 @@ function described({ vendor, architecture, description, isFallbackAdapter }) {
 }
 
 /**
- * Where the nodes went, as the library logs it while a second session is made. The copies between
- * devices that it puts in are nodes there.
+ * The providers of the nodes, as the library logs them while a second session is made. The copies
+ * between devices that it puts in are nodes there.
  */
 async function placement(host, ort, bytes, settings) {
-  const lines = await host.heard(async () => {
+  const lines = await host.logged(async () => {
     const second = await ort.InferenceSession.create(bytes, { ...settings, logSeverityLevel: 0 });
     await second.release();
   });
-  const found = { nodes: {}, elsewhere: {}, transfers: 0 };
+  const placed = { nodes: {}, elsewhere: {}, transfers: 0 };
   let name = '';
   for (const line of lines) {
     const [, provider, count] = line.match(/placed on \[(\w+)\]\. Number of nodes: (\d+)/) ?? [];
     const [, operator] = line.match(/VerifyEachNodeIsAssignedToAnEp\] +(\w+) \(/) ?? [];
     if (provider) {
       name = PROVIDERS[provider] ?? provider;
-      found.nodes[name] = Number(count);
-      if (name !== 'webgpu') found.elsewhere[name] = [];
+      placed.nodes[name] = Number(count);
+      if (name !== 'webgpu') placed.elsewhere[name] = [];
     } else if (operator?.startsWith('Memcpy')) {
-      found.transfers += 1;
-      found.nodes[name] -= 1;
+      placed.transfers += 1;
+      placed.nodes[name] -= 1;
     } else if (operator && name !== 'webgpu') {
-      found.elsewhere[name].push(operator);
+      placed.elsewhere[name].push(operator);
     }
   }
-  return found;
+  return placed;
 }

@@ -19,7 +19,7 @@ export class Verbs {
   #host;
   #ort;
   #program;
-  #made;
+  #loaded;
   #calls = new Map();
 
   constructor(host) {
@@ -41,19 +41,20 @@ export class Verbs {
 
   /** Loads the program; the time is that of the library's own load. */
   async load({ program, provider, options }) {
-    const odd = [...program.inputs, ...program.outputs].find(({ type }) => !TYPES.has(type));
-    if (odd) {
-      const what = `${this.#host.name} is not fed ${odd.type} here ('${odd.name}')`;
+    const specs = [...program.inputs, ...program.outputs];
+    const refused = specs.find(({ type }) => !TYPES.has(type));
+    if (refused) {
+      const what = `${this.#host.name} is not fed ${refused.type} here ('${refused.name}')`;
       throw new TargetError(what);
     }
     await this.#release();
     this.#program = program;
     this.#ort = await this.#host.library(provider);
-    const given = { host: this.#host, ort: this.#ort };
+    const context = { host: this.#host, ort: this.#ort };
     const before = this.#host.now();
-    this.#made = await this.#host.sessions[provider](given, program, options);
+    this.#loaded = await this.#host.sessions[provider](context, program, options);
     const seconds = this.#host.ns(before, this.#host.now()) / 1e9;
-    const { nodes, elsewhere, transfers, copies } = this.#made;
+    const { nodes, elsewhere, transfers, copies } = this.#loaded;
     const placement = { nodes, elsewhere, copies: transfers };
     return { seconds, placement, copies: copies + this.#batched() };
   }
@@ -66,7 +67,7 @@ export class Verbs {
     const { Tensor } = this.#ort;
     const ready = {};
     for (const [name, { type, data, shape }] of arrays) ready[name] = new Tensor(type, data, shape);
-    const { session } = this.#made;
+    const { session } = this.#loaded;
     const names = this.#program.outputs.map(({ name }) => name);
     this.#calls.set(feed, { run: () => session.run(ready, names), left: null, length: null });
     return {};
@@ -126,8 +127,8 @@ export class Verbs {
 
   async #release() {
     this.#calls.clear();
-    await this.#made?.session.release();
-    this.#made = undefined;
+    await this.#loaded?.session.release();
+    this.#loaded = undefined;
   }
 
   /** Calls of a batch; all where it is not known yet how long a call takes. */

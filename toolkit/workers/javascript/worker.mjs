@@ -22,7 +22,8 @@ const [facts, folder] = [JSON.parse(process.argv[2]), process.argv[3]];
 const [reading, writing, parent] = process.argv.slice(4).map(Number);
 if (process.ppid !== parent) process.exit(1); // It ended before this process could end with it.
 
-let place;
+/** Where the library runs: in this process, or in a page of a browser. */
+let engine;
 let options;
 
 async function hello(request) {
@@ -33,16 +34,16 @@ async function hello(request) {
   const provider = asked || facts.providers[0];
   checkProvider(facts, provider);
   const how = { name: facts.name, folder, library, asked, provider, options };
-  place = options.in === 'browser' ? await open(how) : here(how);
+  engine = options.in === 'browser' ? await open(how) : here(how);
   return {
     version,
-    file: place.file,
-    python: place.engine,
-    seconds: place.seconds,
+    file: engine.file,
+    python: engine.version,
+    seconds: engine.seconds,
     precision: facts.precision,
     providers: facts.providers,
     starts_from: facts.starts_from,
-    empty: place.empty,
+    empty: engine.empty,
     converts: false,
   };
 }
@@ -71,7 +72,7 @@ function here({ name, library }) {
   const begun = new Set();
   const verbs = new Verbs({ name, library: () => ort, sessions, begun, ...files, ...clock });
   return {
-    engine: `Node ${process.versions.node}`,
+    version: `Node ${process.versions.node}`,
     file: library,
     seconds,
     empty: verbs.empty(),
@@ -112,31 +113,31 @@ function scan(file, look) {
 
 function load(request) {
   checkProvider(facts, request.provider);
-  return place.reply({ ...request, options });
+  return engine.reply({ ...request, options });
 }
 
 async function close() {
-  await place?.close();
+  await engine?.close();
   return {};
 }
 
 async function sample(request) {
   // In a page a block starts within a millisecond of this: its own clock has another zero.
   const start = ns(0n, process.hrtime.bigint());
-  const before = place.switches();
-  const reply = await place.reply(request);
-  return { ...reply, start, switches: Math.max(0, place.switches() - before) };
+  const before = engine.switches();
+  const reply = await engine.reply(request);
+  return { ...reply, start, switches: Math.max(0, engine.switches() - before) };
 }
 
 const VERBS = {
   hello,
   load,
-  bind: (request) => place.reply(request),
-  answer: (request) => place.reply(request),
+  bind: (request) => engine.reply(request),
+  answer: (request) => engine.reply(request),
   sample,
   copies: () => ({ into: null, out: null }), // They are made inside the library's own call.
   inputs: () => ({ changed: [] }),
-  usage: () => place.usage(),
+  usage: () => engine.usage(),
   close,
 };
 

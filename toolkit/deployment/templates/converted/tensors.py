@@ -13,7 +13,7 @@ import numpy as np
 from console import Array, ShapeRefused
 
 Size = int | str | None
-"""Of a dimension: a number, the name of one that may have any size, or nothing known."""
+"""The size of a dimension: a number, the name of one that may have any size, or nothing known."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,16 @@ class Tensor:
 
 
 class Tensors:
-    """All of them, from model/tensors.json."""
+    """All inputs and outputs, from model/tensors.json."""
 
     def __init__(self, file: Path) -> None:
-        found = json.loads(file.read_text("utf-8"))
-        self.inputs = [_tensor(one) for one in found["inputs"]]
-        self.outputs = [_tensor(one) for one in found["outputs"]]
+        described = json.loads(file.read_text("utf-8"))
+        self.inputs = [_tensor(entry) for entry in described["inputs"]]
+        self.outputs = [_tensor(entry) for entry in described["outputs"]]
 
     def check(self, arrays: Sequence[Array]) -> list[Array]:
-        """The inputs, row by row in memory. Raises TypeError or ValueError where they do not fit
-        the model: nothing is cast without a word."""
+        """Returns the inputs, row by row in memory. Raises TypeError or ValueError where they do
+        not fit the model: nothing is cast without a word."""
         sizes: dict[str, int] = {}
         for tensor, array in zip(self.inputs, arrays, strict=True):
             if array.dtype.name != tensor.type:
@@ -45,47 +45,55 @@ class Tensors:
                 raise ValueError(f"{tensor.name} takes the shape ({shape}), not {array.shape}")
         return [np.asarray(array, order="C") for array in arrays]
 
-    def fit(self, arrays: Sequence[Array], found: Sequence[Array]) -> list[Array]:
-        """The outputs as the model has them: libraries without int64 give int32, and some drop
-        dimensions of size 1. Raises ShapeRefused for another shape than the model would give."""
+    def fit(self, arrays: Sequence[Array], given: Sequence[Array]) -> list[Array]:
+        """Returns the outputs that the library gave for these inputs as the model has them:
+        libraries without int64 give int32, and some drop dimensions of size 1.
+
+        Raises ShapeRefused for another shape than the model would give.
+        """
         sizes: dict[str, int] = {}
         for tensor, array in zip(self.inputs, arrays, strict=True):
             _fits(tensor.shape or (), array.shape, sizes)
         return [
             _shaped(array, tensor, sizes).astype(tensor.type, copy=False)
-            for tensor, array in zip(self.outputs, found, strict=True)
+            for tensor, array in zip(self.outputs, given, strict=True)
         ]
 
 
-def _tensor(found: dict[str, object]) -> Tensor:
-    shape = found["shape"]
+def _tensor(entry: dict[str, object]) -> Tensor:
+    shape = entry["shape"]
     known = tuple(shape) if isinstance(shape, list) else None
-    return Tensor(str(found["name"]), str(found["type"]), known)
+    return Tensor(str(entry["name"]), str(entry["type"]), known)
 
 
-def _fits(shape: tuple[Size, ...], found: tuple[int, ...], sizes: dict[str, int]) -> bool:
-    """`sizes` takes up those of the dimensions with names: one name is one size."""
-    if len(shape) != len(found):
+def _fits(shape: tuple[Size, ...], actual: tuple[int, ...], sizes: dict[str, int]) -> bool:
+    """Compares two shapes. `sizes` takes up the sizes of dimensions with names, since one name is
+    one size."""
+    if len(shape) != len(actual):
         return False
-    pairs = [*zip(shape, found, strict=True)]
+    pairs = [*zip(shape, actual, strict=True)]
     wanted = [sizes.setdefault(dim, size) if isinstance(dim, str) else dim for dim, size in pairs]
-    return all(size in (None, actual) for size, actual in zip(wanted, found, strict=True))
+    return _agree(wanted, actual)
+
+
+def _agree(wanted: Sequence[int | None], actual: Sequence[int]) -> bool:
+    return len(wanted) == len(actual) and all(
+        size in (None, got) for size, got in zip(wanted, actual, strict=True)
+    )
 
 
 def _shaped(array: Array, tensor: Tensor, sizes: dict[str, int]) -> Array:
     if tensor.shape is None:
         return array
     wanted = [sizes.get(size) if isinstance(size, str) else size for size in tensor.shape]
-    if len(wanted) == array.ndim and all(
-        size in (None, actual) for size, actual in zip(wanted, array.shape, strict=True)
-    ):
+    if _agree(wanted, array.shape):
         return array
     known = [size for size in wanted if size is not None]
-    if len(known) == len(wanted) and _larger(known) == _larger(array.shape):
+    if len(known) == len(wanted) and _without_ones(known) == _without_ones(array.shape):
         return array.reshape(known)
-    said = ", ".join("?" if size is None else str(size) for size in wanted)
-    raise ShapeRefused(f"it gives {tensor.name} the shape {array.shape}, and not ({said})")
+    text = ", ".join("?" if size is None else str(size) for size in wanted)
+    raise ShapeRefused(f"it gives {tensor.name} the shape {array.shape}, and not ({text})")
 
 
-def _larger(shape: Sequence[int]) -> list[int]:
+def _without_ones(shape: Sequence[int]) -> list[int]:
     return [size for size in shape if size != 1]

@@ -74,13 +74,13 @@ std::vector<Set> sets(const Model& model, const Options& options) {
     for (const auto& file : options.arrays) own.inputs.push_back(npy::read(file));
     return {own};
   }
-  std::vector<Set> found;
+  std::vector<Set> data;
   for (int number = 0;; ++number) {
     const auto name = "test_data_set_" + std::to_string(number);
     const auto folder = options.folder / name;
-    if (!fs::is_directory(folder)) return found;
-    found.push_back({name, read(folder, "input", model.inputs().size()),
-                     read(folder, "output", model.outputs().size())});
+    if (!fs::is_directory(folder)) return data;
+    data.push_back({name, read(folder, "input", model.inputs().size()),
+                    read(folder, "output", model.outputs().size())});
   }
 }
 
@@ -91,6 +91,7 @@ T at(const npy::Array& array, std::size_t i) {
   return value;
 }
 
+// The number whose float16 has these bits: sign, 5 bits of exponent, 10 of fraction.
 double half(std::uint16_t bits) {
   const int exponent = bits >> 10 & 31, fraction = bits & 1023;
   const double size = exponent == 31  ? (fraction ? NAN : INFINITY)
@@ -137,7 +138,7 @@ double distance(const std::vector<npy::Array>& got, const std::vector<npy::Array
   return largest;
 }
 
-// The median: a mean would tell of what else the machine did.
+// The median time of a call: a mean would also tell what else the machine did.
 double milliseconds(Model& model, std::vector<npy::Array>& inputs, int calls) {
   std::vector<double> times;
   for (int i = 0; i < std::max(1, calls); ++i) {

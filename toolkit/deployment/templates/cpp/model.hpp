@@ -40,9 +40,9 @@ class Model {
     const auto in = pointers(inputs_), out = pointers(outputs_);
     const auto results = session_.Run(Ort::RunOptions{nullptr}, in.data(), values.data(),
                                       values.size(), out.data(), out.size());
-    std::vector<npy::Array> found;
-    for (const auto& result : results) found.push_back(array_of(result));
-    return found;
+    std::vector<npy::Array> outputs;
+    for (const auto& result : results) outputs.push_back(array_of(result));
+    return outputs;
   }
 
  private:
@@ -62,10 +62,10 @@ class Model {
   }
 
   static Ort::SessionOptions options(int threads) {
-    Ort::SessionOptions made;
-    made.SetIntraOpNumThreads(threads);
-    made.SetInterOpNumThreads(1);
-    return made;
+    Ort::SessionOptions session;
+    session.SetIntraOpNumThreads(threads);
+    session.SetInterOpNumThreads(1);
+    return session;
   }
 
   // numpy's names of types and ONNX's numbers.
@@ -82,9 +82,9 @@ class Model {
   }
 
   static ONNXTensorElementDataType element(const std::string& type) {
-    const auto found = types().find(type);
-    if (found == types().end()) throw std::runtime_error("arrays of the type " + type + " are not fed");
-    return found->second;
+    const auto entry = types().find(type);
+    if (entry == types().end()) throw std::runtime_error("arrays of the type " + type + " are not fed");
+    return entry->second;
   }
 
   static npy::Array array_of(const Ort::Value& value) {
@@ -101,8 +101,8 @@ class Model {
   }
 
   static std::vector<const char*> pointers(const std::vector<std::string>& names) {
-    std::vector<const char*> found;
-    for (const auto& name : names) found.push_back(name.c_str());
-    return found;
+    std::vector<const char*> texts;
+    for (const auto& name : names) texts.push_back(name.c_str());
+    return texts;
   }
 };

@@ -51,9 +51,9 @@ class Model:
         for name, array in given.items():
             self._demand(name, array)
         tensors = [torch.from_numpy(given[name].copy()) for name in self._order]
-        found = self._method.execute(tensors)
-        values = [value.numpy().copy() for value in found if isinstance(value, torch.Tensor)]
-        return self._tensors.fit(arrays, values)
+        values = self._method.execute(tensors)
+        outputs = [value.numpy().copy() for value in values if isinstance(value, torch.Tensor)]
+        return self._tensors.fit(arrays, outputs)
 
     def _demand(self, name: str, array: Array) -> None:
         ranges = zip(array.shape, self._ranges[name], strict=True)

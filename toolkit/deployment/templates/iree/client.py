@@ -41,10 +41,10 @@ class Model:
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """Inputs in the order of `inputs`, outputs in that of `outputs`."""
-        found = self._call(*self._tensors.check(arrays))
-        several = found if isinstance(found, (tuple, list)) else [found]
-        # IREE calls unsigned integers signed.
-        return self._tensors.fit(arrays, [np.array(one.to_host()) for one in several])
+        returned = self._call(*self._tensors.check(arrays))
+        outputs = returned if isinstance(returned, (tuple, list)) else [returned]
+        # `fit` casts: IREE gives unsigned integers as signed ones.
+        return self._tensors.fit(arrays, [np.array(output.to_host()) for output in outputs])
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ const TYPES = {
 
 /** The typed array that holds elements of an ONNX type. */
 export function holder(type) {
-  const found = Object.values(TYPES).find(([name]) => name === type);
-  if (!found) throw new Error(`arrays of the type ${type} are not fed`);
-  return found[1];
+  const entry = Object.values(TYPES).find(([name]) => name === type);
+  if (!entry) throw new Error(`arrays of the type ${type} are not fed`);
+  return entry[1];
 }
 
 /** Reads the bytes of an .npy file (an ArrayBuffer). */
@@ -44,7 +44,7 @@ export function parse(buffer) {
   return { type, dims, data: new Holder(buffer.slice(end, end + size)) };
 }
 
-/** Writes one: the bytes of an .npy file. */
+/** Returns the bytes of an array's .npy file. */
 export function format({ type, dims, data }) {
   const descr = Object.keys(TYPES).find((key) => TYPES[key][0] === type);
   if (!descr) throw new Error(`${type} has no place in an .npy file`);
@@ -60,12 +60,13 @@ export function format({ type, dims, data }) {
   return file;
 }
 
-/** An array's elements as numbers, the first `count` of them. */
+/** Returns the first `count` elements of an array as numbers. */
 export function numbers({ type, data }, count = data.length) {
   const first = Array.from(data.subarray(0, count), Number);
   return type === "float16" && data instanceof Uint16Array ? first.map(half) : first;
 }
 
+/** The number whose float16 has these bits: sign, 5 bits of exponent, 10 of fraction. */
 function half(bits) {
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;
@@ -77,9 +78,9 @@ function half(bits) {
 /** The largest difference between two lists of arrays; NaN where shapes differ. */
 export function distance(got, expected) {
   let largest = 0;
-  for (const [place, array] of got.entries()) {
-    if (String(array.dims) !== String(expected[place].dims)) return NaN;
-    const right = numbers(expected[place]);
+  for (const [index, array] of got.entries()) {
+    if (String(array.dims) !== String(expected[index].dims)) return NaN;
+    const right = numbers(expected[index]);
     for (const [i, value] of numbers(array).entries()) {
       const off = Math.abs(value - right[i]);
       if (Number.isNaN(off)) return NaN;

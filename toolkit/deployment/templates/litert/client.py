@@ -47,29 +47,30 @@ class Model:
         return self._tensors.fit(ready, self._invoke(ready))
 
     def _lay_out(self, arrays: Sequence[Array]) -> None:
-        """With a new interpreter: one that refused a shape cannot be used again."""
+        """Lays out memory for these shapes, in a new interpreter: one that refused a shape cannot
+        be used again."""
         self._interpreter = Interpreter(model_path=self._file, num_threads=self._threads)
-        given = _numbers(self._interpreter.get_input_details())
-        left = _numbers(self._interpreter.get_output_details())
-        self._given = [given[_kept(name)] for name in self.inputs]
-        # An output that the converter would have turned has another name.
-        self._left = [
-            left.get(f"toolkit_output_{place}", left.get(_kept(name), -1))
-            for place, name in enumerate(self.outputs)
+        inputs = _numbers(self._interpreter.get_input_details())
+        outputs = _numbers(self._interpreter.get_output_details())
+        self._input_numbers = [inputs[_kept(name)] for name in self.inputs]
+        # An output that the converter would have transposed has another name.
+        self._output_numbers = [
+            outputs.get(f"toolkit_output_{index}", outputs.get(_kept(name), -1))
+            for index, name in enumerate(self.outputs)
         ]
         try:
-            for number, array in zip(self._given, arrays, strict=True):
+            for number, array in zip(self._input_numbers, arrays, strict=True):
                 self._interpreter.resize_tensor_input(number, array.shape)
             self._interpreter.allocate_tensors()
-            self._invoke(arrays)  # Sizes that the network computes show in a run only.
+            self._invoke(arrays)  # Sizes that the network itself computes are known after a run.
         except (RuntimeError, ValueError) as error:
             raise ShapeRefused(f"LiteRT: {str(error).splitlines()[0]}") from error
 
     def _invoke(self, arrays: Sequence[Array]) -> list[Array]:
-        for number, array in zip(self._given, arrays, strict=True):
+        for number, array in zip(self._input_numbers, arrays, strict=True):
             self._interpreter.set_tensor(number, array)
         self._interpreter.invoke()
-        return [self._interpreter.get_tensor(number) for number in self._left]
+        return [self._interpreter.get_tensor(number) for number in self._output_numbers]
 
 
 def _numbers(details: Sequence[dict[str, Any]]) -> dict[str, int]:
@@ -77,7 +78,7 @@ def _numbers(details: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 
 def _kept(name: str) -> str:
-    """A name as the converter keeps it."""
+    """Returns a name as the converter keeps it."""
     return name.replace(":", "__")
 
 

@@ -57,17 +57,20 @@ class Model:
         ready = [_narrow(array) for array in self._tensors.check(arrays)]
         if any(array.size == 0 for array in ready):
             raise ShapeRefused("MNN ends its process at an input without elements")
-        found = self._module.forward(
+        outputs = self._module.forward(
             [expr.const(a, list(a.shape), expr.NCHW, TYPES[a.dtype.name]) for a in ready]
         )
-        # In NC4HW4 the channels lie in fours, the last ones padded.
-        plain = [
-            expr.convert(one, expr.NCHW) if one.data_format == expr.NC4HW4 else one for one in found
-        ]
-        return self._tensors.fit(arrays, [np.array(one.read()) for one in plain])
+        return self._tensors.fit(arrays, [_array(output) for output in outputs])
+
+
+def _array(output: expr.Var) -> Array:
+    # In NC4HW4 the channels lie in fours, the last ones padded.
+    plain = output.data_format != expr.NC4HW4
+    return np.array((output if plain else expr.convert(output, expr.NCHW)).read())
 
 
 def _narrow(array: Array) -> Array:
+    """Casts to the type that MNN takes. Raises ValueError for an int64 that does not fit."""
     narrow = array.astype(FED[array.dtype.name], copy=False)
     if (narrow != array).any() and array.dtype == np.int64:
         raise ValueError("MNN has no int64, and a value needs it")

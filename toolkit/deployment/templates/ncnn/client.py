@@ -55,26 +55,27 @@ class Model:
         """Inputs in the order of `inputs`, outputs in that of `outputs`."""
         ready = [_narrow(array) for array in self._tensors.check(arrays)]
         extractor = self._net.create_extractor()  # A new one: a second extract computes nothing.
-        for place, (array, axis) in enumerate(zip(ready, self._axes["inputs"], strict=True)):
-            # A copy: over numpy's memory ncnn would write into it, or crash.
+        for index, (array, axis) in enumerate(zip(ready, self._axes["inputs"], strict=True)):
+            # A copy: ncnn would write into numpy's own memory, or crash.
             mat = ncnn.Mat(array, batch_index=axis).clone()
-            _demand(extractor.input(f"in{place}", mat))
-        found = []
-        for place, axis in enumerate(self._axes["outputs"]):
-            code, mat = extractor.extract(f"out{place}")
+            _demand(extractor.input(f"in{index}", mat))
+        outputs = []
+        for index, axis in enumerate(self._axes["outputs"]):
+            code, mat = extractor.extract(f"out{index}")
             _demand(code)
-            found.append(np.array(mat.numpy(batch_index=axis)))
-        return self._tensors.fit(arrays, found)
+            outputs.append(np.array(mat.numpy(batch_index=axis)))
+        return self._tensors.fit(arrays, outputs)
 
 
 def _demand(code: int) -> None:
-    """Code 0 is well; a net that was loaded gives others for shapes that it cannot take."""
+    """Raises ShapeRefused for any code but 0, success: a net that was loaded gives others for
+    shapes that it cannot take."""
     if code:
         raise ShapeRefused(f"ncnn gives code {code}")
 
 
 def _narrow(array: Array) -> Array:
-    """ncnn has no int64."""
+    """Casts int64, which ncnn has not, to int32. Raises ValueError where a value does not fit."""
     if array.dtype != np.int64:
         return array
     narrow = array.astype(np.int32)

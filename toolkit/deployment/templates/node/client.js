@@ -26,7 +26,7 @@ async function read(file) {
   }
 }
 
-/** The user's own arrays, for which nothing is expected; or the test data beside this file. */
+/** Yields the user's own arrays, for which nothing is expected, or the test data beside this file. */
 async function* sets(model, files) {
   if (files.length) {
     if (files.length !== model.inputs.length)
@@ -53,7 +53,7 @@ function shown(array) {
   return `${array.type} ${array.dims.join("×") || "scalar"}  ${values.join(", ")}${more}`;
 }
 
-/** The median: a mean would tell of what else the machine did. */
+/** The median time of a call: a mean would also tell what else the machine did. */
 async function milliseconds(model, inputs, calls) {
   const times = [];
   for (let i = 0; i < calls; i++) {
@@ -83,8 +83,8 @@ async function main() {
     model.inputs.forEach((label, i) => console.log(`  ${label}: ${shown(inputs[i])}`));
     model.outputs.forEach((label, i) => console.log(`  ${label}: ${shown(outputs[i])}`));
     if (expected) {
-      const far = distance(outputs, expected).toPrecision(2);
-      console.log(`  largest difference from the expected outputs: ${far}`);
+      const difference = distance(outputs, expected).toPrecision(2);
+      console.log(`  largest difference from the expected outputs: ${difference}`);
     }
     const took = (await milliseconds(model, inputs, calls)).toPrecision(4);
     console.log(`  ${took} ms a call, the median of ${calls}`);

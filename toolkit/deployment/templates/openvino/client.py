@@ -52,7 +52,7 @@ class Model:
             if array.dtype != port.get_element_type().to_dtype():
                 raise TypeError(f"{port.get_any_name()} takes {port.get_element_type()}")
         result = self._request.infer(dict(enumerate(arrays)))
-        return [np.array(result[place]) for place in range(len(self.outputs))]
+        return [np.array(result[index]) for index in range(len(self.outputs))]
 
 
 if __name__ == "__main__":

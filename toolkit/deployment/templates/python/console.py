@@ -17,13 +17,15 @@ from typing import Any, Protocol
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
+DataSet = tuple[str, list[Array], list[Array]]
+"""A name, the inputs, and the outputs that are expected; empty where none are."""
 HERE = Path(__file__).resolve().parent
 SHOWN = 6
 """Elements of an array that are printed."""
 
 
 class Model(Protocol):
-    """What a client's model has."""
+    """The interface of the class `Model` in client.py."""
 
     runtime: str
     inputs: list[str]
@@ -38,6 +40,15 @@ class ShapeRefused(ValueError):
 
 def main(load: Callable[[Path, int], Model], file: str = "model.onnx") -> None:
     """Runs the test data beside this script, or the arrays that are named."""
+    options = _options()
+    model = load(HERE / "model" / file, options.threads)
+    threads = "1 thread" if options.threads == 1 else f"{options.threads} threads"
+    print(f"{file} on {model.runtime}, {threads}")
+    for data_set in _given(model, options.arrays) if options.arrays else _test_data(model):
+        _run(model, data_set, options)
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Runs the model in this folder.")
     parser.add_argument(
         "arrays",
@@ -49,30 +60,31 @@ def main(load: Callable[[Path, int], Model], file: str = "model.onnx") -> None:
     parser.add_argument("--output", type=Path, help="a folder for what comes out, as .npy files")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--calls", type=int, default=100, help="calls whose time is taken")
-    options = parser.parse_args()
+    return parser.parse_args()
 
-    model = load(HERE / "model" / file, options.threads)
-    threads = "1 thread" if options.threads == 1 else f"{options.threads} threads"
-    print(f"{file} on {model.runtime}, {threads}")
-    for name, arrays, expected in _given(model, options.arrays) if options.arrays else _sets(model):
-        try:
-            outputs = model.run(arrays)
-        except ShapeRefused as error:
-            _refuse(name, error, options.output, own=bool(options.arrays))
-            continue
-        except Exception as error:  # Every runtime has its own.
-            sys.exit(f"error: the model does not take {name}: {error}")
-        print(name)
-        for label, array in zip([*model.inputs, *model.outputs], [*arrays, *outputs], strict=True):
-            print(f"  {label}: {_shown(array)}")
-        if expected:
-            print(f"  largest difference from the expected outputs: {_far(outputs, expected):.2g}")
-        print(f"  {_latency(model, arrays, options.calls)}")
-        if options.output:
-            folder = options.output / name
-            folder.mkdir(parents=True, exist_ok=True)
-            for place, array in enumerate(outputs):
-                np.save(folder / f"output_{place}.npy", array)
+
+def _run(model: Model, data_set: DataSet, options: argparse.Namespace) -> None:
+    """Runs the model on one set, prints arrays and times, and writes the outputs where asked."""
+    name, arrays, expected = data_set
+    try:
+        outputs = model.run(arrays)
+    except ShapeRefused as error:
+        _refuse(name, error, options.output, own=bool(options.arrays))
+        return
+    except Exception as error:  # Every runtime has its own.
+        sys.exit(f"error: the model does not take {name}: {error}")
+    print(name)
+    for label, array in zip([*model.inputs, *model.outputs], [*arrays, *outputs], strict=True):
+        print(f"  {label}: {_shown(array)}")
+    if expected:
+        difference = _largest_difference(outputs, expected)
+        print(f"  largest difference from the expected outputs: {difference:.2g}")
+    print(f"  {_latency(model, arrays, options.calls)}")
+    if options.output:
+        folder = options.output / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for index, array in enumerate(outputs):
+            np.save(folder / f"output_{index}.npy", array)
 
 
 def _refuse(name: str, error: ShapeRefused, output: Path | None, *, own: bool) -> None:
@@ -86,8 +98,8 @@ def _refuse(name: str, error: ShapeRefused, output: Path | None, *, own: bool) -
         (folder / "refused.txt").write_text(str(error), "utf-8")
 
 
-def _sets(model: Model) -> Iterator[tuple[str, list[Array], list[Array]]]:
-    """The test data: a name, the inputs, and the outputs that are expected."""
+def _test_data(model: Model) -> Iterator[DataSet]:
+    """Yields the test data beside this script."""
     folders = sorted(HERE.glob("test_data_set_*"), key=lambda f: int(f.name.rpartition("_")[2]))
     for folder in folders:
         inputs = [np.load(folder / f"input_{i}.npy") for i in range(len(model.inputs))]
@@ -95,8 +107,8 @@ def _sets(model: Model) -> Iterator[tuple[str, list[Array], list[Array]]]:
         yield folder.name, inputs, outputs
 
 
-def _given(model: Model, files: list[Path]) -> Iterator[tuple[str, list[Array], list[Array]]]:
-    """The user's own arrays, for which nothing is expected."""
+def _given(model: Model, files: list[Path]) -> Iterator[DataSet]:
+    """Yields the user's own arrays, for which nothing is expected."""
     if len(files) != len(model.inputs):
         sys.exit(f"error: the model has {len(model.inputs)} inputs: {', '.join(model.inputs)}")
     try:
@@ -107,13 +119,13 @@ def _given(model: Model, files: list[Path]) -> Iterator[tuple[str, list[Array], 
 
 
 def _shown(array: Array) -> str:
-    """'float32 1×64  0, 0, 0.0625 …'."""
+    """Describes an array: 'float32 1×64  0, 0, 0.0625 …'."""
     shape = "×".join(map(str, array.shape)) or "scalar"
     values = ", ".join(f"{value:.4g}" for value in array.ravel()[:SHOWN].tolist())
     return f"{array.dtype} {shape}  {values}{' …' if array.size > SHOWN else ''}"
 
 
-def _far(outputs: list[Array], expected: list[Array]) -> float:
+def _largest_difference(outputs: list[Array], expected: list[Array]) -> float:
     pairs = zip(outputs, expected, strict=True)
     return max(
         float(np.max(np.abs(a.astype(float) - b.astype(float)), initial=0)) for a, b in pairs
@@ -121,7 +133,7 @@ def _far(outputs: list[Array], expected: list[Array]) -> float:
 
 
 def _latency(model: Model, arrays: Sequence[Array], calls: int) -> str:
-    """The median: a mean would tell of what else the machine did."""
+    """Times calls. The median is shown, since a mean would also tell what else the machine did."""
     times = []
     for _ in range(max(1, calls)):
         start = time.perf_counter()

@@ -64,7 +64,7 @@ function pointers(pad, redraw, finished) {
   });
   pad.addEventListener("pointermove", (event) => {
     if (!stroke) return;
-    for (const one of event.getCoalescedEvents?.() ?? [event]) stroke.push(place(one));
+    for (const moved of event.getCoalescedEvents?.() ?? [event]) stroke.push(place(moved));
     redraw();
   });
   const end = () => {
@@ -105,7 +105,7 @@ function move([right, down]) {
   if (cursor.down) strokes.at(-1).push({ x: cursor.x, y: cursor.y });
 }
 
-/** The strokes as a person drew them. */
+/** Draws the strokes as a person made them, and the cursor while it is moved by keys. */
 function draw(pad) {
   const size = Math.round(pad.clientWidth * devicePixelRatio);
   if (pad.width !== size) pad.width = pad.height = size;
@@ -200,7 +200,7 @@ function meters() {
   );
 }
 
-/** The two answers, and which digits they leave. */
+/** Shows the two outputs, and which digits they leave. */
 function say(shares) {
   [...byId("meters").children].forEach((meter, i) => {
     const percent = shares ? `${(100 * shares[i]).toFixed(1)} %` : "–";
@@ -219,7 +219,7 @@ function sentence([odd, five]) {
   return `${parity}, and ${five > 0.5 ? "five or more" : "less than five"}: ${left.join(", ")} or ${last}.`;
 }
 
-/** At most once a frame. */
+/** Returns a function that runs the task at most once a frame. */
 function throttled(task) {
   let waiting = false;
   return () => {

@@ -13,7 +13,7 @@ const element = (tag, text = "", className = "") =>
 
 let queue = Promise.resolve();
 
-/** One after the other: the model takes one call at a time. */
+/** Runs tasks one after the other: the model takes one call at a time. */
 function inTurn(task) {
   const done = queue.then(task);
   queue = done.catch(() => {});
@@ -22,7 +22,7 @@ function inTurn(task) {
 
 const run = (arrays) => inTurn(() => model.run(arrays));
 
-/** '0.0123 ms a call, the mean of 900 calls'. */
+/** Times calls for a moment: '0.0123 ms a call, the mean of 900 calls'. */
 async function latency(arrays) {
   const [mean, calls] = await inTurn(async () => {
     const start = performance.now();
@@ -53,14 +53,14 @@ async function dataSet(number) {
   return { inputs: await all("input", model.inputs), expected: await all("output", model.outputs) };
 }
 
-/** For scripts: the outputs of all sets of test data, each as { type, dims, base64 }. */
+/** Returns, for scripts, the outputs of all sets of test data, each as { type, dims, base64 }. */
 async function runTestData() {
-  const found = [];
+  const sets = [];
   for (let number = 0; number < facts.sets; number++) {
     const outputs = await run((await dataSet(number)).inputs);
-    found.push(outputs.map(({ type, dims, data }) => ({ type, dims, base64: base64(data) })));
+    sets.push(outputs.map(({ type, dims, data }) => ({ type, dims, base64: base64(data) })));
   }
-  return found;
+  return sets;
 }
 
 function base64(data) {
@@ -117,7 +117,7 @@ function labelled(text, field) {
   return [label, field];
 }
 
-/** What a person typed, as an array. */
+/** Returns the array that a person typed. Throws an error that says what does not fit. */
 function typed(spec, shapeText, text) {
   const dims = (shapeText.match(/\d+/g) ?? []).map(Number);
   const words = text.split(/[\s,;[\]]+/).filter(Boolean);
@@ -146,7 +146,7 @@ function number(spec, word) {
   return value;
 }
 
-/** An array's text, a line for each row of its last dimension. */
+/** Writes an array out, a line for each row of its last dimension. */
 function rows(array, count = array.data.length) {
   const width = array.dims.at(-1) || 1;
   const exact = /int|bool/.test(array.type);
@@ -161,7 +161,7 @@ const short = (value) => String(Number(value.toPrecision(7)));
 // Outputs.
 
 function show(outputs, expected) {
-  const far = expected ? distance(outputs, expected) : null;
+  const difference = expected ? distance(outputs, expected) : null;
   const blocks = outputs.map((array, i) => {
     const block = element("div", "", "output");
     const head = element("h3", `${model.outputs[i].name} `);
@@ -170,8 +170,9 @@ function show(outputs, expected) {
     block.append(head, element("pre", rows(array, SHOWN) + more));
     return block;
   });
-  if (far !== null) {
-    const text = `Largest difference from the expected outputs: ${Number(far.toPrecision(2))}`;
+  if (difference !== null) {
+    const figure = Number(difference.toPrecision(2));
+    const text = `Largest difference from the expected outputs: ${figure}`;
     blocks.push(element("p", text, "note"));
   }
   byId("outputs").replaceChildren(...blocks);

@@ -1,4 +1,4 @@
-"""The options that `check` and `bench` share, and what they make of them."""
+"""The options that several commands share, and the requests that their values make."""
 
 from __future__ import annotations
 
@@ -8,39 +8,75 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from toolkit.cli.values import BOUND, DURATION, PERCENT, PRECISION
+from toolkit.cli.values import DURATION, LIMIT, PERCENT, PRECISION
 
 if TYPE_CHECKING:
     from toolkit.answers.verdict import Limits
     from toolkit.engine.assignment import FeedRequest
-    from toolkit.pipelines.bench import BenchRequest, FinishedRun
+    from toolkit.pipelines.bench import BenchRequest
     from toolkit.runtimes.target import Target
     from toolkit.sources.source import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# What may not be read is told as everything else that is wrong with a file: not as a usage.
+# click would call a file that may not be read a usage error, with exit code 2. It is told later, as
+# everything else that is wrong with a file.
 FILE = click.Path(path_type=Path, readable=False)
 
 MODEL = click.argument("model", type=FILE, required=False)
+PROVIDER = click.option(
+    "--provider", help="ONNX Runtime's execution providers: cpu, cuda or cpu,cuda."
+)
+TIME = click.option(
+    "--time", "time", type=DURATION, help="The ceiling on the time of the measurement, such as 20s."
+)
+PRECISE = click.option(
+    "--precision",
+    type=PERCENT,
+    help="Stop as soon as every ratio is known to within this, such as 0.5%.",
+)
+QUICK = click.option(
+    "--quick", is_flag=True, help="Go on without intervals where --time is too short for them."
+)
+INSTALL = click.option(
+    "--install", is_flag=True, help="Install the runtimes that are missing, first."
+)
+REPORTS = click.option(
+    "-o",
+    "--output",
+    "reports",
+    type=click.Path(path_type=Path),
+    default="reports",
+    show_default=True,
+    help="The folder of the runs.",
+)
 
 TARGETS = [
-    click.option("--provider", help="ONNX Runtime's execution providers: cpu, cuda or cpu,cuda."),
+    PROVIDER,
     click.option(
         "--target",
         "targets",
         multiple=True,
         metavar="T",
-        help="RUNTIME[@VERSION][:PROVIDER][,key=value…]; repeatable. env=FOLDER: from there.",
+        help="RUNTIME[@VERSION][:PROVIDER][,key=value…]; repeatable. With env=FOLDER it is run "
+        "from that environment.",
     ),
 ]
 FEEDS = [
     click.option("--batch", metavar="N,N…", help="Sizes of the first dynamic dimension."),
     click.option(
-        "--dim", "dims", multiple=True, metavar="NAME=N,N…", help="Sizes of dynamic dimensions."
+        "--dim",
+        "dims",
+        multiple=True,
+        metavar="NAME=N,N…",
+        help="Sizes of a dynamic dimension; repeatable.",
     ),
     click.option(
-        "--shape", "shapes", multiple=True, metavar="INPUT=1x3x224x224", help="A whole shape."
+        "--shape",
+        "shapes",
+        multiple=True,
+        metavar="INPUT=1x3x224x224",
+        help="The whole shape of an input; repeatable.",
     ),
     click.option(
         "--inputs",
@@ -52,14 +88,14 @@ FEEDS = [
         type=click.IntRange(min=0),
         default=0,
         show_default=True,
-        help="Of what is drawn.",
+        help="The seed of all that is drawn.",
     ),
     click.option(
         "--source",
         metavar="FILE.py:NAME",
         help="The PyTorch module that the file was made from; its code is run.",
     ),
-    click.option("--weights", type=FILE, help="Its weights."),
+    click.option("--weights", type=FILE, help="The weights of that module."),
 ]
 RUNNING = [
     click.option(
@@ -74,68 +110,76 @@ RUNNING = [
         type=DURATION,
         default="60s",
         show_default=True,
-        help="For one step of one target; a load has ten times as long.",
+        help="The limit for one step of one target; loading may take ten times as long.",
     ),
 ]
 LIMITS = [
-    click.option("--accept", type=PRECISION, help="The precision that is right enough."),
-    click.option("--atol", type=BOUND, help="Right is |error| ≤ atol + rtol·|expected|."),
-    click.option("--rtol", type=BOUND, help="See --atol."),
+    click.option("--accept", type=PRECISION, help="Take answers of this precision as right."),
+    click.option("--atol", type=LIMIT, help="Right is |error| ≤ atol + rtol·|expected|."),
+    click.option("--rtol", type=LIMIT, help="See --atol."),
     click.option(
-        "--min-top1-agreement", "top1", type=PERCENT, help="Rows whose top class must agree."
+        "--min-top1-agreement",
+        "top1",
+        type=PERCENT,
+        help="The share of rows whose top class must agree, such as 99%.",
     ),
 ]
 
 
-def options(function: F) -> F:
-    """Adds the shared options to a command."""
+def shared(function: F) -> F:
+    """Adds the options of `check`, `bench` and `compare` to a command."""
     return _added(function, [*TARGETS, *FEEDS, *RUNNING, *LIMITS])
 
 
 def feeds(function: F) -> F:
-    """Adds those that say what the model is fed and by what it is judged."""
+    """Adds the options that say what the model is fed and by what it is judged."""
     return _added(function, FEEDS)
 
 
 def limits(function: F) -> F:
-    """Adds those that say how precise is right enough."""
+    """Adds the options that say how precise is right enough."""
     return _added(function, LIMITS)
 
 
-def _added(function: F, added: Sequence[Callable[[F], F]]) -> F:
-    for option in reversed(added):
+def _added(function: F, options: Sequence[Callable[[F], F]]) -> F:
+    # As decorators the last one is applied first.
+    for option in reversed(options):
         function = option(function)
     return function
 
 
 def model_of(model: Path | None) -> Path:
-    """The model that is meant. Raises InputError where none is given and the reference is not."""
+    """Returns the model that is named, else the reference model.
+
+    Raises InputError where none is named and the reference model was not exported here.
+    """
     from toolkit.errors import InputError
     from toolkit.pipelines.bench import REFERENCE
 
     if model is None and not REFERENCE.exists():
+        command = f"toolkit {click.get_current_context().info_name} M.onnx"
         raise InputError(
             f"there is no {REFERENCE} here",
-            "toolkit export           makes it",
-            "toolkit bench M.onnx     takes another model",
+            f"{'toolkit export':<{len(command)}}    makes it",
+            f"{command}    takes another model",
         )
     return model or REFERENCE
 
 
 def targets_of(provider: str | None, targets: tuple[str, ...]) -> list[Target]:
-    """What --provider and --target name, in that order."""
+    """Returns the targets that --provider names, then those of --target."""
     from toolkit.runtimes.target import of_providers, parse
 
     return [*([] if provider is None else of_providers(provider)), *map(parse, targets)]
 
 
-def wanted_of(given: dict[str, Any]) -> FeedRequest:
-    """What the model is fed."""
+def feed_request(given: dict[str, Any]) -> FeedRequest:
+    """Returns what the model is to be fed, from the values of FEEDS."""
     from toolkit.engine.assignment import FeedRequest
     from toolkit.feeds import parsing
 
     if given["inputs"] is not None and (given["dims"] or given["batch"] or given["shapes"]):
-        raise click.UsageError("--inputs has its own sizes: leave --dim, --batch and --shape away")
+        raise click.UsageError("--inputs has its own sizes: leave out --dim, --batch and --shape")
 
     return FeedRequest(
         dims=parsing.dims(given["dims"]),
@@ -147,7 +191,7 @@ def wanted_of(given: dict[str, Any]) -> FeedRequest:
 
 
 def source_of(given: dict[str, Any]) -> Source | None:
-    """The PyTorch source, where it is named."""
+    """Returns the PyTorch source that --source and --weights name; None: it is not named."""
     from toolkit.sources import source
 
     if given["source"] is None:
@@ -158,14 +202,17 @@ def source_of(given: dict[str, Any]) -> Source | None:
 
 
 def limits_of(given: dict[str, Any]) -> Limits:
-    """How precise is right enough."""
+    """Returns how precise is right enough, from the values of LIMITS."""
     from toolkit.answers.verdict import Limits
 
     return Limits(given["accept"], given["atol"], given["rtol"], given["top1"])
 
 
-def order_of(given: dict[str, Any], typed: list[str]) -> BenchRequest:
-    """All that is asked for, besides the model."""
+def bench_request(given: dict[str, Any], typed: list[str]) -> BenchRequest:
+    """Returns all that is asked for besides the model; options that a command has not are unset.
+
+    `typed` is the command line, for the record.
+    """
     from toolkit.measure import schedule
     from toolkit.pipelines.bench import BenchRequest
     from toolkit.workers.jobs import Patience
@@ -175,7 +222,7 @@ def order_of(given: dict[str, Any], typed: list[str]) -> BenchRequest:
         targets=targets_of(given["provider"], given["targets"]),
         everything=given.get("everything", False),
         baseline=given.get("baseline"),
-        wanted=wanted_of(given),
+        wanted=feed_request(given),
         source=source_of(given),
         pace=schedule.pace(given.get("precision"), given.get("time"), given.get("quick", False)),
         limits=limits_of(given),
@@ -185,55 +232,23 @@ def order_of(given: dict[str, Any], typed: list[str]) -> BenchRequest:
     )
 
 
-def refuse(finished: FinishedRun, done: str) -> None:
-    """Raises TargetError where not one target could be run: there is nothing to show."""
-    from toolkit.errors import TargetError
-
-    targets = finished.run.plan.targets
-    failures = [(record.target, record.failure) for record in finished.run.records]
-    told = [(targets[index], failure) for index, failure in failures if failure is not None]
-    if len(told) < len(targets):
-        return
-    causes: dict[str, list[str]] = {}
-    for target, failure in told:
-        causes.setdefault(failure.what, []).append(target.label)
-    providers = {target.provider for target, _ in told}
-    # A GPU that is missing is missing for all of its targets: 'cuda: not measured. …'
-    who = "cuda" if len(causes) == 1 and providers == {"cuda"} else None
-    what = "; ".join(f"{who or ', '.join(names)}: not {done}. {w}" for w, names in causes.items())
-    raise TargetError(what, *dict.fromkeys(cure for _, failure in told for cure in failure.cures))
-
-
-def demand(finished: FinishedRun, done: str) -> None:
-    """Exits with 1 where a target that the user named has no right answers."""
-    if finished.unmet:
-        named = sum(target.asked for target in finished.run.plan.targets)
-        were = "was" if len(finished.unmet) == 1 else "were"
-        click.echo(
-            f"error: {len(finished.unmet)} of {named} targets {were} not {done} "
-            f"with right answers: {'; '.join(finished.unmet)}.",
-            err=True,
-        )
-        failures = [record.failure for record in finished.run.records if record.failure]
-        for cure in dict.fromkeys(cure for failure in failures for cure in failure.cures):
-            click.echo(f"  {cure}", err=True)
-        raise click.exceptions.Exit(1)
-
-
 def threads_of(text: str) -> tuple[int, ...]:
-    """'1,all' → the numbers of threads, each once; 'all' is every core that this process may use.
+    """Returns the numbers of threads in '1,all', each once; 'all' is every core that this process
+    may use.
 
     Raises BadParameter for another text, and for more threads than cores.
     """
     import os
 
     cores = len(os.sched_getaffinity(0))
-    found = []
+    counts = []
     for word in text.split(","):
         count = str(cores) if word.strip() == "all" else word.strip()
         if not count.isdecimal() or int(count) < 1:
             raise click.BadParameter(f"{word!r} is no number of threads: give 1, 2 … or all")
         if int(count) > cores:
-            raise click.BadParameter(f"{count} threads on the {cores} cores that are allowed here")
-        found.append(int(count))
-    return tuple(dict.fromkeys(found))
+            raise click.BadParameter(
+                f"{count} threads are more than the {cores} cores that are allowed here"
+            )
+        counts.append(int(count))
+    return tuple(dict.fromkeys(counts))

@@ -1,4 +1,4 @@
-"""What a user may type wrong: one clear line, the right exit code, nothing left behind."""
+"""A user's mistakes: each is one clear line with the right exit code and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -102,14 +102,14 @@ FILES = {
 
 
 @pytest.mark.parametrize("verb", ["bench", "check"])
-@pytest.mark.parametrize(("file", "said"), FILES.values(), ids=FILES)
+@pytest.mark.parametrize(("file", "error"), FILES.values(), ids=FILES)
 def test_a_bad_model_is_one_clear_line(
-    typed: Typed, models: Path, verb: str, file: str, said: str
+    typed: Typed, models: Path, verb: str, file: str, error: str
 ) -> None:
     done = typed(verb, file, "--target", "fake")
 
     assert (done.code, done.out) == (1, "")
-    assert done.errors == [f"error: {said}"]
+    assert done.errors == [f"error: {error}"]
     assert not [*models.glob("reports/*")]
 
 
@@ -175,14 +175,14 @@ MISTYPED = {
 }
 
 
-@pytest.mark.parametrize(("words", "said"), MISTYPED.values(), ids=MISTYPED)
+@pytest.mark.parametrize(("words", "error"), MISTYPED.values(), ids=MISTYPED)
 def test_a_wish_that_cannot_be_met_is_one_clear_line(
-    typed: Typed, models: Path, words: tuple[str, ...], said: str
+    typed: Typed, models: Path, words: tuple[str, ...], error: str
 ) -> None:
     done = typed("bench", "good.onnx", *words)
 
     assert (done.code, done.out) == (1, "")
-    assert done.errors == [f"error: {said}"]
+    assert done.errors == [f"error: {error}"]
     assert not [*models.glob("reports/*")]
 
 
@@ -207,22 +207,22 @@ USAGE = {
         "'101%' is no percentage: give one such as 0.5%",
     ),
     "a seed below zero": (("--seed", "-1"), "-1 is not in the range x>=0."),
-    "an error of no size": (("--atol", "nan"), "'nan' is no bound of an error: give one such as"),
-    "an error below zero": (("--rtol", "-1"), "'-1' is no bound of an error: give one such as"),
+    "an error of no size": (("--atol", "nan"), "'nan' is no limit of an error: give one such as"),
+    "an error below zero": (("--rtol", "-1"), "'-1' is no limit of an error: give one such as"),
     "a class of no name": (("--accept", "half"), "'half' is not one of 'float32', 'tf32'"),
     "weights of no source": (("--weights", "w.pt"), "--weights needs the --source that they"),
     "an unknown switch": (("--presicion", "1%"), "Did you mean '--precision'?"),
 }
 
 
-@pytest.mark.parametrize(("words", "said"), USAGE.values(), ids=USAGE)
+@pytest.mark.parametrize(("words", "error"), USAGE.values(), ids=USAGE)
 def test_a_senseless_switch_is_a_question_of_usage(
-    typed: Typed, words: tuple[str, ...], said: str
+    typed: Typed, words: tuple[str, ...], error: str
 ) -> None:
     done = typed("bench", "good.onnx", *FAKE[:2], *words)
 
     assert (done.code, done.out) == (2, "")
-    assert said in done.err
+    assert error in done.err
     assert "Traceback" not in done.err
 
 
@@ -232,8 +232,8 @@ def test_without_a_model_the_reference_is_asked_for_where_there_is_none(typed: T
     assert done.code == 1
     assert done.err.splitlines() == [
         "error: there is no models/mlp/mlp.onnx here",
-        "  toolkit export           makes it",
-        "  toolkit bench M.onnx     takes another model",
+        "  toolkit export          makes it",
+        "  toolkit check M.onnx    takes another model",
     ]
 
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import pytest
-
-from toolkit.doctor import load
+from toolkit.doctor import quiet
 from toolkit.doctor.finding import Severity
 from toolkit.machine.facts import BusyProcess
 from toolkit.machine.load import Activity
@@ -18,13 +16,13 @@ def activity(steal: float = 0.0, others: float = 0.0, *busiest: BusyProcess) -> 
 
 
 def test_a_quiet_machine_is_fine() -> None:
-    steal, others = load.check(activity(0.001, 0.03), 2)
+    steal, others = quiet.check(activity(0.001, 0.03), 2)
     assert (steal.severity, others.severity) == (Severity.OK, Severity.OK)
     assert plain(others.what) == "other processes use 3.0 % of a core just now"
 
 
 def test_time_that_the_hypervisor_takes_is_a_note() -> None:
-    steal, _ = load.check(activity(steal=0.08), 2)
+    steal, _ = quiet.check(activity(steal=0.08), 2)
     assert steal.severity is Severity.NOTE
     assert plain(steal.what) == (
         "the hypervisor took 8.0 % of the time just now: intervals will be wider"
@@ -37,7 +35,7 @@ def test_busy_processes_are_named() -> None:
         BusyProcess(name="chromium", cores=0.9, core=0),
         BusyProcess(name="make", cores=0.3, core=1),
     )
-    _, others = load.check(activity(0.0, 1.2, *busiest), 2)
+    _, others = quiet.check(activity(0.0, 1.2, *busiest), 2)
     assert others.severity is Severity.NOTE
     assert plain(others.what) == (
         "other processes use 120 % of a core just now: chromium (90 %), make (30 %)"
@@ -46,22 +44,5 @@ def test_busy_processes_are_named() -> None:
 
 
 def test_processes_that_find_a_core_of_their_own_disturb_nobody() -> None:
-    _, others = load.check(activity(others=1.2), 8)
+    _, others = quiet.check(activity(others=1.2), 8)
     assert others.severity is Severity.OK
-
-
-@pytest.mark.parametrize(
-    ("name", "severity"),
-    [(None, Severity.OK), ("performance", Severity.OK), ("powersave", Severity.NOTE)],
-)
-def test_a_governor_that_lowers_the_clock_is_a_note(name: str | None, severity: Severity) -> None:
-    (finding,) = load.governor(name)
-    assert finding.severity is severity
-
-
-def test_the_governor_is_mended_by_a_command() -> None:
-    (finding,) = load.governor("schedutil")
-    assert finding.what == (
-        "the cores' frequency follows the load (schedutil): short calls may be timed too slow"
-    )
-    assert finding.cures == ("sudo cpupower frequency-set -g performance",)
