@@ -169,7 +169,8 @@ class Session(Protocol):
         return "numpy arrays in, new numpy arrays out"
 
     def close(self) -> None:
-        """Ends what would outlive the process, which ends next: memory need not be freed."""
+        """Removes what would outlive the process, such as files. The process ends next, without
+        its destructors: memory need not be freed."""
         return
 
 

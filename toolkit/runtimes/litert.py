@@ -116,9 +116,6 @@ class LiteRtSession(Session):
             return "inputs and outputs stay in the interpreter's tensors"
         return "inputs are copied to the interpreter's tensors, outputs are new arrays"
 
-    def close(self) -> None:
-        self._shaped.clear()
-
     def _named(self, arrays: Sequence[Array]) -> dict[str, Array]:
         specs = self._program.outputs
         return {

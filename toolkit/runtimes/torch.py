@@ -154,6 +154,10 @@ class TorchSession(Session):
             "tensors stay on the device" if self._provider == "cuda" else "tensors in, tensors out"
         )
 
+    def close(self) -> None:
+        # A loaded package of AOTInductor removes the folder into which it was unpacked.
+        del self._form
+
     def _named(self, result: Any) -> dict[str, Array]:
         leaves = list(calls.outputs(result).values())
         names = [spec.name for spec in self._program.outputs]
