@@ -168,7 +168,6 @@ def measured(
     return bench(file, order, reports=folder / "reports").run.records[0]
 
 
-@pytest.mark.slow
 @COMPILED
 def test_all_files_lie_in_the_folder_of_the_converted_form(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
