@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -34,3 +35,9 @@ def absent(reason: str) -> NoReturn:
     if os.environ.get("TOOLKIT_NO_SKIP"):
         pytest.fail(f"must not be skipped here: {reason}")
     pytest.skip(reason)
+
+
+def bfloat16_products() -> bool:
+    """Whether oneDNN multiplies in bfloat16 here: the processor can, and no switch masks it."""
+    masked = "ONEDNN_MAX_CPU_ISA" in os.environ
+    return not masked and "avx512_bf16" in Path("/proc/cpuinfo").read_text()

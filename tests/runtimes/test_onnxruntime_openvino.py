@@ -60,7 +60,7 @@ def loaded(worker: Worker, whole: Program) -> Loaded:
     ids=["numpy", "bound", "bfloat16"],
 )
 def test_it_computes_in_what_it_declares(tmp_path: Path, options: str, verdict: str) -> None:
-    if options.endswith("bfloat16") and "avx512_bf16" not in Path("/proc/cpuinfo").read_text():
+    if options.endswith("bfloat16") and not needs.bfloat16_products():
         pytest.skip("this processor has no bfloat16")
 
     run = check(small.mlp(tmp_path / "mlp.onnx"), BenchRequest([parse(NAME + options)])).run

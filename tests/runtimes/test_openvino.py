@@ -44,7 +44,7 @@ def test_it_is_pinned_to_float32_by_both_ways_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(
-    "avx512_bf16" not in Path("/proc/cpuinfo").read_text(),
+    not needs.bfloat16_products(),
     reason="this processor has no bfloat16, so OpenVINO's default is float32",
 )
 def test_its_default_is_named_bfloat16_and_not_right(tmp_path: Path) -> None:
