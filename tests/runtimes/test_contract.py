@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests import needs, small
-from tests.workers.conftest import Start, start
+from tests.workers.conftest import Start, start, starting
 from toolkit.errors import EnvironmentFault, ProviderFailed, TargetError
 from toolkit.runtimes import base, listing
 from toolkit.runtimes.base import Program
@@ -63,35 +63,52 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
+def mlp_with_source(folder: Path) -> Program:
     """The MLP with its PyTorch source: every runtime can start from it."""
-    path = small.mlp(tmp_path / "mlp.onnx")
+    path = small.mlp(folder / "mlp.onnx")
     weights = {w.name: onnx.numpy_helper.to_array(w) for w in onnx.load(path).graph.initializer}
     names = {"w1": "fc1.weight", "b1": "fc1.bias", "w2": "fc2.weight", "b2": "fc2.bias"}
-    save_file({names[k]: v.copy() for k, v in weights.items()}, tmp_path / "w.safetensors")
+    save_file({names[k]: v.copy() for k, v in weights.items()}, folder / "w.safetensors")
     plain = small.mlp_program(path)
-    source = Source("toolkit.sources.reference:net", tmp_path / "w.safetensors")
+    source = Source("toolkit.sources.reference:net", folder / "w.safetensors")
     return Program(path, plain.inputs, plain.outputs, source)
 
 
-@pytest.fixture(params=TARGETS, ids=str)
-def worker(request: pytest.FixtureRequest, start: Start) -> Worker:
-    name, options = TARGETS[request.param]
-    runtime, _, provider = name.partition(":")
-    try:
-        made = start(runtime, provider or "cpu", **options)
-    except EnvironmentFault as error:
-        needs.absent(f"{error.what}; {error.cures[0]}")
-    made.post_hello()
-    made.hello()
-    return made
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return mlp_with_source(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def mlp(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    return mlp_with_source(tmp_path_factory.mktemp("mlp"))
 
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for the forms that runtimes make of the model: one for all tests, some take long."""
+    """A folder for the forms that runtimes make of the model: some take long to make."""
     return tmp_path_factory.mktemp("converted")
+
+
+@pytest.fixture(scope="module", params=TARGETS, ids=str)
+def worker(
+    request: pytest.FixtureRequest,
+    mlp: Program,
+    shelf: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Worker]:
+    """A worker that has loaded the MLP: one for all tests of a target, in which it goes on after
+    every refusal."""
+    name, options = TARGETS[request.param]
+    runtime, _, provider = name.partition(":")
+    with starting(tmp_path_factory.mktemp("worker")) as start:
+        try:
+            made = start(runtime, provider or "cpu", **options)
+        except EnvironmentFault as error:
+            needs.absent(f"{error.what}; {error.cures[0]}")
+        made.post_hello()
+        made.hello()
+        yield loaded(made, mlp, shelf)
 
 
 def loaded(worker: Worker, program: Program, shelf: Path) -> Worker:
@@ -108,25 +125,21 @@ def loaded(worker: Worker, program: Program, shelf: Path) -> Worker:
     return worker
 
 
-def test_it_gives_the_models_outputs_at_every_batch(
-    worker: Worker, program: Program, shelf: Path
-) -> None:
-    loaded(worker, program, shelf)
+def test_it_gives_the_models_outputs_at_every_batch(worker: Worker, mlp: Program) -> None:
     for rows, array in FEEDS.items():
         worker.bind(str(rows), {"input": array}, {"input": "float32"})
         outputs, seconds = worker.answer(str(rows))
         assert list(outputs) == ["output"]
         assert outputs["output"].dtype == np.float32
         np.testing.assert_allclose(
-            outputs["output"], small.expected(program, {"input": array}), atol=1e-6
+            outputs["output"], small.expected(mlp, {"input": array}), atol=1e-6
         )
         assert seconds > 0
 
 
 def test_what_the_timed_calls_leave_behind_are_the_models_outputs(
-    worker: Worker, program: Program, shelf: Path
+    worker: Worker, mlp: Program
 ) -> None:
-    loaded(worker, program, shelf)
     for rows, array in FEEDS.items():
         worker.bind(str(rows), {"input": array}, {"input": "float32"})
     for rows in (1, 7, 1):  # R10: the first feed once more after one of another shape.
@@ -135,7 +148,7 @@ def test_what_the_timed_calls_leave_behind_are_the_models_outputs(
     for rows, array in FEEDS.items():
         outputs, _ = worker.answer(str(rows), again=False)
         np.testing.assert_allclose(
-            outputs["output"], small.expected(program, {"input": array}), atol=1e-6
+            outputs["output"], small.expected(mlp, {"input": array}), atol=1e-6
         )
         assert worker.changed(str(rows)) == []
 
@@ -153,14 +166,8 @@ def test_what_the_timed_calls_leave_behind_are_the_models_outputs(
     ids=["none", "misspelt", "one more", "other type", "other size", "other rank"],
 )
 def test_a_feed_that_does_not_fit_is_refused_by_name(
-    worker: Worker,
-    program: Program,
-    shelf: Path,
-    feed: dict[str, np.ndarray],
-    said: str,
+    worker: Worker, feed: dict[str, np.ndarray], said: str
 ) -> None:
-    loaded(worker, program, shelf)
-
     with pytest.raises(TargetError) as caught:
         worker.bind("a", feed, {})
 

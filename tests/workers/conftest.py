@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,14 @@ def program(tmp_path: Path) -> Program:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a worker of a runtime with options; all are stopped at the end."""
-    worker_code = environments.lay(tmp_path / "rooms", [])
+    with starting(tmp_path) as make:
+        yield make
+
+
+@contextmanager
+def starting(folder: Path) -> Iterator[Start]:
+    """Starts workers as long as it lasts; `folder` holds our code for them."""
+    worker_code = environments.lay(folder / "rooms", [])
     with ExitStack() as stack:
 
         def make(
