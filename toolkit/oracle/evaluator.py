@@ -21,6 +21,7 @@ from toolkit.errors import first_line
 from toolkit.onnxfiles import graphs, modelfile, weights
 from toolkit.oracle.operators import OWN
 from toolkit.oracle.portable import Unsupported, portable, raised
+from toolkit.supervision import progress
 from toolkit.tensors import BITS, Array, Feed
 
 ROUNDED = {"float16", "float32", "bfloat16"}
@@ -51,6 +52,7 @@ class Evaluator:
         Unsupported for a model that the evaluator cannot run, or not in float64.
         """
         self.exact = exact
+        progress.step("preparing the graph")
         self._inputs = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
         light, self._weights = weights.separated(model, folder)
         _call_standard_by_one_name(light)
@@ -95,9 +97,14 @@ class Evaluator:
         failed: dict[int, Unsupported] = {}
         nodes = zip(self._evaluator.rt_nodes_, self._reads, self._last_uses, strict=True)
         with np.errstate(all="ignore"):
-            for node, reads, done in nodes:
+            for place, (node, reads, done) in enumerate(nodes):
+                progress.step(_named(node), place, len(self._reads))
                 picks = self.exact and node.op_type in PICKS and not node.domain
-                constants = {name: self._constant(name, as_stored=picks) for name in reads}
+                try:
+                    constants = {name: self._constant(name, as_stored=picks) for name in reads}
+                except MemoryError as error:
+                    reason = Unsupported(f"{_named(node)}: {_line(error)}")
+                    return [failed.get(number, reason) for number in range(len(feeds))]
                 for number, results in list(alive.items()):
                     try:
                         self._take_step(node, results, constants, raise_after=picks)
