@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -17,6 +17,8 @@ from onnx import (
     ValueInfoProto,
     helper,
 )
+
+Key = TypeVar("Key", bound=Hashable)
 
 STANDARD = ("", "ai.onnx")
 """The two spellings of ONNX's own domain."""
@@ -59,6 +61,28 @@ def nodes(graph: GraphProto | FunctionProto) -> Iterator[NodeProto]:
         yield node
         for subgraph in subgraphs(node):
             yield from nodes(subgraph)
+
+
+def inner_first(inner: Mapping[Key, Collection[Key]]) -> list[Key]:
+    """Orders things that hold each other, each behind all that it holds.
+
+    What holds itself is left out, and so is what holds that. The time that it takes is in
+    proportion to the number of pairs.
+    """
+    holders: dict[Key, list[Key]] = {}
+    waiting = {}
+    for outer, parts in inner.items():
+        inside = {*parts} & inner.keys()
+        waiting[outer] = len(inside)
+        for part in inside:
+            holders.setdefault(part, []).append(outer)
+    ordered = [outer for outer, count in waiting.items() if not count]
+    for part in ordered:  # It grows as it is walked through.
+        for outer in holders.get(part, ()):
+            waiting[outer] -= 1
+            if not waiting[outer]:
+                ordered.append(outer)
+    return ordered
 
 
 def uses(graph: GraphProto) -> Counter[str]:

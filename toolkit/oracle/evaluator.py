@@ -69,6 +69,7 @@ class Evaluator:
             [name for name in dict.fromkeys(_read(node)) if name in self._weights]
             for node in ready.graph.node
         ]
+        self._captured = [[*dict.fromkeys(_captured(node))] for node in ready.graph.node]
 
     def run(self, feed: Feed) -> dict[str, Array]:
         """Computes the outputs by name, in their order.
@@ -95,9 +96,11 @@ class Evaluator:
             for number, feed in enumerate(feeds)
         }
         failed: dict[int, Unsupported] = {}
-        nodes = zip(self._evaluator.rt_nodes_, self._reads, self._last_uses, strict=True)
+        nodes = zip(
+            self._evaluator.rt_nodes_, self._captured, self._reads, self._last_uses, strict=True
+        )
         with np.errstate(all="ignore"):
-            for place, (node, reads, done) in enumerate(nodes):
+            for place, (node, captured, reads, done) in enumerate(nodes):
                 progress.step(_named(node), place, len(self._reads))
                 picks = self.exact and node.op_type in PICKS and not node.domain
                 try:
@@ -107,7 +110,7 @@ class Evaluator:
                     return [failed.get(number, reason) for number in range(len(feeds))]
                 for number, results in list(alive.items()):
                     try:
-                        self._take_step(node, results, constants, raise_after=picks)
+                        self._take_step(node, captured, results, constants, raise_after=picks)
                     except Unsupported as error:
                         failed[number] = error
                         del alive[number]
@@ -120,19 +123,29 @@ class Evaluator:
             ]
 
     def _take_step(
-        self, node: Any, results: Results, constants: Mapping[str, Array], *, raise_after: bool
+        self,
+        node: Any,
+        captured: Sequence[str],
+        results: Results,
+        constants: Mapping[str, Array],
+        *,
+        raise_after: bool,
     ) -> None:
         """Runs a node and adds what it gives to the results."""
         # What was fed comes before the constant that is an input's default.
-        outputs = self._step(node, {**constants, **results} if constants else results)
+        outputs = self._step(node, captured, {**constants, **results} if constants else results)
         if raise_after:
             outputs = [_raised(output) for output in outputs]
         # An operator may give more outputs than its node names.
         results.update(zip(node.output, outputs, strict=False))
 
-    def _step(self, node: Any, results: Mapping[str, Any]) -> Sequence[Any]:
-        # The bodies of If, Loop and Scan may read any result from around them.
-        context = {"context": results} if node.need_context() else {}
+    def _step(
+        self, node: Any, captured: Sequence[str], results: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        # The bodies of If, Loop and Scan may read results from around them. They get those alone:
+        # a body that runs many times copies its context each time.
+        around = {name: results[name] for name in captured if name in results}
+        context = {"context": around} if node.need_context() else {}
         try:
             outputs: Sequence[Any] = node.run(*(results[name] for name in node.input), **context)
         except Exception as error:  # whatever an operator of the evaluator raises
@@ -240,6 +253,11 @@ def _last_uses(model: ModelProto, outputs: Sequence[str]) -> Iterator[list[str]]
 def _read(node: onnx.NodeProto) -> Iterator[str]:
     """Yields the names that a node takes, and those that its subgraphs may take from around it."""
     yield from node.input
+    yield from _captured(node)
+
+
+def _captured(node: onnx.NodeProto) -> Iterator[str]:
+    """Yields the names that the subgraphs of a node may take from around it."""
     for attribute in node.attribute:
         for graph in (attribute.g, *attribute.graphs):
             for inner in graphs.nodes(graph):

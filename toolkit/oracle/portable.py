@@ -44,6 +44,8 @@ INEXACT = {
     "TfIdfVectorizer": "the evaluator computes it in float32",
 }
 """Operators that have no float64 result → the reason."""
+TREE = ("treeids", "nodeids", "truenodeids", "falsenodeids", "modes")
+"""Attributes of a TreeEnsembleRegressor or -Classifier that hold a list with an entry a node."""
 KNOWN = {(operator.op_domain, operator.__name__) for operator in OWN}
 """Domain and name of the operators that we compute ourselves, in whatever domain."""
 
@@ -80,6 +82,7 @@ def raised(model: ModelProto) -> ModelProto:
     copy = portable(model)
     for node in graphs.nodes(copy.graph):
         _refuse(node)
+        _refuse_circle(node)
     copy = graphs.copied(copy)
     convert_floats(copy.graph, LOW, TensorProto.DOUBLE)
     return copy
@@ -95,6 +98,24 @@ def _refuse(node: NodeProto) -> None:
             raise Unsupported(f"{name}: {INEXACT[node.op_type]}")
     elif node.domain != "ai.onnx.ml" and (node.domain, node.op_type) not in KNOWN:
         raise Unsupported(f"{name} is of the domain {node.domain}, not of ONNX's own")
+
+
+def _refuse_circle(node: NodeProto) -> None:
+    """Raises Unsupported for a tree in which a walk from a root never comes to a leaf."""
+    if not node.op_type.startswith("TreeEnsemble") or node.domain != "ai.onnx.ml":
+        return
+    given = {name: graphs.attribute(node, f"nodes_{name}", ()) for name in TREE}
+    if not given["treeids"]:
+        return  # TreeEnsemble of opset 5 has its branches by their places.
+    branches = {
+        (tree, number): [(tree, true), (tree, false)]
+        for tree, number, true, false, mode in zip(*given.values(), strict=True)
+        if mode != b"LEAF"
+    }
+    done = graphs.inner_first(branches)
+    if len(done) < len(branches):
+        tree = min(branches.keys() - {*done})[0]
+        raise Unsupported(f"{node.op_type} {node.name!r}: tree {tree} leads in a circle")
 
 
 def _drops(node: NodeProto) -> bool:
