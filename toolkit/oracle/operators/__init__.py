@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from onnx.reference.op_run import OpRun
 
+from toolkit.oracle.operators import microsoft
 from toolkit.oracle.operators.convolution import ConvTranspose
 from toolkit.oracle.operators.elementwise import (
     LRN,
@@ -59,5 +60,6 @@ OWN: tuple[type[OpRun], ...] = (
     RNN,
     Resize,
     Scan,
+    *microsoft.OWN,
 )
 """All of them, given to the evaluator as `new_ops`, which goes by the names of the classes."""
