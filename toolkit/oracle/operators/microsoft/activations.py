@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from toolkit.oracle.operators.microsoft.base import Fused, Outputs, refuse_unless, tensor
+from toolkit.oracle.operators import kernels
+from toolkit.oracle.operators.microsoft.base import Fused, Outputs, refuse_unless
 from toolkit.tensors import Array
 
 
@@ -15,8 +16,7 @@ def erf(x: Array) -> Array:
     """The error function, in the type of its argument."""
     import torch
 
-    result: Array = torch.special.erf(tensor(np.asarray(x))).numpy()
-    return result
+    return kernels.array(torch.special.erf(kernels.tensor(np.asarray(x))))
 
 
 def sigmoid(x: Array) -> Array:

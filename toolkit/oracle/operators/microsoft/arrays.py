@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolkit.oracle.operators import elementwise
-from toolkit.oracle.operators.microsoft.base import Fused, Outputs, refuse_unless, tensor
+from toolkit.oracle.operators import elementwise, kernels
+from toolkit.oracle.operators.microsoft.base import Fused, Outputs, refuse_unless
 from toolkit.tensors import Array
 
 
@@ -158,10 +158,11 @@ class GridSample(Fused):
     ) -> Outputs:
         import torch
 
-        sampled: Array = torch.nn.functional.grid_sample(
-            tensor(x), tensor(grid), mode, padding_mode, bool(align_corners)
-        ).numpy()
-        return (sampled,)
+        image, places = kernels.tensor(x), kernels.tensor(grid)
+        sampled = torch.nn.functional.grid_sample(
+            image, places, mode, padding_mode, bool(align_corners)
+        )
+        return (kernels.array(sampled),)
 
 
 class DynamicTimeWarping(Fused):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolkit.oracle.operators.microsoft.activations import softmax
-from toolkit.oracle.operators.microsoft.base import Fused, Outputs, refuse_unless
+from toolkit.oracle.operators.microsoft.base import Fused, Outputs, product, refuse_unless
 from toolkit.tensors import Array
 
 LOWEST = float(np.finfo(np.float32).min)
@@ -42,10 +42,10 @@ def attend(q: Array, k: Array, v: Array, scale: float | None, *added: Array | No
 
     `added` are summed with the scaled products: each can be broadcast to (B, N, S, T).
     """
-    scores = np.asarray((scale or 1 / math.sqrt(q.shape[-1])) * (q @ k.swapaxes(-1, -2)))
+    scores = np.asarray((scale or 1 / math.sqrt(q.shape[-1])) * product(q, k.swapaxes(-1, -2)))
     for each in added:
         scores = scores if each is None else scores + each
-    return Attended(joined(softmax(scores) @ v), scores)
+    return Attended(joined(product(softmax(scores), v)), scores)
 
 
 def split(x: Array, heads: int) -> Array:
@@ -139,7 +139,7 @@ class Attention(Fused):
     ) -> Outputs:
         refuse_unless(not do_rotary, "do_rotary")
         refuse_unless(not past_present_share_buffer, "past_present_share_buffer")
-        projected = x @ weights if bias is None else x @ weights + bias
+        projected = product(x, weights) if bias is None else product(x, weights) + bias
         sizes = qkv_hidden_sizes or [weights.shape[1] // 3] * 3
         q, k, v = (
             split(part, num_heads) for part in np.split(projected, np.cumsum(sizes)[:2], axis=-1)

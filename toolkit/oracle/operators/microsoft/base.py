@@ -7,26 +7,22 @@ against those kernels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from onnx.reference.op_run import OpRun
 
+from toolkit.oracle.operators import kernels
 from toolkit.tensors import Array
 
-if TYPE_CHECKING:
-    import torch
-
 Outputs: TypeAlias = tuple[Array, ...]
-NARROW = {"float16", "bfloat16"}
-"""numpy types in which no sum is made: the kernels raise them to float32 too."""
 
 
 class Fused(OpRun):
     """An operator of com.microsoft, which has no schema in the onnx package.
 
     A child computes in `compute`, whose keyword arguments are the attributes with their defaults,
-    in the type of its inputs.
+    in the type of its inputs; float16 and bfloat16 come to it as float32.
     """
 
     op_domain = "com.microsoft"
@@ -54,12 +50,11 @@ class Fused(OpRun):
         return len(names) > output and bool(names[output])
 
 
-def tensor(array: Array) -> torch.Tensor:
-    """Shares an array with PyTorch; one that is read-only is copied, since PyTorch knows no such
-    tensors and warns."""
+def product(a: Array, b: Array) -> Array:
+    """Multiplies floats as numpy.matmul does, on torch's kernels."""
     import torch
 
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    return kernels.array(torch.matmul(kernels.tensor(a), kernels.tensor(b)))
 
 
 def refuse_unless(holds: bool, what: str) -> None:
@@ -69,4 +64,4 @@ def refuse_unless(holds: bool, what: str) -> None:
 
 
 def _is_narrow(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.name in NARROW
+    return isinstance(value, np.ndarray) and value.dtype.name in kernels.NARROW

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolkit.oracle.operators.microsoft.attention import joined, split
-from toolkit.oracle.operators.microsoft.base import Fused, Outputs, refuse_unless
+from toolkit.oracle.operators.microsoft.base import Fused, Outputs, product, refuse_unless
 from toolkit.oracle.operators.microsoft.rotary import rotated
 from toolkit.tensors import Array
 
@@ -107,7 +107,9 @@ class GroupQueryAttention(Fused):
         rows = max(most, 0 if past_key is None else past_key.shape[2])
         keys = _cached(past_key, k, lengths, rows)
         values = _cached(past_value, v, lengths, rows)
-        scores = (scale or 1 / math.sqrt(q.shape[-1])) * (q @ _shared(keys, q).swapaxes(-1, -2))
+        scores = (scale or 1 / math.sqrt(q.shape[-1])) * product(
+            q, _shared(keys, q).swapaxes(-1, -2)
+        )
         if softcap > 0:
             scores = softcap * np.tanh(scores / softcap)
         if attention_bias is not None:
@@ -116,7 +118,7 @@ class GroupQueryAttention(Fused):
         seen = _seen(lengths, q.shape[2], rows, bool(causal), local_window_size)
         sink = head_sink if head_sink is not None else np.zeros(1) if smooth_softmax == 1 else None
         weights = _softmax(scores, seen, sink)
-        out = joined(weights @ _shared(values, q))
+        out = joined(product(weights, _shared(values, q)))
         shown = (weights if qk_output == 2 else np.where(seen, scores, 0))[..., :most]
         return out, keys, values, shown
 

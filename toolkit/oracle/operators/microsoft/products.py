@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from toolkit.oracle.operators.microsoft.activations import activate, fast_gelu
-from toolkit.oracle.operators.microsoft.base import Fused, Outputs, refuse_unless
+from toolkit.oracle.operators.microsoft.base import Fused, Outputs, product, refuse_unless
 from toolkit.tensors import Array
 
 
@@ -20,8 +20,7 @@ def turned(x: Array, transpose: int, transpose_batch: int) -> Array:
     if x.ndim < 2:
         return x
     if transpose_batch:
-        # Copied, since BLAS multiplies no matrix whose elements lie apart in both directions.
-        x = np.ascontiguousarray(np.moveaxis(x, 0, -2))
+        x = np.moveaxis(x, 0, -2)
     return x.swapaxes(-1, -2) if transpose else x
 
 
@@ -38,8 +37,8 @@ class FusedMatMul(Fused):
         transBatchA: int = 0,
         transBatchB: int = 0,
     ) -> Outputs:
-        product = np.matmul(turned(a, transA, transBatchA), turned(b, transB, transBatchB))
-        return (np.asarray(alpha * product),)
+        result = product(turned(a, transA, transBatchA), turned(b, transB, transBatchB))
+        return (np.asarray(alpha * result),)
 
 
 class TransposeMatMul(FusedMatMul):
@@ -61,9 +60,9 @@ class FusedMatMulActivation(FusedMatMul):
         **how: float,
     ) -> Outputs:
         refuse_unless(activation_axis is None, "activation_axis")
-        (product,) = super().compute(a, b, **how)  # type: ignore[arg-type]
+        (result,) = super().compute(a, b, **how)  # type: ignore[arg-type]
         params = stated(activation_alpha, activation_beta, activation_gamma)
-        return (activate(product, activation, params),)
+        return (activate(result, activation, params),)
 
 
 class FusedGemm(Fused):
@@ -83,8 +82,8 @@ class FusedGemm(Fused):
         activation_beta: float | None = None,
         activation_gamma: float | None = None,
     ) -> Outputs:
-        product = alpha * (turned(a, transA, 0) @ turned(b, transB, 0))
-        summed = product if c is None else product + beta * c
+        result = alpha * product(turned(a, transA, 0), turned(b, transB, 0))
+        summed = result if c is None else result + beta * c
         params = stated(activation_alpha, activation_beta, activation_gamma)
         return (activate(summed, activation, params),)
 
@@ -93,8 +92,8 @@ class GemmFastGelu(Fused):
     """FastGelu of X·W + bias. ONNX Runtime's CPU has no kernel of it."""
 
     def compute(self, x: Array, w: Array, bias: Array | None = None) -> Outputs:
-        product = np.matmul(x, w)
-        return (fast_gelu(product if bias is None else product + bias),)
+        result = product(x, w)
+        return (fast_gelu(result if bias is None else result + bias),)
 
 
 def stated(*params: float | None) -> Sequence[float]:
