@@ -17,7 +17,7 @@ from google.protobuf.message import Message  # type: ignore[import-untyped]
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from toolkit.errors import InputError, first_line
-from toolkit.onnxfiles import graphs, storedtensors
+from toolkit.onnxfiles import graphs, storedtensors, unregistered
 from toolkit.supervision import progress
 from toolkit.tensors import Dim, TensorSpec
 from toolkit.units import Bytes, size
@@ -155,8 +155,11 @@ def parse(path: Path) -> ModelProto:
 
 def _check(path: Path, model: ModelProto) -> None:
     try:
-        # By its path: the checker then looks for external data, and takes files above 2 GB.
-        onnx.checker.check_model(str(path))
+        if unregistered.unregistered(model):
+            unregistered.check(model)
+        else:
+            # By its path: the checker then looks for external data, and takes files above 2 GB.
+            onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as error:
         line = first_line(error)
         if line == NO_SHAPE and _of_unknown_rank(model.graph):

@@ -12,7 +12,7 @@ import onnx.inliner
 from onnx import ModelProto, NodeProto, TensorProto
 
 from toolkit.errors import ToolkitError, first_line
-from toolkit.onnxfiles import graphs
+from toolkit.onnxfiles import graphs, unregistered
 from toolkit.onnxfiles.floattypes import convert_floats
 from toolkit.onnxfiles.graphs import STANDARD
 from toolkit.oracle.operators import OWN
@@ -67,7 +67,7 @@ def portable(model: ModelProto) -> ModelProto:
         copy = graphs.copied(copy)
         copy.ir_version = max(copy.ir_version, IR_VERSION)
         try:
-            copy = onnx.version_converter.convert_version(copy, OPSET)
+            copy = unregistered.converted(copy, OPSET)
         except Exception as error:  # the converter raises RuntimeError, and others from its C++
             line = first_line(error)
             raise Unsupported(f"opset {before} cannot be converted to {OPSET}: {line}") from error

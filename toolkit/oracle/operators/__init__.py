@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from onnx.reference.op_run import OpRun
 
+from toolkit.oracle.operators import microsoft
 from toolkit.oracle.operators.detection import NonMaxSuppression, RoiAlign
 from toolkit.oracle.operators.elementwise import (
     LRN,
@@ -71,5 +72,6 @@ OWN: tuple[type[OpRun], ...] = (
     ScatterElements,
     ScatterND,
     Scan,
+    *microsoft.OWN,
 )
 """All of them, given to the evaluator as `new_ops`, which goes by the names of the classes."""
