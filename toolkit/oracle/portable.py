@@ -15,6 +15,10 @@ from toolkit.errors import ToolkitError, first_line
 from toolkit.onnxfiles import graphs
 from toolkit.onnxfiles.floattypes import convert_floats
 from toolkit.onnxfiles.graphs import STANDARD
+from toolkit.oracle.operators import OWN
+
+OWN_NAMES = {(operator.op_domain, operator.__name__) for operator in OWN}
+"""Domain and name of the operators that we have ourselves."""
 
 OPSET = 17
 """The evaluator is right from opset 14 on; files of 17 and newer, which today's exporters write,
@@ -89,7 +93,7 @@ def _refuse(node: NodeProto) -> None:
             raise Unsupported(f"{name} draws at random: no two runs agree")
         if node.op_type in INEXACT:
             raise Unsupported(f"{name}: {INEXACT[node.op_type]}")
-    elif node.domain != "ai.onnx.ml":
+    elif node.domain != "ai.onnx.ml" and (node.domain, node.op_type) not in OWN_NAMES:
         raise Unsupported(f"{name} is of the domain {node.domain}, not of ONNX's own")
 
 

@@ -36,6 +36,7 @@ from toolkit.oracle.operators.elementwise import (
 )
 from toolkit.oracle.operators.loops import Loop, Scan
 from toolkit.oracle.operators.pools import AveragePool, LpPool, MaxPool
+from toolkit.oracle.operators.quantized import OWN as QUANTIZED
 from toolkit.oracle.operators.recurrent import GRU, LSTM, RNN
 from toolkit.oracle.operators.sampling import AffineGrid, GridSample, Resize
 
@@ -59,5 +60,6 @@ OWN: tuple[type[OpRun], ...] = (
     RNN,
     Resize,
     Scan,
+    *QUANTIZED,
 )
 """All of them, given to the evaluator as `new_ops`, which goes by the names of the classes."""
