@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.oracle.quantized import Case, Inputs, assert_agrees, near_the_middle, steps
+from tests.oracle.quantized import Case, Inputs, assert_agrees, kernel, near_the_middle, steps
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.tensors import Array
 
@@ -195,6 +195,23 @@ def test_a_probability_of_one_is_the_largest_integer() -> None:
     case = Case("QLinearSoftmax", inputs, {"opset": 13})
 
     assert Evaluator(case.model()).run(case.feed)["o0"].tolist() == [[127, -128, -128]]
+
+
+def test_a_softmax_is_of_any_scale() -> None:
+    # The kernel of ONNX Runtime multiplies by the whole part of 1 / 0.0042, which is 238.1.
+    x, scale, zero = bytes_of(np.uint8, 4, 9), s(0.0042), np.array(0, np.uint8)
+    case = Case("QLinearSoftmax", (x, s(0.02), None, scale, zero), {"opset": 13})
+    numbers = steps(case.model(), case.feed)
+    (theirs,) = kernel(case.model(), case.feed)
+
+    ours = Evaluator(case.model()).run(case.feed)["o0"]
+
+    powers = np.exp(x.astype(float) * float(s(0.02)))
+    exact = powers / powers.sum(axis=1, keepdims=True) / float(scale)
+    np.testing.assert_allclose(numbers, exact, rtol=1e-12)
+    np.testing.assert_array_equal(ours, np.rint(exact))
+    cut = exact * float(scale) * 238
+    assert np.all((theirs == np.rint(cut)) | near_the_middle(cut))
 
 
 def test_half_is_rounded_to_even_before_the_zero_point() -> None:
