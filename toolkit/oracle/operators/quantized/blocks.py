@@ -47,9 +47,11 @@ def unpacked(packed: Array, bits: int) -> Array:
     (…, n) → (…, n · 8 / bits). Raises NotImplementedError for other widths than 2, 4 and 8."""
     if bits not in (2, 4, 8):
         raise NotImplementedError(f"bits = {bits}")
-    shifts = np.arange(0, 8, bits, dtype=np.uint8)
-    parts = (packed[..., None] >> shifts) & np.uint8(2**bits - 1)
-    return np.asarray(parts.reshape(*packed.shape[:-1], packed.shape[-1] * len(shifts)))
+    each = 8 // bits
+    parts = np.empty((*packed.shape, each), np.uint8)
+    for place in range(each):
+        parts[..., place] = packed >> bits * place & 2**bits - 1
+    return parts.reshape(*packed.shape[:-1], packed.shape[-1] * each)
 
 
 def computing(kind: np.dtype[Any]) -> np.dtype[Any]:
@@ -108,13 +110,18 @@ def _weights(
     packed = b.reshape(n, blocks * block_size * bits // 8)
     scales = scales.reshape(n, blocks).astype(kind)
     starts = _zero_points(zeros, n, blocks, bits, kind)
-    # Each weight's block: its place along K, or as the groups say.
-    of = np.arange(k) // block_size if groups is None else groups[:k].astype(np.int64)
     step = max(1, AT_ONCE // k)
     for first in range(0, n, step):
         part = slice(first, min(first + step, n))
-        integers = unpacked(packed[part], bits)[:, :k].astype(kind)
-        yield part, (integers - starts[part][:, of]) * scales[part][:, of]
+        integers = unpacked(packed[part], bits).astype(kind)
+        if groups is None:
+            weights = integers.reshape(-1, blocks, block_size)
+            weights -= starts[part, :, None]
+            weights *= scales[part, :, None]
+            yield part, weights.reshape(len(weights), -1)[:, :k]
+        else:  # Each weight says which block is its own, wherever it stands.
+            of = groups[:k].astype(np.int64)
+            yield part, (integers[:, :k] - starts[part][:, of]) * scales[part][:, of]
 
 
 def _zero_points(zeros: Array | None, n: int, blocks: int, bits: int, kind: np.dtype[Any]) -> Array:
