@@ -40,6 +40,7 @@ from toolkit.oracle.operators.elementwise import (
 from toolkit.oracle.operators.loops import Loop, Scan
 from toolkit.oracle.operators.pools import AveragePool, LpPool, MaxPool
 from toolkit.oracle.operators.products import Conv, ConvTranspose, Einsum, MatMul
+from toolkit.oracle.operators.quantized import OWN as QUANTIZED
 from toolkit.oracle.operators.recurrent import GRU, LSTM, RNN
 from toolkit.oracle.operators.sampling import AffineGrid, GridSample, Resize
 from toolkit.oracle.operators.scattering import GatherND, ScatterElements, ScatterND
@@ -73,5 +74,6 @@ OWN: tuple[type[OpRun], ...] = (
     ScatterND,
     Scan,
     *microsoft.OWN,
+    *QUANTIZED,
 )
 """All of them, given to the evaluator as `new_ops`, which goes by the names of the classes."""
