@@ -101,15 +101,14 @@ def _targets(path: Path, request: BenchRequest, machine: Machine) -> list[Target
 
 def ask(path: Path, request: BenchRequest, launcher: Launcher) -> Assignment:
     """The assignment of a model, with its simulations run in a worker."""
-    with unoptimised.unoptimised(launcher.worker_code) as runner:
-        return assignments.ask(
-            path,
-            request.wanted,
-            launcher.work,
-            runner,
-            given=request.source,
-            threads=request.threads[0],
-        )
+    return assignments.ask(
+        path,
+        request.wanted,
+        launcher.work,
+        partial(unoptimised.unoptimised, launcher.worker_code),
+        given=request.source,
+        threads=request.threads[0],
+    )
 
 
 def planned(assignment: Assignment, targets: Sequence[Target], request: BenchRequest) -> Plan:
