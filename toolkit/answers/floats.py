@@ -17,7 +17,7 @@ from toolkit.answers.acceptance import (
     type_of,
 )
 from toolkit.answers.direction import Floats
-from toolkit.answers.formats import ORDER, Precision, numbers
+from toolkit.answers.formats import ORDER, Precision, real
 from toolkit.answers.near import Near
 from toolkit.answers.pieces import STANDS_OUT, Measures, PlainOutput, measure
 from toolkit.answers.pool import Pool, flat
@@ -149,23 +149,17 @@ class FloatOutput:
 
     def witness(self, arrays: Sequence[Array | None]) -> str:
         """Puts the finding on an intermediate output into words."""
-        return _in_words(self._find([numbers(np.asarray(a), self.spec.type) for a in arrays]))
+        return _in_words(self._find([real(np.asarray(a), self.spec.type) for a in arrays]))
 
     def short_witness(self, arrays: Sequence[Array | None], near: Callable[[], Near]) -> str | None:
         """Says the same as `witness` by the short rule; None where that does not settle it."""
-        answers = [numbers(np.asarray(a), self.spec.type) for a in arrays]
+        answers = [real(np.asarray(a), self.spec.type) for a in arrays]
         finding = self._find_shortly(measure(self.pool.plain, answers), near)
         return None if finding is None else _in_words(finding)
 
     def _shaped(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> list[Array]:
         """The answers as real numbers; floats of numpy's own types are not copied."""
-        return [
-            a
-            if a.dtype.kind == "f" and a.dtype.name != "bfloat16"
-            else numbers(a, type_of(self.spec, a, acceptance))
-            for a in arrays
-            if a is not None
-        ]
+        return [real(a, type_of(self.spec, a, acceptance)) for a in arrays if a is not None]
 
     def _find(self, answers: Sequence[Array]) -> Finding:
         values = flat(answers)

@@ -24,7 +24,7 @@ import numpy as np
 from toolkit.answers.acceptance import FLOATS, Acceptance, JudgedOutput, text
 from toolkit.answers.discrete import DiscreteOutput
 from toolkit.answers.floats import FloatOutput
-from toolkit.answers.formats import ORDER, Precision, numbers
+from toolkit.answers.formats import ORDER, Precision, numbers, real
 from toolkit.answers.indices import Choice, Logits
 from toolkit.answers.near import Near
 from toolkit.answers.pieces import rms_of
@@ -215,7 +215,7 @@ class Judge:
         part = self._intermediate(tensor).pool.part(feeds).plain
         factors: dict[Precision, list[float]] = {}
         for form in forms:
-            arrays = [numbers(o[tensor], "float32").astype(np.float32) for o in form.outputs]
+            arrays = [_float32(o[tensor]) for o in form.outputs]
             factor = rms_of(part, arrays) / part.noise.rms if part.noise.judged else 0.0
             # One that is not finite is no class of this model.
             if np.isfinite(factor):
@@ -299,7 +299,7 @@ class Judge:
             SimulatedOutput(
                 s.precision,
                 s.form,
-                tuple(numbers(o[spec.name], "float32").astype(np.float32) for o in s.outputs),
+                tuple(_float32(o[spec.name]) for o in s.outputs),
             )
             for s in self.simulated
         )
@@ -356,6 +356,10 @@ class Judge:
         # What comes as uint16 can only be bfloat16's bits; other floats say their own type.
         spec = TensorSpec(tensor, "bfloat16", None)
         return FloatOutput(spec, self._pool(spec))
+
+
+def _float32(array: Array) -> Array:
+    return real(array, "float32").astype(np.float32, copy=False)
 
 
 def _surplus(name: str) -> JudgedOutput:

@@ -7,7 +7,7 @@ whoever reads it, a subgraph too, reads the rounded one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -18,8 +18,15 @@ from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from toolkit.answers import formats
 from toolkit.onnxfiles.floattypes import convert_floats
-from toolkit.onnxfiles.graphs import STANDARD, attribute, copied, replace_nodes, uses
-from toolkit.onnxfiles.thinmodels import ThinModel
+from toolkit.onnxfiles.graphs import (
+    STANDARD,
+    attribute,
+    copied,
+    drop_initializers,
+    replace_nodes,
+    uses,
+)
+from toolkit.onnxfiles.thinmodels import ThinModel, lift_constants
 from toolkit.tensors import Array
 
 OTHER_FLOATS = {TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
@@ -57,10 +64,11 @@ def float32_form(model: ThinModel) -> ThinModel:
         model = model.changed(onnx.inliner.inline_local_functions)
     proto = copied(model.proto)
     wide = {n: w for n, w in model.weights.items() if w.kind in OTHER_FLOATS}
-    convert_floats(_without(proto.graph, wide), OTHER_FLOATS, TensorProto.FLOAT)
+    drop_initializers(proto.graph, wide)
+    convert_floats(proto.graph, OTHER_FLOATS, TensorProto.FLOAT)
     if not wide and proto == model.proto:
         return model
-    result = ThinModel(proto, dict(model.weights))
+    result = ThinModel(proto, {n: w for n, w in model.weights.items() if n not in wide})
     for name, weight in wide.items():
         result.stand_in(name, weight.then(_to_float32))
     return result
@@ -70,31 +78,11 @@ def _to_float32(array: Array) -> Array:
     return array.astype(np.float32)
 
 
-def _without(graph: GraphProto, names: Collection[str]) -> GraphProto:
-    """Takes initializers out of a graph, in place."""
-    for tensor in [tensor for tensor in graph.initializer if tensor.name in names]:
-        graph.initializer.remove(tensor)
-    return graph
-
-
 def lifted(model: ThinModel) -> ThinModel:
     """Copies a model with every constant tensor as an initializer: those are weights, too."""
     result = model.copy()
-    _lift_constants(result.proto.graph)
+    lift_constants(result.proto.graph)
     return result
-
-
-def _lift_constants(graph: GraphProto) -> None:
-    kept = []
-    for node in graph.node:
-        value = attribute(node, "value", None) if node.op_type == "Constant" else None
-        if isinstance(value, TensorProto):
-            constant = graph.initializer.add()
-            constant.CopyFrom(value)
-            constant.name = node.output[0]
-        else:
-            kept.append(node)
-    replace_nodes(graph, kept)
 
 
 Nodes = tuple[list[NodeProto], list[TensorProto]]
@@ -218,13 +206,13 @@ class RoundedCopy:
     def _drop_unread(self) -> None:
         """Removes weights that only their rounded twins replace: memory holds one copy of each."""
         reads = uses(self.graph)
-        unread = [i for i in self.graph.initializer if not reads[i.name]]
         # Before IR 4 an initializer is an input too, and without it the input must be fed.
         fed = {i.name for i in self.graph.input}
-        for tensor in unread:
-            if tensor.name not in fed:
-                self.model.weights.pop(tensor.name, None)
-                self.graph.initializer.remove(tensor)
+        unread = {i.name for i in self.graph.initializer if not reads[i.name]} - fed
+        for name in unread:
+            self.model.weights.pop(name, None)
+        drop_initializers(self.graph, unread)
+        self.constants = {i.name: i for i in self.graph.initializer}
 
     def _weight(self, rounding: Rounding, tensor: TensorProto, axis: int | None) -> str:
         """Adds the rounded twin of a weight, once for each axis; returns its name."""

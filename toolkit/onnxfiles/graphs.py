@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,19 @@ def replace_nodes(graph: GraphProto, nodes: Sequence[NodeProto]) -> None:
         fresh[-1].CopyFrom(node)
     del graph.node[:]
     graph.node.extend(fresh)
+
+
+def drop_initializers(graph: GraphProto, names: Collection[str]) -> None:
+    """Takes initializers out of a graph. Removing them one by one costs the square of their
+    number."""
+    kept = []
+    for tensor in graph.initializer:
+        if tensor.name not in names:
+            kept.append(TensorProto())
+            kept[-1].CopyFrom(tensor)
+    if len(kept) < len(graph.initializer):
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
 
 
 def described(model: ModelProto) -> dict[str, ValueInfoProto]:

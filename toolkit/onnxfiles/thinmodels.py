@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
-from toolkit.onnxfiles import storedtensors
+from toolkit.onnxfiles import graphs, storedtensors
 from toolkit.onnxfiles.graphs import attribute, copied
 from toolkit.tensors import Array
 from toolkit.units import Bytes
@@ -87,16 +87,12 @@ class ThinModel:
         weight = self.weights.get(tensor.name)
         return numpy_helper.to_array(tensor) if weight is None else weight.array()
 
-    def stand_in(self, name: str, weight: Weight) -> TensorProto:
-        """Adds a large initializer, or gives one another tensor; returns what stands for it."""
+    def stand_in(self, name: str, weight: Weight) -> None:
+        """Adds a large initializer; one that is there gets another tensor of its type and shape."""
+        if name not in self.weights:
+            tensor = TensorProto(name=name, data_type=weight.kind, dims=weight.dims)
+            self.proto.graph.initializer.append(tensor)
         self.weights[name] = weight
-        initializers = self.proto.graph.initializer
-        present = next((i for i, t in enumerate(initializers) if t.name == name), None)
-        if present is None:
-            initializers.add()
-        tensor: TensorProto = initializers[-1 if present is None else present]
-        tensor.CopyFrom(TensorProto(name=name, data_type=weight.kind, dims=weight.dims))
-        return tensor
 
     def changed(self, step: Callable[[ModelProto], ModelProto]) -> ThinModel:
         """Applies a step that reads no large tensor: for it they are inputs, which onnx's own
@@ -104,7 +100,7 @@ class ThinModel:
         graph = self.proto.graph
         fed = {value.name for value in graph.input}
         inputs = copied(self.proto)
-        _drop_large(inputs.graph, self.weights)
+        graphs.drop_initializers(inputs.graph, self.weights)
         added = [
             helper.make_tensor_value_info(name, weight.kind, weight.dims)
             for name, weight in self.weights.items()
@@ -117,8 +113,9 @@ class ThinModel:
         ):
             return self
         names = {value.name for value in added}
-        for value in [value for value in result.graph.input if value.name in names]:
-            result.graph.input.remove(value)
+        kept = [_copied(value) for value in result.graph.input if value.name not in names]
+        del result.graph.input[:]
+        result.graph.input.extend(kept)
         thin = ThinModel(result)
         for name, weight in self.weights.items():
             thin.stand_in(name, weight)
@@ -229,7 +226,7 @@ def _thin(
 ) -> ThinModel:
     """Takes the data of the large tensors out of a model, in place."""
     thin = ThinModel(model)
-    _lift_large(model.graph)
+    lift_constants(model.graph, LARGE)
     for tensor in model.graph.initializer:
         if math.prod(tensor.dims) > LARGE and tensor.data_type not in KEPT_INSIDE:
             weight = Weight(tensor.data_type, tuple(tensor.dims), source(tensor))
@@ -238,20 +235,26 @@ def _thin(
     return thin
 
 
-def _lift_large(graph: GraphProto) -> None:
-    """Makes initializers of the Constant nodes whose tensors are large."""
-    for node in [node for node in graph.node if node.op_type == "Constant"]:
-        value = attribute(node, "value", None)
-        if isinstance(value, TensorProto) and math.prod(value.dims) > LARGE:
-            lifted = graph.initializer.add()
-            lifted.CopyFrom(value)
-            lifted.name = node.output[0]
-            graph.node.remove(node)
+def lift_constants(graph: GraphProto, largest: int = -1) -> None:
+    """Makes initializers of the Constant nodes whose tensors have more elements than this, in
+    place."""
+    kept = []
+    for node in graph.node:
+        value = attribute(node, "value", None) if node.op_type == "Constant" else None
+        if isinstance(value, TensorProto) and math.prod(value.dims) > largest:
+            constant = graph.initializer.add()
+            constant.CopyFrom(value)
+            constant.name = node.output[0]
+        else:
+            kept.append(node)
+    if len(kept) < len(graph.node):
+        graphs.replace_nodes(graph, kept)
 
 
-def _drop_large(graph: GraphProto, weights: dict[str, Weight]) -> None:
-    for tensor in [tensor for tensor in graph.initializer if tensor.name in weights]:
-        graph.initializer.remove(tensor)
+def _copied(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+    result = onnx.ValueInfoProto()
+    result.CopyFrom(value)
+    return result
 
 
 def _raw(tensor: TensorProto) -> Array:
