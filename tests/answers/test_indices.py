@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from toolkit.answers.formats import ORDER
 from toolkit.answers.indices import Choice, Logits, equal, judge
 from toolkit.answers.rule import Fault, Named
 
@@ -56,7 +57,8 @@ def test_an_exact_tie_may_go_either_way() -> None:
     finding, _ = judge([np.array([2])], [np.array([0])], tied, Choice("ArgMax", "l", 1))
 
     assert isinstance(finding, Named)
-    assert finding.names == ("float32",)
+    assert finding.names == ORDER
+    assert finding.evidence.endswith("a choice among equals within float32's noise")
 
 
 def test_unsorted_topk_may_come_in_any_order() -> None:

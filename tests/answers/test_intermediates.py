@@ -17,6 +17,7 @@ from tests.answers.networks import (
 )
 from toolkit.answers.indices import Choice
 from toolkit.answers.intermediates import exposed, find
+from toolkit.onnxfiles import thinmodels
 
 
 def test_the_logits_before_a_sigmoid_or_a_softmax_are_looked_at() -> None:
@@ -68,7 +69,7 @@ def test_an_argmax_of_the_input_itself_needs_no_intermediate_output() -> None:
 def test_a_copy_that_exposes_a_tensor_is_valid_and_gives_the_same_besides() -> None:
     model, each = classifier(), feeds(SHAPES["classifier"], count=1)
     before = model.SerializeToString()
-    copy = exposed(model, find(model))
+    copy = exposed(thinmodels.of_model(model), find(model)).whole()
 
     onnx.checker.check_model(copy)
     (plain,), (seen,) = onnxruntime_runner(model, each), onnxruntime_runner(copy, each)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from onnx import ModelProto, NodeProto
 
 from toolkit.answers.indices import Choice
-from toolkit.onnxfiles.graphs import attribute, copied, described, makers
+from toolkit.onnxfiles.graphs import attribute, described, makers
+from toolkit.onnxfiles.thinmodels import ThinModel
 
 SATURATING = ("Sigmoid", "Softmax", "Tanh", "HardSigmoid", "Clip")
 """Operators behind which large values look alike in every format."""
@@ -53,14 +54,15 @@ def find(model: ModelProto) -> Intermediates:
     return intermediates
 
 
-def exposed(model: ModelProto, intermediates: Intermediates) -> ModelProto:
+def exposed(model: ThinModel, intermediates: Intermediates) -> ThinModel:
     """Copies a model with each intermediate tensor as one more output, behind its own."""
-    result = copied(model)
-    known = described(model)
-    present = {o.name for o in model.graph.output}
+    result = model.copy()
+    graph = result.proto.graph
+    known = described(model.proto)
+    present = {o.name for o in graph.output}
     # What inference does not know has no type, and a file with such an output is not valid.
     added = (known[n] for n in intermediates.tensors() if n in known and n not in present)
-    result.graph.output.extend(added)
+    graph.output.extend(added)
     return result
 
 

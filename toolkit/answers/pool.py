@@ -10,6 +10,7 @@ import numpy as np
 
 from toolkit.answers.direction import Floats
 from toolkit.answers.formats import Precision
+from toolkit.answers.pieces import PlainOutput
 from toolkit.answers.rule import Scale
 from toolkit.tensors import Array
 
@@ -50,6 +51,12 @@ class Pool:
     @cached_property
     def _parts(self) -> dict[tuple[int, ...], Pool]:
         return {}
+
+    @cached_property
+    def plain(self) -> PlainOutput:
+        """The oracle and the float32 evaluations alone, to be compared piece by piece."""
+        forms = (s.arrays for s in self.fitting if s.precision == "float32")
+        return PlainOutput(self.oracle, tuple(forms))
 
     @cached_property
     def wanted(self) -> Floats:
@@ -109,18 +116,6 @@ class Pool:
         if self.in_float32 is not None:
             agrees |= _same(values, self.in_float32)
         return np.flatnonzero(np.where(rest, ~agrees, ~np.isfinite(values)))
-
-    def index(self, flat_index: int) -> tuple[int, ...]:
-        """Turns a flat index into the feed's number and the index in that feed's output.
-
-        Raises IndexError for one beyond the last element.
-        """
-        rest = flat_index
-        for feed, array in enumerate(self.oracle):
-            if rest < array.size:
-                return (feed, *(int(i) for i in np.unravel_index(rest, array.shape)))
-            rest -= array.size
-        raise IndexError(flat_index)
 
 
 def flat(arrays: Sequence[Array]) -> Floats:

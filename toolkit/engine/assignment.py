@@ -19,7 +19,7 @@ from toolkit.answers.declared import of_file
 from toolkit.answers.formats import Precision
 from toolkit.answers.judge import Judge
 from toolkit.answers.saturation import saturable
-from toolkit.answers.simulate import Runner
+from toolkit.answers.simulate import StartRunner
 from toolkit.engine import judges
 from toolkit.engine.judges import JudgedFeed
 from toolkit.engine.unoptimised import program, save
@@ -30,6 +30,7 @@ from toolkit.feeds.digits import Digits
 from toolkit.feeds.feed import Draws, Feed
 from toolkit.onnxfiles import graphs, modelfile, referencefile
 from toolkit.onnxfiles.modelfile import ModelFile
+from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.oracle import oracles, portable
 from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.oracle.portable import Unsupported
@@ -75,10 +76,15 @@ class Assignment:
     """Operator → how many of its nodes compute shapes only."""
     saturable: Counter[str]
     """Operator → how many of its nodes have products of bytes that may saturate without VNNI."""
-    notes: tuple[str, ...]
-    """The things that could not be done, in words."""
+    asked: tuple[str, ...]
+    """The things that could not be done when it was made, in words."""
     disputed: str
     """The reason why the oracle may be what is wrong, where something speaks for it; else empty."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The things that could not be done so far, in words: the judge may try more."""
+        return (*self.asked, *self.judge.left_out)
 
     def program_of(self, runtime: str) -> Program:
         """The program that a runtime is given to load."""
@@ -94,15 +100,16 @@ def ask(
     path: Path,
     wanted: FeedRequest,
     work: Path,
-    runner: Runner,
+    start: StartRunner,
     *,
     given: Source | None = None,
     threads: int = 1,
 ) -> Assignment:
     """Reads the model, draws its feeds and finds out what is right for them.
 
-    `work` is scratch space that lasts as long as the assignment. Raises InputError for a model or a
-    wish that cannot be met.
+    `work` is scratch space that lasts as long as the assignment, and `start` brings what runs the
+    simulations, now and when a verdict needs more of them. Raises InputError for a model or a wish
+    that cannot be met.
     """
     file = modelfile.read(path)
     model = modelfile.load(path)
@@ -118,9 +125,7 @@ def ask(
     judged = [judges.judged_feed(file, oracle, each) for each in expected]
     if given is not None and oracle.exact:
         notes += _demand_same(model, expected, judged, given)
-    built = judges.build(
-        file, model, judged, origin=oracle.name, runner=runner, bare=source is None
-    )
+    built = judges.build(file, judged, work, origin=oracle.name, start=start, bare=source is None)
     whole = Program(path.resolve(), file.inputs, file.outputs, source, threads)
     return Assignment(
         file=file,
@@ -133,7 +138,7 @@ def ask(
         declared=of_file(model),
         shape_arithmetic=graphs.shape_arithmetic(model),
         saturable=saturable(model),
-        notes=(*notes, *built.notes),
+        asked=(*notes, *built.notes),
         disputed=built.disputed,
     )
 
@@ -285,9 +290,9 @@ def _portable(whole: Program, model: ModelProto, work: Path, notes: list[str]) -
     return replace(whole, model=work / "portable.onnx")
 
 
-def _exposed(exposed: ModelProto | None, work: Path, threads: int) -> Program | None:
+def _exposed(exposed: ThinModel | None, work: Path, threads: int) -> Program | None:
     if exposed is None:
         return None
     file = work / "exposed.onnx"
-    save(exposed, file)
-    return program(file, exposed, threads)
+    exposed.save(file)
+    return program(file, exposed.proto, threads)

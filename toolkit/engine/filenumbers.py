@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from toolkit.answers.verdict import Verdict
@@ -85,7 +86,11 @@ class _LoadedFile:
     def judge(self, expected: Sequence[Expected], answers: Answers) -> Verdict:
         """The verdict on these answers to the expected feeds."""
         feeds = [judges.judged_feed(self.file, self.oracle, each) for each in expected]
-        model = modelfile.load(self.file.path)
-        with unoptimised(self.worker_code) as runner:
-            built = judges.build(self.file, model, feeds, origin=self.oracle.name, runner=runner)
+        built = judges.build(
+            self.file,
+            feeds,
+            self.worker_code.parent,
+            origin=self.oracle.name,
+            start=partial(unoptimised, self.worker_code),
+        )
         return built.judge.verdict(answers)

@@ -110,6 +110,19 @@ def replace_nodes(graph: GraphProto, nodes: Sequence[NodeProto]) -> None:
     graph.node.extend(fresh)
 
 
+def drop_initializers(graph: GraphProto, names: Collection[str]) -> None:
+    """Takes initializers out of a graph. Removing them one by one costs the square of their
+    number."""
+    kept = []
+    for tensor in graph.initializer:
+        if tensor.name not in names:
+            kept.append(TensorProto())
+            kept[-1].CopyFrom(tensor)
+    if len(kept) < len(graph.initializer):
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
+
+
 def described(model: ModelProto) -> dict[str, ValueInfoProto]:
     """Maps each tensor of the main graph to its type and shape, as far as inference finds them."""
     inferred = onnx.shape_inference.infer_shapes(skeleton(model)).graph
