@@ -11,7 +11,6 @@ from toolkit.engine import filenumbers
 from toolkit.errors import InputError, ProofError
 from toolkit.exporter import (
     convert,
-    guards,
     landing,
     proofplan,
     prove,
@@ -89,7 +88,7 @@ def export(
         converted = convert.convert(
             asked.module, asked.inputs, asked.traced, opset=opset, chatter=chatter
         )
-        suspects = _suspects(asked, converted, chatter)
+        suspects = _suspects(asked, converted)
         origin = convert.metadata(asked.source, asked.module)
         convert.portable(converted.model, origin, keep_traces=keep_traces)
         files = convert.write(converted.model, folder / final.name)
@@ -115,12 +114,11 @@ def _source(
     return of if isinstance(of, Source) else source.parse(of, weights=own_weights)
 
 
-def _suspects(asked: ExportRequest, converted: Converted, chatter: Chatter) -> tuple[Narrowed, ...]:
+def _suspects(asked: ExportRequest, converted: Converted) -> tuple[Narrowed, ...]:
     """The sizes that torch took for granted. Raises ProofError for those that the file shows."""
     if not dimensions(asked.inputs):
         return ()
-    assumed = guards.find(asked.module, asked.inputs, asked.traced, chatter)
-    evidence = Evidence(asked.module, asked.inputs, asked.traced, converted, assumed)
+    evidence = Evidence(asked.module, asked.inputs, asked.traced, converted)
     if shown := next(specialised.fixed(evidence), None):
         raise specialised.error(shown, asked.traced)
     return specialised.possible(evidence)
