@@ -114,7 +114,7 @@ def test_an_interrupt_leaves_no_process_and_no_file(
         *("check", "layer.onnx", "--target", "fake,fault=hang,at=answer"),
         cwd=tmp_path,
         # The second worker is the target's: the first one ran the simulations.
-        when=lambda process: len([*scratch.glob("toolkit-*/worker-*")]) == 2,
+        when=lambda process: len([*scratch.glob("toolkit-*/tmp/toolkit-*/worker-*")]) == 2,
     )
 
     assert (ended.code, ended.out, ended.err.strip()) == (130, "", "interrupted")

@@ -303,3 +303,25 @@ def test_external_data_that_is_too_short_is_refused(
 def test_an_offset_that_is_no_number_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"the place of 'w' in w.bin is no number"):
         modelfile.read(external(tmp_path, offset="many"))
+
+
+def test_what_is_no_file_is_never_opened(tmp_path: Path) -> None:
+    """Reading a pipe would wait for ever, and a device has no end."""
+    pipe = tmp_path / "pipe.onnx"
+    os.mkfifo(pipe)
+
+    with pytest.raises(InputError, match=r" is a named pipe, not an \.onnx file$"):
+        modelfile.read(pipe)
+    with pytest.raises(InputError, match=r"^/dev/zero is a device, not an \.onnx file$"):
+        modelfile.read(Path("/dev/zero"))
+
+
+def test_a_file_beyond_protobufs_end_is_told_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.onnx"
+    with path.open("wb") as file:
+        file.truncate(modelfile.LARGEST + 1)
+
+    with pytest.raises(InputError, match=r"an \.onnx file ends at 2 GiB") as caught:
+        modelfile.read(path)
+
+    assert caught.value.cures[0].startswith("onnx.save_model(")

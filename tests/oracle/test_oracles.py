@@ -369,7 +369,7 @@ def test_the_oracle_of_a_file_is_the_file_in_float64() -> None:
 
 
 @dataclass(frozen=True)
-class Echo:
+class Echo(oracles.OneByOne):
     """An oracle whose outputs are its input, and one number for each feed."""
 
     name: str = "echo"

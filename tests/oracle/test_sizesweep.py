@@ -9,7 +9,7 @@ import numpy as np
 
 from toolkit.feeds.drawing import Drawer
 from toolkit.feeds.sizes import Dims
-from toolkit.oracle.oracles import RefusedFeed
+from toolkit.oracle.oracles import OneByOne, RefusedFeed
 from toolkit.oracle.sizesweep import LeftOut, Sizes, SizeSweep, sweep
 from toolkit.sources.inputs import Dimension
 from toolkit.tensors import Array, TensorSpec
@@ -19,7 +19,7 @@ DRAWER = Drawer((TensorSpec("x", "float32", ("batch", "seq")),), {})
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(OneByOne):
     """Takes the shapes that `takes` says."""
 
     takes: Callable[[int, int], bool]

@@ -31,7 +31,7 @@ from toolkit.feeds.feed import Draws, Feed
 from toolkit.onnxfiles import graphs, modelfile, referencefile
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.oracle import oracles, portable
-from toolkit.oracle.oracles import Expected, Oracle, RefusedFeed
+from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.oracle.portable import Unsupported
 from toolkit.runtimes.base import Program
 from toolkit.sources import factory, reference
@@ -222,15 +222,16 @@ def _expected(oracle: Oracle, feeds: Sequence[Feed], timed: int) -> list[Expecte
     Raises InputError where one of the first `timed` is refused.
     """
     expected: list[Expected] = []
-    for number, feed in enumerate(feeds):
-        try:
-            expected.append(Expected(feed, oracle.answer(feed.arrays)))
-        except (Unsupported, RefusedFeed) as error:
-            if isinstance(error, Unsupported) and not expected:
-                raise _no_oracle(error, feed.dims) from error
-            # The evaluator could do the model at another size: it is this one that is refused.
-            if number < timed:
-                raise InputError(f"at {feed.name}: {error.what}", *_other(feed.dims)) from error
+    answers = oracle.answer_all([feed.arrays for feed in feeds])
+    for number, (feed, answer) in enumerate(zip(feeds, answers, strict=True)):
+        if isinstance(answer, dict):
+            expected.append(Expected(feed, answer))
+            continue
+        if isinstance(answer, Unsupported) and not expected:
+            raise _no_oracle(answer, feed.dims) from answer
+        # The evaluator could do the model at another size: it is this one that is refused.
+        if number < timed:
+            raise InputError(f"at {feed.name}: {answer.what}", *_other(feed.dims)) from answer
     return expected
 
 
@@ -253,8 +254,11 @@ def _demand_same(
     model, every target would be wrong. Returns what could not be compared, in words."""
     try:
         file = oracles.of_model(model)
-        for each, right in zip(expected, judged, strict=True):
-            error, reason = structure.difference(file.answer(right.arrays), right.right)
+        answers = file.answer_all([right.arrays for right in judged])
+        for each, right, answer in zip(expected, judged, answers, strict=True):
+            if not isinstance(answer, dict):
+                raise answer
+            error, reason = structure.difference(answer, right.right)
             if error > structure.CONSTANTS:
                 reason = reason or f"they differ by {error:.2g} of the largest value"
                 raise InputError(

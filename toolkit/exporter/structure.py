@@ -45,7 +45,11 @@ def check(
     except Unsupported as error:
         says = f"{error.what}; the proof rests on the numbers"
         return Step("structure", "in float64", "not shown", says, details=notes), []
-    compared = [_at(evaluator, expected) for expected in swept.expected]
+    answers = evaluator.run_all([expected.feed.arrays for expected in swept.expected])
+    compared = [
+        _compared(expected, answer)
+        for expected, answer in zip(swept.expected, answers, strict=True)
+    ]
     wrong = [each for each in compared if each.wrong(limit)]
     step = Step(
         "structure",
@@ -99,13 +103,11 @@ def _evaluator(path: Path, oracle: Oracle, swept: SizeSweep) -> Evaluator:
     return evaluator
 
 
-def _at(evaluator: Evaluator, expected: Expected) -> ComparedSizes:
-    try:
-        outputs = evaluator.run(expected.feed.arrays)
-    except Unsupported as error:  # It ran at the traced sizes, so it is the graph that fails.
-        reason = f"the file does not run: {error.what}"
+def _compared(expected: Expected, answer: dict[str, Array] | Unsupported) -> ComparedSizes:
+    if isinstance(answer, Unsupported):  # It ran at the traced sizes: it is the graph that fails.
+        reason = f"the file does not run: {answer.what}"
         return ComparedSizes(expected.feed.dims, math.inf, reason)
-    return ComparedSizes(expected.feed.dims, *difference(outputs, expected.outputs))
+    return ComparedSizes(expected.feed.dims, *difference(answer, expected.outputs))
 
 
 def _error(got: Array, right: Array) -> float:

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +18,27 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from toolkit.errors import InputError, first_line
 from toolkit.onnxfiles import graphs, storedtensors
+from toolkit.supervision import progress
 from toolkit.tensors import Dim, TensorSpec
-from toolkit.units import Bytes
+from toolkit.units import Bytes, size
 
 NOT_WEIGHTS = {TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING}
 """Types of shapes, indices and masks: initializers of these are not counted as parameters."""
 
 NO_SHAPE = "Field 'shape' of 'type' is required but missing."
 """The checker's words for an input of unknown rank, which runtimes take all the same."""
+
+LARGEST: Bytes = (1 << 31) - 1
+"""Bytes at which a protobuf message ends."""
+
+KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+"""What a path may lead to besides a file, in words."""
 
 FORMATS = {
     b"version https://git-lfs": "is a Git LFS pointer, not the file itself",
@@ -107,6 +121,7 @@ def load(path: Path) -> ModelProto:
 
 def parse(path: Path) -> ModelProto:
     """Parses the model, without its external data. Raises InputError with its fault in one line."""
+    progress.step(f"reading {path.name}")
     content = _content(path)
     model = ModelProto()
     try:
@@ -165,9 +180,19 @@ def type_name(element: int) -> str:
 
 
 def _content(path: Path) -> bytes:
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, not an .onnx file")
     try:
+        state = path.stat()
+        # Nothing else is opened: a pipe would wait for ever, and /dev/zero has no end.
+        if not stat.S_ISREG(state.st_mode):
+            kind = next((word for test, word in KINDS if test(state.st_mode)), "no file")
+            raise InputError(f"{path} is {kind}, not an .onnx file")
+        if state.st_size > LARGEST:
+            raise InputError(
+                f"{path} has {size(state.st_size)}, and an .onnx file ends at 2 GiB: protobuf knows"
+                " no larger message",
+                "onnx.save_model(model, path, save_as_external_data=True)    puts the weights"
+                " beside it",
+            )
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error

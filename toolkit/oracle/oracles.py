@@ -7,11 +7,11 @@ slow.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 from onnx import ModelProto
@@ -38,6 +38,10 @@ class RefusedFeed(ToolkitError):
     """The model itself does not take a feed: no fault of the file, and no oracle for that size."""
 
 
+Answer: TypeAlias = "dict[str, Array] | RefusedFeed | Unsupported"
+"""The outputs for one feed by name, in the order of the model's; or why there are none."""
+
+
 class Oracle(Protocol):
     """Says what is right for a feed."""
 
@@ -56,6 +60,10 @@ class Oracle(Protocol):
         cannot compute.
         """
 
+    def answer_all(self, feeds: Sequence[tensors.Feed]) -> list[Answer]:
+        """Computes the outputs of several feeds at once, which may cost less than one by one; the
+        error of a feed stands in its place."""
+
     def in_float32(self, feed: tensors.Feed) -> dict[str, Array] | None:
         """Evaluates the model plainly in float32; None where it cannot. Raises as `answer`."""
 
@@ -73,6 +81,9 @@ class ModelOracle:
     def answer(self, feed: tensors.Feed) -> dict[str, Array]:
         return self.evaluator.run(feed)
 
+    def answer_all(self, feeds: Sequence[tensors.Feed]) -> list[Answer]:
+        return [*self.evaluator.run_all(feeds)]
+
     def in_float32(self, feed: tensors.Feed) -> dict[str, Array] | None:
         """Evaluates the file in its own types: the noise of float32 without another reading of the
         operators. None where the evaluator can do the file in float64 only."""
@@ -82,8 +93,26 @@ class ModelOracle:
             return None
 
 
+class OneByOne:
+    """Gives an oracle whose feeds have nothing to share its `answer_all`."""
+
+    def answer(self, feed: tensors.Feed) -> dict[str, Array]:
+        """Computes the outputs for one feed (`Oracle.answer`)."""
+        raise NotImplementedError
+
+    def answer_all(self, feeds: Sequence[tensors.Feed]) -> list[Answer]:
+        """Computes the outputs of one feed after the other (`Oracle.answer_all`)."""
+        return [self._answer_or_error(feed) for feed in feeds]
+
+    def _answer_or_error(self, feed: tensors.Feed) -> Answer:
+        try:
+            return self.answer(feed)
+        except (RefusedFeed, Unsupported) as error:
+            return error
+
+
 @dataclass(frozen=True)
-class ModuleOracle:
+class ModuleOracle(OneByOne):
     """The oracle of a PyTorch module: the module in double; or as it is where that fails, which its
     name then says."""
 
@@ -145,9 +174,13 @@ class ModuleOracle:
         return {spec.name: _tensor(feed[spec.name], spec.type) for spec in self.inputs}
 
 
-def of_model(model: ModelProto) -> ModelOracle:
-    """Makes the oracle of a bare .onnx. Raises Unsupported, naming what the evaluator cannot do."""
-    return ModelOracle(Evaluator(model), Evaluator(model, exact=False))
+def of_model(model: ModelProto, folder: Path | None = None) -> ModelOracle:
+    """Makes the oracle of a bare .onnx. Raises Unsupported, naming what the evaluator cannot do.
+
+    `folder` is that of the file, for external data that was not loaded.
+    """
+    exact = Evaluator(model, folder=folder)
+    return ModelOracle(exact, Evaluator(model, exact=False, folder=folder))
 
 
 def of_module(
@@ -194,20 +227,30 @@ def enough(oracle: Oracle, answered: Sequence[Expected], draws: Draws) -> list[E
     pooled = list(answered)
     largest = max((each.feed for each in answered), key=lambda feed: feed.size)
     # Feeds of one size are told apart by their number.
-    last = max(each.feed.number for each in answered if each.feed.dims == largest.dims)
-    for number in range(last + 1, last + 1 + MOST_MORE):
-        if _fewest(pooled) >= ENOUGH:
-            break
-        feed = draws.draw(largest.dims, number)
-        with contextlib.suppress(Unsupported, RefusedFeed):
-            pooled.append(Expected(feed, oracle.answer(feed.arrays)))
+    number = 1 + max(each.feed.number for each in answered if each.feed.dims == largest.dims)
+    end = number + MOST_MORE
+    while number < end and (lacking := _lacking(pooled, largest)):
+        feeds = [draws.draw(largest.dims, n) for n in range(number, min(number + lacking, end))]
+        number += len(feeds)
+        answers = oracle.answer_all([feed.arrays for feed in feeds])
+        pooled += [
+            Expected(feed, answer)
+            for feed, answer in zip(feeds, answers, strict=True)
+            if isinstance(answer, dict)
+        ]
     return pooled
 
 
-def _fewest(pooled: Sequence[Expected]) -> int:
-    """Counts the elements of the output that has the fewest."""
-    sizes = (sum(each.outputs[name].size for each in pooled) for name in pooled[0].outputs)
-    return min(sizes, default=0)
+def _lacking(pooled: Sequence[Expected], like: Feed) -> int:
+    """Counts the feeds like one that was answered that every output lacks for ENOUGH elements."""
+    (answered,) = (each for each in pooled if each.feed is like)
+    counts = [
+        (sum(each.outputs[name].size for each in pooled), answered.outputs[name].size)
+        for name in answered.outputs
+    ]
+    # An output of no element here has some at other sizes alone: one feed more is as good as many.
+    lacking = (-(-(ENOUGH - total) // (each or ENOUGH)) for total, each in counts)
+    return max(0, *lacking)
 
 
 def _outputs(

@@ -15,6 +15,7 @@ from toolkit.errors import ToolkitError, first_line
 from toolkit.onnxfiles import graphs
 from toolkit.onnxfiles.floattypes import convert_floats
 from toolkit.onnxfiles.graphs import STANDARD
+from toolkit.oracle.operators import OWN
 
 OPSET = 17
 """The evaluator is right from opset 14 on; files of 17 and newer, which today's exporters write,
@@ -43,6 +44,8 @@ INEXACT = {
     "TfIdfVectorizer": "the evaluator computes it in float32",
 }
 """Operators that have no float64 result → the reason."""
+KNOWN = {(operator.op_domain, operator.__name__) for operator in OWN}
+"""Domain and name of the operators that we compute ourselves, in whatever domain."""
 
 
 class Unsupported(ToolkitError):
@@ -50,16 +53,16 @@ class Unsupported(ToolkitError):
 
 
 def portable(model: ModelProto) -> ModelProto:
-    """Copies a model in the portable form. Raises Unsupported where it cannot be brought there."""
-    copy = graphs.copied(model)
-    if copy.functions:
-        copy = onnx.inliner.inline_local_functions(copy)
+    """Brings a model to the portable form. One that has it already is returned itself: change
+    neither. Raises Unsupported where it cannot be brought there."""
+    copy = onnx.inliner.inline_local_functions(model) if model.functions else model
     before = graphs.opset(copy)
     kinds = {node.op_type for node in graphs.nodes(copy.graph) if node.domain in STANDARD}
     if before < 9 and "Scan" in kinds:
         raise Unsupported("Scan of opset 8: the version converter takes it for that of opset 9")
     if kinds and before < OPSET:
         # Before IR 4 the converter knows no initializer that is not an input as well.
+        copy = graphs.copied(copy)
         copy.ir_version = max(copy.ir_version, IR_VERSION)
         try:
             copy = onnx.version_converter.convert_version(copy, OPSET)
@@ -77,6 +80,7 @@ def raised(model: ModelProto) -> ModelProto:
     copy = portable(model)
     for node in graphs.nodes(copy.graph):
         _refuse(node)
+    copy = graphs.copied(copy)
     convert_floats(copy.graph, LOW, TensorProto.DOUBLE)
     return copy
 
@@ -89,7 +93,7 @@ def _refuse(node: NodeProto) -> None:
             raise Unsupported(f"{name} draws at random: no two runs agree")
         if node.op_type in INEXACT:
             raise Unsupported(f"{name}: {INEXACT[node.op_type]}")
-    elif node.domain != "ai.onnx.ml":
+    elif node.domain != "ai.onnx.ml" and (node.domain, node.op_type) not in KNOWN:
         raise Unsupported(f"{name} is of the domain {node.domain}, not of ONNX's own")
 
 

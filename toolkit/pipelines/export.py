@@ -31,6 +31,8 @@ from toolkit.pipelines import train
 from toolkit.sources import reference, source
 from toolkit.sources.inputs import dimensions
 from toolkit.sources.source import Source
+from toolkit.supervision import progress
+from toolkit.units import Seconds
 
 DATA_SETS = 3
 """Sets of test data beside a file: the traced sizes and two others."""
@@ -68,6 +70,7 @@ def export(
     opset: int | None = None,
     keep_traces: bool = False,
     force: bool = False,
+    timeout: Seconds | None = None,
     watch: Watch = lambda stage: None,
     chatter: Chatter | None = None,
 ) -> Exported:
@@ -75,9 +78,10 @@ def export(
 
     `input` states inputs as `--input` does. `keep_traces` leaves torch's notes in the file, with
     absolute paths and lines of the source. `force` replaces another model's test data beside the
-    file. `chatter` gathers what torch says, also where this raises. Raises InputError for what the
-    user gave, ExportError where torch refuses, NotProven where the file is not the module's
-    function; nothing is written then.
+    file. `timeout` limits the proof, where another process watches over this one. `chatter` gathers
+    what torch says, also where this raises. Raises InputError for what the user gave, ExportError
+    where torch refuses, NotProven where the file is not the module's function; nothing is written
+    then.
     """
     chatter = chatter or Chatter()
     own_weights = None if weights is None else Path(weights)
@@ -93,7 +97,8 @@ def export(
         convert.portable(converted.model, origin, keep_traces=keep_traces)
         files = convert.write(converted.model, folder / final.name)
         watch("prove")
-        exported = _proven(files[-1], asked, suspects)
+        with progress.bounded(timeout):
+            exported = _proven(files[-1], asked, suspects)
         watch("write")
         return _landed(files, final, exported, force=force)
 

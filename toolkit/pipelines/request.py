@@ -14,6 +14,7 @@ from toolkit.measure.schedule import Pace
 from toolkit.records.schema import Run
 from toolkit.runtimes.target import Target, parse
 from toolkit.sources.source import Source
+from toolkit.units import Seconds
 from toolkit.workers.jobs import Patience
 
 REFERENCE = Path("models/mlp/mlp.onnx")
@@ -42,6 +43,9 @@ class BenchRequest:
     threads: Sequence[int] = (1,)
     """Thread counts for targets without `threads=`; each such target is measured at every count."""
     patience: Patience = field(default_factory=Patience)
+    deadline: Seconds | None = None
+    """The limit for finding out what is right; None: 60 s a node of the graph, half an hour in
+    all. It holds where another process watches over this one, as the command line has it."""
     command: Sequence[str] = ()
     """The command as it was typed, for the record."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
 import signal
 import subprocess
 import time
@@ -78,6 +79,7 @@ class Worker:
         finally:
             os.close(theirs_read)
             os.close(theirs_write)
+        _lift_memory_limit(self._process.pid)
         self._guard = ProcessGuard(self._process.pid)
         self._write = ours_write
         self._read = ours_read
@@ -357,6 +359,14 @@ class Launcher:
             worker.stop()
             raise
         return worker
+
+
+def _lift_memory_limit(pid: int) -> None:
+    """Frees a worker of this process's own limit (supervision/limits.py): it runs what the user
+    measures, and some of that reserves more than it fills."""
+    with contextlib.suppress(ProcessLookupError):  # It may have ended already; the first verb says.
+        _, hard = resource.prlimit(pid, resource.RLIMIT_DATA)
+        resource.prlimit(pid, resource.RLIMIT_DATA, (hard, hard))
 
 
 def _doing(verb: str) -> str:
