@@ -131,14 +131,14 @@ def _suspects(asked: ExportRequest, converted: Converted) -> tuple[Narrowed, ...
 
 def _proven(file: Path, asked: ExportRequest, suspects: Sequence[Narrowed]) -> Exported:
     """The file with its proof. Raises NotProven, by the dimension at fault where one is."""
-    facts = modelfile.read(file)
-    draws = proofplan.draws(asked, file)
+    opened = modelfile.open_once(file, check=False)  # The proof's first step has the checker.
+    draws = proofplan.draws(asked, opened.model)
     oracle = proofplan.oracle(asked, draws)
     contract, at = proofplan.contract(asked), proofplan.sizes(asked, suspects)
     # A worker has the file loaded as long as the block lasts.
-    with filenumbers.of_file(file, oracle) as numbers:
-        proof = prove.prove(file, contract, oracle, draws, at, numbers=numbers)
-    exported = Exported(file, asked.source, facts, asked.traced.sizes, proof)
+    with filenumbers.of_file(opened, oracle) as numbers:
+        proof = prove.prove(opened, contract, oracle, draws, at, numbers=numbers)
+    exported = Exported(file, asked.source, opened.facts, asked.traced.sizes, proof)
     if not proof.holds:
         error = specialised.blamed(suspects, asked.traced, proof) or proof.error()
         raise NotProven(error, exported)
