@@ -17,6 +17,7 @@ from tests.exporter import models, proofs
 from toolkit.exporter import structure
 from toolkit.exporter.proof import Contract
 from toolkit.feeds import drawing
+from toolkit.onnxfiles import modelfile
 from toolkit.oracle import oracles
 from toolkit.oracle.sizesweep import Sizes, sweep
 from toolkit.tensors import TensorSpec
@@ -209,7 +210,7 @@ def test_a_file_that_does_not_run_at_another_size_fails_there(tmp_path: Path) ->
     draws = drawing.drawer(model, proofs.LINE.inputs)
     right = oracles.of_module(Double(), proofs.LINE.inputs, draws.draw({"n": 5}).arrays)
     swept = sweep(right, draws, Sizes({"n": 5}))
-    step, compared = structure.check(path, right, swept, structure.CONSTANTS)
+    step, compared = structure.check(modelfile.open_once(path), right, swept, structure.CONSTANTS)
     assert (step.outcome, step.figure) == ("fails", float("inf"))
     assert step.what == "in float64 at n 1, 7, 11"
     assert "n 7: the file does not run: Reshape: cannot reshape" in step.details[1]

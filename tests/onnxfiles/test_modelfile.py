@@ -108,6 +108,10 @@ def test_external_data_counts_in_hash_and_size_and_loads(tmp_path: Path) -> None
     both = path.read_bytes() + (tmp_path / "w.bin").read_bytes()
     assert facts.sha256 == hashlib.sha256(both).hexdigest()
     assert facts.size == len(both)
+    opened = modelfile.open_once(path)
+    assert opened.facts == facts
+    assert opened.complete() == modelfile.load(path)
+    assert opened.model != opened.complete()  # The bytes of its tensors are not its own.
     weights = numpy_helper.to_array(modelfile.load(path).graph.initializer[0])
     assert np.array_equal(weights, np.arange(1, 13, dtype=np.float32).reshape(4, 3))
 

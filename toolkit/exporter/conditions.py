@@ -35,12 +35,10 @@ class Evidence:
     inputs: Sequence[Stated]
     traced: Traced
     converted: Converted
-    guards: Sequence[SizeGuard]
-    """The conditions on sizes that torch relied on while it traced."""
 
     def about(self, name: str) -> list[SizeGuard]:
         """The guards that speak of a dimension."""
-        return [guard for guard in self.guards if name in guard.dims]
+        return [guard for guard in self.converted.guards if name in guard.dims]
 
     def accepted(self, name: str, sizes: Iterable[int]) -> int | None:
         """The first of a few sizes of one dimension that the module itself takes, the others as

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit import __version__
 from toolkit.errors import ExportError
-from toolkit.exporter import refusal
+from toolkit.exporter import guards, refusal
+from toolkit.exporter.guards import SizeGuard
 from toolkit.exporter.quiet import Chatter, quiet
 from toolkit.exporter.tracing import Traced
 from toolkit.sources import calls, exported, weights
@@ -33,6 +34,8 @@ class Converted:
     opset: int
     program: Any
     """torch.export.ExportedProgram."""
+    guards: tuple[SizeGuard, ...]
+    """The conditions on stated sizes that torch relied on while it traced."""
 
 
 def convert(
@@ -117,25 +120,6 @@ def public(version: str) -> str:
     return version.partition("+")[0]
 
 
-def shapes(
-    module: nn.Module, inputs: Sequence[Stated], traced: Traced
-) -> tuple[calls.Arguments, dict[str, dict[int, Any]]]:
-    """The arguments to trace with, and each one's dynamic dimensions as torch.export wants them."""
-    from torch.export import Dim
-
-    dims = {
-        name: Dim(name, min=dim.least, max=dim.most) if dim.most else Dim(name, min=dim.least)
-        for name, dim in dimensions(inputs).items()
-    }
-    by_name = {
-        stated.name: {
-            axis: dims[dim.name] for axis, dim in enumerate(stated.dims) if not isinstance(dim, int)
-        }
-        for stated in inputs
-    }
-    return calls.arguments(module, traced.tensors), by_name
-
-
 def distinct(outputs: Sequence[str], inputs: Sequence[str]) -> list[str]:
     """Outputs named unlike all inputs, since both share one space of names in a file."""
     taken = {*inputs, *outputs}
@@ -160,10 +144,10 @@ def _export(
     import torch
     import torch.onnx
 
-    arguments, by_name = shapes(module, inputs, traced)
+    arguments, by_name = _shapes(module, inputs, traced)
     dynamic = exported.dynamic_shapes(module, arguments, by_name)
     try:
-        with quiet(chatter):
+        with quiet(chatter), guards.watched() as met:
             program = torch.onnx.export(
                 module,
                 arguments.args,
@@ -181,7 +165,27 @@ def _export(
     if program is None:  # Its type allows that.
         raise ExportError("torch.onnx.export gave no model")
     model: ir.Model = program.model
-    return Converted(model, model.opset_imports[""], program.exported_program)
+    assumed = guards.of_stated(met, arguments, inputs)
+    return Converted(model, model.opset_imports[""], program.exported_program, assumed)
+
+
+def _shapes(
+    module: nn.Module, inputs: Sequence[Stated], traced: Traced
+) -> tuple[calls.Arguments, dict[str, dict[int, Any]]]:
+    """The arguments to trace with, and each one's dynamic dimensions as torch.export wants them."""
+    from torch.export import Dim
+
+    dims = {
+        name: Dim(name, min=dim.least, max=dim.most) if dim.most else Dim(name, min=dim.least)
+        for name, dim in dimensions(inputs).items()
+    }
+    by_name = {
+        stated.name: {
+            axis: dims[dim.name] for axis, dim in enumerate(stated.dims) if not isinstance(dim, int)
+        }
+        for stated in inputs
+    }
+    return calls.arguments(module, traced.tensors), by_name
 
 
 def _nearest(asked: int, kept: int, export: Callable[[int], Converted]) -> int:

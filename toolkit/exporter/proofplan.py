@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+
+from onnx import ModelProto
 
 from toolkit.errors import InputError
 from toolkit.exporter import convert
@@ -14,7 +15,6 @@ from toolkit.exporter.specialised import Narrowed
 from toolkit.feeds import drawing
 from toolkit.feeds.digits import Digits
 from toolkit.feeds.feed import Draws
-from toolkit.onnxfiles import modelfile
 from toolkit.oracle import oracles
 from toolkit.oracle.oracles import Oracle, RefusedFeed
 from toolkit.oracle.sizesweep import Sizes
@@ -33,7 +33,7 @@ def contract(request: ExportRequest) -> Contract:
     )
 
 
-def draws(request: ExportRequest, file: Path) -> Draws:
+def draws(request: ExportRequest, model: ModelProto) -> Draws:
     """Gives digits, the user's own values or what fits the graph, the first that there is."""
     if request.reference:
         return Digits(reference.INPUT)
@@ -41,7 +41,7 @@ def draws(request: ExportRequest, file: Path) -> Draws:
         tensors = request.traced.tensors
         values = {name: exchange.array(tensor.detach()) for name, tensor in tensors.items()}
         return Resampled(request.specs, values, request.traced.sizes)
-    return drawing.drawer(modelfile.load(file), request.specs)
+    return drawing.drawer(model, request.specs)
 
 
 def oracle(request: ExportRequest, feeds: Draws) -> Oracle:

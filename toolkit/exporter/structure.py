@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from toolkit.exporter.proof import ComparedSizes, Step
 from toolkit.feeds import sizes
 from toolkit.feeds.sizes import Dims
-from toolkit.onnxfiles import modelfile
+from toolkit.onnxfiles.modelfile import Opened
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.oracle.portable import Unsupported
@@ -32,7 +31,7 @@ as float32, with a relative error of up to 6e-8 that a graph may amplify. A tran
 
 
 def check(
-    path: Path, oracle: Oracle, swept: SizeSweep, limit: float
+    opened: Opened, oracle: Oracle, swept: SizeSweep, limit: float
 ) -> tuple[Step, list[ComparedSizes]]:
     """Compares the graph in float64 with the module, at all sizes that the module takes.
 
@@ -41,7 +40,7 @@ def check(
     """
     notes = (*_left_out(swept), *_too_few(swept))
     try:
-        evaluator = _evaluator(path, oracle, swept)
+        evaluator = _evaluator(opened, oracle, swept)
     except Unsupported as error:
         says = f"{error.what}; the proof rests on the numbers"
         return Step("structure", "in float64", "not shown", says, details=notes), []
@@ -92,12 +91,12 @@ def summary(seen: Sequence[Dims], traced: Dims) -> str:
     return " and ".join(parts) or "the fixed shape"
 
 
-def _evaluator(path: Path, oracle: Oracle, swept: SizeSweep) -> Evaluator:
+def _evaluator(opened: Opened, oracle: Oracle, swept: SizeSweep) -> Evaluator:
     """The graph in float64. Raises Unsupported where there is nothing to compare: no oracle in
     float64, or the evaluator cannot do the graph even at the first sizes, the traced ones."""
     if not oracle.exact:
         raise Unsupported(oracle.name)
-    evaluator = Evaluator(modelfile.load(path))
+    evaluator = Evaluator(opened.model, folder=opened.folder)
     for expected in swept.expected[:1]:
         evaluator.run(expected.feed.arrays)
     return evaluator

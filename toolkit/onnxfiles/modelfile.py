@@ -15,6 +15,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx.external_data_helper import load_external_data_for_model
 
 from toolkit.errors import InputError, first_line
 from toolkit.onnxfiles import graphs, storedtensors, unregistered
@@ -88,14 +89,47 @@ class ModelFile:
         return tuple(dict.fromkeys(name for spec in self.inputs for name in spec.dynamic()))
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A model file that was read once."""
+
+    facts: ModelFile
+    model: ModelProto
+    """The model, without its external data."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which the external data lies."""
+        return self.facts.path.parent
+
+    def complete(self) -> ModelProto:
+        """The model with its external data inside; itself where it has none."""
+        if not storedtensors.external_files(self.facts.path, self.model):
+            return self.model
+        whole = graphs.copied(self.model)
+        load_external_data_for_model(whole, str(self.folder))
+        return whole
+
+
 def read(path: Path) -> ModelFile:
     """Reads the facts. Raises InputError for everything that is not a whole, known .onnx file."""
-    model = parse(path)
-    whole = [path, *storedtensors.external_files(path, model)]
-    return ModelFile(
+    return open_once(path).facts
+
+
+def open_once(path: Path, *, check: bool = True) -> Opened:
+    """Reads, hashes and parses a file once. Raises InputError as `read`.
+
+    Without `check` the ONNX checker is left out, for a file that was written a moment ago.
+    """
+    content = _content(path)
+    model = _parsed(path, content)
+    if check:
+        _check(path, model)
+    external = storedtensors.external_files(path, model)
+    facts = ModelFile(
         path=path,
-        sha256=_sha256(whole),
-        size=sum(file.stat().st_size for file in whole),
+        sha256=_sha256(content, external),
+        size=len(content) + sum(file.stat().st_size for file in external),
         opset=graphs.opset(model),
         ir_version=model.ir_version,
         producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
@@ -105,6 +139,7 @@ def read(path: Path) -> ModelFile:
         outputs=tuple(_spec(path, value, "output") for value in model.graph.output),
         parameters=_parameters(model.graph),
     )
+    return Opened(facts, model)
 
 
 def files(path: Path) -> list[Path]:
@@ -116,24 +151,18 @@ def load(path: Path) -> ModelProto:
     """Loads the model with its external data inside. Raises InputError as `read`."""
     model = parse(path)
     if storedtensors.external_files(path, model):
-        from onnx.external_data_helper import load_external_data_for_model
-
         load_external_data_for_model(model, str(path.parent))
     return model
 
 
 def parse(path: Path) -> ModelProto:
     """Parses the model, without its external data. Raises InputError with its fault in one line."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        shown = str(path).encode(errors="backslashreplace").decode()
-        raise InputError(
-            f"the name {shown} is no UTF-8: ONNX and the runtimes cannot open it",
-            "mv OLD new.onnx    gives it another name",
-        ) from error
-    progress.step(f"reading {path.name}")
-    content = _content(path)
+    model = _parsed(path, _content(path))
+    _check(path, model)
+    return model
+
+
+def _parsed(path: Path, content: bytes) -> ModelProto:
     model = ModelProto()
     try:
         model.ParseFromString(content)
@@ -149,7 +178,6 @@ def parse(path: Path) -> ModelProto:
     storedtensors.refuse_short(path, model)
     # For what it refuses: the checker would open whatever files the model names.
     storedtensors.external_files(path, model)
-    _check(path, model)
     return model
 
 
@@ -240,6 +268,15 @@ def _nodes(owner: GraphProto | FunctionProto, totals: Mapping[tuple[str, str], i
 
 
 def _content(path: Path) -> bytes:
+    progress.step(f"reading {path.name}")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        raise InputError(
+            f"the name {shown} is no UTF-8: ONNX and the runtimes cannot open it",
+            "mv OLD new.onnx    gives it another name",
+        ) from error
     try:
         state = path.stat()
         # Nothing else is opened: a pipe would wait for ever, and /dev/zero has no end.
@@ -342,10 +379,11 @@ def _parameters(graph: GraphProto) -> int:
     return sum(math.prod(t.dims) for t in tensors if t.data_type not in NOT_WEIGHTS)
 
 
-def _sha256(files: list[Path]) -> str:
-    """Hashes files one after the other, piece by piece: they may be larger than the memory."""
-    digest = hashlib.sha256()
-    for file in files:
+def _sha256(content: bytes, external: list[Path]) -> str:
+    """Hashes the file's content and then its external data, piece by piece: that may be larger than
+    the memory."""
+    digest = hashlib.sha256(content)
+    for file in external:
         with file.open("rb") as stream:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)

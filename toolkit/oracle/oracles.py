@@ -7,7 +7,6 @@ slow.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +19,10 @@ from onnx import ModelProto
 from toolkit import tensors
 from toolkit.errors import ToolkitError, typed_line
 from toolkit.feeds.feed import Draws, Feed
+from toolkit.oracle import raised
 from toolkit.oracle.enough import ENOUGH
 from toolkit.oracle.evaluator import Evaluator, from_bits
 from toolkit.oracle.portable import Unsupported
-from toolkit.oracle.raised import float64
 from toolkit.sources import calls
 from toolkit.tensors import Array, TensorSpec
 
@@ -118,19 +117,21 @@ class ModuleOracle(OneByOne):
     name then says."""
 
     module: torch.nn.Module
-    """Our copy of it, in eval mode and in double."""
+    """A copy of it that borrows its tensors, and is raised to float64 as it runs."""
     original: torch.nn.Module
-    """A copy in its own types: tells what the module refuses from what float64 breaks."""
+    """The module itself. A copy of it, which shares its parameters, tells what the module refuses
+    from what float64 breaks."""
     inputs: tuple[TensorSpec, ...]
     name: str = "torch in float64"
     exact: bool = True
+    written: set[int] = dataclasses.field(default_factory=set)
+    """The storages that calls were seen to write into: no copy shares those."""
 
     def answer(self, feed: tensors.Feed) -> dict[str, Array]:
         if not self.exact:
             return self._as_it_is(feed)
         try:
-            with float64():
-                return self._call(self.module, feed, raise_floats=True)
+            return self._in_float64(feed)
         except ToolkitError:
             raise
         except Exception as error:  # whatever a user's forward raises
@@ -150,26 +151,27 @@ class ModuleOracle(OneByOne):
             return None
         return self._as_it_is(feed)
 
+    def _in_float64(self, feed: tensors.Feed) -> dict[str, Array]:
+        values = {name: raised.tensor(each) for name, each in self._tensors(feed).items()}
+        with raised.float64() as mode:
+            try:
+                outputs = _outputs(self.module, values)
+            finally:
+                self.written.update(mode.written)
+        return {name: _array(mode.value(tensor)) for name, tensor in outputs.items()}
+
     def _as_it_is(self, feed: tensors.Feed) -> dict[str, Array]:
         try:
-            return self._call(self.original, feed, raise_floats=False)
+            copied = raised.sharing(self.original, self.written)
+            outputs = _outputs(copied, self._tensors(feed))
         except ToolkitError:
             raise
         except Exception as error:  # whatever a user's forward raises
             raise RefusedFeed(f"the PyTorch module refuses it: {typed_line(error)}") from error
+        return {name: _array(tensor) for name, tensor in outputs.items()}
 
-    def _call(
-        self, module: torch.nn.Module, feed: tensors.Feed, *, raise_floats: bool
-    ) -> dict[str, Array]:
-        import torch
-
-        given = calls.arguments(
-            module,
-            {spec.name: _tensor(feed[spec.name], spec.type, raise_floats) for spec in self.inputs},
-        )
-        with torch.no_grad():
-            result = module(*given.args, **given.kwargs)
-        return {name: _array(tensor) for name, tensor in calls.outputs(result).items()}
+    def _tensors(self, feed: tensors.Feed) -> dict[str, torch.Tensor]:
+        return {spec.name: _tensor(feed[spec.name], spec.type) for spec in self.inputs}
 
 
 def of_model(model: ModelProto, folder: Path | None = None) -> ModelOracle:
@@ -191,8 +193,7 @@ def of_module(
     `probe` is a feed that it takes: where it does so in float32 only, the oracle is PyTorch in
     float32 and says so. Raises RefusedFeed where the probe is refused.
     """
-    original = copy.deepcopy(module).eval()
-    oracle = ModuleOracle(copy.deepcopy(original).double(), original, tuple(inputs))
+    oracle = ModuleOracle(raised.borrowing(module), module, tuple(inputs))
     try:
         oracle.answer(probe)
     except Unsupported as error:
@@ -252,15 +253,23 @@ def _lacking(pooled: Sequence[Expected], like: Feed) -> int:
     return max(0, *lacking)
 
 
-def _tensor(array: Array, onnx_type: str, raise_floats: bool) -> torch.Tensor:
+def _outputs(
+    module: torch.nn.Module, values: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    import torch
+
+    given = calls.arguments(module, values)
+    with torch.no_grad():
+        return calls.outputs(module(*given.args, **given.kwargs))
+
+
+def _tensor(array: Array, onnx_type: str) -> torch.Tensor:
     import torch
 
     values = from_bits(array, onnx_type)
     if values.dtype.name == "bfloat16":
-        wide = torch.from_numpy(values.astype(np.float32))
-        return wide.double() if raise_floats else wide.bfloat16()
-    tensor = torch.from_numpy(np.array(values))  # a copy: a forward may write into its input
-    return tensor.double() if raise_floats and tensor.is_floating_point() else tensor
+        return torch.from_numpy(values.astype(np.float32)).bfloat16()
+    return torch.from_numpy(np.array(values))  # a copy: a forward may write into its input
 
 
 def _array(tensor: torch.Tensor) -> Array:

@@ -11,7 +11,6 @@ from toolkit.engine import filenumbers
 from toolkit.errors import InputError, ProofError
 from toolkit.exporter import (
     convert,
-    guards,
     landing,
     proofplan,
     prove,
@@ -93,7 +92,7 @@ def export(
         converted = convert.convert(
             asked.module, asked.inputs, asked.traced, opset=opset, chatter=chatter
         )
-        suspects = _suspects(asked, converted, chatter)
+        suspects = _suspects(asked, converted)
         origin = convert.metadata(asked.source, asked.module)
         convert.portable(converted.model, origin, keep_traces=keep_traces)
         files = convert.write(converted.model, folder / final.name)
@@ -120,12 +119,11 @@ def _source(
     return of if isinstance(of, Source) else source.parse(of, weights=own_weights)
 
 
-def _suspects(asked: ExportRequest, converted: Converted, chatter: Chatter) -> tuple[Narrowed, ...]:
+def _suspects(asked: ExportRequest, converted: Converted) -> tuple[Narrowed, ...]:
     """The sizes that torch took for granted. Raises ProofError for those that the file shows."""
     if not dimensions(asked.inputs):
         return ()
-    assumed = guards.find(asked.module, asked.inputs, asked.traced, chatter)
-    evidence = Evidence(asked.module, asked.inputs, asked.traced, converted, assumed)
+    evidence = Evidence(asked.module, asked.inputs, asked.traced, converted)
     if shown := next(specialised.fixed(evidence), None):
         raise specialised.error(shown, asked.traced)
     return specialised.possible(evidence)
@@ -133,14 +131,14 @@ def _suspects(asked: ExportRequest, converted: Converted, chatter: Chatter) -> t
 
 def _proven(file: Path, asked: ExportRequest, suspects: Sequence[Narrowed]) -> Exported:
     """The file with its proof. Raises NotProven, by the dimension at fault where one is."""
-    facts = modelfile.read(file)
-    draws = proofplan.draws(asked, file)
+    opened = modelfile.open_once(file, check=False)  # The proof's first step has the checker.
+    draws = proofplan.draws(asked, opened.model)
     oracle = proofplan.oracle(asked, draws)
     contract, at = proofplan.contract(asked), proofplan.sizes(asked, suspects)
     # A worker has the file loaded as long as the block lasts.
-    with filenumbers.of_file(file, oracle) as numbers:
-        proof = prove.prove(file, contract, oracle, draws, at, numbers=numbers)
-    exported = Exported(file, asked.source, facts, asked.traced.sizes, proof)
+    with filenumbers.of_file(opened, oracle) as numbers:
+        proof = prove.prove(opened, contract, oracle, draws, at, numbers=numbers)
+    exported = Exported(file, asked.source, opened.facts, asked.traced.sizes, proof)
     if not proof.holds:
         error = specialised.blamed(suspects, asked.traced, proof) or proof.error()
         raise NotProven(error, exported)
