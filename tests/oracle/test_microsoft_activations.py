@@ -60,6 +60,7 @@ def products() -> list[Case]:
         case("FusedMatMul", f(3, 4), f(4), transB=1),
         case("FusedMatMul", f(4), f(4), name="vectors"),
         case("FusedMatMul", f(1, 1), f(1, 1)),
+        case("FusedMatMul", f(2, 70, 90), f(90, 100), name="large"),
         case("FusedMatMul", f(2, 3, 4), f(3, 4, 5), transBatchA=1),
         case("FusedMatMul", f(2, 3, 4), f(3, 2, 5), transBatchA=1, transA=1),
         case("FusedMatMul", f(3, 2, 4), f(4, 3, 5), transBatchB=1),
@@ -72,6 +73,7 @@ def products() -> list[Case]:
 CASES = [
     case("Gelu", X),
     case("Gelu", WIDE, name="wide"),
+    case("Gelu", f(50, 90), name="large"),
     case("FastGelu", X),
     case("FastGelu", X, LINE),
     case("FastGelu", WIDE, name="wide"),

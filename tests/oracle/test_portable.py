@@ -123,7 +123,7 @@ REFUSED = {
     "RandomUniform <shape = [2]> ()": "RandomUniform draws at random: no two runs agree",
     "Bernoulli (x)": "Bernoulli draws at random: no two runs agree",
     "Dropout (x, r, t)": "Dropout draws at random: no two runs agree",
-    "com.microsoft.FusedGemm (x, x)": "FusedGemm is of the domain com.microsoft, not of ONNX's own",
+    "com.microsoft.Sampling (x, x)": "Sampling is of the domain com.microsoft, not of ONNX's own",
 }
 
 
