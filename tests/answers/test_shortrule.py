@@ -94,7 +94,7 @@ def test_right_float32_is_told_with_no_more_than_the_near_formats(name: str, see
     lower = networks.short.lower
     assert isinstance(lower, LowerForms)
     forms = {form for form, _ in lower.simulator.made()} - {PLAIN}
-    assert forms == set(NEAR) or name == "classifier"  # behind a softmax more may be asked for
+    assert forms == set(NEAR)
     assert set(verdict.outputs[0].bands) >= {"float32", "tf32", "float16"}
 
 

@@ -172,7 +172,7 @@ class FloatOutput:
         finding = _with_doubt(scale.judge(self.pool.table(values)), scale.oracle.size)
         if isinstance(finding, Fault):
             # The scale counts the judged elements alone; a verdict counts all.
-            return replace(finding, few=self.pool.judged[finding.few])
+            return replace(finding, few=self.pool.place(finding.few))
         return finding
 
     def _judged(

@@ -19,13 +19,15 @@ PIECE = 1 << 18
 """Elements of a piece: 2 MB in float64, which fits the caches of most processors."""
 STANDS_OUT = 25.0
 """How far the largest scaled error may lie above the median one before all formats are asked (step
-4), where only float32's own errors tell how sensitive an element is. Of 1,756 faults that the whole
-rule finds in a few elements on the networks of tests/answers, the least was at 49; right float32
-was at 3 to 20 where nothing saturates, at 14 to 37 behind a softmax."""
+4), where only float32's own errors tell how sensitive an element is. Of 804 faults that the whole
+rule finds in one to three elements on the networks of tests/answers, the least was at 48; right
+float32 was at 3 to 20, and above where outputs saturate."""
 SHRINK = 4
 """Elements by which the mean of a small group is drawn to that of all."""
 OCTAVES = 1100
 """Half the number of exponents that float64 has."""
+KEYS = 4 * OCTAVES
+"""Half octaves of float64."""
 BINS = 20_000
 """Bins of the logarithms of scaled errors, from e^-100 to e^100: 1 % each."""
 SPAN = 100.0
@@ -127,8 +129,9 @@ class _Groups:
         self.total += np.bincount(keys, logs, size)
         self.count += np.bincount(keys, minlength=size)
 
-    def means(self, mean: float) -> Floats:
+    def means(self) -> Floats:
         """Gives each group's mean; that of a small one is drawn to the mean of all."""
+        mean = self.total.sum() / max(self.count.sum(), 1)
         return np.asarray((self.total + SHRINK * mean) / (self.count + SHRINK))
 
 
@@ -145,19 +148,19 @@ class Noise:
     by_value: Floats = field(repr=False)
     """The mean logarithm of the errors of values of one half octave."""
     by_row: Floats = field(repr=False)
-    """That of each row, less that of all."""
+    """What each row adds to that."""
     by_column: Floats = field(repr=False)
 
-    def sensitivity(self, piece: Piece, ulps_of: Floats) -> Floats:
+    def sensitivity(self, piece: Piece) -> Floats:
         """Estimates the logarithm of how strongly each element of a piece reacts to rounding.
 
-        It is the least that values of its size, and its row and column together, suggest: what is
-        more sensitive than it seems may stand out, what is less sensitive must.
+        It is what values of its size suggest, or less where its row and column together say less:
+        what is more sensitive than it seems may stand out, what is less sensitive must.
         """
-        columns = ulps_of.shape[1]
+        rows, columns = piece.wanted.shape
         row = piece.start // columns
-        place = self.by_row[row : row + len(ulps_of), None] + self.by_column[None, :]
-        return np.minimum(self.by_value[_half_octaves(piece.wanted)], place)
+        place = self.by_row[row : row + rows, None] + self.by_column[None, :]
+        return self.by_value[_keys(piece.wanted)] + np.minimum(place, 0.0)
 
 
 @dataclass(frozen=True)
@@ -195,7 +198,7 @@ def measure(output: PlainOutput, answers: Sequence[Array]) -> Measures:
             continue
         usable = piece.judged & np.isfinite(values)
         ulps = ulp(piece.wanted)
-        scaled = np.log(error + ulps / 2 + 1e-300) - noise.sensitivity(piece, ulps)
+        scaled = np.log(error + ulps / 2 + 1e-300) - noise.sensitivity(piece)
         if not (piece.whole and usable.all()):
             error, ulps, scaled = error[usable], ulps[usable], scaled[usable]
         largest = max(largest, float(error.max(initial=0.0)))
@@ -230,67 +233,58 @@ def rms_of(output: PlainOutput, arrays: Sequence[Array]) -> float:
 
 
 def _noise(output: PlainOutput) -> Noise:
-    logs = _Sums.of(output)
+    if not output.plain:
+        return Noise(0, 0.0, 0.0, np.zeros(0), np.zeros(0), np.zeros(0))
+    sums, by_value = _Sums(np.zeros(len(output.plain))), _Groups.of(KEYS)
     for piece, _ in output.pieces():
-        logs.add(piece)
-    return logs.noise()
+        sums.add(piece)
+        by_value.add(_keys(piece.wanted)[piece.judged], _logs(piece)[piece.judged])
+    values = by_value.means()
+    rows, columns = _Groups.of(output.size // output.columns), _Groups.of(output.columns)
+    # A row of one column would be its own estimate.
+    if output.columns > 1:
+        for piece, _ in output.pieces():
+            rest = (_logs(piece) - values[_keys(piece.wanted)])[piece.judged]
+            row = piece.start // output.columns + np.arange(len(piece.wanted))[:, None]
+            for groups, keys in ((rows, row), (columns, np.arange(output.columns))):
+                groups.add(np.broadcast_to(keys, piece.wanted.shape)[piece.judged], rest)
+    judged = max(sums.judged, 1)
+    return Noise(
+        judged=sums.judged,
+        rms=float(np.sqrt(sums.squares.max() / judged)),
+        typical=float(ulp(np.sqrt(sums.sizes / judged))),
+        by_value=values,
+        by_row=rows.means(),
+        by_column=columns.means(),
+    )
 
 
 @dataclass
 class _Sums:
     """What is added up over the pieces of the float32 evaluations."""
 
-    output: PlainOutput
     squares: Floats
     """One sum of squared errors for each float32 evaluation."""
     sizes: float = 0.0
-    logs: float = 0.0
     judged: int = 0
-    value: _Groups = field(default_factory=lambda: _Groups.of(4 * OCTAVES))
-    row: _Groups = field(default_factory=lambda: _Groups.of(0))
-    column: _Groups = field(default_factory=lambda: _Groups.of(0))
-
-    @classmethod
-    def of(cls, output: PlainOutput) -> _Sums:
-        sums = cls(output, np.zeros(len(output.plain)))
-        sums.row = _Groups.of(output.size // output.columns)
-        sums.column = _Groups.of(output.columns)
-        return sums
 
     def add(self, piece: Piece) -> None:
         judged = piece.judged
-        ulps = ulp(piece.wanted)
-        with np.errstate(invalid="ignore"):
-            errors = [np.abs(each - piece.wanted) for each in piece.plain]
-        if not errors:
-            return
-        floor = float(np.sum(ulps[judged] ** 2)) / 12
-        self.squares += [float(np.sum(error[judged] ** 2)) + floor for error in errors]
+        floor = float(np.sum(ulp(piece.wanted[judged]) ** 2)) / 12
+        errors = (each[judged] - piece.wanted[judged] for each in piece.plain)
+        self.squares += [float(np.sum(error**2)) + floor for error in errors]
         self.sizes += float(np.sum(piece.wanted[judged] ** 2))
         self.judged += int(np.count_nonzero(judged))
-        finite = [np.where(np.isfinite(error), error, 0.0) for error in errors]
-        logs = np.mean([np.log(error + ulps / 2 + 1e-30) for error in finite], axis=0)
-        columns = self.output.columns
-        rows = np.broadcast_to(piece.start // columns + np.arange(len(ulps))[:, None], ulps.shape)
-        places = np.broadcast_to(np.arange(columns), ulps.shape)
-        keys = _half_octaves(piece.wanted)
-        for groups, key in ((self.value, keys), (self.row, rows), (self.column, places)):
-            groups.add(key[judged], logs[judged])
-        self.logs += float(np.sum(logs[judged]))
 
-    def noise(self) -> Noise:
-        judged = max(self.judged, 1)
-        mean = self.logs / judged
-        # A row of one column would be its own estimate.
-        many = self.output.columns > 1
-        return Noise(
-            judged=self.judged,
-            rms=float(np.sqrt(self.squares.max(initial=0.0) / judged)),
-            typical=float(ulp(np.sqrt(self.sizes / judged))),
-            by_value=self.value.means(mean),
-            by_row=self.row.means(mean) - mean if many else np.zeros(self.row.total.size),
-            by_column=self.column.means(mean) if many else np.full(1, mean),
-        )
+
+def _logs(piece: Piece) -> Floats:
+    """Gives the logarithms of the float32 evaluations' errors, their mean where there are several;
+    0 for what is not judged."""
+    ulps = ulp(piece.wanted)
+    with np.errstate(invalid="ignore"):
+        errors = [np.abs(each - piece.wanted) + ulps / 2 for each in piece.plain]
+    safe = (np.where(np.isfinite(error) & piece.judged, error, 1.0) for error in errors)
+    return np.asarray(np.mean([np.log(error + 1e-30) for error in safe], axis=0))
 
 
 def _off(piece: Piece, values: Floats) -> Array:
@@ -308,7 +302,7 @@ def _same(a: Floats, b: Floats) -> Array:
     return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))
 
 
-def _half_octaves(values: Floats) -> Array:
+def _keys(values: Floats) -> Array:
     """Numbers the half octaves in which values lie; zero and what is not finite have their own."""
     significand, exponent = np.frexp(np.where(np.isfinite(values), values, 0.0))
     keys = 2 * (exponent + OCTAVES) + (np.abs(significand) >= np.sqrt(0.5))
