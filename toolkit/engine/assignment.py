@@ -29,7 +29,7 @@ from toolkit.feeds import dimensions, drawing, sizes, supplied, variations
 from toolkit.feeds.digits import Digits
 from toolkit.feeds.feed import Draws, Feed
 from toolkit.onnxfiles import graphs, modelfile, referencefile
-from toolkit.onnxfiles.modelfile import ModelFile
+from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.oracle import oracles, portable
 from toolkit.oracle.oracles import Expected, Oracle
@@ -111,45 +111,45 @@ def ask(
     simulations, now and when a verdict needs more of them. Raises InputError for a model or a wish
     that cannot be met.
     """
-    file = modelfile.read(path)
-    model = modelfile.load(path)
-    source = given or reference_source(path, work)
+    opened = modelfile.open_once(path)
+    file, model = opened.facts, opened.model
+    source = given or reference_source(opened, work)
     draws = _draws(file, model, wanted, source)
     timed = _timed(file, wanted, draws)
     feeds = [*timed, *_others(file, wanted, draws, source, timed)]
-    oracle = _oracle(file, model, source, timed[0])
+    oracle = _oracle(opened, source, timed[0])
     expected = _expected(oracle, feeds, len(timed))
     notes = [*([] if oracle.exact else [oracle.name]), *_left_out(feeds, expected)]
     if wanted.inputs is None:
         expected = oracles.enough(oracle, expected, draws)
-    judged = [judges.judged_feed(file, oracle, each) for each in expected]
+    judged = judges.judged_feeds(file, oracle, expected)
     if given is not None and oracle.exact:
-        notes += _demand_same(model, expected, judged, given)
+        notes += _demand_same(opened, expected, judged, given)
     built = judges.build(file, judged, work, origin=oracle.name, start=start, bare=source is None)
     whole = Program(path.resolve(), file.inputs, file.outputs, source, threads)
     return Assignment(
         file=file,
         program=whole,
-        portable=_portable(whole, model, work, notes),
+        portable=_portable(whole, opened, work, notes),
         exposed=_exposed(built.exposed, work, threads),
         feeds=tuple(each.feed for each in expected),
         cases=tuple(range(len(timed))),
         judge=built.judge,
         declared=of_file(model),
         shape_arithmetic=graphs.shape_arithmetic(model),
-        saturable=saturable(model),
+        saturable=saturable(model, opened.folder),
         asked=(*notes, *built.notes),
         disputed=built.disputed,
     )
 
 
-def reference_source(path: Path, work: Path) -> Source | None:
+def reference_source(of: Path | Opened, work: Path) -> Source | None:
     """The PyTorch source of a file that meets the reference model's contract, with the file's own
     initializers as its weights; None for any other file."""
-    if not referencefile.matches(path):
+    if not referencefile.matches(of):
         return None
     weights = work / "reference.npz"  # The factory reads a file, in a worker of torch too.
-    np.savez(weights, **referencefile.weights(path))  # type: ignore[arg-type]
+    np.savez(weights, **referencefile.weights(of))  # type: ignore[arg-type]
     return Source(reference.SOURCE.factory, weights)
 
 
@@ -203,12 +203,12 @@ def _is_reference(source: Source | None) -> bool:
     return source is not None and source.factory == reference.SOURCE.factory
 
 
-def _oracle(file: ModelFile, model: ModelProto, source: Source | None, probe: Feed) -> Oracle:
+def _oracle(opened: Opened, source: Source | None, probe: Feed) -> Oracle:
     """The oracle of the source where it is known, else of the file itself."""
     if source is not None:
-        return oracles.of_module(factory.build(source), file.inputs, probe.arrays)
+        return oracles.of_module(factory.build(source), opened.facts.inputs, probe.arrays)
     try:
-        return oracles.of_model(model)
+        return oracles.of_model(opened.model, opened.folder)
     except Unsupported as error:
         raise _no_oracle(error) from error
 
@@ -253,12 +253,12 @@ def _other(dims: sizes.Dims) -> list[str]:
 
 
 def _demand_same(
-    model: ModelProto, expected: Sequence[Expected], judged: Sequence[JudgedFeed], given: Source
+    opened: Opened, expected: Sequence[Expected], judged: Sequence[JudgedFeed], given: Source
 ) -> list[str]:
     """Raises InputError for a file that is not the function of its source: judged by another
     model, every target would be wrong. Returns what could not be compared, in words."""
     try:
-        file = oracles.of_model(model)
+        file = oracles.of_model(opened.model, opened.folder)
         answers = file.answer_all([right.arrays for right in judged])
         for each, right, answer in zip(expected, judged, answers, strict=True):
             if not isinstance(answer, dict):
@@ -276,10 +276,13 @@ def _demand_same(
     return []
 
 
-def _portable(whole: Program, model: ModelProto, work: Path, notes: list[str]) -> Program:
+def _portable(whole: Program, opened: Opened, work: Path, notes: list[str]) -> Program:
     """The program of the reference evaluator (`Assignment.portable`)."""
+    model = opened.model
+    if portable.is_portable(model):
+        return whole
     try:
-        newer = portable.portable(model)
+        newer = portable.portable(opened.complete())
     except Unsupported as error:
         notes.append(f"reference runs the file as it is: {error.what}")
         return whole

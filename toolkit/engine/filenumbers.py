@@ -85,7 +85,7 @@ class _FileInWorker:
     def judge(self, expected: Sequence[Expected], answers: Answers) -> Verdict:
         """The verdict on these answers to the expected feeds."""
         facts = self.file.facts
-        feeds = [judges.judged_feed(facts, self.oracle, each) for each in expected]
+        feeds = judges.judged_feeds(facts, self.oracle, expected)
         built = judges.build(
             facts,
             feeds,

@@ -45,18 +45,20 @@ class JudgeBuild:
     """The reason why the oracle may be what is wrong; empty: nothing speaks for it."""
 
 
-def judged_feed(file: ModelFile, oracle: Oracle, expected: Expected) -> JudgedFeed:
-    """The feed with the oracle's outputs under the file's names.
+def judged_feeds(file: ModelFile, oracle: Oracle, expected: Sequence[Expected]) -> list[JudgedFeed]:
+    """The feeds with the oracle's outputs under the file's names.
 
     Raises InputError where the oracle has another number of outputs than the file.
     """
-    arrays = expected.feed.arrays
-    plain = oracle.in_float32(arrays)
-    return JudgedFeed(
-        arrays,
-        by_file_names(file, expected.outputs),
-        None if plain is None else by_file_names(file, plain),
-    )
+    plain = oracle.all_in_float32([each.feed.arrays for each in expected])
+    return [
+        JudgedFeed(
+            each.feed.arrays,
+            by_file_names(file, each.outputs),
+            None if own is None else by_file_names(file, own),
+        )
+        for each, own in zip(expected, plain, strict=True)
+    ]
 
 
 def by_file_names(file: ModelFile, outputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -54,6 +54,11 @@ class Unsupported(ToolkitError):
     """The evaluator cannot run a model, or not in float64; names the operator."""
 
 
+def is_portable(model: ModelProto) -> bool:
+    """Says whether a file's opset is new enough for the reference evaluator."""
+    return graphs.opset(model) >= OPSET
+
+
 def portable(model: ModelProto) -> ModelProto:
     """Brings a model to the portable form. One that has it already is returned itself: change
     neither. Raises Unsupported where it cannot be brought there."""
