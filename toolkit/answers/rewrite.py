@@ -14,7 +14,7 @@ import onnx
 import onnx.inliner
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from toolkit.answers import formats
+from toolkit.answers import formats, storedweights
 from toolkit.onnxfiles.floattypes import convert_floats
 from toolkit.onnxfiles.graphs import STANDARD, attribute, copied, replace_nodes, uses
 from toolkit.tensors import Array
@@ -48,11 +48,12 @@ def float32_form(model: ModelProto) -> ModelProto:
     """Copies a model with every float type as float32 and every constant tensor as an initializer.
 
     So a float16 file can be run without further rounding, and rounded like any other. Functions of
-    the model are inlined.
+    the model are inlined, and quantized weights are floats.
     """
     result = onnx.inliner.inline_local_functions(model) if model.functions else copied(model)
     convert_floats(result.graph, OTHER_FLOATS, TensorProto.FLOAT)
     _lift_constants(result.graph)
+    storedweights.write_as_floats(result)
     return result
 
 
