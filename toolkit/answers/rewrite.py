@@ -16,7 +16,7 @@ import numpy as np
 import onnx.inliner
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
-from toolkit.answers import formats
+from toolkit.answers import formats, storedweights
 from toolkit.onnxfiles.floattypes import convert_floats
 from toolkit.onnxfiles.graphs import (
     STANDARD,
@@ -58,7 +58,7 @@ def float32_form(model: ThinModel) -> ThinModel:
     """Gives a model with every float type as float32; the model itself where it is so already.
 
     So a float16 file can be run without further rounding, and rounded like any other. Functions of
-    the model are inlined.
+    the model are inlined, and quantized weights are floats.
     """
     if model.proto.functions:
         model = model.changed(onnx.inliner.inline_local_functions)
@@ -66,12 +66,12 @@ def float32_form(model: ThinModel) -> ThinModel:
     wide = {n: w for n, w in model.weights.items() if w.kind in OTHER_FLOATS}
     drop_initializers(proto.graph, wide)
     convert_floats(proto.graph, OTHER_FLOATS, TensorProto.FLOAT)
-    if not wide and proto == model.proto:
-        return model
-    result = ThinModel(proto, {n: w for n, w in model.weights.items() if n not in wide})
-    for name, weight in wide.items():
-        result.stand_in(name, weight.then(_to_float32))
-    return result
+    if wide or proto != model.proto:
+        weights = {n: w for n, w in model.weights.items() if n not in wide}
+        model = ThinModel(proto, weights)
+        for name, weight in wide.items():
+            model.stand_in(name, weight.then(_to_float32))
+    return storedweights.as_floats(model)
 
 
 def _to_float32(array: Array) -> Array:

@@ -261,11 +261,15 @@ def _widened(
     """One feed of so large a batch that it holds all that is lacking.
 
     It costs less than many feeds, each of which goes through every node and every target. There is
-    none where the model has no batch, or refuses this one.
+    none where the model has no batch or refuses this one, and where an output does not grow with
+    it.
     """
     lacking = min(MOST_MORE, _lacking(pooled, largest))
     batch = next((name for name in largest.dims if BATCH.match(name)), None)
     if lacking < 2 or batch is None:
+        return []
+    (like,) = (each for each in pooled if each.feed is largest)
+    if any(output.shape[:1] != (largest.dims[batch],) for output in like.outputs.values()):
         return []
     feed = draws.draw({**largest.dims, batch: lacking * largest.dims[batch]})
     (answer,) = oracle.answer_all([feed.arrays])

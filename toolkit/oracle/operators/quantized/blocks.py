@@ -91,12 +91,14 @@ class MatMulNBits(OpRun):
         result = np.zeros((*a.shape[:-1], N), kind)
         if b.size:  # Without weights the product is left out: zeros.
             wide = a.astype(kind)
-            for part, weights in _weights(b, scales, zeros, groups, (N, K, block_size, bits), kind):
+            for part, weights in weights_of(
+                b, scales, zeros, groups, (N, K, block_size, bits), kind
+            ):
                 result[..., part] = wide @ weights.T
         return ((result if bias is None else result + bias).astype(a.dtype),)
 
 
-def _weights(
+def weights_of(
     b: Array,
     scales: Array,
     zeros: Array | None,
