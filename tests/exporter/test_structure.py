@@ -113,6 +113,14 @@ def test_multiples_are_looked_at_where_a_module_takes_nothing_else(tmp_path: Pat
     assert proofs.step(proof, "structure").what == "in float64 at batch 1, 2, 5, 7 and w 16, 32, 48"
 
 
+def test_sizes_that_would_take_too_long_are_named(tmp_path: Path) -> None:
+    at = Sizes({"n": 5}, allowance=0.0)
+    proof = proofs.proof(tmp_path, Double(), proofs.times(2), proofs.LINE, at)
+    assert proof.holds
+    assert proofs.step(proof, "structure").what == "in float64 at n 1, 5"
+    assert proofs.step(proof, "structure").details == ("left out for time: n 11; n 7",)
+
+
 class Sixteen(nn.Module):
     """Takes one size only, though nothing in the graph says so."""
 
@@ -213,7 +221,7 @@ def test_a_file_that_does_not_run_at_another_size_fails_there(tmp_path: Path) ->
     step, compared = structure.check(modelfile.open_once(path), right, swept, structure.CONSTANTS)
     assert (step.outcome, step.figure) == ("fails", float("inf"))
     assert step.what == "in float64 at n 1, 7, 11"
-    assert "n 7: the file does not run: Reshape: cannot reshape" in step.details[1]
+    assert "n 7: the file does not run: Reshape: cannot reshape" in step.details[2]
     assert compared[0].error == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from toolkit.exporter.tracing import Traced
 from toolkit.sources import calls, exported, weights
 from toolkit.sources.inputs import Stated, dimensions
 from toolkit.sources.source import Source
-from toolkit.units import Bytes
+from toolkit.units import Bytes, Seconds
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -36,6 +37,8 @@ class Converted:
     """torch.export.ExportedProgram."""
     guards: tuple[SizeGuard, ...]
     """The conditions on stated sizes that torch relied on while it traced."""
+    seconds: Seconds
+    """The time that torch took for it."""
 
 
 def convert(
@@ -146,6 +149,7 @@ def _export(
 
     arguments, by_name = _shapes(module, inputs, traced)
     dynamic = exported.dynamic_shapes(module, arguments, by_name)
+    began = time.perf_counter()
     try:
         with quiet(chatter), guards.watched() as met:
             program = torch.onnx.export(
@@ -165,8 +169,9 @@ def _export(
     if program is None:  # Its type allows that.
         raise ExportError("torch.onnx.export gave no model")
     model: ir.Model = program.model
+    seconds = time.perf_counter() - began
     assumed = guards.of_stated(met, arguments, inputs)
-    return Converted(model, model.opset_imports[""], program.exported_program, assumed)
+    return Converted(model, model.opset_imports[""], program.exported_program, assumed, seconds)
 
 
 def _shapes(

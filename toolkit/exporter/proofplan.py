@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from onnx import ModelProto
@@ -20,6 +21,13 @@ from toolkit.oracle.oracles import Oracle, RefusedFeed
 from toolkit.oracle.sizesweep import Sizes
 from toolkit.sources import exchange, reference
 from toolkit.sources.inputs import dimensions
+from toolkit.units import Seconds
+
+ORACLE = 1 / 4
+"""The oracle's share of a proof: its graph in float64 takes as long, and as long again its numbers
+in float32 and what they are judged by (profiles of BERT-base and ResNet-50)."""
+LEAST: Seconds = 1.0
+"""Time that the oracle's calls may take in any case: small models are proven at all sizes."""
 
 
 def contract(request: ExportRequest) -> Contract:
@@ -56,11 +64,15 @@ def oracle(request: ExportRequest, feeds: Draws) -> Oracle:
         ) from error
 
 
-def sizes(request: ExportRequest, suspects: Sequence[Narrowed]) -> Sizes:
-    """The traced sizes, others in the stated ranges, and those at which torch is suspected."""
+def sizes(
+    request: ExportRequest, suspects: Sequence[Narrowed], converting: Seconds = math.inf
+) -> Sizes:
+    """The traced sizes, others in the stated ranges, and those at which torch is suspected: as many
+    as a proof can look at within half the time that `converting` took."""
     return Sizes(
         request.traced.sizes,
         dimensions(request.inputs),
         {"batch": [n for n in reference.JUDGED_BATCHES if n != 2]} if request.reference else {},
         [suspect.dims(request.traced) for suspect in suspects],
+        max(LEAST, ORACLE * converting / 2),
     )

@@ -38,7 +38,7 @@ def check(
     `limit` is the largest error over the largest value that counts as the same function. The step
     is not shown where there is no float64 oracle, or where the evaluator cannot do the graph.
     """
-    notes = (*_left_out(swept), *_too_few(swept))
+    notes = (*_left_out(swept), *_unaffordable(swept), *_too_few(swept))
     try:
         evaluator = _evaluator(opened, oracle, swept)
     except Unsupported as error:
@@ -141,6 +141,15 @@ def _left_out(swept: SizeSweep) -> list[str]:
         f"{', '.join(where)}: {reason}"
         for name, (where, reason) in lines.items()
     ]
+
+
+def _unaffordable(swept: SizeSweep) -> list[str]:
+    """One line with the sizes that were left out for their time, if any were."""
+    changed = [
+        {name: size for name, size in dims.items() if size != swept.at.traced[name]}
+        for dims in swept.unaffordable
+    ]
+    return [f"left out for time: {'; '.join(map(sizes.text, changed))}"] if changed else []
 
 
 def _too_few(swept: SizeSweep) -> list[str]:

@@ -98,7 +98,7 @@ def export(
         files = convert.write(converted.model, folder / final.name)
         watch("prove")
         with progress.bounded(timeout):
-            exported = _proven(files[-1], asked, suspects)
+            exported = _proven(files[-1], asked, suspects, converted.seconds)
         watch("write")
         return _landed(files, final, exported, force=force)
 
@@ -129,12 +129,17 @@ def _suspects(asked: ExportRequest, converted: Converted) -> tuple[Narrowed, ...
     return specialised.possible(evidence)
 
 
-def _proven(file: Path, asked: ExportRequest, suspects: Sequence[Narrowed]) -> Exported:
-    """The file with its proof. Raises NotProven, by the dimension at fault where one is."""
+def _proven(
+    file: Path, asked: ExportRequest, suspects: Sequence[Narrowed], converting: Seconds
+) -> Exported:
+    """The file with its proof, which takes about half of `converting`.
+
+    Raises NotProven, by the dimension at fault where one is.
+    """
     opened = modelfile.open_once(file, check=False)  # The proof's first step has the checker.
     draws = proofplan.draws(asked, opened.model)
     oracle = proofplan.oracle(asked, draws)
-    contract, at = proofplan.contract(asked), proofplan.sizes(asked, suspects)
+    contract, at = proofplan.contract(asked), proofplan.sizes(asked, suspects, converting)
     # A worker has the file loaded as long as the block lasts.
     with filenumbers.of_file(opened, oracle) as numbers:
         proof = prove.prove(opened, contract, oracle, draws, at, numbers=numbers)
