@@ -238,6 +238,7 @@ def judge(model: ModelProto, each: Sequence[Feed], *, lazy: bool = False) -> Jud
         "torch in float64",
         hidden.choices,
         hidden.saturated,
+        hidden.gathered,
         LowerForms(simulator, numbers) if lazy else None,
     )
 

@@ -627,3 +627,11 @@ def test_indices_have_a_border_too() -> None:
 
     assert b.judge.border(b.float32()[:1], first, [0]).within
     assert not b.judge.border(b.edited(lambda a: (a + 1) % 10)[:1], first, [0]).within
+
+
+def test_an_output_of_a_single_name_asks_for_no_witness() -> None:
+    b = bench("mlp")
+    verdict = b.verdict(b.float32())
+    shown = exposed(thinmodels.of_model(b.model), find(b.model)).whole()
+
+    assert b.judge.with_witness(verdict, b.torch(torch.float32, shown)) == verdict

@@ -25,7 +25,8 @@ from toolkit.answers.acceptance import FLOATS, Acceptance, JudgedOutput, text
 from toolkit.answers.discrete import DiscreteOutput
 from toolkit.answers.floats import FloatOutput
 from toolkit.answers.formats import ORDER, Precision, numbers, real
-from toolkit.answers.indices import Choice, Logits
+from toolkit.answers.gathered import Candidates, Gathering
+from toolkit.answers.indices import Choice, Logits, logit_error
 from toolkit.answers.near import Near
 from toolkit.answers.pieces import rms_of
 from toolkit.answers.pool import Pool, SimulatedOutput
@@ -103,6 +104,8 @@ class Judge:
     """Outputs that hold indices → the logits that they point into."""
     saturated: Mapping[str, str] = field(default_factory=dict)
     """Output → the tensor before its last saturating activation."""
+    gathered: Mapping[str, Gathering] = field(default_factory=dict)
+    """Output that is gathered by chosen indices → from what, and how they were chosen."""
     lower: Lower | None = None
     """Simulates lower formats; None: `simulated` holds all that there are."""
     behind: Behind | None = None
@@ -212,10 +215,12 @@ class Judge:
     def _near(self, tensor: str) -> Near:
         feeds, forms = self._near_forms
         assert self.lower is not None, "only the short rule asks for it"
-        part = self._intermediate(tensor).pool.part(feeds).plain
+        output = self._parts.get(tensor)
+        known = output if isinstance(output, FloatOutput) else self._intermediate(tensor)
+        part = known.pool.part(feeds).plain
         factors: dict[Precision, list[float]] = {}
         for form in forms:
-            arrays = [_float32(o[tensor]) for o in form.outputs]
+            arrays = self._values(tensor, form, feeds)
             factor = rms_of(part, arrays) / part.noise.rms if part.noise.judged else 0.0
             # One that is not finite is no class of this model.
             if np.isfinite(factor):
@@ -276,9 +281,13 @@ class Judge:
     def with_witness(self, verdict: Verdict, answers: Answers) -> Verdict:
         """Adds to a verdict what the intermediate outputs show (e).
 
-        `answers` are the target's for the file that has them as further outputs.
+        `answers` are the target's for the file that has them as further outputs. An output that has
+        a single name needs no witness: the oracle of what lies behind it costs as much as its own.
         """
-        outputs = [replace(o, witness=self._witness(o.output, answers)) for o in verdict.outputs]
+        outputs = [
+            replace(o, witness=self._witness(o.output, answers)) if len(o.names) > 1 else o
+            for o in verdict.outputs
+        ]
         return replace(verdict, outputs=tuple(outputs))
 
     @cached_property
@@ -288,7 +297,11 @@ class Judge:
     def _part(self, spec: TensorSpec) -> FloatOutput | DiscreteOutput:
         choice = self.choices.get(spec.name)
         if choice is None and spec.type in FLOATS:
-            return FloatOutput(spec, self._pool(spec))
+            gathering = self.gathered.get(spec.name)
+            if gathering is None or not all(self._right(name) for name in gathering.tensors()):
+                return FloatOutput(spec, self._pool(spec))
+            pool = self._gathered_pool(spec, gathering)
+            return FloatOutput(spec, pool, partial(self._candidates, gathering))
         oracle = tuple(o[spec.name] for o in self.oracle)
         logits = partial(self._logits, choice) if choice else tuple
         return DiscreteOutput(spec, oracle, choice, logits)
@@ -304,6 +317,40 @@ class Judge:
             for s in self.simulated
         )
         return Pool(oracle, tuple(simulated))
+
+    def _gathered_pool(self, spec: TensorSpec, gathering: Gathering) -> Pool:
+        """The output as each evaluation would have gathered it by the oracle's own choice: which of
+        equals one chose is no error of its numbers."""
+        pool, feeds = self._pool(spec), range(len(self.oracle))
+        simulated = (
+            SimulatedOutput(s.precision, s.form, tuple(self._values(spec.name, s, feeds)))
+            for s in self.simulated
+        )
+        return replace(pool, simulated=tuple(simulated))
+
+    def _values(self, tensor: str, form: Simulation, feeds: Sequence[int]) -> list[Array]:
+        """A simulation's values of a tensor for these feeds, which it was made on; those of an
+        output gathered as by the oracle's own choice."""
+        gathering = self.gathered.get(tensor)
+        if gathering is None or not all(self._right(name) for name in gathering.tensors()):
+            return [_float32(o[tensor]) for o in form.outputs]
+        indices, right = self._right(gathering.indices), self._right(tensor)
+        return [
+            gathering.take(_float32(o[gathering.data]), indices[feed]).reshape(right[feed].shape)
+            for feed, o in zip(feeds, form.outputs, strict=True)
+        ]
+
+    def _candidates(self, gathering: Gathering) -> tuple[Candidates, ...]:
+        """What the output gathered may hold for each feed."""
+        logits, data, indices = (self._right(name) for name in gathering.tensors())
+        plain = (s for s in self.simulated if s.precision == "float32")
+        noise = max(
+            logit_error(logits, [o[gathering.choice.tensor] for o in s.outputs]) for s in plain
+        )
+        return tuple(
+            Candidates(gathering, numbers(d, "float64"), i, numbers(x, "float64"), noise)
+            for d, i, x in zip(data, indices, logits, strict=True)
+        )
 
     def _logits(self, choice: Choice) -> tuple[Logits, ...]:
         """The logits of each feed; none where the oracle was not asked for them."""
@@ -337,6 +384,7 @@ class Judge:
 
     def _unknown(self, answers: Answers) -> list[str]:
         intermediates = {*self.saturated.values(), *(c.tensor for c in self.choices.values())}
+        intermediates |= {name for each in self.gathered.values() for name in each.tensors()}
         known = {o.name for o in self.outputs} | intermediates
         return sorted({name for a in answers for name in a} - known)
 

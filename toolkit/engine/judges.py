@@ -115,6 +115,7 @@ def build(
         origin=origin,
         choices=hidden.choices,
         saturated=hidden.saturated,
+        gathered=hidden.gathered,
         lower=LowerForms(simulator, numbers),
         behind=None if exposed is None else BehindOutputs(exposed, arrays, numbers),
     )
