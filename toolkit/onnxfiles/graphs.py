@@ -150,6 +150,7 @@ def skeleton(model: ModelProto, largest: int = 1024) -> ModelProto:
     graph.input.extend(model.graph.input)
     graph.output.extend(model.graph.output)
     graph.value_info.extend(model.graph.value_info)
+    graph.sparse_initializer.extend(model.graph.sparse_initializer)
     present = {i.name for i in model.graph.input}
     for tensor in model.graph.initializer:
         if np.prod(tensor.dims) <= largest:

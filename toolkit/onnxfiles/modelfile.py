@@ -183,10 +183,10 @@ def _parsed(path: Path, content: bytes) -> ModelProto:
 
 def _check(path: Path, model: ModelProto) -> None:
     try:
-        if unregistered.unregistered(model):
-            unregistered.check(model)
-        else:
-            # By its path: the checker then looks for external data, and takes files above 2 GB.
+        # Without the weights: storedtensors.py has looked at those, external ones too. By its path
+        # the checker reads the whole file once more, and refuses weights that have a second hard
+        # link, as caches of packages and models make them.
+        if not unregistered.check(model):
             onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as error:
         line = first_line(error)
