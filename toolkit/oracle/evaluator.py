@@ -108,6 +108,12 @@ class Evaluator:
                 except MemoryError as error:
                     reason = Unsupported(f"{_named(node)}: {_line(error)}")
                     return [failed.get(number, reason) for number in range(len(feeds))]
+                if _shares_factor(node, constants, alive):
+                    self._multiply_together(node, constants[node.input[1]], alive)
+                    for results in alive.values():
+                        for name in done:
+                            results.pop(name, None)
+                    continue
                 for number, results in list(alive.items()):
                     try:
                         self._take_step(node, captured, results, constants, raise_after=picks)
@@ -121,6 +127,20 @@ class Evaluator:
                 failed[number] if number in failed else self._tensors(alive[number])
                 for number in range(len(feeds))
             ]
+
+    def _multiply_together(self, node: Any, factor: Array, alive: Mapping[int, Results]) -> None:
+        """Multiplies the rows of all feeds by one matrix (K, N) at once.
+
+        A product of many rows reads the matrix once; as many products as feeds would each read it.
+        """
+        taken = [results[node.input[0]] for results in alive.values()]  # (…, K) each
+        rows = np.concatenate([each.reshape(-1, len(factor)) for each in taken])
+        (products,) = self._step(node, (), {node.input[0]: rows, node.input[1]: factor})
+        ends = np.cumsum([each.size // len(factor) for each in taken])
+        for results, each, part in zip(
+            alive.values(), taken, np.split(products, ends[:-1]), strict=True
+        ):
+            results[node.output[0]] = part.reshape(*each.shape[:-1], factor.shape[1])
 
     def _take_step(
         self,
@@ -182,6 +202,25 @@ class Evaluator:
                 return Unsupported(f"the output {name!r} is no tensor")
             outputs[name] = np.asarray(value)
         return outputs
+
+
+def _shares_factor(node: Any, constants: Mapping[str, Array], alive: Mapping[int, Results]) -> bool:
+    """Says whether a node multiplies several feeds by one large matrix."""
+    if node.op_type != "MatMul" or node.domain or len(alive) < 2:
+        return False
+    factor = constants.get(node.input[1])
+    taken = [results.get(node.input[0]) for results in alive.values()]
+    return (
+        factor is not None
+        and factor.ndim == 2
+        and all(
+            isinstance(each, np.ndarray)
+            and each.ndim > 1
+            and each.shape[-1] == len(factor)
+            and each.dtype == factor.dtype
+            for each in taken
+        )
+    )
 
 
 def _call_standard_by_one_name(model: ModelProto) -> None:
