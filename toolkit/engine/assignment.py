@@ -22,6 +22,7 @@ from toolkit.answers.saturation import saturable
 from toolkit.answers.simulate import StartRunner
 from toolkit.engine import judges
 from toolkit.engine.judges import JudgedFeed
+from toolkit.engine.sizesheld import SizesHeld
 from toolkit.engine.unoptimised import program, save
 from toolkit.errors import InputError, unknown
 from toolkit.exporter import structure
@@ -78,6 +79,8 @@ class Assignment:
     """Operator → how many of its nodes have products of bytes that may saturate without VNNI."""
     asked: tuple[str, ...]
     """The things that could not be done when it was made, in words."""
+    held: SizesHeld
+    """The sizes at which the file holds; at others it is not judged."""
     disputed: str
     """The reason why the oracle may be what is wrong, where something speaks for it; else empty."""
 
@@ -119,7 +122,8 @@ def ask(
     feeds = [*timed, *_others(file, wanted, draws, source, timed)]
     oracle = _oracle(opened, source, timed[0])
     expected = _expected(oracle, feeds, len(timed))
-    notes = [*([] if oracle.exact else [oracle.name]), *_left_out(feeds, expected)]
+    held = _held(feeds, expected, wanted)
+    notes = [note for note in ("" if oracle.exact else oracle.name, held.told) if note]
     if wanted.inputs is None:
         expected = oracles.enough(oracle, expected, draws)
     judged = judges.judged_feeds(file, oracle, expected)
@@ -139,6 +143,7 @@ def ask(
         shape_arithmetic=graphs.shape_arithmetic(model),
         saturable=saturable(model, opened.folder),
         asked=(*notes, *built.notes),
+        held=held if source is None else SizesHeld(),  # A module may refuse what it likes.
         disputed=built.disputed,
     )
 
@@ -240,11 +245,15 @@ def _expected(oracle: Oracle, feeds: Sequence[Feed], timed: int) -> list[Expecte
     return expected
 
 
-def _left_out(feeds: Sequence[Feed], expected: Sequence[Expected]) -> list[str]:
-    """A note for each feed that the model refused."""
+def _held(feeds: Sequence[Feed], expected: Sequence[Expected], wanted: FeedRequest) -> SizesHeld:
+    """The sizes at which the model was judged, and those that it refused."""
     kept = {id(each.feed) for each in expected}
-    refused = [feed.name for feed in feeds if id(feed) not in kept]
-    return [f"not judged at {name}, which the model refuses" for name in refused]
+    first = [] if not wanted.batch or not feeds[0].dims else [next(iter(feeds[0].dims))]
+    return SizesHeld(
+        [each.feed.dims for each in expected],
+        [feed.dims for feed in feeds if id(feed) not in kept],
+        [*wanted.dims, *first],
+    )
 
 
 def _other(dims: sizes.Dims) -> list[str]:
