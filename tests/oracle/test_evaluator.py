@@ -133,7 +133,7 @@ def test_feeds_together_give_what_each_gives_alone_and_a_refused_one_stops_no_ot
     assert refused.what.startswith("MatMul: ")
     for feed, outputs in ((feeds[0], first), (feeds[2], last)):
         assert isinstance(outputs, dict)
-        assert np.array_equal(outputs["y"], evaluator.run(feed)["y"])
+        np.testing.assert_allclose(outputs["y"], evaluator.run(feed)["y"], rtol=0, atol=1e-13)
 
 
 def test_many_bytes_go_one_feed_after_the_other() -> None:
@@ -180,3 +180,16 @@ def test_the_long_name_of_the_standard_is_the_same_domain() -> None:
     model.graph.node[0].domain = "ai.onnx"
 
     assert Evaluator(model).run({"x": np.array([0.3])})["y"].dtype == np.float64
+
+
+def test_feeds_of_several_ranks_are_multiplied_by_one_matrix_at_once() -> None:
+    model = parse("g (float[n, m, 32] x) => (float[n, m, 64] y) { y = MatMul (x, w) }")
+    model.graph.initializer.append(large((32, 64)))
+    weight = onnx.numpy_helper.to_array(model.graph.initializer[0]).astype(float)
+    draw = np.random.default_rng(1)
+    feeds = [{"x": draw.normal(size=(*lead, 32))} for lead in [(1, 3), (5, 2), (0, 4), (2, 1)]]
+
+    for feed, outputs in zip(feeds, Evaluator(model).run_all(feeds), strict=True):
+        assert isinstance(outputs, dict)
+        assert outputs["y"].shape == (*feed["x"].shape[:-1], 64)
+        np.testing.assert_allclose(outputs["y"], feed["x"] @ weight, rtol=0, atol=1e-12)

@@ -400,18 +400,18 @@ class Counting:
     """Draws feeds whose every element is their number."""
 
     def draw(self, dims: Mapping[str, int], number: int = 0) -> Feed:
-        return Feed(dims, "counted", {"x": np.full(dims["n"], float(number))}, number)
+        return Feed(dims, "counted", {"x": np.full(max(dims.values()), float(number))}, number)
 
 
 def pooled(source: Oracle, *counts: int) -> list[Expected]:
     draws = Counting()
-    feeds = [draws.draw({"n": count}) for count in counts]
+    feeds = [draws.draw({"length": count}) for count in counts]
     return oracles.expected(source, feeds, draws)
 
 
 def test_further_feeds_of_the_largest_size_are_drawn_until_there_are_1000_elements() -> None:
     expected = pooled(Echo(), 1, 300, 7)
-    assert [each.feed.dims["n"] for each in expected] == [1, 300, 7, 300, 300, 300]
+    assert [each.feed.dims["length"] for each in expected] == [1, 300, 7, 300, 300, 300]
     assert [each.feed.number for each in expected] == [0, 0, 0, 1, 2, 3]
 
 
@@ -437,5 +437,30 @@ def test_further_feeds_whose_values_the_model_refuses_are_left_out() -> None:
 
 def test_what_is_enough_is_left_as_it_is() -> None:
     assert len(pooled(Echo(), 1000)) == 1
-    feeds = [Counting().draw({"n": 3})]
+    feeds = [Counting().draw({"length": 3})]
     assert len(oracles.expected(Echo(), feeds)) == 1
+
+
+@dataclass(frozen=True)
+class Narrow(Echo):
+    """An oracle of a model that takes up to 500 elements at once."""
+
+    def answer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        if feed["x"].size > 500:
+            raise RefusedFeed("too wide")
+        return super().answer(feed)
+
+
+def batches(source: Oracle, *counts: int) -> list[int]:
+    feeds = [Counting().draw({"batch": count}) for count in counts]
+    expected = oracles.expected(source, feeds, Counting())
+    return [each.feed.dims["batch"] for each in expected]
+
+
+def test_one_feed_of_a_larger_batch_takes_the_place_of_many() -> None:
+    assert batches(Echo(), 1, 300) == [1, 300, 900]
+    assert batches(Echo("one"), 2000) == [2000] * 65  # One output does not grow.
+
+
+def test_a_model_that_refuses_a_larger_batch_gets_many_feeds() -> None:
+    assert batches(Narrow(), 1, 300) == [1, 300, 300, 300, 300]

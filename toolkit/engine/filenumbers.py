@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from toolkit.answers.verdict import Verdict
@@ -83,8 +84,13 @@ class _FileInWorker:
 
     def judge(self, expected: Sequence[Expected], answers: Answers) -> Verdict:
         """The verdict on these answers to the expected feeds."""
-        facts, model = self.file.facts, self.file.complete()
-        feeds = [judges.judged_feed(facts, self.oracle, each) for each in expected]
-        with unoptimised(self.worker_code) as runner:
-            built = judges.build(facts, model, feeds, origin=self.oracle.name, runner=runner)
+        facts = self.file.facts
+        feeds = judges.judged_feeds(facts, self.oracle, expected)
+        built = judges.build(
+            facts,
+            feeds,
+            self.worker_code.parent,
+            origin=self.oracle.name,
+            start=partial(unoptimised, self.worker_code),
+        )
         return built.judge.verdict(answers)

@@ -8,17 +8,17 @@ import hashlib
 import math
 import stat
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import Message  # type: ignore[import-untyped]
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 from onnx.external_data_helper import load_external_data_for_model
 
 from toolkit.errors import InputError, first_line
-from toolkit.onnxfiles import graphs, storedtensors
+from toolkit.onnxfiles import graphs, storedtensors, unregistered
 from toolkit.supervision import progress
 from toolkit.tensors import Dim, TensorSpec
 from toolkit.units import Bytes, size
@@ -31,6 +31,9 @@ NO_SHAPE = "Field 'shape' of 'type' is required but missing."
 
 LARGEST: Bytes = (1 << 31) - 1
 """Bytes at which a protobuf message ends."""
+
+MOST_NODES = 1_000_000
+"""Nodes of a graph whose functions are written out. The largest real ones have some 20,000."""
 
 KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISDIR, "a folder"),
@@ -170,6 +173,8 @@ def _parsed(path: Path, content: bytes) -> ModelProto:
     if not _all_text(model):
         raise InputError(f"{path} is damaged: a name in it is no text")
     _refuse_newer(path, model)
+    _refuse_outputs(path, model)
+    _refuse_explosion(path, model)
     storedtensors.refuse_short(path, model)
     # For what it refuses: the checker would open whatever files the model names.
     storedtensors.external_files(path, model)
@@ -178,8 +183,11 @@ def _parsed(path: Path, content: bytes) -> ModelProto:
 
 def _check(path: Path, model: ModelProto) -> None:
     try:
-        # By its path: the checker then looks for external data, and takes files above 2 GB.
-        onnx.checker.check_model(str(path))
+        # Without the weights: storedtensors.py has looked at those, external ones too. By its path
+        # the checker reads the whole file once more, and refuses weights that have a second hard
+        # link, as caches of packages and models make them.
+        if not unregistered.check(model):
+            onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as error:
         line = first_line(error)
         if line == NO_SHAPE and _of_unknown_rank(model.graph):
@@ -215,8 +223,60 @@ def type_name(element: int) -> str:
     return {"float": "float32", "double": "float64"}.get(name, name)
 
 
+def _refuse_outputs(path: Path, model: ModelProto) -> None:
+    """Raises InputError where no output could be compared, or where one name stands for two."""
+    names = [value.name for value in model.graph.output]
+    if not names:
+        raise InputError(f"{path} has no outputs: there is nothing to compare")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise InputError(
+            f"{path} lists the output {twice[0]!r} twice: outputs are known by their names",
+            "an Identity in front of one of them gives it a name of its own",
+        )
+
+
+def _refuse_explosion(path: Path, model: ModelProto) -> None:
+    """Raises InputError for functions that call each other so often, or in a circle, that the graph
+    without them would be endless: the checker and every runtime would begin to write it."""
+    known = {(each.domain, each.name): each for each in model.functions}
+    ordered = graphs.inner_first({key: [*_calls(known[key], known)] for key in known})
+    if len(ordered) < len(known):
+        name = min(known.keys() - {*ordered})[1]
+        raise InputError(f"{path}: its function {name!r} calls itself")
+    totals: dict[tuple[str, str], int] = {}
+    for key in ordered:
+        totals[key] = _nodes(known[key], totals)
+    total = _nodes(model.graph, totals)
+    if total > MOST_NODES:
+        raise InputError(
+            f"{path}: its functions call each other so often that it has {total:,} nodes; more"
+            f" than {MOST_NODES:,} are not read"
+        )
+
+
+def _calls(
+    owner: GraphProto | FunctionProto, known: Mapping[tuple[str, str], FunctionProto]
+) -> Iterator[tuple[str, str]]:
+    for node in graphs.nodes(owner):
+        if (node.domain, node.op_type) in known:
+            yield node.domain, node.op_type
+
+
+def _nodes(owner: GraphProto | FunctionProto, totals: Mapping[tuple[str, str], int]) -> int:
+    """Counts the nodes of a graph or a function whose calls are written out."""
+    return sum(totals.get((node.domain, node.op_type), 1) for node in graphs.nodes(owner))
+
+
 def _content(path: Path) -> bytes:
     progress.step(f"reading {path.name}")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        raise InputError(
+            f"the name {shown} is no UTF-8: ONNX and the runtimes cannot open it",
+            "mv OLD new.onnx    gives it another name",
+        ) from error
     try:
         state = path.stat()
         # Nothing else is opened: a pipe would wait for ever, and /dev/zero has no end.

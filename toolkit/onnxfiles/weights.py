@@ -43,12 +43,19 @@ class Weights:
 
     def read(self, name: str) -> Array:
         """Gives the values in the type of the file. Raises KeyError for an unknown name."""
-        tensor = self.tensors[name]
-        if tensor.data_location != TensorProto.EXTERNAL:
-            return numpy_helper.to_array(tensor)
-        if self.folder is None:
-            raise KeyError(f"{name} lies in another file, and the model's folder is not known")
-        return _mapped(tensor, self.folder)
+        return array(self.tensors[name], self.folder)
+
+
+def array(tensor: TensorProto, folder: Path | None) -> Array:
+    """Gives the values of a stored tensor, as a view of its bytes or of its file.
+
+    `folder` is that of the model's file. Raises KeyError for external data without it.
+    """
+    if tensor.data_location != TensorProto.EXTERNAL:
+        return numpy_helper.to_array(tensor)
+    if folder is None:
+        raise KeyError(f"{tensor.name} lies in another file, and the model's folder is not known")
+    return _mapped(tensor, folder)
 
 
 def separated(model: ModelProto, folder: Path | None = None) -> tuple[ModelProto, Weights]:

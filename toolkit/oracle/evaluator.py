@@ -69,6 +69,7 @@ class Evaluator:
             [name for name in dict.fromkeys(_read(node)) if name in self._weights]
             for node in ready.graph.node
         ]
+        self._captured = [[*dict.fromkeys(_captured(node))] for node in ready.graph.node]
 
     def run(self, feed: Feed) -> dict[str, Array]:
         """Computes the outputs by name, in their order.
@@ -95,9 +96,11 @@ class Evaluator:
             for number, feed in enumerate(feeds)
         }
         failed: dict[int, Unsupported] = {}
-        nodes = zip(self._evaluator.rt_nodes_, self._reads, self._last_uses, strict=True)
+        nodes = zip(
+            self._evaluator.rt_nodes_, self._captured, self._reads, self._last_uses, strict=True
+        )
         with np.errstate(all="ignore"):
-            for place, (node, reads, done) in enumerate(nodes):
+            for place, (node, captured, reads, done) in enumerate(nodes):
                 progress.step(_named(node), place, len(self._reads))
                 picks = self.exact and node.op_type in PICKS and not node.domain
                 try:
@@ -105,9 +108,15 @@ class Evaluator:
                 except MemoryError as error:
                     reason = Unsupported(f"{_named(node)}: {_line(error)}")
                     return [failed.get(number, reason) for number in range(len(feeds))]
+                if _shares_factor(node, constants, alive):
+                    self._multiply_together(node, constants[node.input[1]], alive)
+                    for results in alive.values():
+                        for name in done:
+                            results.pop(name, None)
+                    continue
                 for number, results in list(alive.items()):
                     try:
-                        self._take_step(node, results, constants, raise_after=picks)
+                        self._take_step(node, captured, results, constants, raise_after=picks)
                     except Unsupported as error:
                         failed[number] = error
                         del alive[number]
@@ -119,20 +128,44 @@ class Evaluator:
                 for number in range(len(feeds))
             ]
 
+    def _multiply_together(self, node: Any, factor: Array, alive: Mapping[int, Results]) -> None:
+        """Multiplies the rows of all feeds by one matrix (K, N) at once.
+
+        A product of many rows reads the matrix once; as many products as feeds would each read it.
+        """
+        taken = [results[node.input[0]] for results in alive.values()]  # (…, K) each
+        rows = np.concatenate([each.reshape(-1, len(factor)) for each in taken])
+        (products,) = self._step(node, (), {node.input[0]: rows, node.input[1]: factor})
+        ends = np.cumsum([each.size // len(factor) for each in taken])
+        for results, each, part in zip(
+            alive.values(), taken, np.split(products, ends[:-1]), strict=True
+        ):
+            results[node.output[0]] = part.reshape(*each.shape[:-1], factor.shape[1])
+
     def _take_step(
-        self, node: Any, results: Results, constants: Mapping[str, Array], *, raise_after: bool
+        self,
+        node: Any,
+        captured: Sequence[str],
+        results: Results,
+        constants: Mapping[str, Array],
+        *,
+        raise_after: bool,
     ) -> None:
         """Runs a node and adds what it gives to the results."""
         # What was fed comes before the constant that is an input's default.
-        outputs = self._step(node, {**constants, **results} if constants else results)
+        outputs = self._step(node, captured, {**constants, **results} if constants else results)
         if raise_after:
             outputs = [_raised(output) for output in outputs]
         # An operator may give more outputs than its node names.
         results.update(zip(node.output, outputs, strict=False))
 
-    def _step(self, node: Any, results: Mapping[str, Any]) -> Sequence[Any]:
-        # The bodies of If, Loop and Scan may read any result from around them.
-        context = {"context": results} if node.need_context() else {}
+    def _step(
+        self, node: Any, captured: Sequence[str], results: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        # The bodies of If, Loop and Scan may read results from around them. They get those alone:
+        # a body that runs many times copies its context each time.
+        around = {name: results[name] for name in captured if name in results}
+        context = {"context": around} if node.need_context() else {}
         try:
             outputs: Sequence[Any] = node.run(*(results[name] for name in node.input), **context)
         except Exception as error:  # whatever an operator of the evaluator raises
@@ -169,6 +202,25 @@ class Evaluator:
                 return Unsupported(f"the output {name!r} is no tensor")
             outputs[name] = np.asarray(value)
         return outputs
+
+
+def _shares_factor(node: Any, constants: Mapping[str, Array], alive: Mapping[int, Results]) -> bool:
+    """Says whether a node multiplies several feeds by one large matrix."""
+    if node.op_type != "MatMul" or node.domain or len(alive) < 2:
+        return False
+    factor = constants.get(node.input[1])
+    taken = [results.get(node.input[0]) for results in alive.values()]
+    return (
+        factor is not None
+        and factor.ndim == 2
+        and all(
+            isinstance(each, np.ndarray)
+            and each.ndim > 1
+            and each.shape[-1] == len(factor)
+            and each.dtype == factor.dtype
+            for each in taken
+        )
+    )
 
 
 def _call_standard_by_one_name(model: ModelProto) -> None:
@@ -240,6 +292,11 @@ def _last_uses(model: ModelProto, outputs: Sequence[str]) -> Iterator[list[str]]
 def _read(node: onnx.NodeProto) -> Iterator[str]:
     """Yields the names that a node takes, and those that its subgraphs may take from around it."""
     yield from node.input
+    yield from _captured(node)
+
+
+def _captured(node: onnx.NodeProto) -> Iterator[str]:
+    """Yields the names that the subgraphs of a node may take from around it."""
     for attribute in node.attribute:
         for graph in (attribute.g, *attribute.graphs):
             for inner in graphs.nodes(graph):

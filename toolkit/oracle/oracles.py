@@ -19,6 +19,7 @@ from onnx import ModelProto
 from toolkit import tensors
 from toolkit.errors import ToolkitError, typed_line
 from toolkit.feeds.feed import Draws, Feed
+from toolkit.feeds.sizes import BATCH
 from toolkit.oracle import raised
 from toolkit.oracle.enough import ENOUGH
 from toolkit.oracle.evaluator import Evaluator, from_bits
@@ -67,6 +68,9 @@ class Oracle(Protocol):
     def in_float32(self, feed: tensors.Feed) -> dict[str, Array] | None:
         """Evaluates the model plainly in float32; None where it cannot. Raises as `answer`."""
 
+    def all_in_float32(self, feeds: Sequence[tensors.Feed]) -> list[dict[str, Array] | None]:
+        """Evaluates several feeds so, as `answer_all` does."""
+
 
 @dataclass(frozen=True)
 class ModelOracle:
@@ -87,14 +91,23 @@ class ModelOracle:
     def in_float32(self, feed: tensors.Feed) -> dict[str, Array] | None:
         """Evaluates the file in its own types: the noise of float32 without another reading of the
         operators. None where the evaluator can do the file in float64 only."""
-        try:
-            return self.plain.run(feed)
-        except Unsupported:
-            return None
+        return self.all_in_float32([feed])[0]
+
+    def all_in_float32(self, feeds: Sequence[tensors.Feed]) -> list[dict[str, Array] | None]:
+        answers = self.plain.run_all(feeds)
+        return [answer if isinstance(answer, dict) else None for answer in answers]
 
 
 class OneByOne:
-    """Gives an oracle whose feeds have nothing to share its `answer_all`."""
+    """Gives an oracle whose feeds have nothing to share what it does for several."""
+
+    def in_float32(self, feed: tensors.Feed) -> dict[str, Array] | None:
+        """Evaluates one feed plainly in float32 (`Oracle.in_float32`)."""
+        raise NotImplementedError
+
+    def all_in_float32(self, feeds: Sequence[tensors.Feed]) -> list[dict[str, Array] | None]:
+        """Evaluates one feed after the other (`Oracle.all_in_float32`)."""
+        return [self.in_float32(feed) for feed in feeds]
 
     def answer(self, feed: tensors.Feed) -> dict[str, Array]:
         """Computes the outputs for one feed (`Oracle.answer`)."""
@@ -230,6 +243,7 @@ def enough(oracle: Oracle, answered: Sequence[Expected], draws: Draws) -> list[E
     were taken."""
     pooled = list(answered)
     largest = max((each.feed for each in answered), key=lambda feed: feed.size)
+    pooled += _widened(oracle, pooled, largest, draws)
     # Feeds of one size are told apart by their number.
     number = 1 + max(each.feed.number for each in answered if each.feed.dims == largest.dims)
     end = number + MOST_MORE
@@ -243,6 +257,27 @@ def enough(oracle: Oracle, answered: Sequence[Expected], draws: Draws) -> list[E
             if isinstance(answer, dict)
         ]
     return pooled
+
+
+def _widened(
+    oracle: Oracle, pooled: Sequence[Expected], largest: Feed, draws: Draws
+) -> list[Expected]:
+    """One feed of so large a batch that it holds all that is lacking.
+
+    It costs less than many feeds, each of which goes through every node and every target. There is
+    none where the model has no batch or refuses this one, and where an output does not grow with
+    it.
+    """
+    lacking = min(MOST_MORE, _lacking(pooled, largest))
+    batch = next((name for name in largest.dims if BATCH.match(name)), None)
+    if lacking < 2 or batch is None:
+        return []
+    (like,) = (each for each in pooled if each.feed is largest)
+    if any(output.shape[:1] != (largest.dims[batch],) for output in like.outputs.values()):
+        return []
+    feed = draws.draw({**largest.dims, batch: lacking * largest.dims[batch]})
+    (answer,) = oracle.answer_all([feed.arrays])
+    return [Expected(feed, answer)] if isinstance(answer, dict) else []
 
 
 def _lacking(pooled: Sequence[Expected], like: Feed) -> int:

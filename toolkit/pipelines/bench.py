@@ -104,15 +104,12 @@ def _targets(path: Path, request: BenchRequest, machine: Machine) -> list[Target
 
 def ask(path: Path, request: BenchRequest, launcher: Launcher) -> Assignment:
     """The assignment of a model, with its simulations run in a worker."""
-    with (
-        progress.bounded(request.deadline),
-        unoptimised.unoptimised(launcher.worker_code) as runner,
-    ):
+    with progress.bounded(request.deadline):
         return assignments.ask(
             path,
             request.wanted,
             launcher.work,
-            runner,
+            partial(unoptimised.unoptimised, launcher.worker_code),
             given=request.source,
             threads=request.threads[0],
         )

@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from toolkit.answers.verdict import Limits
@@ -127,8 +128,9 @@ def _assignment(
     watch("", "finding out what is right")
     work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="toolkit-")))
     worker_code = environments.lay(work / "rooms", [])
-    with progress.bounded(request.deadline), unoptimised.unoptimised(worker_code) as run:
-        return assignments.ask(path, request.feeds, work, run, given=request.source)
+    start = partial(unoptimised.unoptimised, worker_code)
+    with progress.bounded(request.deadline):
+        return assignments.ask(path, request.feeds, work, start, given=request.source)
 
 
 def _deployment(

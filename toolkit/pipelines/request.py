@@ -9,6 +9,7 @@ from pathlib import Path
 from toolkit.answers.verdict import Limits
 from toolkit.engine import planning
 from toolkit.engine.assignment import FeedRequest
+from toolkit.engine.sizesheld import SizesHeld
 from toolkit.measure import schedule
 from toolkit.measure.schedule import Pace
 from toolkit.records.schema import Run
@@ -74,6 +75,8 @@ class FinishedRun:
     run: Run
     notes: Sequence[str] = ()
     """The things that could not be done while the assignment was made, in words."""
+    held: SizesHeld = field(default_factory=SizesHeld)
+    """The sizes at which a bare file holds; empty where nothing was left out."""
 
     @property
     def unmet(self) -> list[str]:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from onnx.reference.op_run import OpRun
 
+from toolkit.oracle.operators import microsoft
 from toolkit.oracle.operators.detection import NonMaxSuppression, RoiAlign
 from toolkit.oracle.operators.elementwise import (
     LRN,
@@ -39,6 +40,7 @@ from toolkit.oracle.operators.elementwise import (
 from toolkit.oracle.operators.loops import Loop, Scan
 from toolkit.oracle.operators.pools import AveragePool, LpPool, MaxPool
 from toolkit.oracle.operators.products import Conv, ConvTranspose, Einsum, MatMul
+from toolkit.oracle.operators.quantized import OWN as QUANTIZED
 from toolkit.oracle.operators.recurrent import GRU, LSTM, RNN
 from toolkit.oracle.operators.sampling import AffineGrid, GridSample, Resize
 from toolkit.oracle.operators.scattering import GatherND, ScatterElements, ScatterND
@@ -71,5 +73,7 @@ OWN: tuple[type[OpRun], ...] = (
     ScatterElements,
     ScatterND,
     Scan,
+    *microsoft.OWN,
+    *QUANTIZED,
 )
 """All of them, given to the evaluator as `new_ops`, which goes by the names of the classes."""
