@@ -32,6 +32,11 @@ def test_sizes_stay_in_their_range() -> None:
     assert variations.further(16, Dimension("h", None, 16, 40)) == (32,)
 
 
+def test_just_beyond_the_traced_sizes_all_differ_and_stay_in_their_range() -> None:
+    traced, ranges = {"h": 8, "w": 8, "n": 8}, {"n": Dimension("n", None, 1, 8)}
+    assert variations.just_beyond(traced, ranges) == {"h": 11, "w": 13, "n": 8}
+
+
 def test_wanted_sizes_stand_in_place_of_the_chosen() -> None:
     tried = variations.tried({"batch": 2}, wanted={"batch": (1, 7, 32, 257)})
     assert [dims["batch"] for dims in tried] == [2, 1, 7, 32, 257]

@@ -150,6 +150,19 @@ def test_what_a_call_leaves_in_the_module_is_gone_with_the_next_one() -> None:
     assert (int(calls), shift.tolist()) == (0, [1.0] * 8)
 
 
+def test_the_feed_that_it_was_tried_with_is_not_computed_again() -> None:
+    module = CallCounting()
+    oracle = oracles.of_module(module, SPEC, {"x": X})
+    calls: list[None] = []
+    oracle.module.register_forward_hook(lambda *_: calls.append(None))
+
+    first, second = oracle.answer({"x": X.copy()}), oracle.answer({"x": X + 1})
+
+    assert len(calls) == 1
+    assert first["output"].tolist() == (X.astype(float) + (1 + 1 / 3)).tolist()
+    assert second["output"].tolist() == ((X + 1).astype(float) + (1 + 1 / 3)).tolist()
+
+
 class Tied(nn.Module):
     """Uses its weights by all kinds of views: one table for words and logits, a slice of another,
     an expanded token, a bundle that is cut, and writes into a view that another one shows."""

@@ -117,19 +117,20 @@ def test_sizes_stay_within_the_stated_range() -> None:
 def test_what_goes_beyond_the_allowance_is_left_out_by_what_it_shows_and_named() -> None:
     swept = timed(Slow(), 5.0)
     # 1, 0.5 and 0.0625 s whatever is allowed, then 2.5; of the others one of 2.3 s is too much.
-    assert sizes_of(swept) == [(2, 16), (1, 16), (2, 1), (5, 16)]
-    assert [tuple(d.values()) for d in swept.unaffordable] == [(2, 37), (7, 16), (2, 7), (5, 1)]
+    # Then both just beyond the traced sizes.
+    assert sizes_of(swept) == [(2, 16), (1, 16), (2, 1), (5, 16), (3, 17)]
+    assert [tuple(d.values()) for d in swept.unaffordable] == [(2, 37), (7, 16), (2, 7)]
     assert swept.too_few() == []
 
 
-def test_the_traced_sizes_and_one_other_of_each_dimension_are_looked_at_always() -> None:
-    assert sizes_of(timed(Slow(), 0.0)) == [(2, 16), (1, 16), (2, 1)]
+def test_one_other_size_of_each_dimension_and_all_just_beyond_are_looked_at_always() -> None:
+    assert sizes_of(timed(Slow(), 0.0)) == [(2, 16), (1, 16), (2, 1), (3, 17)]
 
 
 def test_a_suspected_size_comes_before_what_is_only_usual() -> None:
     swept = timed(Slow(), 4.0, [{"batch": 2, "seq": 32}])
     # 1, 0.5 and 0.0625 s whatever is allowed, then 2: nothing usual fits any more.
-    assert sizes_of(swept) == [(2, 16), (1, 16), (2, 1), (2, 32)]
+    assert sizes_of(swept) == [(2, 16), (1, 16), (2, 1), (2, 32), (3, 17)]
 
 
 def test_a_call_that_was_held_up_does_not_count_as_what_it_took() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from toolkit.exporter import tracing
@@ -35,6 +35,8 @@ class Evidence:
     inputs: Sequence[Stated]
     traced: Traced
     converted: Converted
+    asked: dict[tuple[str, int], bool] = field(default_factory=dict)
+    """Dimension and size → whether the module takes it, where it was asked."""
 
     def about(self, name: str) -> list[SizeGuard]:
         """The guards that speak of a dimension."""
@@ -44,9 +46,16 @@ class Evidence:
         """The first of a few sizes of one dimension that the module itself takes, the others as
         traced; None where it refuses them."""
         for size in itertools.islice(sizes, TRIES):
-            if tracing.accepts(self.module, self.inputs, {**self.traced.sizes, name: size}):
+            if self._accepts(name, size):
                 return size
         return None
+
+    def _accepts(self, name: str, size: int) -> bool:
+        # Several conditions on a dimension mostly break at the same sizes.
+        if (name, size) not in self.asked:
+            at = {**self.traced.sizes, name: size}
+            self.asked[name, size] = tracing.accepts(self.module, self.inputs, at)
+        return self.asked[name, size]
 
 
 @dataclass(frozen=True)

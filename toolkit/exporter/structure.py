@@ -40,11 +40,10 @@ def check(
     """
     notes = (*_left_out(swept), *_unaffordable(swept), *_too_few(swept))
     try:
-        evaluator = _evaluator(opened, oracle, swept)
+        answers = _answers(opened, oracle, swept)
     except Unsupported as error:
         says = f"{error.what}; the proof rests on the numbers"
         return Step("structure", "in float64", "not shown", says, details=notes), []
-    answers = evaluator.run_all([expected.feed.arrays for expected in swept.expected])
     compared = [
         _compared(expected, answer)
         for expected, answer in zip(swept.expected, answers, strict=True)
@@ -91,15 +90,19 @@ def summary(seen: Sequence[Dims], traced: Dims) -> str:
     return " and ".join(parts) or "the fixed shape"
 
 
-def _evaluator(opened: Opened, oracle: Oracle, swept: SizeSweep) -> Evaluator:
-    """The graph in float64. Raises Unsupported where there is nothing to compare: no oracle in
-    float64, or the evaluator cannot do the graph even at the first sizes, the traced ones."""
+def _answers(
+    opened: Opened, oracle: Oracle, swept: SizeSweep
+) -> list[dict[str, Array] | Unsupported]:
+    """The outputs of the graph in float64. Raises Unsupported where there is nothing to compare: no
+    oracle in float64, or the evaluator cannot do the graph even at the first sizes, the traced."""
     if not oracle.exact:
         raise Unsupported(oracle.name)
     evaluator = Evaluator(opened.model, folder=opened.folder)
-    for expected in swept.expected[:1]:
-        evaluator.run(expected.feed.arrays)
-    return evaluator
+    answers = evaluator.run_all([expected.feed.arrays for expected in swept.expected])
+    for first in answers[:1]:
+        if isinstance(first, Unsupported):
+            raise first
+    return answers
 
 
 def _compared(expected: Expected, answer: dict[str, Array] | Unsupported) -> ComparedSizes:

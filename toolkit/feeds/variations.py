@@ -60,6 +60,23 @@ def alternatives(traced: int, within: Dimension) -> tuple[int, ...]:
     return tuple(dict.fromkeys(s for s in sizes if s != traced and s in within))
 
 
+def just_beyond(traced: Dims, ranges: Mapping[str, Dimension] | None = None) -> dict[str, int]:
+    """All dimensions changed to the next primes above their traced sizes, to different ones; those
+    whose range ends before that stay as traced.
+
+    >>> just_beyond({"batch": 2, "height": 224, "width": 224})
+    {'batch': 3, 'height': 227, 'width': 229}
+    """
+    changed: dict[str, int] = {}
+    for name, size in traced.items():
+        beyond = _next_prime(size)
+        while beyond in changed.values():
+            beyond = _next_prime(beyond)
+        within = (ranges or {}).get(name, Dimension(name))
+        changed[name] = beyond if beyond in within else size
+    return changed
+
+
 def further(traced: int, within: Dimension) -> tuple[int, ...]:
     """Sizes to look at where the module refuses the usual ones: multiples of the traced one,
     and its halves.

@@ -139,8 +139,12 @@ class ModuleOracle(OneByOne):
     exact: bool = True
     written: set[int] = dataclasses.field(default_factory=set)
     """The storages that calls were seen to write into: no copy shares those."""
+    probed: tuple[tensors.Feed, Mapping[str, Array]] | None = None
+    """The feed that it was tried with, and its outputs: mostly the first one that is asked for."""
 
     def answer(self, feed: tensors.Feed) -> dict[str, Array]:
+        if self.probed is not None and _same(feed, self.probed[0]):
+            return dict(self.probed[1])
         if not self.exact:
             return self._as_it_is(feed)
         try:
@@ -208,11 +212,11 @@ def of_module(
     """
     oracle = ModuleOracle(raised.borrowing(module), module, tuple(inputs))
     try:
-        oracle.answer(probe)
+        outputs = oracle.answer(probe)
     except Unsupported as error:
         name = f"PyTorch in float32, since there is no float64 oracle: {error.what}"
         return dataclasses.replace(oracle, name=name, exact=False)
-    return oracle
+    return dataclasses.replace(oracle, probed=(probe, outputs))
 
 
 @dataclass(frozen=True)
@@ -286,6 +290,13 @@ def _lacking(pooled: Sequence[Expected], like: Feed) -> int:
     # An output of no element here has some at other sizes alone: one feed more is as good as many.
     lacking = (-(-(ENOUGH - total) // (each or ENOUGH)) for total, each in counts)
     return max(0, *lacking)
+
+
+def _same(feed: tensors.Feed, other: tensors.Feed) -> bool:
+    return feed.keys() == other.keys() and all(
+        array.dtype == other[name].dtype and np.array_equal(array, other[name])
+        for name, array in feed.items()
+    )
 
 
 def _outputs(

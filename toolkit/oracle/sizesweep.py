@@ -8,7 +8,8 @@ multiples of the traced one are tried.
 
 A sweep may have an allowance of time. The first calls, which are made whatever they take (the
 traced sizes and one other of each dimension), tell what a call costs; of the further sizes those
-that would go beyond the allowance are left out, and named too.
+that would go beyond the allowance are left out, and named too. Instead, all dimensions are then
+looked at just beyond their traced sizes, in one call: 1 alone may be right by chance.
 """
 
 from __future__ import annotations
@@ -84,11 +85,14 @@ class SizeSweep:
         """Asks the oracle at one set of sizes, unless it was asked before, or the call would go
         beyond the allowance and is not to be made `always`."""
         seen = [each.feed.dims for each in self.expected] + [left.dims for left in self.left_out]
-        if dims in seen or dims in self.unaffordable:
+        if dims in seen:
             return
+        left = dims in self.unaffordable
         if not always and self._would_take(dims) > self.at.allowance:
-            self.unaffordable.append(dims)
+            self.unaffordable += [] if left else [dims]
             return
+        if left:
+            self.unaffordable.remove(dims)
         feed = self._draws.draw(dims)
         began = self._clock()
         try:
@@ -166,9 +170,11 @@ def sweep(
         for size in variations.further(at.traced[name], at.range(name)):
             if swept.lacks(name):
                 swept.look({**at.traced, name: size})
-    swept.look(
-        variations.together(at.traced, {name: _as_listed(swept, name) for name in at.traced})
-    )
+    if swept.unaffordable:
+        swept.look(variations.just_beyond(at.traced, at.ranges), always=True)
+    else:
+        others = {name: _as_listed(swept, name) for name in at.traced}
+        swept.look(variations.together(at.traced, others))
     return swept
 
 
