@@ -18,6 +18,7 @@ from toolkit.answers.rewrite import FLOAT16, RoundedCopy, float32_form
 from toolkit.onnxfiles import graphs, thinmodels
 from toolkit.onnxfiles.thinmodels import Stored, ThinModel
 from toolkit.oracle import portable
+from toolkit.oracle.evaluator import Evaluator
 from toolkit.tensors import Array
 
 X = np.random.default_rng(1).normal(size=(3, 64)).astype(np.float32)
@@ -217,3 +218,31 @@ def _weight(path: Path) -> Array:
         for t in onnx.load(path).graph.initializer
         if t.name == "w1"
     )
+
+
+@pytest.mark.parametrize("kind", ["read", "in memory"])
+def test_the_oracle_evaluates_a_thin_model_as_the_whole_one(
+    path: Path, work: Path, kind: str
+) -> None:
+    whole = onnx.load(path)
+    thin = thinmodels.read(path, work) if kind == "read" else thinmodels.of_model(whole)
+    feed = {value.name: X for value in whole.graph.input}
+
+    got, right = Evaluator(thin).run(feed), Evaluator(whole).run(feed)
+
+    assert thin.weights
+    assert all(np.array_equal(got[name], right[name]) for name in right)
+
+
+def test_types_of_fewer_than_8_bits_are_read_from_a_thin_model(tmp_path: Path, work: Path) -> None:
+    values = np.arange(2048) % 16 - 8
+    stored = helper.make_tensor("w", TensorProto.INT4, [2048], values)
+    y = helper.make_tensor_value_info("y", TensorProto.INT32, [2048])
+    node = helper.make_node("Cast", ["w"], ["y"], to=TensorProto.INT32)
+    graph = helper.make_graph([node], "g", [], [y], [stored])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    onnx.save(model, tmp_path / "int4.onnx")
+
+    thin = thinmodels.read(tmp_path / "int4.onnx", work)
+
+    assert np.array_equal(Evaluator(thin).run({})["y"], values)

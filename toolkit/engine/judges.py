@@ -14,7 +14,8 @@ from toolkit.errors import InputError
 from toolkit.onnxfiles import thinmodels
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.onnxfiles.thinmodels import ThinModel
-from toolkit.oracle import oracles, portable
+from toolkit.oracle import portable
+from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.oracle.portable import Unsupported
 from toolkit.tensors import Array, Feed
@@ -146,8 +147,10 @@ class BehindOutputs:
 
     def _computed(self) -> list[dict[str, Array]]:
         try:
-            oracle = oracles.of_model(self.exposed.whole())
-            return [oracle.answer(feed) for feed in self.arrays]
+            answers = Evaluator(self.exposed).run_all(self.arrays)
+            if refused := [each for each in answers if isinstance(each, Unsupported)]:
+                raise refused[0]
+            return [each for each in answers if isinstance(each, dict)]
         except Unsupported as error:
             self._refusals.append(f"not looked at behind the outputs: {error.what}")
             return []

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -68,6 +68,27 @@ class Weight:
         return Weight(TensorProto.FLOAT, self.dims, lambda: step(self.array()))
 
 
+@dataclass(frozen=True)
+class ThinWeights:
+    """The large tensors of a model by name, each read or made when it is asked for."""
+
+    tensors: Mapping[str, Weight]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.tensors
+
+    def read(self, name: str) -> Array:
+        """Gives the values in their own type, of fewer than 8 bits too. Raises KeyError for an
+        unknown name."""
+        weight = self.tensors[name]
+        if not isinstance(weight.source, Stored):
+            return weight.source()
+        data = weight.source.read().tobytes()
+        return numpy_helper.to_array(
+            TensorProto(data_type=weight.kind, dims=weight.dims, raw_data=data)
+        )
+
+
 @dataclass
 class ThinModel:
     """A model whose large initializers have name, type and shape in the graph, and no data."""
@@ -97,22 +118,14 @@ class ThinModel:
     def changed(self, step: Callable[[ModelProto], ModelProto]) -> ThinModel:
         """Applies a step that reads no large tensor: for it they are inputs, which onnx's own
         inliner and converter take. What the step raises is passed on."""
-        graph = self.proto.graph
-        fed = {value.name for value in graph.input}
-        inputs = copied(self.proto)
-        graphs.drop_initializers(inputs.graph, self.weights)
-        added = [
-            helper.make_tensor_value_info(name, weight.kind, weight.dims)
-            for name, weight in self.weights.items()
-            if name not in fed
-        ]
-        inputs.graph.input.extend(added)
+        fed = {value.name for value in self.proto.graph.input}
+        inputs, _ = self.apart()
         result = step(inputs)
         if result.SerializeToString(deterministic=True) == inputs.SerializeToString(
             deterministic=True
         ):
             return self
-        names = {value.name for value in added}
+        names = self.weights.keys() - fed
         kept = [_copied(value) for value in result.graph.input if value.name not in names]
         del result.graph.input[:]
         result.graph.input.extend(kept)
@@ -120,6 +133,19 @@ class ThinModel:
         for name, weight in self.weights.items():
             thin.stand_in(name, weight)
         return thin
+
+    def apart(self) -> tuple[ModelProto, ThinWeights]:
+        """Gives a copy of the graph that takes the large tensors as inputs, and those tensors."""
+        graph = self.proto.graph
+        fed = {value.name for value in graph.input}
+        inputs = copied(self.proto)
+        graphs.drop_initializers(inputs.graph, self.weights)
+        inputs.graph.input.extend(
+            helper.make_tensor_value_info(name, weight.kind, weight.dims)
+            for name, weight in self.weights.items()
+            if name not in fed
+        )
+        return inputs, ThinWeights(self.weights)
 
     def whole(self) -> ModelProto:
         """Copies the model with all its tensors inside."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import onnx
@@ -19,6 +19,7 @@ from onnx.reference import ReferenceEvaluator
 
 from toolkit.errors import first_line
 from toolkit.onnxfiles import graphs, modelfile, weights
+from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.oracle.operators import OWN
 from toolkit.oracle.portable import Unsupported, portable, raised
 from toolkit.supervision import progress
@@ -38,6 +39,15 @@ Results: TypeAlias = dict[str, Any]
 """Name → array, of one feed; a sequence is a list of arrays."""
 
 
+class Constants(Protocol):
+    """The large constants of a model, each read when it is asked for."""
+
+    def __contains__(self, name: str, /) -> bool: ...
+
+    def read(self, name: str) -> Array:
+        """Gives the values in the type of the file."""
+
+
 class Evaluator:
     """A model that is run one node after the other, in float64 or as its file says.
 
@@ -46,7 +56,7 @@ class Evaluator:
     """
 
     def __init__(
-        self, model: ModelProto, *, exact: bool = True, folder: Path | None = None
+        self, model: ModelProto | ThinModel, *, exact: bool = True, folder: Path | None = None
     ) -> None:
         """Prepares a model, which is not changed: in float64 where `exact`, else as its file says.
 
@@ -55,8 +65,13 @@ class Evaluator:
         """
         self.exact = exact
         progress.step("preparing the graph")
-        self._inputs = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
-        light, self._weights = weights.separated(model, folder)
+        light: ModelProto
+        self._weights: Constants
+        if isinstance(model, ThinModel):
+            light, self._weights = model.apart()
+        else:
+            light, self._weights = weights.separated(model, folder)
+        self._inputs = {value.name: value.type.tensor_type.elem_type for value in light.graph.input}
         _call_standard_by_one_name(light)
         ready = raised(light) if exact else portable(light)
         try:

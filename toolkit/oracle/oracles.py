@@ -20,6 +20,7 @@ from toolkit import tensors
 from toolkit.errors import ToolkitError, typed_line
 from toolkit.feeds.feed import Draws, Feed
 from toolkit.feeds.sizes import BATCH
+from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.oracle import raised
 from toolkit.oracle.enough import ENOUGH
 from toolkit.oracle.evaluator import Evaluator, from_bits
@@ -191,7 +192,7 @@ class ModuleOracle(OneByOne):
         return {spec.name: _tensor(feed[spec.name], spec.type) for spec in self.inputs}
 
 
-def of_model(model: ModelProto, folder: Path | None = None) -> ModelOracle:
+def of_model(model: ModelProto | ThinModel, folder: Path | None = None) -> ModelOracle:
     """Makes the oracle of a bare .onnx. Raises Unsupported, naming what the evaluator cannot do.
 
     `folder` is that of the file, for external data that was not loaded.

@@ -34,7 +34,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 @dataclass(frozen=True)
-class Weights:
+class ExpertWeights:
     """One layer of all E experts, from I inputs to O outputs."""
 
     packed: Array
@@ -135,11 +135,13 @@ def activated(values: Array, given: dict[str, Any]) -> Array:
     return gate.joined(values[:, ::2], values[:, 1::2])
 
 
-def _layer(inputs: tuple[Array | None, ...], number: int, given: dict[str, Any]) -> Weights:
+def _layer(inputs: tuple[Array | None, ...], number: int, given: dict[str, Any]) -> ExpertWeights:
     packed, scales, bias = inputs[3 * number - 3 : 3 * number]
     if packed is None or scales is None:
         raise NotImplementedError(f"fc{number} without weights or scales")
-    return Weights(packed, scales, bias, inputs[8 + number], given.get("expert_weight_bits", 4))
+    return ExpertWeights(
+        packed, scales, bias, inputs[8 + number], given.get("expert_weight_bits", 4)
+    )
 
 
 def _check(more: tuple[Array | None, ...], given: dict[str, Any]) -> None:
