@@ -207,19 +207,19 @@ def resnet50() -> nn.Module:
         pool = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 1000))
         return Pixels(nn.Sequential(*layers, *pool))
 
-    return _calibrated(make, (4, 3, 160, 160))
+    return _calibrated(make, (4, 3, 224, 224))
 
 
 def mobilenet() -> nn.Module:
     """A net like MobileNetV3-large (Howard et al., 2019), for pictures of any size: 5 million
     weights."""
-    return _calibrated(lambda: Pixels(_mobile(classes=1000)), (4, 3, 160, 160))
+    return _calibrated(lambda: Pixels(_mobile(classes=1000)), (8, 3, 224, 192))
 
 
 def detector() -> nn.Module:
     """A detector in one stage over the same kind of net, for one picture of any size: boxes, their
     scores and their classes after NonMaxSuppression."""
-    return _calibrated(Detector, (3, 320, 320))
+    return _calibrated(Detector, (3, 640, 512))
 
 
 def experts() -> nn.Module:
@@ -457,7 +457,7 @@ def _calibrated(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> nn.Mod
         norm.momentum = 1.0
         norm.train()
     with torch.no_grad():
-        module(torch.rand(shape, generator=torch.Generator().manual_seed(SEED)))
+        module(torch.randn(shape, generator=torch.Generator().manual_seed(SEED)))
     return module.eval()
 
 

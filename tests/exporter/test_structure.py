@@ -249,6 +249,41 @@ def test_outputs_of_another_kind_are_told(tmp_path: Path, what: str) -> None:
     assert f"wrong at n 5: {SHAPES[what][1]}" in proofs.step(proof, "structure").details[0]
 
 
+class Amplifying(nn.Module):
+    """Adds three factors of which two nearly cancel: rounding shows a thousand times larger."""
+
+    def __init__(self, off: float = 0.0) -> None:
+        super().__init__()
+        self.first, self.second = nn.Parameter(torch.tensor(1.1)), nn.Parameter(torch.tensor(0.9))
+        self.off = off
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.first * self.second - x * (0.989 + self.off)
+
+
+def folded() -> ModelProto:
+    """Amplifying with its two weights folded into one, in float32."""
+    weight = float(np.float32(1.1) * np.float32(0.9))
+    return onnx.parser.parse_model(
+        f"""<ir_version: 10, opset_import: ["" : 20]> g (float[n] x) => (float[n] output)
+        <float w = {{{weight!r}}}, float d = {{0.989}}>
+        {{ a = Mul (x, w) b = Mul (x, d) output = Sub (a, b) }}"""
+    )
+
+
+def test_an_error_above_the_limit_is_none_where_float32_errs_as_much(tmp_path: Path) -> None:
+    proof = proofs.proof(tmp_path, Amplifying(), folded(), proofs.LINE, Sizes({"n": 500}))
+    structure = proofs.step(proof, "structure")
+    assert proof.holds, structure.details
+    assert structure.figure is not None
+    assert structure.figure > 1e-6
+
+
+def test_an_error_above_that_of_float32_is_another_function(tmp_path: Path) -> None:
+    proof = proofs.proof(tmp_path, Amplifying(1e-6), folded(), proofs.LINE, Sizes({"n": 500}))
+    assert not proof.holds
+
+
 # What cannot be shown.
 
 

@@ -142,3 +142,11 @@ def test_wanted_sizes_are_looked_at_whatever_they_take() -> None:
     at = Sizes({"batch": 2, "seq": 16}, wanted={"batch": (1, 257)}, allowance=0.0)
     swept = sweep(oracle, DRAWER, at, clock=lambda: oracle.seconds)
     assert swept.others("batch") == [1, 257]
+
+
+def test_a_first_call_that_was_computed_before_is_not_taken_for_a_quick_one() -> None:
+    oracle = Slow()
+    at = Sizes(TRACED, allowance=5.0, call=1.0)
+    # The clock stands while the first call is made, as where its answer is known already.
+    swept = sweep(oracle, DRAWER, at, clock=lambda: max(1.0, oracle.seconds))
+    assert sizes_of(swept) == [(2, 16), (1, 16), (2, 1), (5, 16), (3, 17)]

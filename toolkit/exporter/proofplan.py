@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import Sequence
 
 from onnx import ModelProto
@@ -52,11 +52,14 @@ def draws(request: ExportRequest, model: ModelProto) -> Draws:
     return drawing.drawer(model, request.specs)
 
 
-def oracle(request: ExportRequest, feeds: Draws) -> Oracle:
-    """The module in float64. Raises InputError where it refuses what is drawn for it."""
+def oracle(request: ExportRequest, feeds: Draws) -> tuple[Oracle, Seconds]:
+    """The module in float64, and the time that its call took at the traced sizes. Raises InputError
+    where it refuses what is drawn for it."""
     probe = feeds.draw(request.traced.sizes)
+    began = time.perf_counter()
     try:
-        return oracles.of_module(request.module, request.specs, probe.arrays)
+        made = oracles.of_module(request.module, request.specs, probe.arrays)
+        return made, time.perf_counter() - began
     except RefusedFeed as error:
         raise InputError(
             f"drawn inputs are not what this module takes: {error.what}",
@@ -65,14 +68,16 @@ def oracle(request: ExportRequest, feeds: Draws) -> Oracle:
 
 
 def sizes(
-    request: ExportRequest, suspects: Sequence[Narrowed], converting: Seconds = math.inf
+    request: ExportRequest, suspects: Sequence[Narrowed], converting: Seconds, call: Seconds
 ) -> Sizes:
     """The traced sizes, others in the stated ranges, and those at which torch is suspected: as many
-    as a proof can look at within half the time that `converting` took."""
+    as a proof can look at within half the time that `converting` took, where the oracle's `call` at
+    the traced sizes took so long."""
     return Sizes(
         request.traced.sizes,
         dimensions(request.inputs),
         {"batch": [n for n in reference.JUDGED_BATCHES if n != 2]} if request.reference else {},
         [suspect.dims(request.traced) for suspect in suspects],
         max(LEAST, ORACLE * converting / 2),
+        call,
     )

@@ -138,8 +138,9 @@ def _proven(
     """
     opened = modelfile.open_once(file, check=False)  # The proof's first step has the checker.
     draws = proofplan.draws(asked, opened.model)
-    oracle = proofplan.oracle(asked, draws)
-    contract, at = proofplan.contract(asked), proofplan.sizes(asked, suspects, converting)
+    oracle, call = proofplan.oracle(asked, draws)
+    contract = proofplan.contract(asked)
+    at = proofplan.sizes(asked, suspects, converting, call)
     # A worker has the file loaded as long as the block lasts.
     with filenumbers.of_file(opened, oracle) as numbers:
         proof = prove.prove(opened, contract, oracle, draws, at, numbers=numbers)
