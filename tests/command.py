@@ -58,7 +58,7 @@ def interrupted(
     by: signal.Signals = signal.SIGINT,
     env: Mapping[str, str] | None = None,
 ) -> Ended:
-    """Runs `toolkit` and sends it a signal as soon as `when` holds of its process."""
+    """Runs `toolkit` and sends it a signal as soon as `when` holds of the process that works."""
     with subprocess.Popen(
         [TOOLKIT, *map(str, arguments)],
         cwd=cwd,
@@ -71,10 +71,15 @@ def interrupted(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         watched = psutil.Process(process.pid)
-        until(lambda: process.poll() is not None or when(watched))
+        until(lambda: process.poll() is not None or any(map(when, working(watched))))
         process.send_signal(by)
         out, err = process.communicate(timeout=120)
     return Ended(process.returncode, out, err)
+
+
+def working(command: psutil.Process) -> list[psutil.Process]:
+    """The process that does the work of a command, where another one watches over it."""
+    return [child for child in command.children() if "toolkit.cli" in " ".join(child.cmdline())]
 
 
 def until(holds: Callable[[], bool], seconds: float = 120.0) -> None:

@@ -40,6 +40,7 @@ ROOMS = (
     "workers",
     "strict",
     "machine",
+    "supervision",
     "onnxfiles",
     "feeds",
     "oracle",

@@ -13,7 +13,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from toolkit.answers.intermediates import exposed, find
 from toolkit.answers.judge import Judge
-from toolkit.answers.simulate import simulate
+from toolkit.answers.simulate import PLAIN, LowerForms, in_memory
+from toolkit.onnxfiles import thinmodels
 from toolkit.tensors import Array, Feed, TensorSpec
 
 
@@ -215,26 +216,30 @@ def _apply(node: NodeProto, x: list[torch.Tensor]) -> torch.Tensor:
     return functions[node.op_type]()
 
 
-def judge(model: ModelProto, each: Sequence[Feed]) -> Judge:
+def judge(model: ModelProto, each: Sequence[Feed], *, lazy: bool = False) -> Judge:
     """Makes a judge of PyTorch in float64 and of simulations on ONNX Runtime.
 
-    The model's intermediate outputs are exposed.
+    The model's intermediate outputs are exposed. `lazy`: lower formats are simulated where the rule
+    needs them; else all are there, and the whole rule is followed.
     """
     hidden = find(model)
-    whole = exposed(model, hidden)
+    whole = exposed(thinmodels.of_model(model), hidden).whole()
     kinds = {
         TensorProto.FLOAT: "float32",
         TensorProto.INT64: "int64",
         TensorProto.FLOAT16: "float16",
     }
     outputs = model.graph.output
+    simulator, numbers = in_memory(whole, each, onnxruntime_runner), tuple(range(len(each)))
     return Judge(
         tuple(TensorSpec(o.name, kinds[o.type.tensor_type.elem_type], None) for o in outputs),
         torch_runner(whole, each, torch.float64),
-        simulate(whole, each, onnxruntime_runner).made,
+        simulator.simulations((PLAIN,) if lazy else (PLAIN, *simulator.lower), numbers),
         "torch in float64",
         hidden.choices,
         hidden.saturated,
+        hidden.gathered,
+        LowerForms(simulator, numbers) if lazy else None,
     )
 
 

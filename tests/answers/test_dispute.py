@@ -46,7 +46,7 @@ def test_a_file_that_two_evaluators_read_differently_is_told(
     theirs = noisy(other)
     rounded = [[{"y": theirs[0]["y"] + noisy(size)[0]["y"] - WANTED}] for size in (3e-3, 1e-3)]
 
-    sentence = dispute.misread(["y"], ORACLE, noisy(own), theirs, rounded)
+    sentence = dispute.misread(["y"], ORACLE, noisy(own), theirs, lambda: rounded)
 
     assert bool(sentence) is disputed
     assert not sentence or re.fullmatch(r"'y' by \S+ times the noise of float32", sentence)
@@ -88,10 +88,10 @@ def test_an_oracle_that_reads_an_operator_differently_sets_no_noise_of_its_own(
 
     build = judges.build(
         modelfile.read(path),
-        onnx.load(path),
         [JudgedFeed(feed, oracle.answer(feed), oracle.in_float32(feed)) for feed in feeds],
+        tmp_path,
         origin=oracle.name,
-        runner=simulate.reference_runner,
+        start=simulate.reference_runner,
         bare=True,
     )
     right = oracles.of_model(onnx.load(path)).in_float32(feeds[0])

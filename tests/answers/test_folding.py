@@ -10,6 +10,7 @@ from onnx import ModelProto
 
 from tests.answers.networks import Builder, convnet, mlp, onnxruntime_runner
 from toolkit.answers.folding import folded
+from toolkit.onnxfiles import thinmodels
 from toolkit.tensors import Array
 
 
@@ -49,21 +50,21 @@ def run(model: ModelProto) -> Array:
     ],
 )
 def test_a_folded_layer_gives_the_same(model: ModelProto) -> None:
-    result = folded(model)
+    result = folded(thinmodels.of_model(model))
 
     assert result is not None
-    assert "BatchNormalization" not in {n.op_type for n in result.graph.node}
-    np.testing.assert_allclose(run(result), run(model), rtol=1e-4, atol=1e-5)
+    assert "BatchNormalization" not in {n.op_type for n in result.proto.graph.node}
+    np.testing.assert_allclose(run(result.whole()), run(model), rtol=1e-4, atol=1e-5)
 
 
 def test_every_norm_of_a_network_is_folded_and_the_file_is_left_alone() -> None:
     model = convnet()
     before = model.SerializeToString()
 
-    result = folded(model)
+    result = folded(thinmodels.of_model(model))
 
     assert result is not None
-    assert len(result.graph.node) == len(model.graph.node) - 3
+    assert len(result.proto.graph.node) == len(model.graph.node) - 3
     assert model.SerializeToString() == before
 
 
@@ -72,8 +73,8 @@ def test_a_layer_that_something_else_reads_is_kept() -> None:
     y = b.node("Conv", "x", b.weight(4, 4, 1, 1, inputs=4))
     model = b.model([2, 4, 6, 6], (b.node("Add", y, normalized(b, y, 4)), 1))
 
-    assert folded(model) is None
+    assert folded(thinmodels.of_model(model)) is None
 
 
 def test_without_a_norm_there_is_nothing_to_fold() -> None:
-    assert folded(mlp()) is None
+    assert folded(thinmodels.of_model(mlp())) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from toolkit.answers.formats import ORDER
 from toolkit.answers.indices import Choice, Logits, equal, judge
 from toolkit.answers.rule import Fault, Named
 
@@ -56,7 +57,8 @@ def test_an_exact_tie_may_go_either_way() -> None:
     finding, _ = judge([np.array([2])], [np.array([0])], tied, Choice("ArgMax", "l", 1))
 
     assert isinstance(finding, Named)
-    assert finding.names == ("float32",)
+    assert finding.names == ORDER
+    assert finding.evidence.endswith("a choice among equals within float32's noise")
 
 
 def test_unsorted_topk_may_come_in_any_order() -> None:
@@ -104,3 +106,36 @@ def test_other_integers_are_equal_or_wrong() -> None:
     assert other.evidence == "1 of 2 differ, which must be equal"
     assert other.few.tolist() == [1]
     assert flips.tolist() == [False, True]
+
+
+SCORES = np.array([[[0.9, 0.8, 0.8 + 1e-9, 0.3], [0.1, 0.7, 0.2, 0.6]]])
+BOXES = np.array([[0, 0, 0], [0, 0, 2], [0, 0, 1], [0, 1, 1]])
+
+
+def selected(mine: list[list[int]]) -> Named | Fault:
+    scored = [Logits(SCORES, {"float32": [SCORES + 1e-7]})]
+    finding, _ = judge([np.array(mine)], [BOXES], scored, Choice("NonMaxSuppression", "scores", 2))
+    return finding
+
+
+def test_boxes_whose_scores_tie_may_stand_in_either_order() -> None:
+    finding = selected([[0, 0, 0], [0, 0, 1], [0, 0, 2], [0, 1, 1]])
+
+    assert isinstance(finding, Named)
+    assert finding.evidence == (
+        "2 of 4 indices differ, a choice among equals within float32's noise"
+    )
+
+
+@pytest.mark.parametrize(
+    "mine",
+    [
+        [[0, 0, 0], [0, 0, 2], [0, 0, 3], [0, 1, 1]],
+        [[0, 0, 0], [0, 0, 2], [0, 0, 2], [0, 1, 1]],
+        [[0, 0, 0], [0, 0, 2], [0, 0, 1], [0, 0, 3]],
+        [[0, 0, 0], [0, 0, 2], [0, 0, 1], [0, 1, 4]],
+    ],
+    ids=["a worse box", "a box twice", "another class", "outside"],
+)
+def test_other_boxes_are_wrong(mine: list[list[int]]) -> None:
+    assert isinstance(selected(mine), Fault)

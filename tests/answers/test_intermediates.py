@@ -15,8 +15,10 @@ from tests.answers.networks import (
     mlp,
     onnxruntime_runner,
 )
+from toolkit.answers.gathered import Gathering
 from toolkit.answers.indices import Choice
 from toolkit.answers.intermediates import exposed, find
+from toolkit.onnxfiles import thinmodels
 
 
 def test_the_logits_before_a_sigmoid_or_a_softmax_are_looked_at() -> None:
@@ -57,6 +59,34 @@ def test_both_outputs_of_topk_are_told_apart() -> None:
     assert intermediates.saturated == {}
 
 
+def test_what_is_gathered_by_chosen_indices_is_looked_at() -> None:
+    b = Builder(0)
+    logits, data = b.gemm("x", 64, 10), b.gemm("x", 64, 10)
+    chosen = b.node("ArgMax", logits, axis=1)
+    gathered = b.node("Flatten", b.node("GatherElements", data, chosen, axis=1))
+
+    intermediates = find(b.model(["batch", 64], (gathered, TensorProto.FLOAT)))
+
+    choice = Choice("ArgMax", logits, 1)
+    assert intermediates.gathered == {
+        gathered: Gathering("GatherElements", data, chosen, 1, choice)
+    }
+    assert intermediates.tensors() == (logits, data, chosen)
+
+
+def test_selected_boxes_are_looked_at_by_their_scores() -> None:
+    b = Builder(0)
+    boxes, scores = (
+        b.node("Reshape", b.gemm("x", 64, n), b.constant(np.array(s)))
+        for n, s in ((40, [1, 10, 4]), (20, [1, 2, 10]))
+    )
+    kept = b.node("NonMaxSuppression", boxes, scores)
+
+    intermediates = find(b.model([1, 64], (kept, TensorProto.INT64)))
+
+    assert intermediates.choices == {kept: Choice("NonMaxSuppression", scores, 2)}
+
+
 def test_an_argmax_of_the_input_itself_needs_no_intermediate_output() -> None:
     b = Builder(0)
 
@@ -68,7 +98,7 @@ def test_an_argmax_of_the_input_itself_needs_no_intermediate_output() -> None:
 def test_a_copy_that_exposes_a_tensor_is_valid_and_gives_the_same_besides() -> None:
     model, each = classifier(), feeds(SHAPES["classifier"], count=1)
     before = model.SerializeToString()
-    copy = exposed(model, find(model))
+    copy = exposed(thinmodels.of_model(model), find(model)).whole()
 
     onnx.checker.check_model(copy)
     (plain,), (seen,) = onnxruntime_runner(model, each), onnxruntime_runner(copy, each)

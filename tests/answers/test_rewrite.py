@@ -9,7 +9,7 @@ from onnx import ModelProto, TensorProto, helper
 
 from tests.answers.networks import onnxruntime_runner
 from toolkit.answers import rewrite
-from toolkit.answers.simulate import Runner, reference_runner
+from toolkit.answers.simulate import RunWhole, run_on_reference
 
 ROUNDINGS = {
     "tf32": rewrite.TF32,
@@ -28,9 +28,9 @@ def single(rounding: rewrite.Rounding) -> ModelProto:
     return helper.make_model(graph, opset_imports=opsets, ir_version=7)
 
 
-@pytest.mark.parametrize("runner", [onnxruntime_runner, reference_runner])
+@pytest.mark.parametrize("runner", [onnxruntime_runner, run_on_reference])
 @pytest.mark.parametrize("name", ROUNDINGS)
-def test_nodes_round_as_numpy_does(name: str, runner: Runner) -> None:
+def test_nodes_round_as_numpy_does(name: str, runner: RunWhole) -> None:
     rng = np.random.default_rng(0)
     x = np.exp(rng.uniform(-8, 8, 20_000)) * rng.choice([-1, 1], 20_000)
     feed = {"x": x.astype(np.float32)}
@@ -42,8 +42,8 @@ def test_nodes_round_as_numpy_does(name: str, runner: Runner) -> None:
     np.testing.assert_array_equal(outputs["y"], ROUNDINGS[name].weights(feed["x"], None))
 
 
-@pytest.mark.parametrize("runner", [onnxruntime_runner, reference_runner])
-def test_int8_nodes_have_256_levels_over_the_range(runner: Runner) -> None:
+@pytest.mark.parametrize("runner", [onnxruntime_runner, run_on_reference])
+def test_int8_nodes_have_256_levels_over_the_range(runner: RunWhole) -> None:
     x = np.linspace(-1, 3, 5000, dtype=np.float32)
 
     (outputs,) = runner(single(rewrite.INT8), [{"x": x}])

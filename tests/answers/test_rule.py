@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from toolkit.answers import rule
 from toolkit.answers.direction import Floats
 from toolkit.answers.formats import Precision
 from toolkit.answers.rule import Fault, Finding, Named, Scale
@@ -106,3 +107,20 @@ def test_a_simulation_that_overflowed_is_no_class() -> None:
     on = Scale(oracle, [("float32", True, oracle + 1e-7), ("float16", True, high)])
 
     assert list(on.classes) == ["float32"]
+
+
+def test_a_large_output_is_looked_at_in_some_rows_and_has_the_same_finding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on = scale(rows=4000)
+    low = on.oracle + on.classes["bfloat16"][0].error
+    by_all = on.judge(low)
+    monkeypatch.setattr(rule, "MANY", 2000)
+
+    few = scale(rows=4000)
+    by_some = few.judge(low)
+
+    assert isinstance(by_all, Named)
+    assert isinstance(by_some, Named)
+    assert by_some.names == by_all.names == ("bfloat16",)
+    assert few._unit(low - few.oracle).size == 2000

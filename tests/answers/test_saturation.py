@@ -15,9 +15,10 @@ from onnxruntime.quantization import (
     quantize_dynamic,
     quantize_static,
 )
+from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-from tests.answers.networks import NETWORKS, SHAPES
-from toolkit.answers.saturation import SAFE, saturable
+from tests.answers.networks import NETWORKS, SHAPES, Builder
+from toolkit.answers.saturation import SAFE, WEIGHTS, saturable
 
 
 def float_file(folder: Path, name: str = "mlp") -> Path:
@@ -59,6 +60,40 @@ def test_a_statically_quantized_file(tmp_path: Path, form: QuantFormat, reduce_r
     quantize_static(file, low, Random((2, *SHAPES["convnet"][1:])), form, reduce_range=reduce_range)
 
     assert bool(saturable(onnx.load(low))) is not reduce_range
+
+
+@pytest.mark.parametrize("low", [False, True], ids=["8 bits", "7 bits"])
+@pytest.mark.parametrize(
+    ("operator", "weight"), [(op, index) for op, inputs in WEIGHTS.items() for index in inputs]
+)
+def test_each_operator_is_looked_at_where_its_weights_are(
+    operator: str, weight: int, low: bool
+) -> None:
+    # Of ONNX or of ONNX Runtime's own domain: the name says which input it is.
+    stored = numpy_helper.from_array(np.full((4, 4), SAFE if low else 127, np.int8), "w")
+    names = ["w" if index == weight else f"x{index}" for index in range(12)]
+    for domain in ("", "com.microsoft"):
+        node = helper.make_node(operator, names, ["y"], domain=domain)
+        model = helper.make_model(helper.make_graph([node], "g", [], [], [stored]))
+        assert saturable(model) == ({} if low else {operator: 1})
+
+
+def test_a_dynamically_quantized_lstm(tmp_path: Path) -> None:
+    b = Builder(0)
+    w, r = b.weight(1, 32, 6, inputs=6), b.weight(1, 32, 8, inputs=8)
+    y = b.node("LSTM", "x", w, r, hidden_size=8)
+    onnx.save(b.model([3, "n", 6], (y, TensorProto.FLOAT)), tmp_path / "model.onnx")
+    quantize_dynamic(tmp_path / "model.onnx", tmp_path / "int8.onnx")
+
+    assert saturable(onnx.load(tmp_path / "int8.onnx")) == {"DynamicQuantizeLSTM": 1}
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_weights_that_are_multiplied_as_floats_do_not(bits: int) -> None:
+    quantizer = MatMulNBitsQuantizer(NETWORKS["encoder"](0), bits, 32)
+    quantizer.process()
+
+    assert saturable(quantizer.model.model) == {}
 
 
 def test_a_float_file_does_not() -> None:

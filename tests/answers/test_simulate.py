@@ -19,7 +19,7 @@ from tests.answers.networks import (
     onnxruntime_runner,
     torch_runner,
 )
-from toolkit.answers.simulate import Simulations, reference_runner, simulate
+from toolkit.answers.simulate import Simulations, run_on_reference, simulate
 from toolkit.errors import ToolkitError
 from toolkit.tensors import Array, Feed
 
@@ -68,7 +68,7 @@ def test_each_class_errs_as_much_as_its_significand_says(name: str) -> None:
 
 def test_the_reference_evaluator_agrees_with_onnx_runtime() -> None:
     each = feeds((4, 64), count=1)
-    ours, theirs = (simulate(mlp(), each, r) for r in (reference_runner, onnxruntime_runner))
+    ours, theirs = (simulate(mlp(), each, r) for r in (run_on_reference, onnxruntime_runner))
 
     for a, b in zip(ours.made, theirs.made, strict=True):
         assert (a.precision, a.form) == (b.precision, b.form)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.answers.networks import onnxruntime_runner
 from toolkit.answers import specialvalues
-from toolkit.answers.simulate import Runner, reference_runner
+from toolkit.answers.simulate import RunWhole, run_on_reference
 from toolkit.tensors import Array
 
 
@@ -34,8 +34,8 @@ def test_its_models_are_valid_files() -> None:
     assert [n.op_type for n in models["fused"].graph.node] == ["Gemm", "Relu", "Gemm"]
 
 
-@pytest.mark.parametrize("runner", [onnxruntime_runner, reference_runner])
-def test_a_right_runtime_deviates_nowhere_fused_or_not(runner: Runner) -> None:
+@pytest.mark.parametrize("runner", [onnxruntime_runner, run_on_reference])
+def test_a_right_runtime_deviates_nowhere_fused_or_not(runner: RunWhole) -> None:
     models = specialvalues.models()
 
     rows = specialvalues.read(

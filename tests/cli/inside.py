@@ -11,7 +11,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.command import Ended
-from toolkit.cli import main
+from toolkit import cli
 
 Command: TypeAlias = Callable[..., Ended]
 
@@ -24,12 +24,13 @@ def commands(
 
     def run(*arguments: str) -> Ended:
         monkeypatch.chdir(folder)
+        monkeypatch.setattr(cli, "SUPERVISED", set())  # Else a process of its own does the work.
         monkeypatch.setattr(sys, "argv", ["toolkit", *arguments])
         monkeypatch.setattr(sys, "path", [*sys.path])
         for name in ("net", "layers"):
             monkeypatch.delitem(sys.modules, name, raising=False)
         with pytest.raises(SystemExit) as ended:
-            main()
+            cli.main()
         assert isinstance(ended.value.code, int)
         return Ended(ended.value.code, *capsys.readouterr())
 

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
+from onnx import helper, numpy_helper
 
 from tests import command, small
 from tests.workers.test_environments import planted, venv
@@ -114,10 +116,30 @@ def test_an_interrupt_leaves_no_process_and_no_file(
         *("check", "layer.onnx", "--target", "fake,fault=hang,at=answer"),
         cwd=tmp_path,
         # The second worker is the target's: the first one ran the simulations.
-        when=lambda process: len([*scratch.glob("toolkit-*/worker-*")]) == 2,
+        when=lambda process: len([*scratch.glob("toolkit-*/tmp/toolkit-*/worker-*")]) == 2,
     )
 
     assert (ended.code, ended.out, ended.err.strip()) == (130, "", "interrupted")
     # A worker that was just being started dies by the signal for its parent's end, a moment later.
     command.until(lambda: not command.workers(scratch), 10)
     assert [path.name for path in scratch.iterdir()] == []
+
+
+def test_a_file_that_holds_at_one_size_only_is_not_what_it_declares(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Reshape", ["x", "shape"], ["y"])]
+    shape = numpy_helper.from_array(np.array([1, 4]), "shape")
+    small.save(tmp_path / "one.onnx", nodes, {"x": ["n", 4]}, {"y": [1, 4]}, [shape])
+
+    declared = command.run("check", "one.onnx", "--target", "onnxruntime", cwd=tmp_path)
+    stated = command.run(
+        "check", "one.onnx", "--target", "onnxruntime", "--dim", "n=1", cwd=tmp_path
+    )
+
+    assert declared.code == 1
+    assert declared.err.splitlines() == [
+        "error: the file declares sizes at which it does not run: not judged at 2 of 3 sizes, "
+        "which the model refuses: n 7; n 3",
+        "  --dim n=1    judges at that size",
+    ]
+    assert stated.code == 0
+    assert "not judged at 2 of 3 sizes" in " ".join(stated.out.split())

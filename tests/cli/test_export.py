@@ -56,9 +56,12 @@ class Layer(nn.Module):
 """
 MAIN = "from toolkit.cli import main; main()"
 LIMITED = (
-    f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, {resource.RLIM_INFINITY}));"
+    f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, {resource.RLIM_INFINITY}));"
 )
-WITHOUT_ONNXRUNTIME = "import sys; sys.modules['onnxruntime'] = None;"
+WITHOUT_ONNXRUNTIME = (
+    "import sys, toolkit.cli as cli; sys.modules['onnxruntime'] = None; cli.SUPERVISED = set();"
+)
+"""In the process itself: the one that it would start has the library."""
 INPUT = ("--input", "x:float32[batch,4]")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,8 @@ CONVERTING = """
 def assigned(folder: Path) -> Iterator[Assignment]:
     """The assignment of a small model, while its worker runs."""
     worker_code = environments.lay(folder / "assignment" / "rooms", [])
-    with unoptimised.unoptimised(worker_code) as run:
-        yield assignments.ask(small.layer(folder / "layer.onnx"), FeedRequest(), folder, run)
+    start = partial(unoptimised.unoptimised, worker_code)
+    yield assignments.ask(small.layer(folder / "layer.onnx"), FeedRequest(), folder, start)
 
 
 def test_the_folder_that_convert_filled_is_what_goes_along(

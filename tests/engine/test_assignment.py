@@ -121,7 +121,10 @@ def test_what_the_model_refuses_is_told_where_it_is_timed_and_left_out_where_not
 
     asked = ask(thirds, FeedRequest(batch=(6,)))
     assert all(dict(feed.dims)["rows"] % 3 == 0 for feed in asked.feeds)
-    assert "not judged at rows 1, which the model refuses" in asked.notes
+    assert (
+        "not judged at 3 of 4 sizes, which the model refuses: rows 1; rows 7; rows 13"
+        in asked.notes
+    )
 
 
 def test_feeds_of_the_users_own_are_all_that_is_asked(layer: Path, tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from tests import plugin
-from tests.answers.networks import NETWORKS
 from tests.answers.quantized import quantized
 from toolkit.machine import describe
 from toolkit.pipelines.check import check
@@ -52,10 +53,28 @@ RUNTIME = """
 """
 
 
+def of_large_weights() -> ModelProto:
+    """Two layers whose weights are all nearly the largest: every second pair of products saturates,
+    which no rounding to eight bits comes near to."""
+    draw = np.random.default_rng(5)
+    weights = [draw.uniform(0.8, 1.0, size).astype(np.float32) / 8 for size in ((64, 64), (64, 8))]
+    nodes = [
+        helper.make_node("MatMul", ["x", "w0"], ["h"]),
+        helper.make_node("MatMul", ["h", "w1"], ["y"]),
+    ]
+    x, y = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size])
+        for name, size in (("x", 64), ("y", 8))
+    )
+    stored = [numpy_helper.from_array(weight, f"w{n}") for n, weight in enumerate(weights)]
+    graph = helper.make_graph(nodes, "large", [x], [y], stored)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """The MLP, quantized dynamically to weights of eight bits."""
-    low = quantized(NETWORKS["mlp"](5), tmp_path, per_channel=True)
+    """A network quantized dynamically to weights of eight bits."""
+    low = quantized(of_large_weights(), tmp_path, per_channel=True)
     onnx.save(low, tmp_path / "low.onnx")
     return tmp_path / "low.onnx"
 

@@ -39,6 +39,16 @@ class Fixing(nn.Module):
         return x.reshape(-1, n) * torch.ones(n)
 
 
+class CheckedThenFixing(nn.Module):
+    """Asks for a length that all have, and makes a number of it later."""
+
+    def forward(self, x: Any) -> Any:
+        if x.shape[1] > 1000:
+            raise ValueError("too long")
+        n = int(x.shape[1])
+        return x.reshape(-1, n) * torch.ones(n)
+
+
 class Added(nn.Module):
     """Wants two inputs of one shape."""
 

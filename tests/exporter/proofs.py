@@ -73,7 +73,8 @@ def proof(
     path.write_bytes(model.SerializeToString())
     draws: Draws = Digits("input") if contract.reference else drawing.drawer(model, contract.inputs)
     right = oracles.of_module(module, contract.inputs, draws.draw(at.traced).arrays)
-    return prove.prove(path, contract, right, draws, at, numbers=numbers)
+    opened = modelfile.open_once(path)
+    return prove.prove(opened, contract, right, draws, at, numbers=numbers)
 
 
 def exported(

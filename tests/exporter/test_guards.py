@@ -1,64 +1,83 @@
-"""The conditions that torch relied on are found with their lines, and nothing stays behind."""
+"""The conditions that torch relied on are found with their lines, by the one trace of an export."""
 
 from __future__ import annotations
 
-import logging
-import os
-import tempfile
-from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import nn
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from tests.exporter import models
+from toolkit.errors import ExportError
 from toolkit.exporter import guards
 from toolkit.exporter.guards import SizeGuard
-from toolkit.exporter.quiet import Chatter
 
 
-class Closing(logging.NullHandler):
-    """Says whether it was closed."""
+@pytest.mark.export
+def test_a_condition_is_known_with_its_dimension_and_its_line() -> None:
+    converted = models.converted(models.Branch(), "x:float32[batch,seq=16]")
 
-    closed = False
-
-    def close(self) -> None:
-        self.closed = True
-        super().close()
+    assert [(guard.text, guard.dims) for guard in converted.guards] == [("seq > 12", ("seq",))]
+    assert str(converted.guards[0].line).split("   ")[1] == "if x.shape[1] > 12:"
 
 
-def test_looking_for_guards_leaves_no_file_behind_and_none_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Counted(nn.Module):
+    """Counts how often it is traced."""
+
+    traces = 0
+
+    def forward(self, x: Any) -> Any:
+        if torch.compiler.is_compiling():
+            Counted.traces += 1
+        return x * 2 if x.shape[1] % 2 == 0 else x * 3
+
+
+@pytest.mark.export
+def test_finding_the_conditions_takes_no_further_trace() -> None:
+    converted = models.converted(Counted(), "x:float32[batch,seq=16]")
+
+    assert [guard.text for guard in converted.guards] == ["seq % 2 = 0"]
+    assert Counted.traces == 1
+
+
+@pytest.mark.export
+def test_a_torch_without_that_method_exports_without_knowing_conditions(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stated, traced = models.traced(models.Branch(), "x:float32[batch,seq=16]")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(guards, "_LOGGED", "_no_such_method")
 
-    assert guards.find(models.Branch(), stated, traced, Chatter())
-
-    # torch makes an empty cache folder of its own there.
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-    links = [link for link in list(Path("/proc/self/fd").iterdir()) if link.is_symlink()]
-    assert [link for link in links if str(tmp_path) in os.readlink(link)] == []
+    assert models.converted(models.Branch(), "x:float32[batch,seq=16]").guards == ()
+    assert not hasattr(ShapeEnv, "_no_such_method")
 
 
-def test_a_log_of_the_users_own_stays_open() -> None:
-    stated, traced = models.traced(models.Branch(), "x:float32[batch,seq=16]")
-    logger, handler = logging.getLogger("torch.__trace"), Closing()
-    logger.addHandler(handler)
+@pytest.mark.export
+def test_torch_is_left_as_it_was_where_it_refuses_too() -> None:
+    before = ShapeEnv._log_guard
 
-    guards.find(models.Branch(), stated, traced, Chatter())
+    with pytest.raises(ExportError):
+        models.converted(models.OnValues(), "x:float32[batch,seq=16]")
 
-    assert handler in logger.handlers
-    assert not handler.closed
-    logger.removeHandler(handler)
+    assert ShapeEnv._log_guard is before
 
 
-def test_a_second_export_still_knows_the_lines() -> None:
-    """torch numbers a file's name once a process, and the report of a second trace lacks it."""
-    stated, traced = models.traced(models.Branch(), "x:float32[batch,seq=16]")
+class Length(nn.Module):
+    """Another function from 13 on, behind a bytecode that torch is made to interpret."""
 
-    first, second = (guards.find(models.Branch(), stated, traced, Chatter()) for _ in range(2))
+    def forward(self, x: Any) -> Any:
+        return x * 2 if x.shape[1] > 12 else x * 3
 
-    assert [str(guard.line).split("   ")[1] for guard in second] == ["if x.shape[1] > 12:"]
-    assert first == second
+
+@pytest.mark.export
+def test_where_torch_interprets_the_module_the_line_is_known_too() -> None:
+    dynamic = {"x": {1: torch.export.Dim.DYNAMIC}}
+    with guards.watched() as met:
+        torch.export.export(Length(), (torch.ones(2, 16),), dynamic_shapes=dynamic, strict=True)
+
+    lines = [each.line.text for each in met if "12" in each.expression and each.line]
+    assert lines
+    assert set(lines) == {"return x * 2 if x.shape[1] > 12 else x * 3"}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from torch import nn
 
 from tests.exporter import models
 from toolkit.errors import ProofError
-from toolkit.exporter import convert, guards, specialised
+from toolkit.exporter import convert, specialised
 from toolkit.exporter.conditions import Evidence
 from toolkit.exporter.quiet import Chatter
 from toolkit.exporter.specialised import Narrowed
@@ -20,8 +20,7 @@ def examine(module: nn.Module, *texts: str) -> tuple[Traced, list[Narrowed], lis
     """The dimensions that the file shows to be narrower, and those that torch may have narrowed."""
     stated, traced = models.traced(module, *texts)
     converted = convert.convert(module, stated, traced, opset=None, chatter=Chatter())
-    assumed = guards.find(module, stated, traced, Chatter())
-    evidence = Evidence(module, stated, traced, converted, assumed)
+    evidence = Evidence(module, stated, traced, converted)
     return traced, list(specialised.fixed(evidence)), list(specialised.possible(evidence))
 
 
@@ -77,6 +76,12 @@ def test_a_size_that_became_a_number_is_told_with_the_line() -> None:
     )
     assert error.cures[0].endswith("   n = int(x.shape[1])")
     assert "'x:float32[batch,16]'" in error.cures[1]
+
+
+def test_the_line_is_that_of_the_condition_that_fixed_the_size_not_of_an_earlier_one() -> None:
+    traced, shown, _ = examine(models.CheckedThenFixing(), "x:float32[batch,seq=16]")
+
+    assert specialised.error(shown[0], traced).cures[0].endswith("   n = int(x.shape[1])")
 
 
 def test_two_sizes_that_became_one_are_told() -> None:

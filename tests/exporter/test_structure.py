@@ -17,6 +17,7 @@ from tests.exporter import models, proofs
 from toolkit.exporter import structure
 from toolkit.exporter.proof import Contract
 from toolkit.feeds import drawing
+from toolkit.onnxfiles import modelfile
 from toolkit.oracle import oracles
 from toolkit.oracle.sizesweep import Sizes, sweep
 from toolkit.tensors import TensorSpec
@@ -110,6 +111,14 @@ def test_multiples_are_looked_at_where_a_module_takes_nothing_else(tmp_path: Pat
     proof = proofs.exported(tmp_path, models.Strided(), "x:float32[batch,3,w=16]")
     assert proof.holds
     assert proofs.step(proof, "structure").what == "in float64 at batch 1, 2, 5, 7 and w 16, 32, 48"
+
+
+def test_sizes_that_would_take_too_long_are_named(tmp_path: Path) -> None:
+    at = Sizes({"n": 5}, allowance=0.0)
+    proof = proofs.proof(tmp_path, Double(), proofs.times(2), proofs.LINE, at)
+    assert proof.holds
+    assert proofs.step(proof, "structure").what == "in float64 at n 1, 5, 7"
+    assert proofs.step(proof, "structure").details == ("left out for time: n 11",)
 
 
 class Sixteen(nn.Module):
@@ -209,10 +218,10 @@ def test_a_file_that_does_not_run_at_another_size_fails_there(tmp_path: Path) ->
     draws = drawing.drawer(model, proofs.LINE.inputs)
     right = oracles.of_module(Double(), proofs.LINE.inputs, draws.draw({"n": 5}).arrays)
     swept = sweep(right, draws, Sizes({"n": 5}))
-    step, compared = structure.check(path, right, swept, structure.CONSTANTS)
+    step, compared = structure.check(modelfile.open_once(path), right, swept, structure.CONSTANTS)
     assert (step.outcome, step.figure) == ("fails", float("inf"))
     assert step.what == "in float64 at n 1, 7, 11"
-    assert "n 7: the file does not run: Reshape: cannot reshape" in step.details[1]
+    assert "n 7: the file does not run: Reshape: cannot reshape" in step.details[2]
     assert compared[0].error == 0
 
 
@@ -238,6 +247,41 @@ def test_outputs_of_another_kind_are_told(tmp_path: Path, what: str) -> None:
     proof = proofs.proof(tmp_path, Other(what), proofs.times(2), proofs.LINE, Sizes({"n": 5}))
     assert not proof.holds
     assert f"wrong at n 5: {SHAPES[what][1]}" in proofs.step(proof, "structure").details[0]
+
+
+class Amplifying(nn.Module):
+    """Adds three factors of which two nearly cancel: rounding shows a thousand times larger."""
+
+    def __init__(self, off: float = 0.0) -> None:
+        super().__init__()
+        self.first, self.second = nn.Parameter(torch.tensor(1.1)), nn.Parameter(torch.tensor(0.9))
+        self.off = off
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.first * self.second - x * (0.989 + self.off)
+
+
+def folded() -> ModelProto:
+    """Amplifying with its two weights folded into one, in float32."""
+    weight = float(np.float32(1.1) * np.float32(0.9))
+    return onnx.parser.parse_model(
+        f"""<ir_version: 10, opset_import: ["" : 20]> g (float[n] x) => (float[n] output)
+        <float w = {{{weight!r}}}, float d = {{0.989}}>
+        {{ a = Mul (x, w) b = Mul (x, d) output = Sub (a, b) }}"""
+    )
+
+
+def test_an_error_above_the_limit_is_none_where_float32_errs_as_much(tmp_path: Path) -> None:
+    proof = proofs.proof(tmp_path, Amplifying(), folded(), proofs.LINE, Sizes({"n": 500}))
+    structure = proofs.step(proof, "structure")
+    assert proof.holds, structure.details
+    assert structure.figure is not None
+    assert structure.figure > 1e-6
+
+
+def test_an_error_above_that_of_float32_is_another_function(tmp_path: Path) -> None:
+    proof = proofs.proof(tmp_path, Amplifying(1e-6), folded(), proofs.LINE, Sizes({"n": 500}))
+    assert not proof.holds
 
 
 # What cannot be shown.

@@ -107,3 +107,17 @@ def test_inputs_of_one_shape_are_not_the_same() -> None:
     pair = tuple(TensorSpec(name, "float32", (8,)) for name in "ab")
     arrays = Drawer(pair, {}).draw({}).arrays
     assert not np.array_equal(arrays["a"], arrays["b"])
+
+
+def test_an_input_that_no_memory_holds_is_told_with_what_it_takes() -> None:
+    drawer = Drawer((TensorSpec("x", "float32", ("n", 1 << 40)),), {})
+
+    with pytest.raises(
+        InputError, match=r"'x' of shape 1000x1099511627776 takes 8796\u2009TB"
+    ) as caught:
+        drawer.draw({"n": 1000})
+
+    assert caught.value.cures == (
+        "--dim n=8    asks for a smaller size",
+        "--shape x=8x8    states another shape",
+    )

@@ -26,10 +26,15 @@ def test_two_dimensions_are_changed_to_different_sizes() -> None:
 
 
 def test_sizes_stay_in_their_range() -> None:
-    assert variations.alternatives(64, Dimension("h", None, 64, 512)) == (67, 131)
+    assert variations.alternatives(64, Dimension("h", None, 64, 512)) == (67, 127)
     assert variations.alternatives(2, Dimension("h", None, 1, 2)) == (1,)
     assert variations.alternatives(16, Dimension("h", None, 16, 16)) == ()
     assert variations.further(16, Dimension("h", None, 16, 40)) == (32,)
+
+
+def test_just_beyond_the_traced_sizes_all_differ_and_stay_in_their_range() -> None:
+    traced, ranges = {"h": 8, "w": 8, "n": 8}, {"n": Dimension("n", None, 1, 8)}
+    assert variations.just_beyond(traced, ranges) == {"h": 11, "w": 13, "n": 8}
 
 
 def test_wanted_sizes_stand_in_place_of_the_chosen() -> None:

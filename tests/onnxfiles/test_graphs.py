@@ -34,3 +34,13 @@ def test_only_nodes_that_descend_from_shape_and_constants_are_shape_arithmetic()
     counts = graphs.shape_arithmetic(helper.make_model(graph))
 
     assert counts == Counter({"Shape": 1, "Gather": 1, "Concat": 1})
+
+
+def test_what_holds_others_comes_behind_them() -> None:
+    assert graphs.inner_first({"a": ["b", "c"], "b": ["c"], "c": ["stranger"]}) == ["c", "b", "a"]
+
+
+def test_what_holds_itself_and_its_holders_are_left_out() -> None:
+    circle = {"a": ["b"], "b": ["b"], "c": ["d"], "d": ["c"], "e": []}
+
+    assert graphs.inner_first(circle) == ["e"]

@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -108,6 +109,10 @@ def test_external_data_counts_in_hash_and_size_and_loads(tmp_path: Path) -> None
     both = path.read_bytes() + (tmp_path / "w.bin").read_bytes()
     assert facts.sha256 == hashlib.sha256(both).hexdigest()
     assert facts.size == len(both)
+    opened = modelfile.open_once(path)
+    assert opened.facts == facts
+    assert opened.complete() == modelfile.load(path)
+    assert opened.model != opened.complete()  # The bytes of its tensors are not its own.
     weights = numpy_helper.to_array(modelfile.load(path).graph.initializer[0])
     assert np.array_equal(weights, np.arange(1, 13, dtype=np.float32).reshape(4, 3))
 
@@ -303,3 +308,125 @@ def test_external_data_that_is_too_short_is_refused(
 def test_an_offset_that_is_no_number_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"the place of 'w' in w.bin is no number"):
         modelfile.read(external(tmp_path, offset="many"))
+
+
+def test_what_is_no_file_is_never_opened(tmp_path: Path) -> None:
+    """Reading a pipe would wait for ever, and a device has no end."""
+    pipe = tmp_path / "pipe.onnx"
+    os.mkfifo(pipe)
+
+    with pytest.raises(InputError, match=r" is a named pipe, not an \.onnx file$"):
+        modelfile.read(pipe)
+    with pytest.raises(InputError, match=r"^/dev/zero is a device, not an \.onnx file$"):
+        modelfile.read(Path("/dev/zero"))
+
+
+def test_a_file_beyond_protobufs_end_is_told_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.onnx"
+    with path.open("wb") as file:
+        file.truncate(modelfile.LARGEST + 1)
+
+    with pytest.raises(InputError, match=r"an \.onnx file ends at 2 GiB") as caught:
+        modelfile.read(path)
+
+    assert caught.value.cures[0].startswith("onnx.save_model(")
+
+
+def calling(depth: int, last: str) -> ModelProto:
+    """Functions of which each calls the next one twice; the last one calls `last`."""
+    domain = "d"
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid(domain, 1)]
+    functions = []
+    for number in range(depth):
+        inner = f"F{number + 1}" if number < depth - 1 else last
+        of = "" if inner == "Neg" else domain
+        nodes = [helper.make_node(inner, [a], [b], domain=of) for a, b in ("ab", "bc")]
+        functions.append(helper.make_function(domain, f"F{number}", ["a"], ["c"], nodes, opsets))
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy"]
+    graph = helper.make_graph(
+        [helper.make_node("F0", ["x"], ["y"], domain=domain)], "g", value[:1], value[1:]
+    )
+    return helper.make_model(graph, functions=functions, opset_imports=opsets, ir_version=10)
+
+
+def test_functions_that_would_write_out_an_endless_graph_are_counted(tmp_path: Path) -> None:
+    few, many, circle = (tmp_path / f"{name}.onnx" for name in ("few", "many", "circle"))
+    onnx.save(calling(3, "Neg"), few)
+    onnx.save(calling(30, "Neg"), many)
+    onnx.save(calling(3, "F1"), circle)
+
+    assert modelfile.read(few).operators == {"d.F0": 1}
+    with pytest.raises(InputError, match=r"so often that it has 1,073,741,824 nodes"):
+        modelfile.read(many)
+    with pytest.raises(InputError, match=r": its function 'F\d' calls itself$"):
+        modelfile.read(circle)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [([], " has no outputs: "), (["y", "y"], r" lists the output 'y' twice: ")],
+    ids=["none", "twice"],
+)
+def test_outputs_that_cannot_be_compared_are_told(
+    tmp_path: Path, outputs: list[str], said: str
+) -> None:
+    path = tmp_path / "m.onnx"
+    x, *values = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [2]) for n in ["x", *outputs])
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "g", [x], values)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    path.write_bytes(model.SerializeToString())
+
+    with pytest.raises(InputError, match=said):
+        modelfile.read(path)
+
+
+def test_a_name_that_is_no_utf8_is_told_as_it_is(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.onnx"))
+    path.write_bytes(b"")
+
+    with pytest.raises(InputError, match=r"caf\\udce9\.onnx is no UTF-8"):
+        modelfile.read(path)
+
+
+def test_weights_with_a_second_hard_link_are_read(tmp_path: Path) -> None:
+    """Caches of packages and models make them; ONNX's checker refuses such a file by its path."""
+    path = tmp_path / "m.onnx"
+    weight = numpy_helper.from_array(np.ones((4, 4), np.float32), "w")
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in "xy")
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    model = helper.make_model(
+        helper.make_graph([node], "g", [x], [y], [weight]),
+        opset_imports=[helper.make_opsetid("", 20)],
+        ir_version=10,
+    )
+    onnx.save_model(
+        model, str(path), save_as_external_data=True, location="m.data", size_threshold=0
+    )
+    os.link(tmp_path / "m.data", tmp_path / "cached.data")
+
+    assert modelfile.read(path).parameters == 16
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "values", "needed"),
+    [
+        (TensorProto.FLOAT, "float_data", [1.0] * 3, 4),
+        (TensorProto.INT64, "int64_data", [1] * 5, 4),
+        (TensorProto.COMPLEX64, "float_data", [1.0] * 4, 8),
+        (TensorProto.STRING, "string_data", [b"a"], 4),
+        (TensorProto.INT4, "int32_data", [1], 2),
+    ],
+)
+def test_a_list_of_values_is_as_long_as_its_shape_says(
+    tmp_path: Path, kind: int, field: str, values: list[Any], needed: int
+) -> None:
+    path = tmp_path / "m.onnx"
+    tensor = TensorProto(name="w", data_type=kind, dims=[2, 2])
+    getattr(tensor, field).extend(values)
+    x, y = (helper.make_tensor_value_info(name, kind, [2, 2]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [x], [y], [tensor])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    path.write_bytes(model.SerializeToString())
+
+    with pytest.raises(InputError, match=rf"needs {needed} values and has {len(values)}$"):
+        modelfile.read(path)

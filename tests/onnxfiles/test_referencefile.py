@@ -10,7 +10,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from toolkit.errors import InputError
-from toolkit.onnxfiles import referencefile
+from toolkit.onnxfiles import modelfile, referencefile
 from toolkit.sources import reference
 
 
@@ -104,3 +104,26 @@ def test_what_is_not_the_reference_model_says_why(
     assert not referencefile.matches(path)
     with pytest.raises(InputError, match=r"is not the reference model: "):
         referencefile.weights(path)
+
+
+def test_a_large_model_is_refused_by_its_nodes_and_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [helper.make_node("Relu", [f"v{n}"], [f"v{n + 1}"]) for n in range(100)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in ("v0", "v100")]
+    graph = helper.make_graph(nodes, "chain", ends[:1], ends[1:])
+    path = put(tmp_path, helper.make_model(graph, ir_version=10))
+    reads: list[Path] = []
+    read = modelfile._content
+
+    def content(path: Path) -> bytes:
+        reads.append(path)
+        return read(path)
+
+    monkeypatch.setattr(modelfile, "_content", content)
+
+    (reason,) = referencefile.differences(path)
+    shown = ", ".join(["Relu"] * 8)
+    assert reason == f"its operators are {shown} … (100 in all), not Gemm, Relu, Gemm, Sigmoid"
+    assert reads == [path]
+    assert not referencefile.matches(modelfile.open_once(path))

@@ -113,3 +113,83 @@ def test_an_output_that_is_a_sequence_is_told() -> None:
     )
     with pytest.raises(Unsupported, match=r"^the output 'y' is no tensor$"):
         Evaluator(model).run({"x": np.zeros(4)})
+
+
+def large(shape: tuple[int, ...]) -> onnx.TensorProto:
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    return onnx.numpy_helper.from_array(values, "w")
+
+
+def test_feeds_together_give_what_each_gives_alone_and_a_refused_one_stops_no_other() -> None:
+    model = parse("g (float[n, m] x) => (float[n, 64] y) { y = MatMul (x, w) }")
+    model.graph.initializer.append(large((32, 64)))
+    draw = np.random.default_rng(1)
+    feeds = [{"x": draw.normal(size=(rows, width))} for rows, width in [(1, 32), (2, 31), (5, 32)]]
+    evaluator = Evaluator(model)
+
+    first, refused, last = evaluator.run_all(feeds)
+
+    assert isinstance(refused, Unsupported)
+    assert refused.what.startswith("MatMul: ")
+    for feed, outputs in ((feeds[0], first), (feeds[2], last)):
+        assert isinstance(outputs, dict)
+        np.testing.assert_allclose(outputs["y"], evaluator.run(feed)["y"], rtol=0, atol=1e-13)
+
+
+def test_many_bytes_go_one_feed_after_the_other() -> None:
+    from toolkit.oracle.evaluator import TOGETHER, _groups
+
+    few, many = {"x": np.zeros(10)}, {"x": np.zeros(TOGETHER // 8)}
+
+    assert [len(group) for group in _groups([few, few, many, many, few])] == [2, 1, 1, 1]
+
+
+def test_a_table_is_raised_only_where_it_is_read() -> None:
+    """Rows of a table are taken in its own type, and raised then."""
+    model = parse("g (int64[n] i) => (float[n, 64] y) { y = Gather (w, i) }")
+    model.graph.initializer.append(large((32, 64)))
+    table = onnx.numpy_helper.to_array(model.graph.initializer[0])
+
+    got = Evaluator(model).run({"i": np.array([3, 31])})["y"]
+
+    assert got.dtype == np.float64
+    assert np.array_equal(got, table[[3, 31]].astype(np.float64))
+
+
+def test_a_constant_that_a_branch_captures_is_there() -> None:
+    model = parse(
+        """g (bool c, float[n, 32] x) => (float[n, 64] y)
+        {
+            y = If (c) <
+                then_branch = t () => (float[n, 64] p) { p = MatMul (x, w) },
+                else_branch = e () => (float[n, 64] q) { r = MatMul (x, w) q = Neg (r) }
+            >
+        }"""
+    )
+    model.graph.initializer.append(large((32, 64)))
+    x = np.random.default_rng(1).normal(size=(2, 32))
+    evaluator = Evaluator(model)
+
+    plain = evaluator.run({"c": np.array(True), "x": x})["y"]
+
+    assert np.array_equal(evaluator.run({"c": np.array(False), "x": x})["y"], -plain)
+
+
+def test_the_long_name_of_the_standard_is_the_same_domain() -> None:
+    model = parse("g (float[1] x) => (float[1] y) { y = Erf (x) }")
+    model.graph.node[0].domain = "ai.onnx"
+
+    assert Evaluator(model).run({"x": np.array([0.3])})["y"].dtype == np.float64
+
+
+def test_feeds_of_several_ranks_are_multiplied_by_one_matrix_at_once() -> None:
+    model = parse("g (float[n, m, 32] x) => (float[n, m, 64] y) { y = MatMul (x, w) }")
+    model.graph.initializer.append(large((32, 64)))
+    weight = onnx.numpy_helper.to_array(model.graph.initializer[0]).astype(float)
+    draw = np.random.default_rng(1)
+    feeds = [{"x": draw.normal(size=(*lead, 32))} for lead in [(1, 3), (5, 2), (0, 4), (2, 1)]]
+
+    for feed, outputs in zip(feeds, Evaluator(model).run_all(feeds), strict=True):
+        assert isinstance(outputs, dict)
+        assert outputs["y"].shape == (*feed["x"].shape[:-1], 64)
+        np.testing.assert_allclose(outputs["y"], feed["x"] @ weight, rtol=0, atol=1e-12)

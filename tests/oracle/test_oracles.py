@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from torch import nn
 
 from toolkit.errors import InputError
 from toolkit.feeds.feed import Feed
-from toolkit.oracle import oracles
+from toolkit.oracle import dispatch, oracles
 from toolkit.oracle.oracles import Expected, Oracle, RefusedFeed
 from toolkit.oracle.portable import Unsupported
 from toolkit.tensors import Array, TensorSpec
@@ -113,6 +114,151 @@ def test_neither_the_module_nor_the_feed_nor_torch_is_changed() -> None:
     assert module.training
     assert all(torch.equal(before[name], now) for name, now in module.state_dict().items())
     assert torch.get_default_dtype() == torch.float32
+
+
+class CallCounting(nn.Module):
+    """Counts its calls in a buffer, which its output shows, and shifts a parameter each time."""
+
+    calls: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+        self.shift = nn.Parameter(torch.ones(8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        self.shift.add_(1 / 3)
+        return x * self.calls + self.shift
+
+
+def test_what_a_call_leaves_in_the_module_is_gone_with_the_next_one() -> None:
+    module = CallCounting()
+    calls, shift = module.calls, module.shift
+    oracle = oracles.of_module(module, SPEC, {"x": X})
+
+    answers = [oracle.answer({"x": X})["output"] for _ in range(2)]
+    plain = [oracle.in_float32({"x": X}) for _ in range(2)]
+
+    for answer in answers:
+        assert answer.tolist() == (X.astype(float) + (1 + 1 / 3)).tolist()
+    for each in plain:
+        assert each is not None
+        np.testing.assert_allclose(each["output"], answers[0], rtol=0, atol=1e-6)
+    assert module.calls is calls
+    assert module.shift is shift
+    assert (int(calls), shift.tolist()) == (0, [1.0] * 8)
+
+
+def test_the_feed_that_it_was_tried_with_is_not_computed_again() -> None:
+    module = CallCounting()
+    oracle = oracles.of_module(module, SPEC, {"x": X})
+    calls: list[None] = []
+    oracle.module.register_forward_hook(lambda *_: calls.append(None))
+
+    first, second = oracle.answer({"x": X.copy()}), oracle.answer({"x": X + 1})
+
+    assert len(calls) == 1
+    assert first["output"].tolist() == (X.astype(float) + (1 + 1 / 3)).tolist()
+    assert second["output"].tolist() == ((X + 1).astype(float) + (1 + 1 / 3)).tolist()
+
+
+class Tied(nn.Module):
+    """Uses its weights by all kinds of views: one table for words and logits, a slice of another,
+    an expanded token, a bundle that is cut, and writes into a view that another one shows."""
+
+    turns: torch.Tensor
+    kept: torch.Tensor
+    order: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(20, 8)
+        self.logits = nn.Linear(8, 20, bias=False)
+        self.logits.weight = self.words.weight
+        self.places = nn.Parameter(torch.randn(30, 8))
+        self.token = nn.Parameter(torch.randn(1, 1, 8))
+        self.bundle = nn.Parameter(torch.randn(24, 8))
+        self.register_buffer("turns", torch.polar(torch.ones(4), torch.rand(4)))
+        self.register_buffer("kept", torch.rand(4, 8))
+        self.register_buffer("order", torch.arange(8).flip(0))
+
+    def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        x = self.words(ids) + self.places[: ids.shape[1]]
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1)
+        query, key, value = (x @ part.T for part in self.bundle.chunk(3))
+        x = nn.functional.scaled_dot_product_attention(self.token.expand_as(query), key, value)
+        x = torch.view_as_real(torch.view_as_complex(x.reshape(*x.shape[:-1], 4, 2)) * self.turns)
+        self.kept[1:3].t()[0] = x.flatten()[:2]
+        x = torch.tensordot(x.flatten(2), self.bundle[:8], dims=1)[..., self.order]
+        logits: torch.Tensor = self.logits(x)
+        return logits, self.kept.sum(1) / 3, self.kept.view(2, 16), self.token
+
+
+def test_views_of_weights_give_the_numbers_of_the_module_in_double() -> None:
+    torch.manual_seed(0)
+    module, ids = Tied().eval(), np.array([[1, 5, 5], [0, 19, 7]])
+    # .double() leaves complex numbers.
+    double = copy.deepcopy(module).double()
+    double.turns = module.turns.to(torch.complex128)
+    with torch.no_grad():
+        want = double(torch.from_numpy(ids))
+
+    got = ask(module, ids=ids)
+
+    for mine, theirs in zip(got.values(), want, strict=True):
+        assert mine.dtype == np.float64
+        assert mine.tolist() == theirs.tolist()
+
+
+class Deep(nn.Module):
+    """A table of words that is larger than all its layers together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(5000, 16)
+        self.layers = nn.Sequential(*(nn.Linear(16, 16) for _ in range(40)))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.layers(self.words(ids))
+        return result
+
+
+def test_the_weights_are_never_all_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    peaks = [0]
+
+    def noted(low: torch.Tensor, **kwargs: bool) -> torch.Tensor:
+        raised = original(low, **kwargs)
+        storages[raised.untyped_storage().data_ptr()] = weakref.ref(raised)
+        peaks.append(sum(t.nbytes for ref in storages.values() if (t := ref()) is not None))
+        return raised
+
+    storages: dict[int, weakref.ref[torch.Tensor]] = {}
+    original = dispatch.raised
+    monkeypatch.setattr(dispatch, "raised", noted)
+
+    ask(Deep(), ids=np.array([[1, 2]]))
+
+    assert len(peaks) > 80
+    assert 0 < max(peaks) <= 4 * 16 * 16 * 8
+
+
+class Turning(nn.Module):
+    table: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.ones(8, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.table.t_()
+
+
+def test_a_module_that_turns_its_own_tensor_round_has_no_float64_oracle() -> None:
+    module = Turning()
+    oracle = oracles.of_module(module, SPEC, {"x": X.T[:2, :2]})
+    assert "TypeError: it gives a tensor of the module another shape in place" in oracle.name
+    assert module.table.shape == (8, 2)
 
 
 @dataclass
@@ -236,7 +382,7 @@ def test_the_oracle_of_a_file_is_the_file_in_float64() -> None:
 
 
 @dataclass(frozen=True)
-class Echo:
+class Echo(oracles.OneByOne):
     """An oracle whose outputs are its input, and one number for each feed."""
 
     name: str = "echo"
@@ -254,18 +400,18 @@ class Counting:
     """Draws feeds whose every element is their number."""
 
     def draw(self, dims: Mapping[str, int], number: int = 0) -> Feed:
-        return Feed(dims, "counted", {"x": np.full(dims["n"], float(number))}, number)
+        return Feed(dims, "counted", {"x": np.full(max(dims.values()), float(number))}, number)
 
 
 def pooled(source: Oracle, *counts: int) -> list[Expected]:
     draws = Counting()
-    feeds = [draws.draw({"n": count}) for count in counts]
+    feeds = [draws.draw({"length": count}) for count in counts]
     return oracles.expected(source, feeds, draws)
 
 
 def test_further_feeds_of_the_largest_size_are_drawn_until_there_are_1000_elements() -> None:
     expected = pooled(Echo(), 1, 300, 7)
-    assert [each.feed.dims["n"] for each in expected] == [1, 300, 7, 300, 300, 300]
+    assert [each.feed.dims["length"] for each in expected] == [1, 300, 7, 300, 300, 300]
     assert [each.feed.number for each in expected] == [0, 0, 0, 1, 2, 3]
 
 
@@ -291,5 +437,30 @@ def test_further_feeds_whose_values_the_model_refuses_are_left_out() -> None:
 
 def test_what_is_enough_is_left_as_it_is() -> None:
     assert len(pooled(Echo(), 1000)) == 1
-    feeds = [Counting().draw({"n": 3})]
+    feeds = [Counting().draw({"length": 3})]
     assert len(oracles.expected(Echo(), feeds)) == 1
+
+
+@dataclass(frozen=True)
+class Narrow(Echo):
+    """An oracle of a model that takes up to 500 elements at once."""
+
+    def answer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        if feed["x"].size > 500:
+            raise RefusedFeed("too wide")
+        return super().answer(feed)
+
+
+def batches(source: Oracle, *counts: int) -> list[int]:
+    feeds = [Counting().draw({"batch": count}) for count in counts]
+    expected = oracles.expected(source, feeds, Counting())
+    return [each.feed.dims["batch"] for each in expected]
+
+
+def test_one_feed_of_a_larger_batch_takes_the_place_of_many() -> None:
+    assert batches(Echo(), 1, 300) == [1, 300, 900]
+    assert batches(Echo("one"), 2000) == [2000] * 65  # One output does not grow.
+
+
+def test_a_model_that_refuses_a_larger_batch_gets_many_feeds() -> None:
+    assert batches(Narrow(), 1, 300) == [1, 300, 300, 300, 300]

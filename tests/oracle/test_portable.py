@@ -123,7 +123,7 @@ REFUSED = {
     "RandomUniform <shape = [2]> ()": "RandomUniform draws at random: no two runs agree",
     "Bernoulli (x)": "Bernoulli draws at random: no two runs agree",
     "Dropout (x, r, t)": "Dropout draws at random: no two runs agree",
-    "com.microsoft.FusedGemm (x, x)": "FusedGemm is of the domain com.microsoft, not of ONNX's own",
+    "com.microsoft.Sampling (x, x)": "Sampling is of the domain com.microsoft, not of ONNX's own",
 }
 
 
@@ -182,3 +182,25 @@ def test_a_model_of_ir_3_whose_weights_are_no_inputs_is_converted() -> None:
     )
     got = Evaluator(model).run({"x": np.array([[1.0, 2.0]])})["y"]
     assert got.tolist() == [[3, 8]]
+
+
+def tree(true: list[int]) -> ModelProto:
+    return parse(
+        f"""g (float[2, 1] x) => (float[2, 1] y) {{ ["wood"]
+        y = ai.onnx.ml.TreeEnsembleRegressor <
+            n_targets = 1, nodes_treeids = [0, 0, 0], nodes_nodeids = [0, 1, 2],
+            nodes_featureids = [0, 0, 0], nodes_values = [0.0, 0.0, 0.0],
+            nodes_modes = ["BRANCH_LEQ", "BRANCH_LEQ", "LEAF"],
+            nodes_truenodeids = {true}, nodes_falsenodeids = [2, 2, 0], target_treeids = [0],
+            target_nodeids = [2], target_ids = [0], target_weights = [1.0]
+        > (x) }}""",
+        '"" : 20, "ai.onnx.ml" : 3',
+    )
+
+
+def test_a_tree_that_leads_in_a_circle_is_refused_before_anybody_walks_it() -> None:
+    raised(tree([1, 2, 0]))
+    with pytest.raises(
+        Unsupported, match=r"^TreeEnsembleRegressor 'wood': tree 0 leads in a circle$"
+    ):
+        raised(tree([1, 0, 0]))

@@ -141,6 +141,23 @@ def test_any_other_tool_can_check_itself_by_the_test_data(
         np.testing.assert_allclose(got, right, rtol=0, atol=1e-6)
 
 
+def test_the_written_file_is_read_and_hashed_once(
+    folder: Path, no_onnxruntime: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    read = modelfile._content
+
+    def content(path: Path) -> bytes:
+        reads.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(modelfile, "_content", content)
+
+    export("net.py:fixed", "out/m.onnx", input=["input:float32[batch,4]"])
+
+    assert reads == ["m.onnx"]
+
+
 def test_a_branch_on_a_size_leaves_no_file_and_names_the_line(
     folder: Path, no_onnxruntime: None
 ) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from tests.report import runs
+from toolkit.answers.formats import ORDER, Precision
 from toolkit.records.schema import Conversion
 from toolkit.report import palette
 from toolkit.report.grids import machines
@@ -90,6 +91,29 @@ def test_an_interval_in_the_plot_is_the_one_in_the_table() -> None:
     ratio = MIXED.tables[0].rows[0].ratio
     assert ratio is not None
     assert (first["middle"], first["low"], first["high"]) == (ratio.middle, ratio.low, ratio.high)
+
+
+def test_formats_that_were_not_simulated_are_named() -> None:
+    def with_bands(*classes: Precision) -> str:
+        targets = [
+            replace(
+                target,
+                verdict=replace(
+                    target.verdict,
+                    outputs=tuple(
+                        replace(output, bands=dict.fromkeys(classes, (1.0, 2.0)))
+                        for output in target.verdict.outputs
+                    ),
+                ),
+            )
+            for target in MIXED.targets
+            if target.verdict
+        ]
+        plots = draw(replace(MIXED, tables=(), targets=tuple(targets)))
+        return next(plot.reading for plot in plots if plot.name == "answers")
+
+    assert "Without a bar" not in with_bands(*ORDER)
+    assert "Without a bar: bfloat16, int8." in with_bands("float32", "tf32", "float16")
 
 
 def test_wrong_answers_are_red_and_nothing_else_is() -> None:

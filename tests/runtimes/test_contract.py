@@ -245,6 +245,34 @@ def test_an_option_that_would_do_nothing_is_refused_before_the_provider_is_asked
     assert not isinstance(caught.value, ProviderFailed)
 
 
+def test_onnxruntime_rounds_no_activations_of_a_file_with_4_bit_weights(tmp_path: Path) -> None:
+    """R3: its optimizer makes MatMulNBits of such a file, by default one with int8 activations."""
+    from onnxruntime.quantization import QuantFormat
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    from tests.answers.networks import encoder
+    from toolkit.oracle.evaluator import Evaluator
+    from toolkit.runtimes.onnxruntime import OnnxRuntime
+
+    quantizer = MatMulNBitsQuantizer(encoder(), block_size=32, quant_format=QuantFormat.QDQ)
+    quantizer.process()
+    onnx.save(quantizer.model.model, tmp_path / "model.onnx")
+    x = np.random.default_rng(0).standard_normal((2, 16, 64)).astype(np.float32)
+    (exact,) = Evaluator(quantizer.model.model).run({"x": x}).values()
+    settings = {key: option.default for key, option in OnnxRuntime.options.items()}
+    specs = [
+        TensorSpec(value.name, "float32", ("batch", 16, 64))
+        for value in (*quantizer.model.model.graph.input, *quantizer.model.model.graph.output)
+    ]
+    program = Program(tmp_path / "model.onnx", tuple(specs[:1]), tuple(specs[1:]))
+
+    call = OnnxRuntime().load(program, "cpu", settings).bind({"x": x})
+    result = call.run()
+
+    (output,) = call.outputs(result).values()
+    assert np.sqrt(np.mean((output - exact) ** 2) / np.mean(exact**2)) < 1e-5
+
+
 def test_a_bound_buffer_that_no_call_wrote_is_seen(start: Start, program: Program) -> None:
     """`forget` overwrites the buffers, so that stale outputs are never judged."""
     from toolkit.runtimes.onnxruntime import OnnxRuntime

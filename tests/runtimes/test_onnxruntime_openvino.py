@@ -124,9 +124,14 @@ def test_so_many_threads_compute_as_were_asked_for(
     worker.answer("a")
     before = threads.of(worker.pid)
 
-    worker.sample("a", 100)
+    # On a busy machine one thread may have done all of a block before another one woke.
+    for _ in range(30):
+        worker.sample("a", 100)
+        used = threads.used(before, threads.of(worker.pid))
+        if len(used) >= asked:
+            break
 
-    assert len(threads.used(before, threads.of(worker.pid))) == asked
+    assert len(used) == asked
 
 
 def test_neither_package_is_taken_for_the_other(start: Start, home: str) -> None:

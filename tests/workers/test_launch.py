@@ -104,6 +104,33 @@ def test_an_error_of_the_runtime_leaves_the_worker_alive(start: Start, program: 
     assert worker.evaluate("a", FEED, TYPES)["output"].shape == (3, 2)
 
 
+def test_tensors_on_their_way_do_not_stay_on_the_disk(
+    start: Start, program: Program, tmp_path: Path
+) -> None:
+    worker = start("onnxruntime")
+    whole(worker, program)
+
+    for number in range(3):
+        worker.evaluate(str(number), FEED, TYPES)
+        worker.answer(str(number), again=False)
+
+    assert [*tmp_path.rglob("*.npy")] == []
+
+
+def test_a_program_that_is_loaded_takes_the_place_of_the_last(
+    start: Start, program: Program
+) -> None:
+    """The calls of the first one are gone with it: they would keep its memory."""
+    worker = start("onnxruntime")
+    whole(worker, program)
+
+    worker.load_program(program)
+
+    with pytest.raises(TargetError, match="'a'"):
+        worker.answer("a")
+    assert worker.evaluate("a", FEED, TYPES)["output"].shape == (3, 2)
+
+
 def test_the_last_words_of_a_crashed_worker_are_kept(
     start: Start, program: Program, tmp_path: Path
 ) -> None:

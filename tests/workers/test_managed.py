@@ -137,7 +137,7 @@ def test_a_killed_installation_counts_as_nothing_and_leaves_no_process(shelf: Pa
         process.send_signal(signal.SIGKILL)
         process.wait()
 
-    _, alive = psutil.wait_procs(started, timeout=10)
+    _, alive = psutil.wait_procs(started, timeout=100)
     assert alive == []
     assert half == [TINY.folder.name]
     assert managed.installed() == []

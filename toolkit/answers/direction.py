@@ -7,7 +7,7 @@ format. A wide angle proves nothing: kernels that round at other places have oth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,19 +24,24 @@ CENTRED_ROWS = 8
 """With fewer rows the mean of each column holds too much of the error itself."""
 
 
-def sensitivity(errors: Iterable[Array], ulps: Floats) -> Floats:
+def sensitivity(errors: Sequence[Array], ulps: Floats) -> Floats:
     """Estimates how strongly each element reacts to rounding, as an array of the shape of `ulps`.
 
     It is the geometric mean of the element's simulated errors, each relative to the typical one of
-    its simulation. `errors` are absolute; a quarter of an ulp is added, so that an element that a
+    its simulation. `errors` are signed; a quarter of an ulp is added, so that an element that a
     simulation happens to hit exactly does not count as insensitive.
     """
-    total, count = np.zeros_like(ulps), 0
+    total = np.zeros_like(ulps)
     for error in errors:
+        # In place: an output may have as many elements as fit the memory a few times.
+        log = np.abs(error, dtype=np.float64)
         # The ulp of 0 is 1e-45: without a floor its logarithm would outweigh all others.
-        log = np.log(error + ulps / 4 + 1e-30)
-        total, count = total + (log - log.mean()), count + 1
-    return np.asarray(np.exp(total / max(count, 1)), np.float64)
+        log += ulps / 4 + 1e-30
+        np.log(log, out=log)
+        log -= log.mean()
+        total += log
+    total /= max(len(errors), 1)
+    return np.exp(total, out=total)
 
 
 def unit(error: Array, sensitive: Floats) -> Floats:

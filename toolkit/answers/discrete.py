@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from toolkit.answers import indices
@@ -30,8 +30,8 @@ class DiscreteOutput:
     """One array for each feed."""
     choice: Choice | None = None
     """The operator that made the indices; None: it holds no indices."""
-    logits: tuple[Logits, ...] = ()
-    """The logits of each feed; empty where the oracle was not asked for them."""
+    logits: Callable[[], tuple[Logits, ...]] = tuple
+    """Gives the logits of each feed; none where the oracle does not know them."""
 
     def judge(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput:
         """Demands equality, but for indices among near ties; then the user's limits.
@@ -41,7 +41,16 @@ class DiscreteOutput:
         reason = misfit(self.spec, arrays, self.oracle, acceptance)
         if reason:
             return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
-        finding, flips = self._find([a for a in arrays if a is not None])
+        return self._judged(*self._find([a for a in arrays if a is not None]), acceptance)
+
+    def short(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput | None:
+        """Judges by float32's errors alone; None where an index flipped that they do not
+        explain."""
+        judged = self.judge(arrays, acceptance)
+        is_flip = self.choice is not None and judged.verdict.elements > 0
+        return None if is_flip and "float32" not in judged.verdict.names else judged
+
+    def _judged(self, finding: Finding, flips: Array, acceptance: Acceptance) -> JudgedOutput:
         verdict = replace(
             unmeasured(self.spec.name, finding.evidence),
             names=names_of(finding),
@@ -65,16 +74,38 @@ class DiscreteOutput:
 
         `feeds` are the numbers of the feeds that `arrays` answer.
         """
-        oracle = tuple(self.oracle[i] for i in feeds)
-        logits = tuple(self.logits[i] for i in feeds) if self.logits else ()
-        judged = replace(self, oracle=oracle, logits=logits).judge(arrays, acceptance)
+        judged = self._part(feeds).judge(arrays, acceptance)
         finest, was = (_finest(v) for v in (judged.verdict, first))
         return "" if finest <= was else judged.verdict.evidence
 
+    def shortly_beyond(
+        self,
+        arrays: Sequence[Array | None],
+        first: OutputVerdict,
+        acceptance: Acceptance,
+        feeds: Sequence[int],
+    ) -> str | None:
+        """Says the same by float32's errors alone; None where these do not settle it."""
+        judged = self._part(feeds).short(arrays, acceptance)
+        return None if judged is None else self.beyond(arrays, first, acceptance, feeds)
+
+    def _part(self, feeds: Sequence[int]) -> DiscreteOutput:
+        def logits() -> tuple[Logits, ...]:
+            every = self.logits()
+            return tuple(every[i] for i in feeds) if every else ()
+
+        return replace(self, oracle=tuple(self.oracle[i] for i in feeds), logits=logits)
+
     def _find(self, arrays: Sequence[Array]) -> tuple[Finding, Array]:
-        if self.choice is not None and self.logits:
-            return indices.judge(arrays, self.oracle, self.logits, self.choice)
-        return indices.equal(arrays, self.oracle)
+        finding, flips = indices.equal(arrays, self.oracle)
+        if self.choice is None:
+            return finding, flips
+        if not flips.any():
+            return indices.agreeing(flips.size), flips
+        # The logits are asked for only here: where nothing flipped they need not be known.
+        if logits := self.logits():
+            return indices.judge(arrays, self.oracle, logits, self.choice)
+        return finding, flips
 
 
 def _finest(verdict: OutputVerdict) -> int:

@@ -11,7 +11,7 @@ D2  Two targets of different libraries agree with each other as right float32 do
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import TypeAlias
 
@@ -27,25 +27,32 @@ Outputs: TypeAlias = Sequence[Mapping[str, Array]]
 
 
 def misread(
-    names: Sequence[str], oracle: Outputs, own: Outputs, other: Outputs, rounded: Sequence[Outputs]
+    names: Sequence[str],
+    oracle: Outputs,
+    own: Outputs,
+    other: Outputs,
+    rounded: Callable[[], Sequence[Outputs]],
 ) -> str:
     """Names the outputs in which `other` reads the file differently than the oracle (D1).
 
-    `own` is the oracle's evaluator in float32, `other` another runtime in float32, `rounded` the
-    same runtime with bfloat16's rounding, in several forms. All answer the same feeds. Empty: they
-    read it alike, or it cannot be told.
+    `own` is the oracle's evaluator in float32, `other` another runtime in float32; `rounded` runs
+    the same runtime with bfloat16's rounding, in several forms, and is asked only where the two are
+    further apart than float32's noise. All answer the same feeds. Empty: they read it alike, or it
+    cannot be told.
     """
     misread_outputs = []
     for name in names:
         wanted = _values(oracle, name)
         mine, theirs = _values(own, name), _values(other, name)
-        coarse = [_values(form, name) for form in rounded]
         if wanted is None or mine is None or theirs is None or mine.shape != theirs.shape:
             continue
         noise = max(_distance(mine, wanted), _ulp(wanted))
         away = _distance(theirs, wanted)
+        if away <= FLOAT32_BORDER * noise:
+            continue
+        coarse = [_values(form, name) for form in rounded()]
         moved = [_distance(c, theirs) for c in coarse if c is not None and c.shape == theirs.shape]
-        if moved and away > max(FLOAT32_BORDER * noise, *moved):
+        if moved and away > max(moved):
             distance = f"{away / noise:.3g} times the noise of float32"
             misread_outputs.append(f"{name!r} by {distance}")
     return ", ".join(misread_outputs)

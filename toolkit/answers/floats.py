@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,10 @@ from toolkit.answers.acceptance import (
     type_of,
 )
 from toolkit.answers.direction import Floats
-from toolkit.answers.formats import ORDER, numbers
+from toolkit.answers.formats import ORDER, Precision, real
+from toolkit.answers.gathered import Candidates
+from toolkit.answers.near import Near
+from toolkit.answers.pieces import STANDS_OUT, Measures, PlainOutput, measure
 from toolkit.answers.pool import Pool, flat
 from toolkit.answers.rule import (
     FLOAT32_BORDER,
@@ -38,6 +41,8 @@ SHOWN = 8
 """Elements at fault that a verdict names at most: enough to see a pattern."""
 SLACK = 1.5
 """An error may be so many times as large as at first: threads change the order of sums."""
+NOTHING = "nothing to judge: no element is finite in float32"
+SPECIAL = "NaN or Inf where the oracle's is not"
 LOCAL_FROM = 100
 """Elements from which a median tells something; among fewer the RMS shows a local fault too."""
 
@@ -48,6 +53,9 @@ class FloatOutput:
 
     spec: TensorSpec
     pool: Pool
+    candidates: Callable[[], Sequence[Candidates]] = tuple
+    """Gives, for each feed, what else the output may hold where it is gathered by chosen indices;
+    nothing where it is not."""
 
     def judge(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput:
         """Follows the whole rule, and then the user's limits.
@@ -57,12 +65,44 @@ class FloatOutput:
         reason = misfit(self.spec, arrays, self.pool.oracle, acceptance)
         if reason:
             return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
-        shaped = self._shaped(arrays, acceptance)
-        values = flat(shaped)
-        finding = self._find(values)
-        verdict = self._measured(values, finding)
-        verdict = _with_classes(verdict, shaped, self.pool.oracle)
-        return JudgedOutput(verdict, self._fault(verdict, finding, values, acceptance))
+        answers, moved = self._aligned(self._shaped(arrays, acceptance), range(len(arrays)))
+        finding = _with_moved(self._find(answers), moved)
+        bands = self.pool.scale.relative_bands() if self.pool.scale else {}
+        return self._judged(answers, measure(self.pool.plain, answers), finding, bands, acceptance)
+
+    def short(
+        self, arrays: Sequence[Array | None], acceptance: Acceptance, near: Callable[[], Near]
+    ) -> JudgedOutput | None:
+        """Follows the short rule, which asks no more than float32 and the formats near it.
+
+        None: the answers need the whole rule. What it does settle, that one would settle alike.
+        """
+        reason = misfit(self.spec, arrays, self.pool.oracle, acceptance)
+        if reason:
+            return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
+        answers, moved = self._aligned(self._shaped(arrays, acceptance), range(len(arrays)))
+        measures = measure(self.pool.plain, answers)
+        finding = self._find_shortly(measures, near)
+        if finding is None:
+            return None
+        finding = _with_moved(finding, moved)
+        bands = near().bands() if names_of(finding) == ("float32",) else {}
+        return self._judged(answers, measures, finding, bands, acceptance)
+
+    def _find_shortly(self, measures: Measures, near: Callable[[], Near]) -> Finding | None:
+        if measures.off.size:
+            return _off_limits(measures.off)
+        noise = self.pool.plain.noise
+        if not noise.judged:
+            return Named(ORDER, NOTHING)
+        factor = measures.size / noise.rms
+        if measures.size > FLOAT32_BORDER * noise.rms or measures.stands_out > STANDS_OUT:
+            return None
+        if not near().is_clear(factor):
+            return None
+        words = f"RMS error {times(factor)} times that of plain float32"
+        finding = Named(("float32",), f"{words}; up to {FLOAT32_BORDER:g} is float32")
+        return _with_doubt(finding, noise.judged)
 
     def beyond(
         self,
@@ -79,70 +119,129 @@ class FloatOutput:
         reason = misfit(self.spec, arrays, pool.oracle, acceptance)
         if reason or "wrong" in first.names:
             return reason  # an answer that was wrong at first is held to no more than its form
-        values = flat(self._shaped(arrays, acceptance))
+        values = flat(self._aligned(self._shaped(arrays, acceptance), feeds)[0])
         if pool.off_limits(values).size:
-            return "NaN or Inf where the oracle's is not"
+            return SPECIAL
         if pool.scale is None or self.pool.scale is None:
             return ""
         return _beyond(pool.table(values), pool.scale, self.pool.scale, first)
 
+    def shortly_beyond(
+        self,
+        arrays: Sequence[Array | None],
+        first: OutputVerdict,
+        acceptance: Acceptance,
+        feeds: Sequence[int],
+    ) -> str | None:
+        """Says the same as `beyond` by float32's errors alone; None where these do not settle
+        it."""
+        pool = self.pool.part(feeds)
+        reason = misfit(self.spec, arrays, pool.oracle, acceptance)
+        if reason or "wrong" in first.names:
+            return reason
+        answers, _ = self._aligned(self._shaped(arrays, acceptance), feeds)
+        measures = measure(pool.plain, answers)
+        noise = max(pool.plain.noise.rms, self.pool.plain.noise.rms)
+        if measures.off.size:
+            return SPECIAL
+        if not (pool.plain.noise.judged and self.pool.plain.noise.judged):
+            return ""
+        if first.names != ("float32",):
+            return None
+        if measures.size > max(FLOAT32_BORDER * noise, SLACK * float(first.rms)):
+            return _larger(measures.size, noise, first)
+        stands_out = pool.plain.size >= LOCAL_FROM and measures.stands_out > STANDS_OUT
+        return None if stands_out else ""
+
     def witness(self, arrays: Sequence[Array | None]) -> str:
         """Puts the finding on an intermediate output into words."""
-        values = flat([numbers(np.asarray(a), self.spec.type) for a in arrays])
-        finding = self._find(values)
-        return f"{' or '.join(names_of(finding))} ({finding.evidence})"
+        return _in_words(self._find([real(np.asarray(a), self.spec.type) for a in arrays]))
 
-    def _shaped(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> list[Floats]:
-        return [numbers(a, type_of(self.spec, a, acceptance)) for a in arrays if a is not None]
+    def short_witness(self, arrays: Sequence[Array | None], near: Callable[[], Near]) -> str | None:
+        """Says the same as `witness` by the short rule; None where that does not settle it."""
+        answers = [real(np.asarray(a), self.spec.type) for a in arrays]
+        finding = self._find_shortly(measure(self.pool.plain, answers), near)
+        return None if finding is None else _in_words(finding)
 
-    def _find(self, values: Floats) -> Finding:
+    def _shaped(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> list[Array]:
+        """The answers as real numbers; floats of numpy's own types are not copied."""
+        return [real(a, type_of(self.spec, a, acceptance)) for a in arrays if a is not None]
+
+    def _aligned(
+        self, answers: Sequence[Array], feeds: Sequence[int]
+    ) -> tuple[Sequence[Array], int]:
+        """The answers, with slices of another choice among equals moved onto the oracle's own; and
+        how many were."""
+        candidates = self.candidates()
+        if not candidates:
+            return answers, 0
+        pairs = [
+            candidates[feed].aligned(answer) for feed, answer in zip(feeds, answers, strict=True)
+        ]
+        return [answer for answer, _ in pairs], sum(moved for _, moved in pairs)
+
+    def _find(self, answers: Sequence[Array]) -> Finding:
+        values = flat(answers)
         off = self.pool.off_limits(values)
         if off.size:
-            return Fault("wrong", f"NaN or Inf in {elements(off.size)}, unlike the oracle", off)
+            return _off_limits(off)
         scale = self.pool.scale
         if scale is None:
-            return Named(ORDER, "nothing to judge: no element is finite in float32")
-        finding = scale.judge(self.pool.table(values))
-        few = scale.oracle.size < ENOUGH
-        doubt = f"; only {elements(scale.oracle.size)}, {ENOUGH:,} make it sure" if few else ""
-        finding = replace(finding, evidence=finding.evidence + doubt)
+            return Named(ORDER, NOTHING)
+        finding = _with_doubt(scale.judge(self.pool.table(values)), scale.oracle.size)
         if isinstance(finding, Fault):
             # The scale counts the judged elements alone; a verdict counts all.
-            return replace(finding, few=self.pool.judged[finding.few])
+            return replace(finding, few=self.pool.place(finding.few))
         return finding
 
-    def _measured(self, values: Floats, finding: Finding) -> OutputVerdict:
-        """Adds the figures to a finding."""
+    def _judged(
+        self,
+        answers: Sequence[Array],
+        measures: Measures,
+        finding: Finding,
+        bands: dict[Precision, tuple[float, float]],
+        acceptance: Acceptance,
+    ) -> JudgedOutput:
+        """Adds the figures to a finding, and holds it against what was promised."""
+        verdict = self._measured(answers, measures, finding, bands)
+        verdict = _with_classes(verdict, answers, self.pool.oracle)
+        return JudgedOutput(verdict, self._fault(verdict, finding, answers, acceptance))
+
+    def _measured(
+        self,
+        answers: Sequence[Array],
+        measures: Measures,
+        finding: Finding,
+        bands: dict[Precision, tuple[float, float]],
+    ) -> OutputVerdict:
         bare = replace(unmeasured(self.spec.name, finding.evidence), names=names_of(finding))
-        if not values.size:
+        plain = self.pool.plain
+        if not plain.size:
             return bare
-        scale = self.pool.scale
-        factor = self._size(values, scale) / scale.noise if scale else float("nan")
-        with np.errstate(invalid="ignore"):
-            errors = np.abs(values - self.pool.wanted)
-        judged = errors[self.pool.judged]
         few: list[int] = finding.few[:SHOWN].tolist() if isinstance(finding, Fault) else []
         # NaN and Inf have no size; where they are at fault they stand in `few`.
-        largest = int(np.argmax(np.where(np.isfinite(errors), errors, -1.0)))
-        worst = few[0] if few else largest
+        worst = plain.index(few[0] if few else measures.worst)
+        feed, *place = worst
+        noise = plain.noise
         return replace(
             bare,
-            elements=values.size,
-            factor=number(factor),
-            max_abs=number(judged.max(initial=0.0)),
-            rms=number(np.sqrt(np.mean(judged**2)) if judged.size else 0.0),
-            worst=self.pool.index(worst),
-            got=number(values[worst]),
-            expected=number(self.pool.wanted[worst]),
-            few=tuple(self.pool.index(i) for i in few),
-            bands=scale.relative_bands() if scale else {},
+            elements=plain.size,
+            factor=number(measures.size / noise.rms if noise.judged else float("nan")),
+            max_abs=number(measures.largest),
+            rms=number(measures.rms),
+            worst=worst,
+            got=number(answers[feed][tuple(place)]),
+            expected=number(plain.oracle[feed][tuple(place)]),
+            few=tuple(plain.index(i) for i in few),
+            bands=bands,
         )
 
-    def _size(self, values: Floats, scale: Scale) -> float:
-        return scale.rms(self.pool.table(values) - scale.oracle)
-
     def _fault(
-        self, verdict: OutputVerdict, finding: Finding, values: Floats, acceptance: Acceptance
+        self,
+        verdict: OutputVerdict,
+        finding: Finding,
+        answers: Sequence[Array],
+        acceptance: Acceptance,
     ) -> str:
         limits = acceptance.limits
         faults = []
@@ -152,10 +251,30 @@ class FloatOutput:
             faults.append(fault_of(finding, acceptance, coarsest))
         if limits.atol is not None or limits.rtol is not None:
             atol, rtol = limits.atol or 0.0, limits.rtol or 0.0
-            faults.append(_tolerance_fault(values, self.pool.wanted, atol, rtol))
+            faults.append(_tolerance_fault(self.pool.plain, answers, atol, rtol))
         if limits.top1 is not None:
             faults.append(top1_fault(verdict, limits.top1))
         return "; ".join(f for f in faults if f)
+
+
+def _off_limits(off: Array) -> Fault:
+    return Fault("wrong", f"NaN or Inf in {elements(off.size)}, unlike the oracle", off)
+
+
+def _with_doubt(finding: Finding, size: int) -> Finding:
+    """Adds that more elements would make it sure."""
+    doubt = f"; only {elements(size)}, {ENOUGH:,} make it sure" if size < ENOUGH else ""
+    return replace(finding, evidence=finding.evidence + doubt)
+
+
+def _with_moved(finding: Finding, moved: int) -> Finding:
+    """Adds how many slices were gathered by another choice."""
+    words = f"; {moved:,} gathered by another choice among equals" if moved else ""
+    return replace(finding, evidence=finding.evidence + words)
+
+
+def _in_words(finding: Finding) -> str:
+    return f"{' or '.join(names_of(finding))} ({finding.evidence})"
 
 
 def _beyond(values: Floats, part: Scale, whole: Scale, first: OutputVerdict) -> str:
@@ -168,24 +287,31 @@ def _beyond(values: Floats, part: Scale, whole: Scale, first: OutputVerdict) -> 
     highest = max((part.band(c)[1] for c in named), default=0.0)
     allowed = max(FLOAT32_BORDER * noise, highest, SLACK * float(first.rms))
     if size > allowed:
-        was = times(float(first.factor))
-        return f"RMS error {times(size / noise)} times that of plain float32, at first {was}"
+        return _larger(size, noise, first)
     near = named or list(part.classes)
     if error.size >= LOCAL_FROM and part.few_at_fault(error, near).size:
         return "a few elements are far worse than the others"
     return ""
 
 
-def _tolerance_fault(values: Floats, wanted: Floats, atol: float, rtol: float) -> str:
+def _larger(size: float, noise: float, first: OutputVerdict) -> str:
+    was = times(float(first.factor))
+    return f"RMS error {times(size / noise)} times that of plain float32, at first {was}"
+
+
+def _tolerance_fault(
+    output: PlainOutput, answers: Sequence[Array], atol: float, rtol: float
+) -> str:
     """Says how many elements numpy.isclose refuses, NaN being equal to NaN; empty: none."""
-    close = np.isclose(values, wanted, rtol=rtol, atol=atol, equal_nan=True)
-    if close.all():
-        return ""
-    return f"{elements(int(np.count_nonzero(~close)))} beyond atol {atol:g} and rtol {rtol:g}"
+    far = sum(
+        int(np.count_nonzero(~np.isclose(values, piece.wanted, rtol, atol, equal_nan=True)))
+        for piece, values in output.pieces(answers)
+    )
+    return f"{elements(far)} beyond atol {atol:g} and rtol {rtol:g}" if far else ""
 
 
 def _with_classes(
-    verdict: OutputVerdict, answers: Sequence[Floats], oracle: Sequence[Floats]
+    verdict: OutputVerdict, answers: Sequence[Array], oracle: Sequence[Array]
 ) -> OutputVerdict:
     """Counts the rows whose largest element is another one, if the output may hold classes."""
     # Rows of classes stand in the last axis: of an image's labels or of each token of a text.

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, numpy_helper
 
-from toolkit.onnxfiles.graphs import STANDARD, attribute, copied, makers, uses
+from toolkit.onnxfiles.graphs import STANDARD, attribute, makers, uses
+from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.tensors import Array
 
 FOLDABLE = ("Conv", "ConvTranspose", "Gemm")
@@ -28,49 +29,68 @@ class _Norm:
     shift: Array
 
 
-def folded(model: ModelProto) -> ModelProto | None:
+def folded(model: ThinModel) -> ThinModel | None:
     """Copies a model with each foldable BatchNormalization of the main graph folded; None: it has
     none.
 
     It is folded in float64 and written in float32. A layer whose output something else needs too
     stays as it is, and so does a normalization in training mode.
     """
-    result = copied(model)
-    constants = {i.name: i for i in result.graph.initializer}
-    pairs = [
-        (layer, norm)
-        for layer, norm in _pairs(result)
-        if set(layer.input[1:]) | set(norm.input[1:]) <= constants.keys() | {""}
-    ]
-    for layer, norm in pairs:
-        _merge(result.graph, constants, layer, norm)
-    return result if pairs else None
+    graph = model.proto.graph
+    constants = {i.name: i for i in graph.initializer}
+    if not [pair for pair in _pairs(graph) if _constant(pair, constants)]:
+        return None
+    result = model.copy()
+    graph = result.proto.graph
+    constants = {i.name: i for i in graph.initializer}
+    for layer, norm in [pair for pair in _pairs(graph) if _constant(pair, constants)]:
+        _merge(result, constants, layer, norm)
+    return result
+
+
+def _constant(pair: tuple[NodeProto, NodeProto], constants: Mapping[str, TensorProto]) -> bool:
+    """All that layer and normalization read besides the layer's input is stored."""
+    layer, norm = pair
+    return set(layer.input[1:]) | set(norm.input[1:]) <= constants.keys() | {""}
 
 
 def _merge(
-    graph: GraphProto, constants: Mapping[str, TensorProto], layer: NodeProto, norm: NodeProto
+    model: ThinModel, constants: Mapping[str, TensorProto], layer: NodeProto, norm: NodeProto
 ) -> None:
     """Folds a normalization into its layer, in place."""
-    values = {n: numpy_helper.to_array(constants[n]) for n in norm.input[1:]}
-    weight, *rest = (numpy_helper.to_array(constants[n]) for n in layer.input[1:] if n)
-    w, b = _fold(layer, weight, rest[0] if rest else np.zeros(1), _norm(norm, values))
+    graph = model.proto.graph
+    values = _norm(norm, {n: model.array(constants[n]) for n in norm.input[1:]})
+    weight, *rest = (constants[n] for n in layer.input[1:] if n)
+    bias = model.array(rest[0]) if rest else np.zeros(1)
+    # The node is changed below; a large weight is folded later.
+    before = NodeProto()
+    before.CopyFrom(layer)
+
+    def fold(array: Array) -> Array:
+        return _fold(before, array, values).astype(np.float32)
+
     # Under new names, since another layer may share the weight; no two outputs have one name.
     names = [f"{layer.output[0]}__folded_{part}" for part in ("weight", "bias")]
-    graph.initializer.extend(
-        numpy_helper.from_array(v.astype(np.float32), n) for v, n in zip((w, b), names, strict=True)
-    )
+    if large := model.weights.get(weight.name):
+        model.stand_in(names[0], large.then(fold))
+    else:
+        graph.initializer.append(
+            numpy_helper.from_array(fold(numpy_helper.to_array(weight)), names[0])
+        )
+    folded_bias = _fold_bias(before, bias, values).astype(np.float32)
+    graph.initializer.append(numpy_helper.from_array(folded_bias, names[1]))
     del layer.input[1:]
     layer.input.extend(names)
     layer.output[0] = norm.output[0]
     graph.node.remove(norm)
 
 
-def _pairs(model: ModelProto) -> list[tuple[NodeProto, NodeProto]]:
+def _pairs(graph: GraphProto) -> list[tuple[NodeProto, NodeProto]]:
     """Pairs each layer that a normalization could go into with that normalization."""
-    made_by = makers(model.graph)
-    reads = uses(model.graph)
+    made_by = makers(graph)
+    reads = uses(graph)
     pairs = []
-    for norm in model.graph.node:
+    for norm in graph.node:
         if norm.op_type != "BatchNormalization" or norm.domain not in STANDARD:
             continue
         layer = made_by.get(norm.input[0])
@@ -92,21 +112,22 @@ def _norm(node: NodeProto, values: dict[str, Array]) -> _Norm:
     return _Norm(factor, shift - mean * factor)
 
 
-def _fold(layer: NodeProto, weight: Array, bias: Array, norm: _Norm) -> tuple[Array, Array]:
-    """Gives the layer's weight and bias with the normalization in them, in float64."""
+def _fold(layer: NodeProto, weight: Array, norm: _Norm) -> Array:
+    """Gives the layer's weight with the normalization in it, in float64."""
     w = weight.astype(np.float64)
     if layer.op_type == "Conv":
-        w = w * norm.factor.reshape(-1, *[1] * (w.ndim - 1))
-    elif layer.op_type == "ConvTranspose":
+        return w * norm.factor.reshape(-1, *[1] * (w.ndim - 1))
+    if layer.op_type == "ConvTranspose":
         groups = attribute(layer, "group", 1)
         # (C_in, C_out / groups, …): a group's input channels meet that group's output channels.
         split = w.reshape(groups, -1, *w.shape[1:])
         w = split * norm.factor.reshape(groups, 1, w.shape[1], *[1] * (w.ndim - 2))
-        w = w.reshape(weight.shape)
-    elif attribute(layer, "transB", 0):
-        w = w * norm.factor[:, None]
-    else:
-        w = w * norm.factor
+        return w.reshape(weight.shape)
+    return w * (norm.factor[:, None] if attribute(layer, "transB", 0) else norm.factor)
+
+
+def _fold_bias(layer: NodeProto, bias: Array, norm: _Norm) -> Array:
+    """Gives the layer's bias with the normalization in it, in float64."""
     beta = attribute(layer, "beta", 1.0) if layer.op_type == "Gemm" else 1.0
     # Gemm's C is scaled by beta when it runs, so the folded one is divided by it.
-    return w, (norm.factor * beta * bias.astype(np.float64) + norm.shift) / beta
+    return np.asarray((norm.factor * beta * bias.astype(np.float64) + norm.shift) / beta)

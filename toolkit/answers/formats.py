@@ -67,6 +67,12 @@ def from_bfloat16(bits: Array) -> Array:
     return (np.asarray(bits).astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
+def real(array: Array, onnx_type: str) -> Array:
+    """Gives a float tensor's values in numpy's own floats, of any width: not copied where it has
+    such a type. Complex tensors as `numbers` gives them."""
+    return array if array.dtype.kind == "f" else numbers(array, onnx_type)
+
+
 def numbers(array: Array, onnx_type: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Gives a float tensor's values in float64.
 

@@ -27,7 +27,7 @@ class Choice:
     """An integer output whose values are indices into a tensor of logits."""
 
     operator: str
-    """'ArgMax', 'ArgMin' or 'TopK'."""
+    """'ArgMax', 'ArgMin', 'TopK' or 'NonMaxSuppression'."""
     tensor: str
     """The name of the logits: the operator's input."""
     axis: int
@@ -85,20 +85,28 @@ def judge(
     if not all(m.valid for m in margins):
         return Fault("wrong", "indices outside the tensor, or chosen twice"), flips
     if not changed:
-        return Named(
-            ORDER, f"indices agree in all {total:,}: this does not show the precision"
-        ), flips
+        return agreeing(total), flips
     errors = {c: _logit_error(logits, c) for c in ORDER}
     largest = float(sizes.max())
     names = tuple(c for c, e in errors.items() if e is not None and largest <= HONEST * e)
     words = f"{changed:,} of {total:,} indices differ"
+    if "float32" in names:
+        # Every lower format errs as much, whether it was simulated or not.
+        return Named(ORDER, f"{words}, a choice among equals within float32's noise", False), flips
     if not names:
         words = f"{words}, where the oracle's logits are up to {largest:.2g} apart"
         return Fault("wrong", words), flips
     return Named(names, f"{words}, as near ties do in {joined(names)}", proven=False), flips
 
 
+def agreeing(total: int) -> Named:
+    """Gives the finding on so many indices that are all the oracle's."""
+    return Named(ORDER, f"indices agree in all {total:,}: this does not show the precision")
+
+
 def _margins(answers: Array, oracle: Array, logits: Floats, choice: Choice) -> _Margins:
+    if choice.operator == "NonMaxSuppression":
+        return _selected(answers, oracle, logits)
     axis = choice.axis % logits.ndim
     rest = logits.shape[:axis] + logits.shape[axis + 1 :]
     rows = np.moveaxis(logits, axis, -1).reshape(-1, logits.shape[axis])  # (rows, classes)
@@ -115,6 +123,26 @@ def _margins(answers: Array, oracle: Array, logits: Floats, choice: Choice) -> _
     return _Margins(np.where(flips, sizes, 0.0), flips, bool((gaps != 0).all()))
 
 
+def _selected(answers: Array, oracle: Array, scores: Floats) -> _Margins:
+    """Compares selected boxes, (boxes, 3) of batch, class and box, by their scores, which are
+    (batches, classes, boxes). They stand in the order of their scores, class by class."""
+    mine, theirs = answers.astype(np.int64), oracle.astype(np.int64)
+    flips = (mine != theirs).any(axis=1, keepdims=True)
+    inside = bool(((mine >= 0) & (mine < scores.shape)).all())
+    if not inside or len(np.unique(mine, axis=0)) < len(np.unique(theirs, axis=0)):
+        return _Margins(np.zeros(flips.shape), flips, valid=False)
+    apart = np.abs(scores[tuple(mine.T)] - scores[tuple(theirs.T)])
+    # A box of another class is no choice among equals, whatever its score.
+    elsewhere = (mine[:, :2] != theirs[:, :2]).any(axis=1)
+    return _Margins(np.where(elsewhere, np.inf, apart)[:, None], flips, valid=True)
+
+
+def logit_error(oracle: Sequence[Array], simulated: Sequence[Array]) -> float:
+    """Gives the RMS error of an evaluation's logits over all feeds."""
+    errors = [(a.astype(np.float64) - o).ravel() for a, o in zip(simulated, oracle, strict=True)]
+    return float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
+
+
 def _chosen(indices: Array, rest: tuple[int, ...], axis: int) -> Array:
     """Brings indices into the form (rows, k), in the order of the logits' rows."""
     k = indices.size // max(int(np.prod(rest)), 1)
@@ -127,9 +155,6 @@ def _logit_error(logits: Sequence[Logits], precision: Precision) -> float | None
     forms = zip(*(x.simulated.get(precision, ()) for x in logits), strict=True)
     sizes = []
     for form in forms:
-        errors = [
-            (a.astype(np.float64) - x.oracle).ravel() for a, x in zip(form, logits, strict=True)
-        ]
-        size = float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
+        size = logit_error([x.oracle for x in logits], form)
         sizes += [size] if np.isfinite(size) else []
     return max(sizes, default=None)

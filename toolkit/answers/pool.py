@@ -10,6 +10,7 @@ import numpy as np
 
 from toolkit.answers.direction import Floats
 from toolkit.answers.formats import Precision
+from toolkit.answers.pieces import PlainOutput
 from toolkit.answers.rule import Scale
 from toolkit.tensors import Array
 
@@ -52,6 +53,12 @@ class Pool:
         return {}
 
     @cached_property
+    def plain(self) -> PlainOutput:
+        """The oracle and the float32 evaluations alone, to be compared piece by piece."""
+        forms = (s.arrays for s in self.fitting if s.precision == "float32")
+        return PlainOutput(self.oracle, tuple(forms))
+
+    @cached_property
     def wanted(self) -> Floats:
         """The oracle's values, flat."""
         return flat(self.oracle)
@@ -63,45 +70,54 @@ class Pool:
         return tuple(s for s in self.simulated if [a.shape for a in s.arrays] == shapes)
 
     @cached_property
-    def in_float32(self) -> Floats | None:
+    def in_float32(self) -> Array | None:
         """The values of a plain float32 evaluation, flat; None where there is none."""
         plain = (s for s in self.fitting if s.precision == "float32")
-        return next((flat(s.arrays) for s in plain), None)
+        return next((_joined(s.arrays) for s in plain), None)
 
     @cached_property
-    def judged(self) -> Array:
-        """Flat indices of the elements that are judged: the oracle and float32 are finite there."""
+    def judged(self) -> Array | None:
+        """Flat indices of the elements that are judged: the oracle and float32 are finite there.
+        None: all are."""
         finite = np.isfinite(self.wanted)
         if self.in_float32 is not None:
             finite &= np.isfinite(self.in_float32)
-        return np.flatnonzero(finite)
+        return None if finite.all() else np.flatnonzero(finite)
 
     @cached_property
     def columns(self) -> int:
         """The size of the last axis if all feeds share it and every element is judged; else 1."""
         # The direction of an error is centred by column, which needs whole rows of one length.
         sizes = {o.shape[-1] if o.ndim > 1 else 1 for o in self.oracle}
-        whole = self.judged.size == self.wanted.size
-        return max(sizes.pop(), 1) if len(sizes) == 1 and whole else 1
+        return max(sizes.pop(), 1) if len(sizes) == 1 and self.judged is None else 1
 
     @cached_property
     def scale(self) -> Scale | None:
         """The scale to judge answers by; None without an element or without float32."""
-        if self.in_float32 is None or not self.judged.size:
+        oracle = self.table(self.wanted)
+        if self.in_float32 is None or not oracle.size:
             return None
-        parts = [
+        # One form after the other: each is raised to float64 in turn.
+        parts = (
             # Truncated tf32 shrinks every value, and so do many faults.
             (s.precision, s.form != "truncated", self.table(flat(s.arrays)))
             for s in self.fitting
-        ]
-        return Scale(self.table(self.wanted), parts)
+        )
+        return Scale(oracle, parts)
 
     def table(self, values: Floats) -> Floats:
         """Takes the judged ones of all values, as (rows, columns)."""
-        return values[self.judged].reshape(-1, self.columns)
+        judged = values if self.judged is None else values[self.judged]
+        return judged.reshape(-1, self.columns)
+
+    def place(self, judged: Array) -> Array:
+        """Turns indices among the judged elements into flat indices of all."""
+        return judged if self.judged is None else np.asarray(self.judged[judged])
 
     def off_limits(self, values: Floats) -> Array:
         """Finds NaN and Inf where a right answer has none, and the reverse; gives flat indices."""
+        if self.judged is None:
+            return np.flatnonzero(~np.isfinite(values))
         rest = np.ones(values.size, bool)
         rest[self.judged] = False
         agrees = _same(values, self.wanted)
@@ -110,23 +126,15 @@ class Pool:
             agrees |= _same(values, self.in_float32)
         return np.flatnonzero(np.where(rest, ~agrees, ~np.isfinite(values)))
 
-    def index(self, flat_index: int) -> tuple[int, ...]:
-        """Turns a flat index into the feed's number and the index in that feed's output.
-
-        Raises IndexError for one beyond the last element.
-        """
-        rest = flat_index
-        for feed, array in enumerate(self.oracle):
-            if rest < array.size:
-                return (feed, *(int(i) for i in np.unravel_index(rest, array.shape)))
-            rest -= array.size
-        raise IndexError(flat_index)
-
 
 def flat(arrays: Sequence[Array]) -> Floats:
     """Joins all values of all feeds in float64, in order."""
-    return np.concatenate([np.asarray(a, np.float64).ravel() for a in arrays])
+    return np.asarray(_joined(arrays), np.float64)
 
 
-def _same(a: Floats, b: Floats) -> Array:
+def _joined(arrays: Sequence[Array]) -> Array:
+    return np.concatenate([np.ravel(a) for a in arrays])
+
+
+def _same(a: Array, b: Array) -> Array:
     return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))

@@ -1,22 +1,32 @@
 """Writes copies of a model in which numbers are rounded: the graph side of the simulations.
 
-A copy shares no node with the original. A tensor that is rounded keeps its name, so that whoever
-reads it, a subgraph too, reads the rounded one.
+A copy shares no node with the original, and holds no large tensor: these are rounded one at a time
+when they are read (`onnxfiles/thinmodels.py`). A tensor that is rounded keeps its name, so that
+whoever reads it, a subgraph too, reads the rounded one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 
 import numpy as np
-import onnx
 import onnx.inliner
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
-from toolkit.answers import formats
+from toolkit.answers import formats, storedweights
 from toolkit.onnxfiles.floattypes import convert_floats
-from toolkit.onnxfiles.graphs import STANDARD, attribute, copied, replace_nodes, uses
+from toolkit.onnxfiles.graphs import (
+    STANDARD,
+    attribute,
+    copied,
+    drop_initializers,
+    replace_nodes,
+    uses,
+)
+from toolkit.onnxfiles.thinmodels import ThinModel, lift_constants
 from toolkit.tensors import Array
 
 OTHER_FLOATS = {TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
@@ -44,41 +54,52 @@ MOVES = {
 """Operators whose outputs are values that were rounded before, so they need no rounding again."""
 
 
-def float32_form(model: ModelProto) -> ModelProto:
-    """Copies a model with every float type as float32 and every constant tensor as an initializer.
+def float32_form(model: ThinModel) -> ThinModel:
+    """Gives a model with every float type as float32; the model itself where it is so already.
 
     So a float16 file can be run without further rounding, and rounded like any other. Functions of
-    the model are inlined.
+    the model are inlined, and quantized weights are floats.
     """
-    result = onnx.inliner.inline_local_functions(model) if model.functions else copied(model)
-    convert_floats(result.graph, OTHER_FLOATS, TensorProto.FLOAT)
-    _lift_constants(result.graph)
+    if model.proto.functions:
+        model = model.changed(onnx.inliner.inline_local_functions)
+    proto = copied(model.proto)
+    wide = {n: w for n, w in model.weights.items() if w.kind in OTHER_FLOATS}
+    drop_initializers(proto.graph, wide)
+    convert_floats(proto.graph, OTHER_FLOATS, TensorProto.FLOAT)
+    if wide or proto != model.proto:
+        weights = {n: w for n, w in model.weights.items() if n not in wide}
+        model = ThinModel(proto, weights)
+        for name, weight in wide.items():
+            model.stand_in(name, weight.then(_to_float32))
+    return storedweights.as_floats(model)
+
+
+def _to_float32(array: Array) -> Array:
+    return array.astype(np.float32)
+
+
+def lifted(model: ThinModel) -> ThinModel:
+    """Copies a model with every constant tensor as an initializer: those are weights, too."""
+    result = model.copy()
+    lift_constants(result.proto.graph)
     return result
-
-
-def _lift_constants(graph: GraphProto) -> None:
-    """Makes initializers of Constant nodes: those are weights, too."""
-    kept = []
-    for node in graph.node:
-        value = attribute(node, "value", None) if node.op_type == "Constant" else None
-        if isinstance(value, TensorProto):
-            lifted = graph.initializer.add()
-            lifted.CopyFrom(value)
-            lifted.name = node.output[0]
-        else:
-            kept.append(node)
-    replace_nodes(graph, kept)
 
 
 Nodes = tuple[list[NodeProto], list[TensorProto]]
 """Nodes to insert and the constants that they read."""
 
 
+class RoundWeights(Protocol):
+    """Rounds the numbers of an initializer."""
+
+    def __call__(self, array: Array, axis: int | None) -> Array: ...
+
+
 @dataclass(frozen=True)
 class Rounding:
     """One way to round: in numpy for weights, as nodes for what is computed."""
 
-    weights: Callable[[Array, int | None], Array]
+    weights: RoundWeights
     """Rounds an initializer, given its axis of output channels or None."""
     nodes: Callable[[str, str], Nodes]
     """Makes nodes that round the tensor of the first name into one of the second."""
@@ -90,7 +111,7 @@ class Rounding:
 class RoundedCopy:
     """A copy of a model that gets roundings written into it, in place."""
 
-    model: ModelProto
+    model: ThinModel
     floats: set[str]
     """Names of the tensors that are known to be float32."""
     constants: dict[str, TensorProto] = field(init=False)
@@ -99,25 +120,41 @@ class RoundedCopy:
     """Names of the tensors that were added."""
 
     def __post_init__(self) -> None:
-        self.constants = {i.name: i for i in self.model.graph.initializer}
+        self.constants = {i.name: i for i in self.graph.initializer}
+
+    @property
+    def graph(self) -> GraphProto:
+        """The graph that is rewritten."""
+        return self.model.proto.graph
 
     def round_weights(self, rounding: Rounding) -> None:
         """Rounds every float initializer."""
         for tensor in self.constants.values():
             if tensor.data_type == TensorProto.FLOAT:
-                values = rounding.weights(numpy_helper.to_array(tensor), None)
-                tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+                self._store(tensor, tensor.name, partial(rounding.weights, axis=None))
+
+    def _store(self, tensor: TensorProto, name: str, step: Callable[[Array], Array]) -> None:
+        """Gives an initializer, old or new, the numbers that a step makes of another's."""
+        weight = self.model.weights.get(tensor.name)
+        if weight is not None:
+            self.model.stand_in(name, weight.then(step))
+            return
+        values = numpy_helper.from_array(step(numpy_helper.to_array(tensor)), name)
+        if name == tensor.name:
+            tensor.CopyFrom(values)
+        else:
+            self.graph.initializer.append(values)
 
     def round_every_node(self, rounding: Rounding) -> None:
         """Rounds every float input of the graph and every float output of a node."""
         nodes: list[NodeProto] = []
         renamed: dict[str, str] = {}
-        for info in self.model.graph.input:
+        for info in self.graph.input:
             # An input keeps its name, since it is fed by it: its readers in the main graph change.
             if info.name in self.floats and info.name not in self.constants:
                 renamed[info.name] = f"{info.name}__rounded"
                 nodes += self._insert(rounding, info.name, renamed[info.name])
-        for node in self.model.graph.node:
+        for node in self.graph.node:
             for i, name in enumerate(node.input):
                 node.input[i] = renamed.get(name, name)
             nodes.append(node)
@@ -128,7 +165,7 @@ class RoundedCopy:
                     # The rounded one takes the name over, so that subgraphs read it too.
                     node.output[i] = f"{name}__exact"
                     nodes += self._insert(rounding, node.output[i], name)
-        replace_nodes(self.model.graph, nodes)
+        replace_nodes(self.graph, nodes)
 
     def round_products(self, rounding: Rounding, *, channels: bool, computed: bool) -> None:
         """Rounds the inputs of the operators of PRODUCTS: weights and, if `computed`, all others.
@@ -136,9 +173,8 @@ class RoundedCopy:
         `channels`: each output channel of a weight has its own scale.
         """
         nodes: list[NodeProto] = []
-        for node in self.model.graph.node:
-            own = node.domain in STANDARD
-            for position in PRODUCTS.get(node.op_type, ())[: len(node.input)] if own else ():
+        for node in self.graph.node:
+            for position in _multiplied(node):
                 name = node.input[position]
                 tensor = self.constants.get(name)
                 if tensor is not None and tensor.data_type == TensorProto.FLOAT:
@@ -149,34 +185,55 @@ class RoundedCopy:
                     if node.input[position] not in self.inserted:
                         nodes += self._insert(rounding, name, node.input[position])
             nodes.append(node)
-        replace_nodes(self.model.graph, nodes)
+        replace_nodes(self.graph, nodes)
         self._drop_unread()
+
+    def rounded_weights(self, where: str, *, channels: bool) -> Iterator[tuple[Array, int | None]]:
+        """Yields the float weights that are rounded, one at a time, each with its axis of output
+        channels or None: all 'weights', or 'their weights', which the products read."""
+        floats = {n: t for n, t in self.constants.items() if t.data_type == TensorProto.FLOAT}
+        if where == "weights":
+            # Small ones first: whoever looks for one that changes need not read the large ones.
+            ordered = sorted(floats.values(), key=lambda tensor: int(np.prod(tensor.dims)))
+            yield from ((self.model.array(tensor), None) for tensor in ordered)
+            return
+        for node in self.graph.node:
+            for position in _multiplied(node):
+                if tensor := floats.get(node.input[position]):
+                    axis = channel_axis(node, position, len(tensor.dims)) if channels else None
+                    yield self.model.array(tensor), axis
 
     def _drop_unread(self) -> None:
         """Removes weights that only their rounded twins replace: memory holds one copy of each."""
-        reads = uses(self.model.graph)
-        unread = [i for i in self.model.graph.initializer if not reads[i.name]]
+        reads = uses(self.graph)
         # Before IR 4 an initializer is an input too, and without it the input must be fed.
-        fed = {i.name for i in self.model.graph.input}
-        for tensor in unread:
-            if tensor.name not in fed:
-                self.model.graph.initializer.remove(tensor)
+        fed = {i.name for i in self.graph.input}
+        unread = {i.name for i in self.graph.initializer if not reads[i.name]} - fed
+        for name in unread:
+            self.model.weights.pop(name, None)
+        drop_initializers(self.graph, unread)
+        self.constants = {i.name: i for i in self.graph.initializer}
 
     def _weight(self, rounding: Rounding, tensor: TensorProto, axis: int | None) -> str:
         """Adds the rounded twin of a weight, once for each axis; returns its name."""
         name = f"{tensor.name}__rounded_{'all' if axis is None else axis}"
         if name not in self.inserted:
-            values = rounding.weights(numpy_helper.to_array(tensor), axis)
-            self.model.graph.initializer.append(numpy_helper.from_array(values, name))
+            self._store(tensor, name, partial(rounding.weights, axis=axis))
             self.inserted.add(name)
         return name
 
     def _insert(self, rounding: Rounding, source: str, result: str) -> list[NodeProto]:
         nodes, constants = rounding.nodes(source, result)
         fresh = [c for c in constants if c.name not in self.inserted]
-        self.model.graph.initializer.extend(fresh)
+        self.graph.initializer.extend(fresh)
         self.inserted |= {c.name for c in fresh} | {result}
         return nodes
+
+
+def _multiplied(node: NodeProto) -> tuple[int, ...]:
+    """Lists the inputs of a node that hardware takes in a lower format."""
+    positions = PRODUCTS.get(node.op_type, ()) if node.domain in STANDARD else ()
+    return positions[: len(node.input)]
 
 
 def channel_axis(node: NodeProto, position: int, rank: int) -> int:
@@ -269,10 +326,21 @@ def _scalar(name: str, value: float) -> TensorProto:
     return numpy_helper.from_array(np.array(value, np.float32), name)
 
 
-FLOAT16 = Rounding(lambda a, _: formats.through_float16(a), cast_nodes(TensorProto.FLOAT16), 6)
-TF32 = Rounding(lambda a, _: formats.rounded(a, 11), mantissa_nodes(11), 7)
-TF32_CUT = Rounding(lambda a, _: formats.truncated(a, 11), truncation_nodes(11), 9)
+def _float16(array: Array, axis: int | None) -> Array:
+    return formats.through_float16(array)
+
+
+def _bits(round_to: Callable[[Array, int], Array], bits: int) -> RoundWeights:
+    def weights(array: Array, axis: int | None) -> Array:
+        return round_to(array, bits)
+
+    return weights
+
+
+FLOAT16 = Rounding(_float16, cast_nodes(TensorProto.FLOAT16), 6)
+TF32 = Rounding(_bits(formats.rounded, 11), mantissa_nodes(11), 7)
+TF32_CUT = Rounding(_bits(formats.truncated, 11), truncation_nodes(11), 9)
 INT8 = Rounding(formats.through_int8, int8_nodes, 11)
-BFLOAT16 = Rounding(lambda a, _: formats.rounded(a, 8), cast_nodes(TensorProto.BFLOAT16), 13)
+BFLOAT16 = Rounding(_bits(formats.rounded, 8), cast_nodes(TensorProto.BFLOAT16), 13)
 BFLOAT16_EARLY = Rounding(BFLOAT16.weights, mantissa_nodes(8), 7)
 """Rounds without the Cast, which has no bfloat16 before opset 13."""

@@ -21,7 +21,7 @@ passed as float32, by RMS 9 %), and relative errors of single elements refuse a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
@@ -53,6 +53,10 @@ the planted faults are wrong, without it 37 %; right float32 is refused no more 
 VISIBLE = 50
 """Elements in which a lower format must show before it is named (step 7); chosen on saturated
 outputs (clip, softmax and sigmoid behind ever larger logits)."""
+
+MANY = 1_000_000
+"""Elements beyond which direction and value grid are looked at in a subset: a cosine of that many
+is known to a thousandth, and 256 different values show among far fewer."""
 
 Finding: TypeAlias = "Named | Fault"
 
@@ -97,10 +101,10 @@ class SimulatedErrors:
 class Scale:
     """The oracle of one output with the errors of its simulations, to judge answers by."""
 
-    def __init__(self, oracle: Floats, simulated: Sequence[tuple[Precision, bool, Array]]) -> None:
+    def __init__(self, oracle: Floats, simulated: Iterable[tuple[Precision, bool, Array]]) -> None:
         """Takes finite oracle values, (rows, columns), and simulations of the same shape.
 
-        `simulated` holds the class, whether the direction counts, and the values; one of them is
+        `simulated` yields the class, whether the direction counts, and the values; one of them is
         float32. A simulation that is not finite is dropped: that format overflows on this model.
         """
         self.oracle = oracle
@@ -120,7 +124,11 @@ class Scale:
 
         The error of rounding to a grid of distance u has the variance u²/12.
         """
-        return float(np.sqrt(np.mean(error**2 + self.ulps**2 / 12)))
+        return float(np.sqrt(_mean_square(error) + self._floor))
+
+    @cached_property
+    def _floor(self) -> float:
+        return _mean_square(self.ulps) / 12
 
     @cached_property
     def classes(self) -> Mapping[Precision, list[SimulatedErrors]]:
@@ -136,7 +144,7 @@ class Scale:
     @cached_property
     def sensitive(self) -> Floats:
         """How strongly each element reacts to rounding, (rows, columns)."""
-        lower = (np.abs(f.error) for f in self.forms if f.precision != "float32")
+        lower = [f.error for f in self.forms if f.precision != "float32"]
         return direction.sensitivity(lower, self.ulps)
 
     @cached_property
@@ -148,10 +156,21 @@ class Scale:
 
     @cached_property
     def _units(self) -> Sequence[tuple[SimulatedErrors, Array]]:
-        return [
-            (form, direction.unit(form.error, self.sensitive).astype(np.float32))
-            for form in self.forms
-        ]
+        return [(form, self._unit(form.error)) for form in self.forms]
+
+    @cached_property
+    def _subset(self) -> Array | slice:
+        """The rows by which directions and value grids are looked at: all, or of a large output so
+        many that they hold MANY elements, drawn by a fixed seed."""
+        rows, columns = self.oracle.shape
+        most = max(1, MANY // columns)
+        if rows <= most:
+            return slice(None)
+        return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+
+    def _unit(self, error: Array) -> Array:
+        rows = self._subset
+        return direction.unit(error[rows], self.sensitive[rows]).astype(np.float32)
 
     def spread(self, error: Array) -> float:
         """Divides the largest scaled error by the median one (step 4).
@@ -159,10 +178,14 @@ class Scale:
         Errors under half an ulp of the output's typical size do not count.
         """
         scaled = self._scaled(error)
-        return float(np.max(scaled, where=self._counts(error), initial=0.0) / np.median(scaled))
+        most = float(np.max(scaled, where=self._counts(error), initial=0.0))
+        return most / float(np.median(scaled, overwrite_input=True))
 
     def _scaled(self, error: Array) -> Floats:
-        return np.asarray((np.abs(error) + self.ulps / 2) / self.sensitive, np.float64)
+        scaled = np.abs(error, dtype=np.float64)
+        scaled += self.ulps / 2
+        scaled /= self.sensitive
+        return scaled
 
     def _counts(self, error: Array) -> Array:
         return np.asarray(np.abs(error) > self.typical / 2)
@@ -187,7 +210,7 @@ class Scale:
         """Follows steps 3 to 8 for finite answers of the oracle's shape."""
         error = answers - self.oracle
         size = self.rms(error)
-        grid = valuegrids.grid_of(answers, self.oracle)
+        grid = valuegrids.grid_of(answers[self._subset], self.oracle[self._subset])
         bands = {c: self.band(c, few_values=grid == "int8") for c in self.classes}
         names = [c for c, (low, high) in bands.items() if low <= size <= high]
         local = self.few_at_fault(error, names or [self._nearest(size)])
@@ -256,7 +279,7 @@ class Scale:
         return float(np.mean(counts)) if counts else 0.0
 
     def _directed(self, error: Floats, names: Sequence[Precision]) -> Named:
-        mine = direction.unit(error, self.sensitive).astype(np.float32)
+        mine = self._unit(error)
         cosines = {c: self._cosine(mine, [c], directed=True) for c in names}
         best = max(cosines.values())
         # What truncated tf32 explains better is either that or a fault: it proves no other class.
@@ -282,6 +305,12 @@ class Scale:
         pair = {"tf32", "float16"}
         more = pair if pair & set(names) else set()
         return tuple(c for c in self.classes if c in more or c in names)
+
+
+def _mean_square(values: Array) -> float:
+    """Gives the mean of squares without an array of them."""
+    flat = values.ravel()
+    return float(np.dot(flat, flat)) / flat.size
 
 
 def ulp(values: Array | float) -> Floats:

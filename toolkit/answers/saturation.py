@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
+from toolkit.onnxfiles import weights
 from toolkit.onnxfiles.graphs import graphs, makers
 
 SAFE = 64
@@ -41,21 +43,22 @@ Tensors = Mapping[str, TensorProto]
 Makers = Mapping[str, NodeProto]
 
 
-def saturable(model: ModelProto) -> Counter[str]:
+def saturable(model: ModelProto, folder: Path | None = None) -> Counter[str]:
     """Counts, for each operator, the nodes whose products of bytes may leave 16 bits.
 
-    `model` has its weights inside. Weights that are computed in the graph are not looked at.
+    `folder` is that of the model's file, for external data that was not loaded. Weights that are
+    computed in the graph are not looked at.
     """
-    return Counter(name for graph in graphs(model.graph) for name in _of_graph(graph))
+    return Counter(name for graph in graphs(model.graph) for name in _of_graph(graph, folder))
 
 
-def _of_graph(graph: GraphProto) -> Iterator[str]:
+def _of_graph(graph: GraphProto, folder: Path | None) -> Iterator[str]:
     stored = {tensor.name: tensor for tensor in graph.initializer}
     made = makers(graph)
     large: dict[str, bool] = {}  # Weights may be shared: each is read once.
     for node in graph.node:
         for name in _byte_weights(node, stored, made):
-            if large.setdefault(name, _is_large(stored[name])):
+            if large.setdefault(name, _is_large(stored[name], folder)):
                 yield node.op_type
                 break
 
@@ -74,7 +77,7 @@ def _byte_weights(node: NodeProto, stored: Tensors, made: Makers) -> Iterator[st
     yield from (n for n in names if n in stored and stored[n].data_type == TensorProto.INT8)
 
 
-def _is_large(tensor: TensorProto) -> bool:
-    weights = numpy_helper.to_array(tensor)
+def _is_large(tensor: TensorProto, folder: Path | None) -> bool:
+    values = weights.array(tensor, folder)
     # Not abs(): −128 has no positive counterpart in int8.
-    return bool(weights.size) and (int(weights.max()) > SAFE or int(weights.min()) < -SAFE)
+    return bool(values.size) and (int(values.max()) > SAFE or int(values.min()) < -SAFE)

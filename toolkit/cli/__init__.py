@@ -9,6 +9,7 @@ import errno
 import importlib
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -27,6 +28,20 @@ COMMANDS = {
     "runtimes": "which runtimes are here; environments for more of them",
     "doctor": "what is wrong with this installation or machine, and the cure",
 }
+
+SUPERVISED = {"run", "export", "check", "bench", "deploy", "compare"}
+"""Commands that read a model or run its code: each runs in a process that this one watches over."""
+
+AGAIN = """
+import sys
+root = sys.argv.pop(1)
+sys.path.insert(0, root)
+import toolkit.cli
+sys.path.remove(root)
+toolkit.cli.main()
+"""
+"""Runs the very files of this process: whatever else is called toolkit, and wherever it is started.
+The current folder is on no path of the new process."""
 
 # Errors of a full disk, a used-up quota and a limit on a file's size.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -70,7 +85,7 @@ def root() -> None:
 def main() -> None:
     """Runs the `toolkit` command, and turns every error into a text and an exit code."""
     try:
-        code = root.main(prog_name="toolkit", standalone_mode=False)
+        code = _run()
     except ToolkitError as error:
         complain(error)
         code = 1
@@ -83,6 +98,9 @@ def main() -> None:
         for note in getattr(error.__cause__ or error, "__notes__", ()):
             click.echo(f"  {note}", err=True)
         code = 130
+    except MemoryError:
+        complain(_no_memory())
+        code = 1
     except BrokenPipeError:
         # The reader of our output went away, as `| head` does. Python would complain once more when
         # it flushes stdout at its end.
@@ -95,9 +113,47 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _run() -> int | None:
+    """Runs the command that was typed: here, or in a process that this one watches over.
+
+    The help of a command is told here, and so is what is wrong with how it was typed.
+    """
+    typed = sys.argv[1:]
+    if not typed or typed[0] not in SUPERVISED or set(typed) & {"-h", "--help"}:
+        return _here()
+    from toolkit.supervision import limits, progress
+
+    if progress.join():
+        limits.apply()
+        return _here()
+    from toolkit.supervision import parent
+
+    root = str(Path(__file__).parent.parent.parent)
+    return parent.supervise([sys.executable, "-P", "-c", AGAIN, root, *typed])
+
+
+def _here() -> int | None:
+    code: int | None = root.main(prog_name="toolkit", standalone_mode=False)
+    return code
+
+
+def _no_memory() -> ToolkitError:
+    from toolkit.supervision import limits
+
+    limit = limits.in_words()
+    return ToolkitError(
+        f"the memory limit of {limit} was reached" if limit else "there is no memory left",
+        "--memory-limit 16GB    allows more, where the machine has it",
+        "--dim NAME=N    asks for smaller sizes, where the model has dynamic ones",
+    )
+
+
 def _unforeseen(error: Exception) -> int:
-    """Tells an error that nobody foresaw. A full disk is the user's to mend, wherever it shows; all
-    else is our bug."""
+    """Tells an error that nobody foresaw. A full disk is the user's to mend, wherever it shows, and
+    so is a memory that does not suffice; all else is our bug."""
+    if "can't allocate memory" in str(error):  # torch's own words, in a RuntimeError
+        complain(_no_memory())
+        return 1
     if isinstance(error, OSError) and error.errno in FULL:
         complain(ToolkitError(f"{error.filename or 'a file'} cannot be written: {error.strerror}"))
         return 1

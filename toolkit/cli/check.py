@@ -42,3 +42,4 @@ def command(as_json: bool, **given: Any) -> None:
         )
         click.echo(text, nl=False)
     failures.exit_if_unmet(finished, "judged")
+    failures.exit_if_not_held(finished)

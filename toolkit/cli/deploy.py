@@ -36,6 +36,7 @@ VERSION = 1
 @click.option("--to", required=True, metavar="NAME,NAME…", help="The destinations; see below.")
 @options.feeds
 @options.limits
+@options.bounds
 @click.option(
     "-o",
     "--output",
@@ -58,7 +59,10 @@ def command(to: str, out: Path | None, as_json: bool, **given: Any) -> None:
     names = listing.parse(to)
     model = options.model_of(given["model"])
     request = DeployRequest(
-        options.feed_request(given), options.source_of(given), options.limits_of(given)
+        options.feed_request(given),
+        options.source_of(given),
+        options.limits_of(given),
+        given["timeout"],
     )
     deployments: list[Deployment] = []
     for deployment in _watched(model, names, out, request):

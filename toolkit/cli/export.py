@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit import units
-from toolkit.cli import screen
+from toolkit.cli import options, screen
 from toolkit.errors import ToolkitError
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ STAGES = {
 @click.option("--force", is_flag=True, help="Replace another model's test data beside the file.")
 @click.option("--verbose", is_flag=True, help="Show all that torch says, and its whole trace.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record instead of the table.")
+@options.bounds
 def command(
     source: str | None,
     inputs: tuple[str, ...],
@@ -77,6 +78,7 @@ def command(
     force: bool,
     verbose: bool,
     as_json: bool,
+    timeout: float | None,
 ) -> None:
     """Export a PyTorch module to .onnx, and prove the file.
 
@@ -100,6 +102,7 @@ def command(
             opset=opset,
             keep_traces=keep_traces,
             force=force,
+            timeout=timeout,
         )
     except ToolkitError as error:
         if verbose:

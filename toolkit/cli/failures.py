@@ -57,3 +57,15 @@ def exit_if_unmet(finished: FinishedRun, done: str) -> None:
     for cure in dict.fromkeys(cure for failure in failures for cure in failure.cures):
         click.echo(f"  {cure}", err=True)
     raise click.exceptions.Exit(1)
+
+
+def exit_if_not_held(finished: FinishedRun) -> None:
+    """Exits with 1 where a file does not run at sizes that it declares, unless all of them lie
+    beyond one limit."""
+    held = finished.held
+    if not held.fault:
+        return
+    click.echo(f"error: {held.fault}", err=True)
+    for cure in held.cures:
+        click.echo(f"  {cure}", err=True)
+    raise click.exceptions.Exit(1)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
-from toolkit.cli.values import DURATION, LIMIT, PERCENT, PRECISION
+from toolkit.cli.values import DURATION, LIMIT, MEMORY, PERCENT, PRECISION
 
 if TYPE_CHECKING:
     from toolkit.answers.verdict import Limits
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from toolkit.pipelines.bench import BenchRequest
     from toolkit.runtimes.target import Target
     from toolkit.sources.source import Source
+    from toolkit.units import Bytes
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -110,9 +112,33 @@ RUNNING = [
         type=DURATION,
         default="60s",
         show_default=True,
-        help="The limit for one step of one target; loading may take ten times as long.",
+        help="The limit for one step of one target; loading may take ten times as long. Given, "
+        "it is also the limit for finding out what is right.",
     ),
 ]
+
+
+def _limit_memory(ctx: click.Context, param: click.Parameter, value: Bytes | None) -> None:
+    """Limits this process's memory, where it is one that another watches over."""
+    from toolkit.supervision import limits
+
+    if value is not None and limits.are_applied():
+        limits.apply(value)
+
+
+BOUNDS = [
+    click.option(
+        "--memory-limit",
+        type=MEMORY,
+        metavar="8GB",
+        expose_value=False,
+        callback=_limit_memory,
+        help="What toolkit itself may hold in memory; default: four fifths of what is free.",
+    ),
+]
+DEADLINE = click.option(
+    "--timeout", type=DURATION, help="The limit for finding out what is right, such as 600s."
+)
 LIMITS = [
     click.option("--accept", type=PRECISION, help="Take answers of this precision as right."),
     click.option("--atol", type=LIMIT, help="Right is |error| ≤ atol + rtol·|expected|."),
@@ -128,7 +154,12 @@ LIMITS = [
 
 def shared(function: F) -> F:
     """Adds the options of `check`, `bench` and `compare` to a command."""
-    return _added(function, [*TARGETS, *FEEDS, *RUNNING, *LIMITS])
+    return _added(function, [*TARGETS, *FEEDS, *RUNNING, *LIMITS, *BOUNDS])
+
+
+def bounds(function: F) -> F:
+    """Adds the limits of time and memory to a command that measures no target."""
+    return _added(function, [DEADLINE, *BOUNDS])
 
 
 def feeds(function: F) -> F:
@@ -228,8 +259,15 @@ def bench_request(given: dict[str, Any], typed: list[str]) -> BenchRequest:
         limits=limits_of(given),
         threads=threads_of(given["threads"]),
         patience=Patience(timeout, 10 * timeout),
+        deadline=timeout if _is_typed("timeout") else None,
         command=typed,
     )
+
+
+def _is_typed(option: str) -> bool:
+    """Says whether an option has its value from the command line, not by default."""
+    context = click.get_current_context()
+    return context.get_parameter_source(option) is ParameterSource.COMMANDLINE
 
 
 def threads_of(text: str) -> tuple[int, ...]:

@@ -52,4 +52,7 @@ def progress(label: str) -> Iterator[Draw]:
             total, done = (None, 0.0) if share is None else (1.0, share)
             bar.update(task, total=total, completed=done, description=escape(text), refresh=True)
 
-        yield draw
+        from toolkit.supervision import progress as steps
+
+        with steps.listening(draw):
+            yield draw

@@ -1,4 +1,4 @@
-"""Reads values as they are typed: '20s', '0.5%', 'bfloat16'."""
+"""Reads values as they are typed: '20s', '0.5%', '8GB', 'bfloat16'."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 import click
 
-from toolkit.units import Seconds
+from toolkit.units import Bytes, Seconds
 
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
@@ -57,6 +57,22 @@ class ErrorLimit(click.ParamType[float]):
         return limit
 
 
+class MemorySize(click.ParamType[Bytes]):
+    """Reads '8GB', '512MB' or '1.5GiB' as bytes."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Bytes:
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT])(i?)B\s*", str(value))
+        if match is None or float(match[1]) == 0:
+            self.fail(f"{value!r} is no size of memory: give one such as 8GB", param, ctx)
+        step = 1024 if match[3] else 1000
+        return int(float(match[1]) * step ** ("KMGT".index(match[2]) + 1))
+
+
+MEMORY = MemorySize()
 LIMIT = ErrorLimit()
 DURATION = Duration()
 PERCENT = Percent()

@@ -19,9 +19,10 @@ from toolkit.answers.declared import of_file
 from toolkit.answers.formats import Precision
 from toolkit.answers.judge import Judge
 from toolkit.answers.saturation import saturable
-from toolkit.answers.simulate import Runner
+from toolkit.answers.simulate import StartRunner
 from toolkit.engine import judges
 from toolkit.engine.judges import JudgedFeed
+from toolkit.engine.sizesheld import SizesHeld
 from toolkit.engine.unoptimised import program, save
 from toolkit.errors import InputError, unknown
 from toolkit.exporter import structure
@@ -29,9 +30,10 @@ from toolkit.feeds import dimensions, drawing, sizes, supplied, variations
 from toolkit.feeds.digits import Digits
 from toolkit.feeds.feed import Draws, Feed
 from toolkit.onnxfiles import graphs, modelfile, referencefile
-from toolkit.onnxfiles.modelfile import ModelFile
+from toolkit.onnxfiles.modelfile import ModelFile, Opened
+from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.oracle import oracles, portable
-from toolkit.oracle.oracles import Expected, Oracle, RefusedFeed
+from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.oracle.portable import Unsupported
 from toolkit.runtimes.base import Program
 from toolkit.sources import factory, reference
@@ -75,10 +77,17 @@ class Assignment:
     """Operator → how many of its nodes compute shapes only."""
     saturable: Counter[str]
     """Operator → how many of its nodes have products of bytes that may saturate without VNNI."""
-    notes: tuple[str, ...]
-    """The things that could not be done, in words."""
+    asked: tuple[str, ...]
+    """The things that could not be done when it was made, in words."""
+    held: SizesHeld
+    """The sizes at which the file holds; at others it is not judged."""
     disputed: str
     """The reason why the oracle may be what is wrong, where something speaks for it; else empty."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The things that could not be done so far, in words: the judge may try more."""
+        return (*self.asked, *self.judge.left_out)
 
     def program_of(self, runtime: str) -> Program:
         """The program that a runtime is given to load."""
@@ -94,57 +103,58 @@ def ask(
     path: Path,
     wanted: FeedRequest,
     work: Path,
-    runner: Runner,
+    start: StartRunner,
     *,
     given: Source | None = None,
     threads: int = 1,
 ) -> Assignment:
     """Reads the model, draws its feeds and finds out what is right for them.
 
-    `work` is scratch space that lasts as long as the assignment. Raises InputError for a model or a
-    wish that cannot be met.
+    `work` is scratch space that lasts as long as the assignment, and `start` brings what runs the
+    simulations, now and when a verdict needs more of them. Raises InputError for a model or a wish
+    that cannot be met.
     """
-    file = modelfile.read(path)
-    model = modelfile.load(path)
-    source = given or reference_source(path, work)
+    opened = modelfile.open_once(path)
+    file, model = opened.facts, opened.model
+    source = given or reference_source(opened, work)
     draws = _draws(file, model, wanted, source)
     timed = _timed(file, wanted, draws)
     feeds = [*timed, *_others(file, wanted, draws, source, timed)]
-    oracle = _oracle(file, model, source, timed[0])
+    oracle = _oracle(opened, source, timed[0])
     expected = _expected(oracle, feeds, len(timed))
-    notes = [*([] if oracle.exact else [oracle.name]), *_left_out(feeds, expected)]
+    held = _held(feeds, expected, wanted)
+    notes = [note for note in ("" if oracle.exact else oracle.name, held.told) if note]
     if wanted.inputs is None:
         expected = oracles.enough(oracle, expected, draws)
-    judged = [judges.judged_feed(file, oracle, each) for each in expected]
+    judged = judges.judged_feeds(file, oracle, expected)
     if given is not None and oracle.exact:
-        notes += _demand_same(model, expected, judged, given)
-    built = judges.build(
-        file, model, judged, origin=oracle.name, runner=runner, bare=source is None
-    )
+        notes += _demand_same(opened, expected, judged, given)
+    built = judges.build(file, judged, work, origin=oracle.name, start=start, bare=source is None)
     whole = Program(path.resolve(), file.inputs, file.outputs, source, threads)
     return Assignment(
         file=file,
         program=whole,
-        portable=_portable(whole, model, work, notes),
+        portable=_portable(whole, opened, work, notes),
         exposed=_exposed(built.exposed, work, threads),
         feeds=tuple(each.feed for each in expected),
         cases=tuple(range(len(timed))),
         judge=built.judge,
         declared=of_file(model),
         shape_arithmetic=graphs.shape_arithmetic(model),
-        saturable=saturable(model),
-        notes=(*notes, *built.notes),
+        saturable=saturable(model, opened.folder),
+        asked=(*notes, *built.notes),
+        held=held if source is None else SizesHeld(),  # A module may refuse what it likes.
         disputed=built.disputed,
     )
 
 
-def reference_source(path: Path, work: Path) -> Source | None:
+def reference_source(of: Path | Opened, work: Path) -> Source | None:
     """The PyTorch source of a file that meets the reference model's contract, with the file's own
     initializers as its weights; None for any other file."""
-    if not referencefile.matches(path):
+    if not referencefile.matches(of):
         return None
     weights = work / "reference.npz"  # The factory reads a file, in a worker of torch too.
-    np.savez(weights, **referencefile.weights(path))  # type: ignore[arg-type]
+    np.savez(weights, **referencefile.weights(of))  # type: ignore[arg-type]
     return Source(reference.SOURCE.factory, weights)
 
 
@@ -198,12 +208,12 @@ def _is_reference(source: Source | None) -> bool:
     return source is not None and source.factory == reference.SOURCE.factory
 
 
-def _oracle(file: ModelFile, model: ModelProto, source: Source | None, probe: Feed) -> Oracle:
+def _oracle(opened: Opened, source: Source | None, probe: Feed) -> Oracle:
     """The oracle of the source where it is known, else of the file itself."""
     if source is not None:
-        return oracles.of_module(factory.build(source), file.inputs, probe.arrays)
+        return oracles.of_module(factory.build(source), opened.facts.inputs, probe.arrays)
     try:
-        return oracles.of_model(model)
+        return oracles.of_model(opened.model, opened.folder)
     except Unsupported as error:
         raise _no_oracle(error) from error
 
@@ -222,23 +232,28 @@ def _expected(oracle: Oracle, feeds: Sequence[Feed], timed: int) -> list[Expecte
     Raises InputError where one of the first `timed` is refused.
     """
     expected: list[Expected] = []
-    for number, feed in enumerate(feeds):
-        try:
-            expected.append(Expected(feed, oracle.answer(feed.arrays)))
-        except (Unsupported, RefusedFeed) as error:
-            if isinstance(error, Unsupported) and not expected:
-                raise _no_oracle(error, feed.dims) from error
-            # The evaluator could do the model at another size: it is this one that is refused.
-            if number < timed:
-                raise InputError(f"at {feed.name}: {error.what}", *_other(feed.dims)) from error
+    answers = oracle.answer_all([feed.arrays for feed in feeds])
+    for number, (feed, answer) in enumerate(zip(feeds, answers, strict=True)):
+        if isinstance(answer, dict):
+            expected.append(Expected(feed, answer))
+            continue
+        if isinstance(answer, Unsupported) and not expected:
+            raise _no_oracle(answer, feed.dims) from answer
+        # The evaluator could do the model at another size: it is this one that is refused.
+        if number < timed:
+            raise InputError(f"at {feed.name}: {answer.what}", *_other(feed.dims)) from answer
     return expected
 
 
-def _left_out(feeds: Sequence[Feed], expected: Sequence[Expected]) -> list[str]:
-    """A note for each feed that the model refused."""
+def _held(feeds: Sequence[Feed], expected: Sequence[Expected], wanted: FeedRequest) -> SizesHeld:
+    """The sizes at which the model was judged, and those that it refused."""
     kept = {id(each.feed) for each in expected}
-    refused = [feed.name for feed in feeds if id(feed) not in kept]
-    return [f"not judged at {name}, which the model refuses" for name in refused]
+    first = [] if not wanted.batch or not feeds[0].dims else [next(iter(feeds[0].dims))]
+    return SizesHeld(
+        [each.feed.dims for each in expected],
+        [feed.dims for feed in feeds if id(feed) not in kept],
+        [*wanted.dims, *first],
+    )
 
 
 def _other(dims: sizes.Dims) -> list[str]:
@@ -247,14 +262,17 @@ def _other(dims: sizes.Dims) -> list[str]:
 
 
 def _demand_same(
-    model: ModelProto, expected: Sequence[Expected], judged: Sequence[JudgedFeed], given: Source
+    opened: Opened, expected: Sequence[Expected], judged: Sequence[JudgedFeed], given: Source
 ) -> list[str]:
     """Raises InputError for a file that is not the function of its source: judged by another
     model, every target would be wrong. Returns what could not be compared, in words."""
     try:
-        file = oracles.of_model(model)
-        for each, right in zip(expected, judged, strict=True):
-            error, reason = structure.difference(file.answer(right.arrays), right.right)
+        file = oracles.of_model(opened.model, opened.folder)
+        answers = file.answer_all([right.arrays for right in judged])
+        for each, right, answer in zip(expected, judged, answers, strict=True):
+            if not isinstance(answer, dict):
+                raise answer
+            error, reason = structure.difference(answer, right.right)
             if error > structure.CONSTANTS:
                 reason = reason or f"they differ by {error:.2g} of the largest value"
                 raise InputError(
@@ -267,10 +285,13 @@ def _demand_same(
     return []
 
 
-def _portable(whole: Program, model: ModelProto, work: Path, notes: list[str]) -> Program:
+def _portable(whole: Program, opened: Opened, work: Path, notes: list[str]) -> Program:
     """The program of the reference evaluator (`Assignment.portable`)."""
+    model = opened.model
+    if portable.is_portable(model):
+        return whole
     try:
-        newer = portable.portable(model)
+        newer = portable.portable(opened.complete())
     except Unsupported as error:
         notes.append(f"reference runs the file as it is: {error.what}")
         return whole
@@ -281,9 +302,9 @@ def _portable(whole: Program, model: ModelProto, work: Path, notes: list[str]) -
     return replace(whole, model=work / "portable.onnx")
 
 
-def _exposed(exposed: ModelProto | None, work: Path, threads: int) -> Program | None:
+def _exposed(exposed: ThinModel | None, work: Path, threads: int) -> Program | None:
     if exposed is None:
         return None
     file = work / "exposed.onnx"
-    save(exposed, file)
-    return program(file, exposed, threads)
+    exposed.save(file)
+    return program(file, exposed.proto, threads)

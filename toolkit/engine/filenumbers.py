@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from toolkit.answers.verdict import Verdict
@@ -15,8 +16,7 @@ from toolkit.engine import judges
 from toolkit.engine.unoptimised import unoptimised
 from toolkit.errors import TargetError
 from toolkit.exporter.prove import Answers, Numbers
-from toolkit.onnxfiles import modelfile
-from toolkit.onnxfiles.modelfile import ModelFile
+from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
@@ -33,7 +33,7 @@ nothing about the file."""
 
 
 @contextmanager
-def of_file(path: Path, oracle: Oracle) -> Iterator[Numbers | str]:
+def of_file(opened: Opened, oracle: Oracle) -> Iterator[Numbers | str]:
     """Gives the means to run and judge a file here, or in one line why it cannot be run.
 
     `oracle` is that of the module that it was made from. The file is loaded at once; its worker is
@@ -46,12 +46,12 @@ def of_file(path: Path, oracle: Oracle) -> Iterator[Numbers | str]:
     with tempfile.TemporaryDirectory(prefix="toolkit-") as work:
         worker_code = environments.lay(Path(work) / "rooms", [])
         with Worker(spec, worker_code, patience=Patience()) as worker:
-            file = modelfile.read(path)
-            loaded = _LoadedFile(file, oracle, worker, worker_code, _refusal(worker, file))
-            if loaded.refusal is not None and LACKING in loaded.refusal.what:
-                yield f"onnxruntime cpu cannot run it: {loaded.refusal.what}"
+            refusal = _refusal(worker, opened.facts)
+            if refusal is not None and LACKING in refusal.what:
+                yield f"onnxruntime cpu cannot run it: {refusal.what}"
             else:
-                yield Numbers(loaded.run, loaded.judge)
+                file = _FileInWorker(opened, oracle, worker, worker_code, refusal)
+                yield Numbers(file.run, file.judge)
 
 
 def _refusal(worker: Worker, file: ModelFile) -> TargetError | None:
@@ -66,10 +66,10 @@ def _refusal(worker: Worker, file: ModelFile) -> TargetError | None:
 
 
 @dataclass(frozen=True)
-class _LoadedFile:
+class _FileInWorker:
     """One file in a worker, and our code for the worker of its simulations."""
 
-    file: ModelFile
+    file: Opened
     oracle: Oracle
     worker: Worker
     worker_code: Path
@@ -79,13 +79,18 @@ class _LoadedFile:
         """The outputs for each feed. Raises TargetError where onnxruntime refuses the file."""
         if self.refusal is not None:
             raise self.refusal
-        types = {spec.name: spec.type for spec in self.file.inputs}
+        types = {spec.name: spec.type for spec in self.file.facts.inputs}
         return [self.worker.evaluate(str(n), feed, types) for n, feed in enumerate(feeds)]
 
     def judge(self, expected: Sequence[Expected], answers: Answers) -> Verdict:
         """The verdict on these answers to the expected feeds."""
-        feeds = [judges.judged_feed(self.file, self.oracle, each) for each in expected]
-        model = modelfile.load(self.file.path)
-        with unoptimised(self.worker_code) as runner:
-            built = judges.build(self.file, model, feeds, origin=self.oracle.name, runner=runner)
+        facts = self.file.facts
+        feeds = judges.judged_feeds(facts, self.oracle, expected)
+        built = judges.build(
+            facts,
+            feeds,
+            self.worker_code.parent,
+            origin=self.oracle.name,
+            start=partial(unoptimised, self.worker_code),
+        )
         return built.judge.verdict(answers)

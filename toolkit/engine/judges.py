@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from onnx import ModelProto
-
-from toolkit.answers import dispute, intermediates, simulate
+from toolkit.answers import dispute, intermediates
 from toolkit.answers.acceptance import FLOATS
-from toolkit.answers.judge import Judge, Simulation
-from toolkit.answers.simulate import Runner
+from toolkit.answers.judge import Answers, Judge, Simulation
+from toolkit.answers.simulate import PLAIN, LowerForms, Simulator, StartRunner
 from toolkit.errors import InputError
+from toolkit.onnxfiles import thinmodels
 from toolkit.onnxfiles.modelfile import ModelFile
-from toolkit.oracle import oracles, portable
+from toolkit.onnxfiles.thinmodels import ThinModel
+from toolkit.oracle import portable
+from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.oracle.portable import Unsupported
 from toolkit.tensors import Array, Feed
@@ -36,7 +38,7 @@ class JudgeBuild:
     """A judge and what came with it."""
 
     judge: Judge
-    exposed: ModelProto | None
+    exposed: ThinModel | None
     """The model with its intermediate outputs as further ones; None where there are none."""
     notes: tuple[str, ...]
     """The things that could not be done, in words."""
@@ -44,18 +46,20 @@ class JudgeBuild:
     """The reason why the oracle may be what is wrong; empty: nothing speaks for it."""
 
 
-def judged_feed(file: ModelFile, oracle: Oracle, expected: Expected) -> JudgedFeed:
-    """The feed with the oracle's outputs under the file's names.
+def judged_feeds(file: ModelFile, oracle: Oracle, expected: Sequence[Expected]) -> list[JudgedFeed]:
+    """The feeds with the oracle's outputs under the file's names.
 
     Raises InputError where the oracle has another number of outputs than the file.
     """
-    arrays = expected.feed.arrays
-    plain = oracle.in_float32(arrays)
-    return JudgedFeed(
-        arrays,
-        by_file_names(file, expected.outputs),
-        None if plain is None else by_file_names(file, plain),
-    )
+    plain = oracle.all_in_float32([each.feed.arrays for each in expected])
+    return [
+        JudgedFeed(
+            each.feed.arrays,
+            by_file_names(file, each.outputs),
+            None if own is None else by_file_names(file, own),
+        )
+        for each, own in zip(expected, plain, strict=True)
+    ]
 
 
 def by_file_names(file: ModelFile, outputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -79,36 +83,81 @@ def by_file_names(file: ModelFile, outputs: Mapping[str, Array]) -> dict[str, Ar
 
 def build(
     file: ModelFile,
-    model: ModelProto,
     feeds: Sequence[JudgedFeed],
+    work: Path,
     *,
     origin: str,
-    runner: Runner,
+    start: StartRunner,
     bare: bool = False,
 ) -> JudgeBuild:
-    """Simulates the model in every format on these feeds and builds its judge.
+    """Simulates the model in float32 on these feeds and builds its judge, which simulates lower
+    formats when it needs them.
 
-    `origin` is the oracle, in words. A `bare` file has no other oracle than itself: there the plain
-    float32 evaluation of the oracle's stands beside the runner's, unless the two read the file
-    differently. Where the oracle is the PyTorch module, its evaluation replaces the runner's: a
-    file that is another function must not set its own noise.
+    `work` is scratch space that lasts as long as the judge; `start` brings the runner, then and
+    later. `origin` is the oracle, in words. A `bare` file has no other oracle than itself: there
+    the plain float32 evaluation of the oracle's stands beside the runner's, unless the two read the
+    file differently. Where the oracle is the PyTorch module, its evaluation replaces the runner's:
+    a file that is another function must not set its own noise.
     """
-    hidden = intermediates.find(model)
+    model = thinmodels.read(file.path, work)
+    hidden = intermediates.find(model.proto)
     exposed = intermediates.exposed(model, hidden) if hidden.tensors() else None
-    notes: list[str] = []
     arrays = [feed.arrays for feed in feeds]
-    inner = _inner(exposed, arrays, notes) if exposed else [{} for _ in feeds]
-    simulated = _simulated(exposed or model, arrays, runner, notes)
-    disputed = _disputed(file, feeds, simulated) if bare else ""
+    notes: list[str] = []
+    simulator = Simulator(_portable(exposed or model, notes), arrays, start)
+    numbers = tuple(range(len(feeds)))
+    with simulator.running():
+        plain = simulator.simulations([PLAIN], numbers)
+        disputed = _disputed(file, feeds, plain, simulator) if bare else ""
     judge = Judge(
         outputs=file.outputs,
-        oracle=[{**values, **feed.right} for values, feed in zip(inner, feeds, strict=True)],
-        simulated=_with_plain(simulated, feeds, beside=bare and not disputed),
+        oracle=[feed.right for feed in feeds],
+        simulated=_with_plain(plain, feeds, beside=bare and not disputed),
         origin=origin,
         choices=hidden.choices,
         saturated=hidden.saturated,
+        gathered=hidden.gathered,
+        lower=LowerForms(simulator, numbers),
+        behind=None if exposed is None else BehindOutputs(exposed, arrays, numbers),
     )
     return JudgeBuild(judge, exposed, tuple(notes), disputed)
+
+
+@dataclass(frozen=True)
+class BehindOutputs:
+    """The intermediate outputs in float64, computed when they are first asked for (`Behind`)."""
+
+    exposed: ThinModel
+    arrays: Sequence[Feed]
+    feeds: tuple[int, ...]
+    """The numbers of the feeds that are meant."""
+    _values: list[list[dict[str, Array]]] = field(default_factory=list)
+    _refusals: list[str] = field(default_factory=list)
+
+    def of(self, feeds: Sequence[int]) -> BehindOutputs:
+        """Gives the same for some of these feeds, by their places here."""
+        return replace(self, feeds=tuple(self.feeds[i] for i in feeds))
+
+    def values(self) -> Sequence[dict[str, Array]]:
+        """The intermediate outputs for each feed; empty where the evaluator cannot do the model."""
+        if not self._values:
+            self._values.append(self._computed())
+        (every,) = self._values
+        return [every[i] for i in self.feeds] if every else []
+
+    def _computed(self) -> list[dict[str, Array]]:
+        try:
+            answers = Evaluator(self.exposed).run_all(self.arrays)
+            if refused := [each for each in answers if isinstance(each, Unsupported)]:
+                raise refused[0]
+            return [each for each in answers if isinstance(each, dict)]
+        except Unsupported as error:
+            self._refusals.append(f"not looked at behind the outputs: {error.what}")
+            return []
+
+    def left_out(self) -> tuple[str, ...]:
+        """The reason why the evaluator could not do the model, if it was tried; else nothing."""
+        return tuple(self._refusals)
 
 
 def _with_plain(
@@ -132,44 +181,35 @@ def _with_plain(
 
 
 def _disputed(
-    file: ModelFile, feeds: Sequence[JudgedFeed], simulations: Sequence[Simulation]
+    file: ModelFile,
+    feeds: Sequence[JudgedFeed],
+    plain: Sequence[Simulation],
+    simulator: Simulator,
 ) -> str:
     """Tells in words the outputs at which the runner reads the file otherwise than the oracle; ''
     where it reads all alike (dispute.py, D1)."""
-    plain = [feed.plain for feed in feeds if feed.plain is not None]
-    ran = [form.outputs for form in simulations if form.precision == "float32"]
-    if len(plain) < len(feeds) or not ran:
+    own = [feed.plain for feed in feeds if feed.plain is not None]
+    if len(own) < len(feeds):
         return ""
+
+    def rounded() -> list[Answers]:
+        forms = [form for form in simulator.lower if form.precision == "bfloat16"]
+        return [form.outputs for form in simulator.simulations(forms, range(len(feeds)))]
+
     outputs = dispute.misread(
         [spec.name for spec in file.outputs if spec.type in FLOATS],
         [feed.right for feed in feeds],
-        plain,
-        ran[0],
-        [form.outputs for form in simulations if form.precision == "bfloat16"],
+        own,
+        plain[0].outputs,
+        rounded,
     )
     return f"onnxruntime without optimisations differs from it in {outputs}" if outputs else ""
 
 
-def _inner(
-    exposed: ModelProto, feeds: Sequence[Feed], notes: list[str]
-) -> Sequence[dict[str, Array]]:
-    """The intermediate outputs in float64; nothing where the evaluator cannot do the model."""
+def _portable(model: ThinModel, notes: list[str]) -> ThinModel:
+    """The portable form, where the file has one: old opsets lack what int8 needs."""
     try:
-        oracle = oracles.of_model(exposed)
-        return [oracle.answer(feed) for feed in feeds]
-    except Unsupported as error:
-        notes.append(f"not looked at behind the outputs: {error.what}")
-        return [{} for _ in feeds]
-
-
-def _simulated(
-    model: ModelProto, feeds: Sequence[Feed], runner: Runner, notes: list[str]
-) -> tuple[Simulation, ...]:
-    """Simulates the portable form, where the file has one: old opsets lack what int8 needs."""
-    try:
-        model = portable.portable(model)
+        return model.changed(portable.portable)
     except Unsupported as error:
         notes.append(error.what)
-    simulations = simulate.simulate(model, feeds, runner)
-    notes.extend(f"not simulated: {left}" for left in simulations.left_out)
-    return simulations.made
+        return model

@@ -45,6 +45,8 @@ class TargetAnswers:
     """The number of a feed → its outputs; without the feeds whose shape the target refuses."""
     refused: str = ""
     """Its reason at the first shape that it refused; empty where it took all."""
+    behind: Sequence[Mapping[str, Array]] = ()
+    """Its answers with what lies behind the outputs; empty where it did not give any."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,13 @@ def judge(
     try:
         with worker or launcher.start_importing(target.spec) as worker:
             replies = _replies(worker, target.program, assignment)
-            verdict = _verdict(worker, replies, target, assignment, limits)
-            resident, _ = worker.usage()  # Before models of one Relu take the model's place.
+            resident, _ = worker.usage()  # Before other models take the model's place.
+            if target.variant is None:
+                # A variant has intermediate outputs of its own, of which nothing is known.
+                replies = replace(replies, behind=_behind(worker, replies, assignment))
             special_values = relu.special_values(worker, replies.hello, launcher.work)
+        # A verdict may need more simulations: their worker and the target's are not alive at once.
+        verdict = _verdict(replies, target, assignment, limits)
     except TargetError as error:
         failed = TargetRecord(target=target.index, failure=_explained(target, error))
         return JudgedTarget(failed, target.program)
@@ -120,19 +126,14 @@ def _first(assignment: Assignment) -> Mapping[str, Array]:
 
 
 def _verdict(
-    worker: Worker,
-    replies: TargetAnswers,
-    target: ReadyTarget,
-    assignment: Assignment,
-    limits: Limits,
+    replies: TargetAnswers, target: ReadyTarget, assignment: Assignment, limits: Limits
 ) -> Verdict:
     """The verdict on the answers, with what the intermediate outputs show besides."""
     file = target.variant or assignment
     declared = _declared(replies.hello, file.declared)
     judge = assignment.judge.of([*replies.answers])
     verdict = judge.verdict([*replies.answers.values()], declared, limits)
-    # A variant has intermediate outputs of its own, of which nothing is known.
-    return verdict if target.variant else _with_witness(worker, replies, verdict, assignment)
+    return judge.with_witness(verdict, replies.behind) if replies.behind else verdict
 
 
 def _declared(hello: Hello, file: Precision) -> Precision:
@@ -142,23 +143,22 @@ def _declared(hello: Hello, file: Precision) -> Precision:
     return max(cast(Precision, hello.precision), file, key=lambda precision: RANK[precision])
 
 
-def _with_witness(
-    worker: Worker, replies: TargetAnswers, verdict: Verdict, assignment: Assignment
-) -> Verdict:
-    """The verdict with what the exposed file shows; a target that cannot run that file is not the
-    worse for it."""
+def _behind(
+    worker: Worker, replies: TargetAnswers, assignment: Assignment
+) -> list[dict[str, Array]]:
+    """The answers of the exposed file; none of a target that cannot run it, which is not the worse
+    for it."""
     if assignment.exposed is None or replies.hello.starts_from != "model":
-        return verdict
+        return []
     exposed = replace(assignment.exposed, threads=replies.loaded.program.threads)
     try:
         conversion.load(worker, replies.hello, exposed, _first(assignment))
-        answers = [
+        return [
             worker.evaluate(str(number), assignment.feeds[number].arrays, assignment.types)
             for number in replies.answers
         ]
     except TargetError:
-        return verdict
-    return assignment.judge.of([*replies.answers]).with_witness(verdict, answers)
+        return []
 
 
 def _explained(target: ReadyTarget, error: TargetError) -> Failure:

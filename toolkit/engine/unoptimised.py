@@ -12,9 +12,12 @@ from onnx import ModelProto
 
 from toolkit.answers import simulate
 from toolkit.answers.simulate import Runner
-from toolkit.onnxfiles import modelfile
+from toolkit.errors import WorkerDied
+from toolkit.onnxfiles import modelfile, thinmodels
+from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
+from toolkit.supervision import progress
 from toolkit.tensors import Array, Feed, TensorSpec
 from toolkit.workers import environments
 from toolkit.workers.jobs import Patience, WorkerSpec
@@ -27,30 +30,61 @@ graph needs room too."""
 
 @contextmanager
 def unoptimised(worker_code: Path, env: str | None = None) -> Iterator[Runner]:
-    """Runs files in ONNX Runtime with all optimisations off, in a worker of the environment; where
-    toolkit's own has no onnxruntime, on the ONNX reference evaluator in this process."""
+    """Runs models in ONNX Runtime with all optimisations off, in a worker of the environment; where
+    toolkit's own has no onnxruntime, on the ONNX reference evaluator in this process.
+
+    The worker is started when it is first needed, and again after one that died.
+    """
     if env is None and importlib.util.find_spec("onnxruntime") is None:
-        yield simulate.reference_runner
+        with simulate.reference_runner() as run:
+            yield run
         return
     options = {"optimize": "none"}
     spec = WorkerSpec(listing.find("onnxruntime"), environments.find(env), "cpu", options)
-    with Worker(spec, worker_code, patience=Patience()) as worker:
-        worker.post_hello()
-        worker.hello()
-        yield _WorkerRunner(worker, worker_code.parent)
+    runner = _WorkerRunner(spec, worker_code)
+    try:
+        yield runner
+    finally:
+        runner.stop()
 
 
 class _WorkerRunner:
-    """A runner that loads each file into one worker, in place of the last."""
+    """A runner that loads each model into one worker, in place of the last."""
 
-    def __init__(self, worker: Worker, folder: Path) -> None:
-        self._worker = worker
-        self._file = folder / "simulated.onnx"
+    def __init__(self, spec: WorkerSpec, worker_code: Path) -> None:
+        self._spec = spec
+        self._worker_code = worker_code
+        self._file = worker_code.parent / "simulated.onnx"
+        self._worker: Worker | None = None
 
-    def __call__(self, model: ModelProto, feeds: Sequence[Feed]) -> list[dict[str, Array]]:
-        save(model, self._file)
-        self._worker.load_program(program(self._file, model))
-        return [self._worker.evaluate(str(i), feed, {}) for i, feed in enumerate(feeds)]
+    def __call__(self, model: ThinModel, feeds: Sequence[Feed]) -> list[dict[str, Array]]:
+        file = model.file or self._file
+        if model.file is None:
+            model.save(file)
+        try:
+            with progress.waiting("ONNX Runtime without optimisations"):
+                worker = self._started()
+                worker.load_program(program(file, model.proto))
+                return [worker.evaluate(str(i), feed, {}) for i, feed in enumerate(feeds)]
+        except WorkerDied:
+            self.stop()
+            raise
+
+    def _started(self) -> Worker:
+        if self._worker is None:
+            self._worker = Worker(
+                self._spec, self._worker_code, patience=Patience(), keeps_limit=True
+            )
+            self._worker.post_hello()
+            self._worker.hello()
+        return self._worker
+
+    def stop(self) -> None:
+        """Ends the worker, and removes the model that it ran last."""
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+        thinmodels.remove(self._file)
 
 
 def save(model: ModelProto, file: Path) -> None:

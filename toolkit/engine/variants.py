@@ -17,6 +17,7 @@ from toolkit.errors import InputError
 from toolkit.onnxfiles import graphs, modelfile
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.runtimes.base import Program
+from toolkit.supervision import progress
 from toolkit.tensors import TensorSpec
 
 
@@ -37,10 +38,11 @@ class Variant:
 def of(path: str, assignment: Assignment) -> Variant:
     """The file as a variant of the assignment's model. Raises InputError for one with other inputs
     or outputs."""
-    file = modelfile.read(Path(path))
+    with progress.bounded():
+        opened = modelfile.open_once(Path(path))
+    file, model = opened.facts, opened.model
     _demand_same("input", assignment.file.inputs, file.inputs, file.name)
     _demand_same("output", assignment.file.outputs, file.outputs, file.name)
-    model = modelfile.load(Path(path))
     whole = replace(
         assignment.program,
         model=Path(path).resolve(),
@@ -48,7 +50,9 @@ def of(path: str, assignment: Assignment) -> Variant:
         outputs=file.outputs,
         source=None,
     )
-    return Variant(file, whole, of_file(model), graphs.shape_arithmetic(model), saturable(model))
+    return Variant(
+        file, whole, of_file(model), graphs.shape_arithmetic(model), saturable(model, opened.folder)
+    )
 
 
 def _demand_same(

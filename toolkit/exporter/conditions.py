@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from toolkit.exporter import tracing
@@ -35,20 +35,27 @@ class Evidence:
     inputs: Sequence[Stated]
     traced: Traced
     converted: Converted
-    guards: Sequence[SizeGuard]
-    """The conditions on sizes that torch relied on while it traced."""
+    asked: dict[tuple[str, int], bool] = field(default_factory=dict)
+    """Dimension and size → whether the module takes it, where it was asked."""
 
     def about(self, name: str) -> list[SizeGuard]:
         """The guards that speak of a dimension."""
-        return [guard for guard in self.guards if name in guard.dims]
+        return [guard for guard in self.converted.guards if name in guard.dims]
 
     def accepted(self, name: str, sizes: Iterable[int]) -> int | None:
         """The first of a few sizes of one dimension that the module itself takes, the others as
         traced; None where it refuses them."""
         for size in itertools.islice(sizes, TRIES):
-            if tracing.accepts(self.module, self.inputs, {**self.traced.sizes, name: size}):
+            if self._accepts(name, size):
                 return size
         return None
+
+    def _accepts(self, name: str, size: int) -> bool:
+        # Several conditions on a dimension mostly break at the same sizes.
+        if (name, size) not in self.asked:
+            at = {**self.traced.sizes, name: size}
+            self.asked[name, size] = tracing.accepts(self.module, self.inputs, at)
+        return self.asked[name, size]
 
 
 @dataclass(frozen=True)

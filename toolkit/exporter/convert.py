@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit import __version__
 from toolkit.errors import ExportError
-from toolkit.exporter import refusal
+from toolkit.exporter import guards, refusal
+from toolkit.exporter.guards import SizeGuard
 from toolkit.exporter.quiet import Chatter, quiet
 from toolkit.exporter.tracing import Traced
 from toolkit.sources import calls, exported, weights
 from toolkit.sources.inputs import Stated, dimensions
 from toolkit.sources.source import Source
-from toolkit.units import Bytes
+from toolkit.units import Bytes, Seconds
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -33,6 +35,10 @@ class Converted:
     opset: int
     program: Any
     """torch.export.ExportedProgram."""
+    guards: tuple[SizeGuard, ...]
+    """The conditions on stated sizes that torch relied on while it traced."""
+    seconds: Seconds
+    """The time that torch took for it."""
 
 
 def convert(
@@ -117,25 +123,6 @@ def public(version: str) -> str:
     return version.partition("+")[0]
 
 
-def shapes(
-    module: nn.Module, inputs: Sequence[Stated], traced: Traced
-) -> tuple[calls.Arguments, dict[str, dict[int, Any]]]:
-    """The arguments to trace with, and each one's dynamic dimensions as torch.export wants them."""
-    from torch.export import Dim
-
-    dims = {
-        name: Dim(name, min=dim.least, max=dim.most) if dim.most else Dim(name, min=dim.least)
-        for name, dim in dimensions(inputs).items()
-    }
-    by_name = {
-        stated.name: {
-            axis: dims[dim.name] for axis, dim in enumerate(stated.dims) if not isinstance(dim, int)
-        }
-        for stated in inputs
-    }
-    return calls.arguments(module, traced.tensors), by_name
-
-
 def distinct(outputs: Sequence[str], inputs: Sequence[str]) -> list[str]:
     """Outputs named unlike all inputs, since both share one space of names in a file."""
     taken = {*inputs, *outputs}
@@ -160,10 +147,11 @@ def _export(
     import torch
     import torch.onnx
 
-    arguments, by_name = shapes(module, inputs, traced)
+    arguments, by_name = _shapes(module, inputs, traced)
     dynamic = exported.dynamic_shapes(module, arguments, by_name)
+    began = time.perf_counter()
     try:
-        with quiet(chatter):
+        with quiet(chatter), guards.watched() as met:
             program = torch.onnx.export(
                 module,
                 arguments.args,
@@ -181,7 +169,28 @@ def _export(
     if program is None:  # Its type allows that.
         raise ExportError("torch.onnx.export gave no model")
     model: ir.Model = program.model
-    return Converted(model, model.opset_imports[""], program.exported_program)
+    seconds = time.perf_counter() - began
+    assumed = guards.of_stated(met, arguments, inputs)
+    return Converted(model, model.opset_imports[""], program.exported_program, assumed, seconds)
+
+
+def _shapes(
+    module: nn.Module, inputs: Sequence[Stated], traced: Traced
+) -> tuple[calls.Arguments, dict[str, dict[int, Any]]]:
+    """The arguments to trace with, and each one's dynamic dimensions as torch.export wants them."""
+    from torch.export import Dim
+
+    dims = {
+        name: Dim(name, min=dim.least, max=dim.most) if dim.most else Dim(name, min=dim.least)
+        for name, dim in dimensions(inputs).items()
+    }
+    by_name = {
+        stated.name: {
+            axis: dims[dim.name] for axis, dim in enumerate(stated.dims) if not isinstance(dim, int)
+        }
+        for stated in inputs
+    }
+    return calls.arguments(module, traced.tensors), by_name
 
 
 def _nearest(asked: int, kept: int, export: Callable[[int], Converted]) -> int:

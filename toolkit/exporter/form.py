@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import onnx
 
-from toolkit.errors import ToolkitError, first_line
+from toolkit.errors import first_line
 from toolkit.exporter.proof import Contract, Step
-from toolkit.onnxfiles import modelfile, referencefile
-from toolkit.onnxfiles.modelfile import ModelFile
+from toolkit.onnxfiles import referencefile, weights
+from toolkit.onnxfiles.modelfile import Opened
 
 
-def check(path: Path, contract: Contract) -> Step:
-    """Reads the file as it stands on disk, runs ONNX's own checker with inference of all shapes,
-    and compares inputs and outputs with the contract."""
+def check(opened: Opened, contract: Contract) -> Step:
+    """Runs ONNX's own checker with inference of all shapes, and compares inputs and outputs with
+    the contract.
+
+    The checker has the graph without its large tensors, which it would parse once more: that each
+    is as long as its shape says was seen when the file was read.
+    """
     what = "checker, contract, names" if contract.reference else "checker, inputs, dimensions"
     try:
-        facts = modelfile.read(path)
-        onnx.checker.check_model(str(path), full_check=True)
-        differences = _differences(facts, contract)
-    except ToolkitError as error:
-        return Step("form", what, "fails", error.what)
+        light, _ = weights.separated(opened.model, opened.folder)
+        onnx.checker.check_model(light, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         line = first_line(error)
         return Step("form", what, "fails", f"the ONNX checker refuses it: {line}")
-    if differences:
+    if differences := _differences(opened, contract):
         return Step("form", what, "fails", differences[0], details=tuple(differences[1:]))
     return Step("form", what, "holds", "")
 
 
-def _differences(facts: ModelFile, contract: Contract) -> list[str]:
+def _differences(opened: Opened, contract: Contract) -> list[str]:
     """A line for each thing that is not as the contract says."""
+    facts = opened.facts
     if contract.reference:
-        return list(referencefile.differences(facts.path))
+        return list(referencefile.differences(opened))
     lines = [
         f"the input {wanted.name} is {actual}, stated was {wanted}"
         for wanted, actual in zip(contract.inputs, facts.inputs, strict=False)

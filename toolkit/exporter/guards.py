@@ -1,38 +1,47 @@
 """The conditions on sizes that torch relied on while it traced, and the user's lines that set them.
 
-`torch.export.draft_export` traces once more and keeps each guard with the user's frames. Its report
-is a private attribute, the same from torch 2.11 to 2.15: where it is missing, no guards are known,
-and errors come without a line.
+torch keeps no list of them that is whole: what a range of a symbol says already is dropped, and the
+program that comes out has been traced anew. But every condition passes `ShapeEnv._log_guard` as it
+is met, with the user's frames still on the stack. That method is private, the same from torch 2.11
+to 2.14, and what `torch.export.draft_export` reports is what passes it: where it is missing, no
+guards are known, and errors come without a line.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import re
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cache, cached_property
+from pathlib import Path
+from types import FrameType
+from typing import Any
 
-from toolkit.exporter import convert
-from toolkit.exporter.quiet import Chatter, quiet
-from toolkit.exporter.tracing import Traced
 from toolkit.feeds import arithmetic
 from toolkit.feeds.arithmetic import Expression
-from toolkit.sources import calls, exported, lines
+from toolkit.sources import calls, lines
 from toolkit.sources.inputs import Dimension, Stated
 from toolkit.sources.lines import Line
 
-if TYPE_CHECKING:
-    from torch import nn
-
-TRACE_FOLDER = "TORCH_DTRACE"
-"""The variable that draft_export asks where its log goes."""
+_OURS = Path(__file__).parents[1]
+"""Frames of these files called torch: what lies behind them is not the module's."""
+_LOGGED = "_log_guard"
 _SOURCE = re.compile(r"L\['(?P<input>[^']+)'\](?:\[(?P<index>\d+)\])?\.size\(\)\[(?P<axis>\d+)\]")
 """A symbol's source, as torch writes it: L['x'].size()[1], behind *args L['args'][0].size()[1]."""
+
+
+@dataclass(frozen=True)
+class Met:
+    """One condition as torch met it."""
+
+    expression: str
+    """The condition in torch's symbols: 's27 > 12'."""
+    sources: Mapping[str, str]
+    """Symbol → where torch has it from: "L['x'].size()[1]"."""
+    line: Line | None
+    """The user's line that was running, where it is known."""
 
 
 @dataclass(frozen=True)
@@ -73,46 +82,61 @@ class SizeGuard:
         return arithmetic.condition(self.expression)
 
 
-def find(
-    module: nn.Module, inputs: Sequence[Stated], traced: Traced, chatter: Chatter
-) -> tuple[SizeGuard, ...]:
-    """The guards on stated dimensions, in the order in which torch met them; none where torch
-    cannot say. What torch prints goes to `chatter`."""
-    import torch
+@contextmanager
+def watched() -> Iterator[list[Met]]:
+    """Gives a list that gathers the conditions that torch meets while the block lasts."""
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-    arguments, by_name = convert.shapes(module, inputs, traced)
+    met: list[Met] = []
+    original = getattr(ShapeEnv, _LOGGED, None)
+    if original is None:
+        yield met
+        return
+    theirs = cache(lines.theirs)  # A stack has the same files each time.
+
+    def log_guard(env: Any, *args: Any, **kwargs: Any) -> Any:
+        caller = sys._getframe(1)
+        met.extend(_met(env, args, lambda: _line(caller, theirs)))
+        return original(env, *args, **kwargs)
+
+    setattr(ShapeEnv, _LOGGED, log_guard)
     try:
-        with quiet(chatter), _passing_log():
-            program = torch.export.draft_export(
-                module,
-                arguments.args,
-                arguments.kwargs,
-                dynamic_shapes=exported.dynamic_shapes(module, arguments, by_name),
-            )
-    except Exception:  # noqa: BLE001 - torch's tracer; without it errors come without a line.
-        return ()
-    report = getattr(program, "_report", None)
-    failures = getattr(report, "failures", ())
-    guards = (_guard(failure, report, arguments, inputs) for failure in failures)
-    return tuple(guard for guard in guards if guard is not None)
+        yield met
+    finally:
+        setattr(ShapeEnv, _LOGGED, original)
 
 
-def _guard(
-    failure: Any, report: Any, arguments: calls.Arguments, inputs: Sequence[Stated]
-) -> SizeGuard | None:
-    """The guard of one failure in torch's report; None for another kind of failure, and for a
-    guard on nothing that the user stated."""
-    data = failure.data
-    if "symbol_to_sources" not in data or "expr" not in data:
-        return None
+def of_stated(
+    met: Sequence[Met], arguments: calls.Arguments, inputs: Sequence[Stated]
+) -> tuple[SizeGuard, ...]:
+    """The conditions on dimensions that the user stated, in the order in which torch met them, each
+    once at each line."""
+    guards = (_guard(each, arguments, inputs) for each in met)
+    distinct = {(guard.expression, guard.line): guard for guard in guards if guard is not None}
+    return tuple(distinct.values())
+
+
+def _met(env: Any, args: Sequence[Any], line: Callable[[], Line | None]) -> Iterator[Met]:
+    """The condition among the arguments of `_log_guard`: the one that has symbols."""
+    for expression in args:
+        symbols = getattr(expression, "free_symbols", ())
+        sources = {
+            str(symbol): str(source)
+            for source, symbol in getattr(env, "source_to_var", {}).items()
+            if symbol in symbols
+        }
+        if sources:
+            yield Met(str(expression), sources, line())
+
+
+def _guard(met: Met, arguments: calls.Arguments, inputs: Sequence[Stated]) -> SizeGuard | None:
+    """The condition in the user's dimensions; None for one on nothing that the user stated."""
     symbols = {}
-    for symbol, sources in data["symbol_to_sources"].items():
-        name = _dimension(str(sources), arguments, inputs)
+    for symbol, source in met.sources.items():
+        name = _dimension(source, arguments, inputs)
         if name is not None:
-            symbols[str(symbol)] = name
-    if not symbols:
-        return None
-    return SizeGuard(str(data["expr"]), symbols, _line(data.get("user_stack", ()), report))
+            symbols[symbol] = name
+    return SizeGuard(met.expression, symbols, met.line) if symbols else None
 
 
 def _dimension(sources: str, arguments: calls.Arguments, inputs: Sequence[Stated]) -> str | None:
@@ -132,59 +156,27 @@ def _dimension(sources: str, arguments: calls.Arguments, inputs: Sequence[Stated
     return dim.name if isinstance(dim, Dimension) else None
 
 
-def _line(stack: Sequence[Mapping[str, Any]], report: Any) -> Line | None:
-    """The innermost frame of the user's code."""
-    names = {number: file for file, number in _interned().items()}
-    names.update(getattr(report, "str_to_filename", {}))
-    for frame in reversed(stack):
-        file = names.get(frame["filename"])
-        if file is not None and lines.theirs(file):
-            return lines.at(file, int(frame["line"]))
+def _line(caller: FrameType | None, theirs: Callable[[str], bool]) -> Line | None:
+    """The innermost line of the user's code that is running below our call of torch."""
+    for file, number in (*_interpreted(), *_running(caller)):
+        if Path(file).is_relative_to(_OURS):
+            return None
+        if theirs(file):
+            return lines.at(file, number)
     return None
 
 
-def _interned() -> Mapping[str, int]:
-    """File name → number, of all that torch has numbered in this process.
+def _interpreted() -> Iterator[tuple[str, int]]:
+    """File and line of the frames that torch interprets, the innermost first: where it traces the
+    user's bytecode, they stand on no other stack."""
+    import torch
 
-    A report holds only those that were new to it, and its frames know the numbers alone: without
-    this private table (there from torch 2.11 to 2.15) a second export would show no lines.
-    """
-    from torch._logging import structured
-
-    table: Mapping[str, int] = getattr(structured, "INTERN_TABLE", {})
-    return table
+    extract = getattr(getattr(torch._guards, "TracingContext", None), "extract_stack", list)
+    yield from ((summary.filename, summary.lineno) for summary in reversed(extract()))
 
 
-@contextmanager
-def _passing_log() -> Iterator[None]:
-    """Sends the log that draft_export writes into a folder that goes afterwards, and closes it.
-
-    By itself it writes into a folder that all users of /tmp share, and leaves the file open. Nobody
-    hands its handler out: a filter, which every record passes first, sees it at the logger.
-    """
-    logger = logging.getLogger("torch.__trace")
-    before, added = list(logger.handlers), set[logging.Handler]()
-
-    def note(record: logging.LogRecord) -> bool:
-        added.update(handler for handler in logger.handlers if handler not in before)
-        return True
-
-    with tempfile.TemporaryDirectory() as folder, _environment(TRACE_FOLDER, folder):
-        logger.addFilter(note)
-        try:
-            yield
-        finally:
-            logger.removeFilter(note)
-            for handler in added:
-                handler.close()
-
-
-@contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        os.environ.pop(name)
-        os.environ.update({} if before is None else {name: before})
+def _running(frame: FrameType | None) -> Iterator[tuple[str, int]]:
+    """File and line of a frame and of all that called it, the innermost first."""
+    while frame is not None:
+        yield frame.f_code.co_filename, frame.f_lineno
+        frame = frame.f_back

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from toolkit.errors import InputError
+from toolkit.supervision import progress
 
 REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -45,7 +46,8 @@ def beside(final: Path, *, folder: bool = False) -> Iterator[Path]:
         # In the same folder, hence on the same disk: os.replace moves within one only. The prefix
         # is cut, since a name has at most 255 bytes.
         working = Path(tempfile.mkdtemp(prefix=f".{final.name[:100]}.", dir=final.parent))
-        yield working
+        with progress.leaving(working):
+            yield working
     except OSError as error:
         if error.errno not in REASONS:
             raise

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from pathlib import Path
+
+from onnx import ModelProto
 
 from toolkit.errors import InputError
 from toolkit.exporter import convert
@@ -14,12 +16,18 @@ from toolkit.exporter.specialised import Narrowed
 from toolkit.feeds import drawing
 from toolkit.feeds.digits import Digits
 from toolkit.feeds.feed import Draws
-from toolkit.onnxfiles import modelfile
 from toolkit.oracle import oracles
 from toolkit.oracle.oracles import Oracle, RefusedFeed
 from toolkit.oracle.sizesweep import Sizes
 from toolkit.sources import exchange, reference
 from toolkit.sources.inputs import dimensions
+from toolkit.units import Seconds
+
+ORACLE = 1 / 4
+"""The oracle's share of a proof: its graph in float64 takes as long, and as long again its numbers
+in float32 and what they are judged by (profiles of BERT-base and ResNet-50)."""
+LEAST: Seconds = 1.0
+"""Time that the oracle's calls may take in any case: small models are proven at all sizes."""
 
 
 def contract(request: ExportRequest) -> Contract:
@@ -33,7 +41,7 @@ def contract(request: ExportRequest) -> Contract:
     )
 
 
-def draws(request: ExportRequest, file: Path) -> Draws:
+def draws(request: ExportRequest, model: ModelProto) -> Draws:
     """Gives digits, the user's own values or what fits the graph, the first that there is."""
     if request.reference:
         return Digits(reference.INPUT)
@@ -41,14 +49,17 @@ def draws(request: ExportRequest, file: Path) -> Draws:
         tensors = request.traced.tensors
         values = {name: exchange.array(tensor.detach()) for name, tensor in tensors.items()}
         return Resampled(request.specs, values, request.traced.sizes)
-    return drawing.drawer(modelfile.load(file), request.specs)
+    return drawing.drawer(model, request.specs)
 
 
-def oracle(request: ExportRequest, feeds: Draws) -> Oracle:
-    """The module in float64. Raises InputError where it refuses what is drawn for it."""
+def oracle(request: ExportRequest, feeds: Draws) -> tuple[Oracle, Seconds]:
+    """The module in float64, and the time that its call took at the traced sizes. Raises InputError
+    where it refuses what is drawn for it."""
     probe = feeds.draw(request.traced.sizes)
+    began = time.perf_counter()
     try:
-        return oracles.of_module(request.module, request.specs, probe.arrays)
+        made = oracles.of_module(request.module, request.specs, probe.arrays)
+        return made, time.perf_counter() - began
     except RefusedFeed as error:
         raise InputError(
             f"drawn inputs are not what this module takes: {error.what}",
@@ -56,11 +67,17 @@ def oracle(request: ExportRequest, feeds: Draws) -> Oracle:
         ) from error
 
 
-def sizes(request: ExportRequest, suspects: Sequence[Narrowed]) -> Sizes:
-    """The traced sizes, others in the stated ranges, and those at which torch is suspected."""
+def sizes(
+    request: ExportRequest, suspects: Sequence[Narrowed], converting: Seconds, call: Seconds
+) -> Sizes:
+    """The traced sizes, others in the stated ranges, and those at which torch is suspected: as many
+    as a proof can look at within half the time that `converting` took, where the oracle's `call` at
+    the traced sizes took so long."""
     return Sizes(
         request.traced.sizes,
         dimensions(request.inputs),
         {"batch": [n for n in reference.JUDGED_BATCHES if n != 2]} if request.reference else {},
         [suspect.dims(request.traced) for suspect in suspects],
+        max(LEAST, ORACLE * converting / 2),
+        call,
     )

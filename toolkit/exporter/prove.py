@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 from toolkit.answers.verdict import Verdict
@@ -17,6 +16,7 @@ from toolkit.errors import ToolkitError
 from toolkit.exporter import form, structure
 from toolkit.exporter.proof import Contract, ExportProof, Outcome, Step
 from toolkit.feeds.feed import Draws
+from toolkit.onnxfiles.modelfile import Opened
 from toolkit.oracle.oracles import Expected, Oracle, enough
 from toolkit.oracle.sizesweep import Sizes, sweep
 from toolkit.tensors import Array, Feed
@@ -36,7 +36,7 @@ class Numbers:
 
 
 def prove(
-    path: Path,
+    opened: Opened,
     contract: Contract,
     oracle: Oracle,
     draws: Draws,
@@ -49,11 +49,11 @@ def prove(
     Steps that a failed one makes meaningless are not taken. Raises only what `draws` raises.
     """
     limit = structure.EXACT if contract.reference else structure.CONSTANTS
-    first = form.check(path, contract)
+    first = form.check(opened, contract)
     if first.outcome == "fails":
         return ExportProof((first,), limit)
     swept = sweep(oracle, draws, at)
-    second, compared = structure.check(path, oracle, swept, limit)
+    second, compared = structure.check(opened, oracle, swept, limit)
     if second.outcome == "fails":
         return ExportProof((first, second), limit, tuple(compared), tuple(swept.expected))
     third, expected = _numbers(oracle, draws, swept.expected, numbers)

@@ -59,9 +59,10 @@ def _fixed(evidence: Evidence, stated: Stated, dim: Dimension, shown: int | str)
         "equal": f"Where they are always equal, state one name: {instead}",
     }[kind]
     # The whole dimension, as merged from all inputs: a range may stand at another one.
-    other = evidence.accepted(dim.name, _others(evidence, dimensions(evidence.inputs)[dim.name]))
+    whole = dimensions(evidence.inputs)[dim.name]
+    other = evidence.accepted(dim.name, _others(evidence, whole))
     holds = f"{dim.name} = {shown}"
-    return Narrowed(dim.name, holds, other, _line(evidence, dim.name), kind, cure)
+    return Narrowed(dim.name, holds, other, _line(evidence, whole), kind, cure)
 
 
 def possible(evidence: Evidence) -> tuple[Narrowed, ...]:
@@ -116,14 +117,13 @@ def error(
     )
 
 
-def _line(evidence: Evidence, name: str) -> Line | None:
-    """The line of the guards on a dimension. torch keeps one guard a line: where it kept none on
-    this dimension and all others come from one line, it is that one."""
-    for guard in evidence.about(name):
-        if guard.line:
-            return guard.line
-    every = {guard.line for guard in evidence.guards if guard.line}
-    return every.pop() if len(every) == 1 else None
+def _line(evidence: Evidence, dim: Dimension) -> Line | None:
+    """The line of the first guard on a dimension that is false at another size of it, else that of
+    the first guard on it."""
+    lined = [guard for guard in evidence.about(dim.name) if guard.line]
+    at = [{**evidence.traced.sizes, dim.name: size} for size in _others(evidence, dim)]
+    telling = [guard for guard in lined if not all(guard.holds(sizes) for sizes in at)]
+    return next((guard.line for guard in (*telling, *lined)), None)
 
 
 def _dims_of_file(evidence: Evidence) -> Iterator[tuple[Stated, Dimension, int | str]]:

@@ -10,6 +10,7 @@ f5  Nothing is all zeros or all ones, but for masks. No two feeds of one seed ar
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from toolkit.feeds import dimensions, elements, tables
 from toolkit.feeds.feed import Feed
 from toolkit.feeds.sizes import Dims
 from toolkit.tensors import Array, TensorSpec
+from toolkit.units import size
 
 # Names that Hugging Face's exports give these inputs: attention_mask, token_type_ids,
 # position_ids; and those of speech models: input_lengths, x_len.
@@ -52,7 +54,11 @@ class Drawer:
         for index, spec in enumerate(self.inputs):
             # All that tells two arrays apart stands in the seed (rule f5).
             random = np.random.default_rng([self.seed, number, index, *dims.values()])
-            arrays[spec.name] = self._array(spec, dimensions.shape(spec, dims), random)
+            shape = dimensions.shape(spec, dims)
+            try:
+                arrays[spec.name] = self._array(spec, shape, random)
+            except (MemoryError, ValueError) as error:  # ValueError: more than any address reaches
+                raise _too_large(spec, shape) from error
         return Feed(dict(dims), f"drawn with seed {self.seed}", arrays, number)
 
     def _array(
@@ -72,6 +78,19 @@ class Drawer:
                 "--inputs feeds.npz   gives it",
             )
         return elements.as_type(values, spec.type)
+
+
+def _too_large(spec: TensorSpec, shape: tuple[int, ...]) -> InputError:
+    """The error for an input that no memory holds."""
+    needed = math.prod(shape) * 8  # Drawn as float64 or int64, whatever its type.
+    shown = "x".join(map(str, shape))
+    smaller = "x".join(str(min(size, 8)) for size in shape)
+    return InputError(
+        f"a feed for the input {spec.name!r} of shape {shown} takes {size(needed)}, which this"
+        " memory does not hold",
+        *(f"--dim {name}=8    asks for a smaller size" for name in spec.dynamic()),
+        f"--shape {spec.name}={smaller}    states another shape",
+    )
 
 
 def drawer(model: ModelProto, inputs: Sequence[TensorSpec], seed: int = 0) -> Drawer:

@@ -14,6 +14,9 @@ from toolkit.sources.inputs import Dimension
 
 PRIME = 7
 """A small size that no usual stride, head count or patch divides."""
+LARGE = 64
+"""From here on the larger size stays below twice the traced one: of a picture it is looked at with
+both sides changed, and what it costs grows with their product."""
 
 
 def tried(
@@ -48,11 +51,30 @@ def alternatives(traced: int, within: Dimension) -> tuple[int, ...]:
 
     >>> alternatives(16, Dimension("seq")), alternatives(16, Dimension("seq", None, 13, 19))
     ((1, 7, 37), (13, 17, 19))
+    >>> alternatives(224, Dimension("height"))
+    (1, 7, 443)
     """
     low = (1, PRIME) if within.least <= 1 else (within.least, _next_prime(within.least))
-    high = _next_prime(2 * traced)
+    high = _next_prime(2 * traced) if traced < LARGE else _last_prime(2 * traced)
     sizes = (*low, high if high in within else within.most or high)
     return tuple(dict.fromkeys(s for s in sizes if s != traced and s in within))
+
+
+def just_beyond(traced: Dims, ranges: Mapping[str, Dimension] | None = None) -> dict[str, int]:
+    """All dimensions changed to the next primes above their traced sizes, to different ones; those
+    whose range ends before that stay as traced.
+
+    >>> just_beyond({"batch": 2, "height": 224, "width": 224})
+    {'batch': 3, 'height': 227, 'width': 229}
+    """
+    changed: dict[str, int] = {}
+    for name, size in traced.items():
+        beyond = _next_prime(size)
+        while beyond in changed.values():
+            beyond = _next_prime(beyond)
+        within = (ranges or {}).get(name, Dimension(name))
+        changed[name] = beyond if beyond in within else size
+    return changed
 
 
 def further(traced: int, within: Dimension) -> tuple[int, ...]:
@@ -71,6 +93,13 @@ def _next_prime(size: int) -> int:
     size += 1
     while not _is_prime(size):
         size += 1
+    return size
+
+
+def _last_prime(size: int) -> int:
+    """The largest prime up to a size of 2 or more."""
+    while not _is_prime(size):
+        size -= 1
     return size
 
 

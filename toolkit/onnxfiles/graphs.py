@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -17,6 +17,8 @@ from onnx import (
     ValueInfoProto,
     helper,
 )
+
+Key = TypeVar("Key", bound=Hashable)
 
 STANDARD = ("", "ai.onnx")
 """The two spellings of ONNX's own domain."""
@@ -61,6 +63,28 @@ def nodes(graph: GraphProto | FunctionProto) -> Iterator[NodeProto]:
             yield from nodes(subgraph)
 
 
+def inner_first(inner: Mapping[Key, Collection[Key]]) -> list[Key]:
+    """Orders things that hold each other, each behind all that it holds.
+
+    What holds itself is left out, and so is what holds that. The time that it takes is in
+    proportion to the number of pairs.
+    """
+    holders: dict[Key, list[Key]] = {}
+    waiting = {}
+    for outer, parts in inner.items():
+        inside = {*parts} & inner.keys()
+        waiting[outer] = len(inside)
+        for part in inside:
+            holders.setdefault(part, []).append(outer)
+    ordered = [outer for outer, count in waiting.items() if not count]
+    for part in ordered:  # It grows as it is walked through.
+        for outer in holders.get(part, ()):
+            waiting[outer] -= 1
+            if not waiting[outer]:
+                ordered.append(outer)
+    return ordered
+
+
 def uses(graph: GraphProto) -> Counter[str]:
     """Counts how often each tensor is read, in subgraphs and as an output of a graph too."""
     count: Counter[str] = Counter()
@@ -84,6 +108,19 @@ def replace_nodes(graph: GraphProto, nodes: Sequence[NodeProto]) -> None:
         fresh[-1].CopyFrom(node)
     del graph.node[:]
     graph.node.extend(fresh)
+
+
+def drop_initializers(graph: GraphProto, names: Collection[str]) -> None:
+    """Takes initializers out of a graph. Removing them one by one costs the square of their
+    number."""
+    kept = []
+    for tensor in graph.initializer:
+        if tensor.name not in names:
+            kept.append(TensorProto())
+            kept[-1].CopyFrom(tensor)
+    if len(kept) < len(graph.initializer):
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
 
 
 def described(model: ModelProto) -> dict[str, ValueInfoProto]:
@@ -113,6 +150,7 @@ def skeleton(model: ModelProto, largest: int = 1024) -> ModelProto:
     graph.input.extend(model.graph.input)
     graph.output.extend(model.graph.output)
     graph.value_info.extend(model.graph.value_info)
+    graph.sparse_initializer.extend(model.graph.sparse_initializer)
     present = {i.name for i in model.graph.input}
     for tensor in model.graph.initializer:
         if np.prod(tensor.dims) <= largest:

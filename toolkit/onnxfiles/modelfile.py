@@ -6,25 +6,43 @@ from __future__ import annotations
 
 import hashlib
 import math
+import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import Message  # type: ignore[import-untyped]
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx.external_data_helper import load_external_data_for_model
 
 from toolkit.errors import InputError, first_line
-from toolkit.onnxfiles import graphs, storedtensors
+from toolkit.onnxfiles import graphs, storedtensors, unregistered
+from toolkit.supervision import progress
 from toolkit.tensors import Dim, TensorSpec
-from toolkit.units import Bytes
+from toolkit.units import Bytes, size
 
 NOT_WEIGHTS = {TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING}
 """Types of shapes, indices and masks: initializers of these are not counted as parameters."""
 
 NO_SHAPE = "Field 'shape' of 'type' is required but missing."
 """The checker's words for an input of unknown rank, which runtimes take all the same."""
+
+LARGEST: Bytes = (1 << 31) - 1
+"""Bytes at which a protobuf message ends."""
+
+MOST_NODES = 1_000_000
+"""Nodes of a graph whose functions are written out. The largest real ones have some 20,000."""
+
+KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+"""What a path may lead to besides a file, in words."""
 
 FORMATS = {
     b"version https://git-lfs": "is a Git LFS pointer, not the file itself",
@@ -71,14 +89,47 @@ class ModelFile:
         return tuple(dict.fromkeys(name for spec in self.inputs for name in spec.dynamic()))
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A model file that was read once."""
+
+    facts: ModelFile
+    model: ModelProto
+    """The model, without its external data."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which the external data lies."""
+        return self.facts.path.parent
+
+    def complete(self) -> ModelProto:
+        """The model with its external data inside; itself where it has none."""
+        if not storedtensors.external_files(self.facts.path, self.model):
+            return self.model
+        whole = graphs.copied(self.model)
+        load_external_data_for_model(whole, str(self.folder))
+        return whole
+
+
 def read(path: Path) -> ModelFile:
     """Reads the facts. Raises InputError for everything that is not a whole, known .onnx file."""
-    model = parse(path)
-    whole = [path, *storedtensors.external_files(path, model)]
-    return ModelFile(
+    return open_once(path).facts
+
+
+def open_once(path: Path, *, check: bool = True) -> Opened:
+    """Reads, hashes and parses a file once. Raises InputError as `read`.
+
+    Without `check` the ONNX checker is left out, for a file that was written a moment ago.
+    """
+    content = _content(path)
+    model = _parsed(path, content)
+    if check:
+        _check(path, model)
+    external = storedtensors.external_files(path, model)
+    facts = ModelFile(
         path=path,
-        sha256=_sha256(whole),
-        size=sum(file.stat().st_size for file in whole),
+        sha256=_sha256(content, external),
+        size=len(content) + sum(file.stat().st_size for file in external),
         opset=graphs.opset(model),
         ir_version=model.ir_version,
         producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
@@ -88,6 +139,7 @@ def read(path: Path) -> ModelFile:
         outputs=tuple(_spec(path, value, "output") for value in model.graph.output),
         parameters=_parameters(model.graph),
     )
+    return Opened(facts, model)
 
 
 def files(path: Path) -> list[Path]:
@@ -99,15 +151,18 @@ def load(path: Path) -> ModelProto:
     """Loads the model with its external data inside. Raises InputError as `read`."""
     model = parse(path)
     if storedtensors.external_files(path, model):
-        from onnx.external_data_helper import load_external_data_for_model
-
         load_external_data_for_model(model, str(path.parent))
     return model
 
 
 def parse(path: Path) -> ModelProto:
     """Parses the model, without its external data. Raises InputError with its fault in one line."""
-    content = _content(path)
+    model = _parsed(path, _content(path))
+    _check(path, model)
+    return model
+
+
+def _parsed(path: Path, content: bytes) -> ModelProto:
     model = ModelProto()
     try:
         model.ParseFromString(content)
@@ -118,17 +173,21 @@ def parse(path: Path) -> ModelProto:
     if not _all_text(model):
         raise InputError(f"{path} is damaged: a name in it is no text")
     _refuse_newer(path, model)
+    _refuse_outputs(path, model)
+    _refuse_explosion(path, model)
     storedtensors.refuse_short(path, model)
     # For what it refuses: the checker would open whatever files the model names.
     storedtensors.external_files(path, model)
-    _check(path, model)
     return model
 
 
 def _check(path: Path, model: ModelProto) -> None:
     try:
-        # By its path: the checker then looks for external data, and takes files above 2 GB.
-        onnx.checker.check_model(str(path))
+        # Without the weights: storedtensors.py has looked at those, external ones too. By its path
+        # the checker reads the whole file once more, and refuses weights that have a second hard
+        # link, as caches of packages and models make them.
+        if not unregistered.check(model):
+            onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as error:
         line = first_line(error)
         if line == NO_SHAPE and _of_unknown_rank(model.graph):
@@ -164,10 +223,73 @@ def type_name(element: int) -> str:
     return {"float": "float32", "double": "float64"}.get(name, name)
 
 
+def _refuse_outputs(path: Path, model: ModelProto) -> None:
+    """Raises InputError where no output could be compared, or where one name stands for two."""
+    names = [value.name for value in model.graph.output]
+    if not names:
+        raise InputError(f"{path} has no outputs: there is nothing to compare")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise InputError(
+            f"{path} lists the output {twice[0]!r} twice: outputs are known by their names",
+            "an Identity in front of one of them gives it a name of its own",
+        )
+
+
+def _refuse_explosion(path: Path, model: ModelProto) -> None:
+    """Raises InputError for functions that call each other so often, or in a circle, that the graph
+    without them would be endless: the checker and every runtime would begin to write it."""
+    known = {(each.domain, each.name): each for each in model.functions}
+    ordered = graphs.inner_first({key: [*_calls(known[key], known)] for key in known})
+    if len(ordered) < len(known):
+        name = min(known.keys() - {*ordered})[1]
+        raise InputError(f"{path}: its function {name!r} calls itself")
+    totals: dict[tuple[str, str], int] = {}
+    for key in ordered:
+        totals[key] = _nodes(known[key], totals)
+    total = _nodes(model.graph, totals)
+    if total > MOST_NODES:
+        raise InputError(
+            f"{path}: its functions call each other so often that it has {total:,} nodes; more"
+            f" than {MOST_NODES:,} are not read"
+        )
+
+
+def _calls(
+    owner: GraphProto | FunctionProto, known: Mapping[tuple[str, str], FunctionProto]
+) -> Iterator[tuple[str, str]]:
+    for node in graphs.nodes(owner):
+        if (node.domain, node.op_type) in known:
+            yield node.domain, node.op_type
+
+
+def _nodes(owner: GraphProto | FunctionProto, totals: Mapping[tuple[str, str], int]) -> int:
+    """Counts the nodes of a graph or a function whose calls are written out."""
+    return sum(totals.get((node.domain, node.op_type), 1) for node in graphs.nodes(owner))
+
+
 def _content(path: Path) -> bytes:
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, not an .onnx file")
+    progress.step(f"reading {path.name}")
     try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        raise InputError(
+            f"the name {shown} is no UTF-8: ONNX and the runtimes cannot open it",
+            "mv OLD new.onnx    gives it another name",
+        ) from error
+    try:
+        state = path.stat()
+        # Nothing else is opened: a pipe would wait for ever, and /dev/zero has no end.
+        if not stat.S_ISREG(state.st_mode):
+            kind = next((word for test, word in KINDS if test(state.st_mode)), "no file")
+            raise InputError(f"{path} is {kind}, not an .onnx file")
+        if state.st_size > LARGEST:
+            raise InputError(
+                f"{path} has {size(state.st_size)}, and an .onnx file ends at 2 GiB: protobuf knows"
+                " no larger message",
+                "onnx.save_model(model, path, save_as_external_data=True)    puts the weights"
+                " beside it",
+            )
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
@@ -257,10 +379,11 @@ def _parameters(graph: GraphProto) -> int:
     return sum(math.prod(t.dims) for t in tensors if t.data_type not in NOT_WEIGHTS)
 
 
-def _sha256(files: list[Path]) -> str:
-    """Hashes files one after the other, piece by piece: they may be larger than the memory."""
-    digest = hashlib.sha256()
-    for file in files:
+def _sha256(content: bytes, external: list[Path]) -> str:
+    """Hashes the file's content and then its external data, piece by piece: that may be larger than
+    the memory."""
+    digest = hashlib.sha256(content)
+    for file in external:
         with file.open("rb") as stream:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)

@@ -12,11 +12,14 @@ from onnx import GraphProto, NodeProto, TensorProto
 
 from toolkit.errors import InputError
 from toolkit.onnxfiles import modelfile
+from toolkit.onnxfiles.modelfile import Opened
 from toolkit.sources import reference
 from toolkit.sources.reference import FEATURES, HIDDEN, LABELS
 from toolkit.tensors import Array, TensorSpec
 
 OPERATORS = ("Gemm", "Relu", "Gemm", "Sigmoid")
+SHOWN = 8
+"""Operators of another file that are told."""
 INPUT = TensorSpec(reference.INPUT, "float32", ("batch", FEATURES))
 OUTPUT = TensorSpec(reference.OUTPUT, "float32", ("batch", len(LABELS)))
 WEIGHTS = {
@@ -28,15 +31,18 @@ WEIGHTS = {
 """The names of the module's state_dict, with their shapes."""
 
 
-def differences(path: Path) -> tuple[str, ...]:
+def differences(of: Path | Opened) -> tuple[str, ...]:
     """Says in words what keeps a file from being the reference model; empty: it is one.
 
     Raises InputError as `modelfile.read`.
     """
-    facts, model = modelfile.read(path), modelfile.load(path)
-    chain = tuple(node.op_type for node in model.graph.node)
-    if chain != OPERATORS:
-        return (f"its operators are {', '.join(chain)}, not {', '.join(OPERATORS)}",)
+    model = of.model if isinstance(of, Opened) else modelfile.parse(of)
+    nodes = model.graph.node
+    chain = tuple(node.op_type for node in nodes[:SHOWN])
+    if len(nodes) != len(OPERATORS) or chain != OPERATORS:
+        more = f" … ({len(nodes)} in all)" if len(nodes) > SHOWN else ""
+        return (f"its operators are {', '.join(chain)}{more}, not {', '.join(OPERATORS)}",)
+    facts = of.facts if isinstance(of, Opened) else modelfile.read(of)
     interface = [
         *_spec_differences("input", facts.inputs, INPUT),
         *_spec_differences("output", facts.outputs, OUTPUT),
@@ -46,22 +52,23 @@ def differences(path: Path) -> tuple[str, ...]:
     return tuple(interface) or _weight_differences(model.graph)
 
 
-def matches(path: Path) -> bool:
+def matches(of: Path | Opened) -> bool:
     """Says whether a file meets the reference model's contract, so that its module can be built.
 
     Raises InputError as `modelfile.read`.
     """
-    return not differences(path)
+    return not differences(of)
 
 
-def weights(path: Path) -> dict[str, Array]:
+def weights(of: Path | Opened) -> dict[str, Array]:
     """Reads the reference model's weights, by the names of its module's state_dict.
 
     Their shapes are those of WEIGHTS. Raises InputError for a file that is not the reference model.
     """
-    if reasons := differences(path):
-        raise InputError(f"{path} is not the reference model: {'; '.join(reasons)}")
-    graph = modelfile.load(path).graph
+    opened = of if isinstance(of, Opened) else modelfile.open_once(of)
+    if reasons := differences(opened):
+        raise InputError(f"{opened.facts.path} is not the reference model: {'; '.join(reasons)}")
+    graph = opened.complete().graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     return {
         name: onnx.numpy_helper.to_array(tensors[stored])

@@ -101,6 +101,24 @@ def refuse_short(path: Path, model: ModelProto) -> None:
                 f"{path}: the tensor {tensor.name!r} of shape {list(tensor.dims)} needs"
                 f" {_expected(tensor)} bytes and has {len(tensor.raw_data)}"
             )
+        _refuse_short_list(path, tensor)
+
+
+def _refuse_short_list(path: Path, tensor: TensorProto) -> None:
+    """Raises InputError for a tensor whose values stand as a list that is too short or too long."""
+    is_elsewhere = tensor.HasField("raw_data") or tensor.data_location == TensorProto.EXTERNAL
+    if is_elsewhere or tensor.data_type == TensorProto.UNDEFINED:
+        return
+    values = len(getattr(tensor, onnx.helper.tensor_dtype_to_field(tensor.data_type)))
+    parts = 2 if TensorProto.DataType.Name(tensor.data_type).startswith("COMPLEX") else 1
+    elements = parts * math.prod(tensor.dims)
+    bits = _packed_bits(tensor.data_type)
+    needed = math.ceil(elements * bits / 8) if bits else elements
+    if values != needed:
+        raise InputError(
+            f"{path}: the tensor {tensor.name!r} of shape {list(tensor.dims)} needs {needed} values"
+            f" and has {values}"
+        )
 
 
 def refuse_unknown_type(path: Path, name: str, element: int) -> None:
@@ -118,8 +136,12 @@ def _expected(tensor: TensorProto) -> Bytes:
     elements = math.prod(tensor.dims)
     if tensor.data_type in (TensorProto.STRING, TensorProto.UNDEFINED):
         return 0
-    name = TensorProto.DataType.Name(tensor.data_type)
     itemsize = int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
-    # 4-bit and 2-bit types stand packed in a file and one to a byte in numpy.
-    bits = 4 if name.endswith(("INT4", "E2M1")) else 2 if name.endswith("INT2") else 0
+    bits = _packed_bits(tensor.data_type)
     return math.ceil(elements * bits / 8) if bits else int(elements * itemsize)
+
+
+def _packed_bits(element: int) -> int:
+    """Gives the bits of a type that stands packed in a file and one to a byte in numpy; else 0."""
+    name = TensorProto.DataType.Name(element)
+    return 4 if name.endswith(("INT4", "E2M1")) else 2 if name.endswith("INT2") else 0

@@ -1,9 +1,16 @@
-"""Runs a model on the ONNX reference evaluator, node by node."""
+"""Runs a model node by node, in float64 or as its file says.
+
+The ONNX reference evaluator has the operators; ours (operators/) take their place where it is
+wrong, inexact or slow. The large constants of a model stay where they are: each is read at the
+node that needs it, raised there, and dropped after it. Several feeds go through a node together,
+so that a constant is raised once for all of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import onnx
@@ -11,13 +18,34 @@ from onnx import ModelProto
 from onnx.reference import ReferenceEvaluator
 
 from toolkit.errors import first_line
-from toolkit.onnxfiles import graphs, modelfile
+from toolkit.onnxfiles import graphs, modelfile, weights
+from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.oracle.operators import OWN
 from toolkit.oracle.portable import Unsupported, portable, raised
+from toolkit.supervision import progress
 from toolkit.tensors import BITS, Array, Feed
 
 ROUNDED = {"float16", "float32", "bfloat16"}
 """numpy types that hold a float64 result rounded."""
+OURS = frozenset(OWN)
+"""Our operators by their classes, as a set: a graph of 20,000 nodes asks for each of them."""
+PICKS = {"Gather", "GatherElements", "GatherND", "Slice"}
+"""Operators that take a few elements of a table as they are: raising those is enough."""
+TOGETHER = 1 << 20
+"""Bytes of the feeds that go through a node together. Token ids are few bytes, and their model's
+weights are many: all feeds go together. Images are large, and so is what is computed from them."""
+
+Results: TypeAlias = dict[str, Any]
+"""Name → array, of one feed; a sequence is a list of arrays."""
+
+
+class Constants(Protocol):
+    """The large constants of a model, each read when it is asked for."""
+
+    def __contains__(self, name: str, /) -> bool: ...
+
+    def read(self, name: str) -> Array:
+        """Gives the values in the type of the file."""
 
 
 class Evaluator:
@@ -27,22 +55,38 @@ class Evaluator:
     operator rounded on its way would be taken for an error of the model.
     """
 
-    def __init__(self, model: ModelProto, *, exact: bool = True) -> None:
+    def __init__(
+        self, model: ModelProto | ThinModel, *, exact: bool = True, folder: Path | None = None
+    ) -> None:
         """Prepares a model, which is not changed: in float64 where `exact`, else as its file says.
 
-        Raises Unsupported for a model that the evaluator cannot run, or not in float64.
+        `folder` is that of the model's file, for external data that was not loaded. Raises
+        Unsupported for a model that the evaluator cannot run, or not in float64.
         """
         self.exact = exact
-        ready = raised(model) if exact else portable(model)
+        progress.step("preparing the graph")
+        light: ModelProto
+        self._weights: Constants
+        if isinstance(model, ThinModel):
+            light, self._weights = model.apart()
+        else:
+            light, self._weights = weights.separated(model, folder)
+        self._inputs = {value.name: value.type.tensor_type.elem_type for value in light.graph.input}
+        _call_standard_by_one_name(light)
+        ready = raised(light) if exact else portable(light)
         try:
             self._evaluator = ReferenceEvaluator(ready, new_ops=list(OWN))
         except Exception as error:  # of many classes, from the constructors of its operators
             raise Unsupported(
                 f"the ONNX reference evaluator cannot run it: {_line(error)}"
             ) from error
-        self._inputs = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
         self._outputs = [value.name for value in ready.graph.output]
         self._last_uses = list(_last_uses(ready, self._outputs))
+        self._reads = [
+            [name for name in dict.fromkeys(_read(node)) if name in self._weights]
+            for node in ready.graph.node
+        ]
+        self._captured = [[*dict.fromkeys(_captured(node))] for node in ready.graph.node]
 
     def run(self, feed: Feed) -> dict[str, Array]:
         """Computes the outputs by name, in their order.
@@ -50,36 +94,180 @@ class Evaluator:
         Inputs come in the file's types, bfloat16 as its bits. Raises Unsupported with the name of
         the node that fails.
         """
-        # An optional input that is left out has the empty name.
-        results: dict[str, Any] = {"": None, **self._evaluator.rt_inits_}
-        results |= {name: self._value(name, array) for name, array in feed.items()}
-        with np.errstate(all="ignore"):
-            for node, done in zip(self._evaluator.rt_nodes_, self._last_uses, strict=True):
-                # An operator may give more outputs than its node names.
-                results.update(zip(node.output, self._step(node, results), strict=False))
-                for name in done:
-                    results.pop(name, None)
-        return {name: _tensor(name, results[name]) for name in self._outputs}
+        (outputs,) = self.run_all([feed])
+        if isinstance(outputs, Unsupported):
+            raise outputs
+        return outputs
 
-    def _step(self, node: Any, results: Mapping[str, Any]) -> Sequence[Any]:
-        # The bodies of If, Loop and Scan may read any result from around them.
-        context = {"context": results} if node.need_context() else {}
+    def run_all(self, feeds: Sequence[Feed]) -> list[dict[str, Array] | Unsupported]:
+        """Computes the outputs of several feeds, or why there are none of a feed; see `run`."""
+        outputs: list[dict[str, Array] | Unsupported] = []
+        for group in _groups(feeds):
+            outputs += self._run_together(group)
+        return outputs
+
+    def _run_together(self, feeds: Sequence[Feed]) -> list[dict[str, Array] | Unsupported]:
+        alive: dict[int, Results] = {
+            # An optional input that is left out has the empty name.
+            number: {"": None, **self._evaluator.rt_inits_, **self._fed(feed)}
+            for number, feed in enumerate(feeds)
+        }
+        failed: dict[int, Unsupported] = {}
+        nodes = zip(
+            self._evaluator.rt_nodes_, self._captured, self._reads, self._last_uses, strict=True
+        )
+        with np.errstate(all="ignore"):
+            for place, (node, captured, reads, done) in enumerate(nodes):
+                progress.step(_named(node), place, len(self._reads))
+                picks = self.exact and node.op_type in PICKS and not node.domain
+                try:
+                    constants = {name: self._constant(name, as_stored=picks) for name in reads}
+                except MemoryError as error:
+                    reason = Unsupported(f"{_named(node)}: {_line(error)}")
+                    return [failed.get(number, reason) for number in range(len(feeds))]
+                if _shares_factor(node, constants, alive):
+                    self._multiply_together(node, constants[node.input[1]], alive)
+                    for results in alive.values():
+                        for name in done:
+                            results.pop(name, None)
+                    continue
+                for number, results in list(alive.items()):
+                    try:
+                        self._take_step(node, captured, results, constants, raise_after=picks)
+                    except Unsupported as error:
+                        failed[number] = error
+                        del alive[number]
+                        continue
+                    for name in done:
+                        results.pop(name, None)
+            return [
+                failed[number] if number in failed else self._tensors(alive[number])
+                for number in range(len(feeds))
+            ]
+
+    def _multiply_together(self, node: Any, factor: Array, alive: Mapping[int, Results]) -> None:
+        """Multiplies the rows of all feeds by one matrix (K, N) at once.
+
+        A product of many rows reads the matrix once; as many products as feeds would each read it.
+        """
+        taken = [results[node.input[0]] for results in alive.values()]  # (…, K) each
+        rows = np.concatenate([each.reshape(-1, len(factor)) for each in taken])
+        (products,) = self._step(node, (), {node.input[0]: rows, node.input[1]: factor})
+        ends = np.cumsum([each.size // len(factor) for each in taken])
+        for results, each, part in zip(
+            alive.values(), taken, np.split(products, ends[:-1]), strict=True
+        ):
+            results[node.output[0]] = part.reshape(*each.shape[:-1], factor.shape[1])
+
+    def _take_step(
+        self,
+        node: Any,
+        captured: Sequence[str],
+        results: Results,
+        constants: Mapping[str, Array],
+        *,
+        raise_after: bool,
+    ) -> None:
+        """Runs a node and adds what it gives to the results."""
+        # What was fed comes before the constant that is an input's default.
+        outputs = self._step(node, captured, {**constants, **results} if constants else results)
+        if raise_after:
+            outputs = [_raised(output) for output in outputs]
+        # An operator may give more outputs than its node names.
+        results.update(zip(node.output, outputs, strict=False))
+
+    def _step(
+        self, node: Any, captured: Sequence[str], results: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        # The bodies of If, Loop and Scan may read results from around them. They get those alone:
+        # a body that runs many times copies its context each time.
+        around = {name: results[name] for name in captured if name in results}
+        context = {"context": around} if node.need_context() else {}
         try:
             outputs: Sequence[Any] = node.run(*(results[name] for name in node.input), **context)
         except Exception as error:  # whatever an operator of the evaluator raises
             raise Unsupported(f"{_named(node)}: {_line(error)}") from error
         if not self.exact:
-            return _as_typed(node, results, outputs) if isinstance(node, OWN) else outputs
+            return _as_typed(node, results, outputs) if type(node) in OURS else outputs
+        if node.op_type in PICKS:
+            return outputs
         for output in outputs:
             if isinstance(output, np.ndarray) and output.dtype.name in ROUNDED:
                 name = output.dtype.name
                 raise Unsupported(f"{_named(node)}: the evaluator rounds it to {name}")
         return outputs
 
+    def _constant(self, name: str, *, as_stored: bool) -> Array:
+        """Reads a large constant, raised where the model is run in float64."""
+        array = self._weights.read(name)
+        return _raised(array) if self.exact and not as_stored else array
+
+    def _fed(self, feed: Feed) -> dict[str, Array]:
+        return {name: self._value(name, array) for name, array in feed.items()}
+
     def _value(self, name: str, array: Array) -> Array:
-        element = self._inputs[name]
-        values = from_bits(array, modelfile.type_name(element))
-        return values.astype(np.float64) if self.exact and _rounded(values) else values
+        values = from_bits(array, modelfile.type_name(self._inputs[name]))
+        return _raised(values) if self.exact else values
+
+    def _tensors(self, results: Mapping[str, Any]) -> dict[str, Array] | Unsupported:
+        """Picks the outputs; a constant may be one, too."""
+        outputs = {}
+        for name in self._outputs:
+            is_constant = name in self._weights and name not in results
+            value = self._constant(name, as_stored=False) if is_constant else results[name]
+            if not isinstance(value, np.ndarray | np.generic):
+                return Unsupported(f"the output {name!r} is no tensor")
+            outputs[name] = np.asarray(value)
+        return outputs
+
+
+def _shares_factor(node: Any, constants: Mapping[str, Array], alive: Mapping[int, Results]) -> bool:
+    """Says whether a node multiplies several feeds by one large matrix."""
+    if node.op_type != "MatMul" or node.domain or len(alive) < 2:
+        return False
+    factor = constants.get(node.input[1])
+    taken = [results.get(node.input[0]) for results in alive.values()]
+    return (
+        factor is not None
+        and factor.ndim == 2
+        and all(
+            isinstance(each, np.ndarray)
+            and each.ndim > 1
+            and each.shape[-1] == len(factor)
+            and each.dtype == factor.dtype
+            for each in taken
+        )
+    )
+
+
+def _call_standard_by_one_name(model: ModelProto) -> None:
+    """Gives ONNX's own domain its empty name everywhere, which is the one that operators go by."""
+    for imported in model.opset_import:
+        imported.domain = "" if imported.domain in graphs.STANDARD else imported.domain
+    for owner in (model.graph, *model.functions):
+        for node in graphs.nodes(owner):
+            node.domain = "" if node.domain in graphs.STANDARD else node.domain
+
+
+def _groups(feeds: Sequence[Feed]) -> Iterator[list[Feed]]:
+    """Yields the feeds in their order, in groups that are not too large to go together."""
+    group: list[Feed] = []
+    held = 0
+    for feed in feeds:
+        size = sum(array.nbytes for array in feed.values())
+        if group and held + size > TOGETHER:
+            yield group
+            group, held = [], 0
+        group.append(feed)
+        held += size
+    if group:
+        yield group
+
+
+def _raised(array: Any) -> Any:
+    """Gives floats of a lower type in float64, anything else as it is."""
+    lower = isinstance(array, np.ndarray) and array.dtype.name in ROUNDED
+    return array.astype(np.float64) if lower else array
 
 
 def _as_typed(node: Any, results: Mapping[str, Any], outputs: Sequence[Any]) -> list[Any]:
@@ -102,12 +290,6 @@ def from_bits(array: Array, onnx_type: str) -> Array:
     return array.view(onnx.helper.tensor_dtype_to_np_dtype(element))
 
 
-def _tensor(name: str, result: Any) -> Array:
-    if not isinstance(result, np.ndarray | np.generic):
-        raise Unsupported(f"the output {name!r} is no tensor")
-    return np.asarray(result)
-
-
 def _rounded(array: Array) -> bool:
     return array.dtype.name in ROUNDED
 
@@ -118,10 +300,16 @@ def _last_uses(model: ModelProto, outputs: Sequence[str]) -> Iterator[list[str]]
     lasts: list[list[str]] = []
     # Seen from the end, the first use of a result is its last.
     for node in reversed(model.graph.node):
-        used = [*node.input, *node.output, *_captured(node)]
+        used = [*_read(node), *node.output]
         lasts.append([name for name in dict.fromkeys(used) if name not in kept])
         kept.update(used)
     yield from reversed(lasts)
+
+
+def _read(node: onnx.NodeProto) -> Iterator[str]:
+    """Yields the names that a node takes, and those that its subgraphs may take from around it."""
+    yield from node.input
+    yield from _captured(node)
 
 
 def _captured(node: onnx.NodeProto) -> Iterator[str]:

@@ -7,12 +7,11 @@ slow.
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 from onnx import ModelProto
@@ -20,10 +19,12 @@ from onnx import ModelProto
 from toolkit import tensors
 from toolkit.errors import ToolkitError, typed_line
 from toolkit.feeds.feed import Draws, Feed
+from toolkit.feeds.sizes import BATCH
+from toolkit.onnxfiles.thinmodels import ThinModel
+from toolkit.oracle import raised
 from toolkit.oracle.enough import ENOUGH
 from toolkit.oracle.evaluator import Evaluator, from_bits
 from toolkit.oracle.portable import Unsupported
-from toolkit.oracle.raised import float64
 from toolkit.sources import calls
 from toolkit.tensors import Array, TensorSpec
 
@@ -37,6 +38,10 @@ it: a thousand runs in float64 would take too long."""
 
 class RefusedFeed(ToolkitError):
     """The model itself does not take a feed: no fault of the file, and no oracle for that size."""
+
+
+Answer: TypeAlias = "dict[str, Array] | RefusedFeed | Unsupported"
+"""The outputs for one feed by name, in the order of the model's; or why there are none."""
 
 
 class Oracle(Protocol):
@@ -57,8 +62,15 @@ class Oracle(Protocol):
         cannot compute.
         """
 
+    def answer_all(self, feeds: Sequence[tensors.Feed]) -> list[Answer]:
+        """Computes the outputs of several feeds at once, which may cost less than one by one; the
+        error of a feed stands in its place."""
+
     def in_float32(self, feed: tensors.Feed) -> dict[str, Array] | None:
         """Evaluates the model plainly in float32; None where it cannot. Raises as `answer`."""
+
+    def all_in_float32(self, feeds: Sequence[tensors.Feed]) -> list[dict[str, Array] | None]:
+        """Evaluates several feeds so, as `answer_all` does."""
 
 
 @dataclass(frozen=True)
@@ -74,34 +86,70 @@ class ModelOracle:
     def answer(self, feed: tensors.Feed) -> dict[str, Array]:
         return self.evaluator.run(feed)
 
+    def answer_all(self, feeds: Sequence[tensors.Feed]) -> list[Answer]:
+        return [*self.evaluator.run_all(feeds)]
+
     def in_float32(self, feed: tensors.Feed) -> dict[str, Array] | None:
         """Evaluates the file in its own types: the noise of float32 without another reading of the
         operators. None where the evaluator can do the file in float64 only."""
+        return self.all_in_float32([feed])[0]
+
+    def all_in_float32(self, feeds: Sequence[tensors.Feed]) -> list[dict[str, Array] | None]:
+        answers = self.plain.run_all(feeds)
+        return [answer if isinstance(answer, dict) else None for answer in answers]
+
+
+class OneByOne:
+    """Gives an oracle whose feeds have nothing to share what it does for several."""
+
+    def in_float32(self, feed: tensors.Feed) -> dict[str, Array] | None:
+        """Evaluates one feed plainly in float32 (`Oracle.in_float32`)."""
+        raise NotImplementedError
+
+    def all_in_float32(self, feeds: Sequence[tensors.Feed]) -> list[dict[str, Array] | None]:
+        """Evaluates one feed after the other (`Oracle.all_in_float32`)."""
+        return [self.in_float32(feed) for feed in feeds]
+
+    def answer(self, feed: tensors.Feed) -> dict[str, Array]:
+        """Computes the outputs for one feed (`Oracle.answer`)."""
+        raise NotImplementedError
+
+    def answer_all(self, feeds: Sequence[tensors.Feed]) -> list[Answer]:
+        """Computes the outputs of one feed after the other (`Oracle.answer_all`)."""
+        return [self._answer_or_error(feed) for feed in feeds]
+
+    def _answer_or_error(self, feed: tensors.Feed) -> Answer:
         try:
-            return self.plain.run(feed)
-        except Unsupported:
-            return None
+            return self.answer(feed)
+        except (RefusedFeed, Unsupported) as error:
+            return error
 
 
 @dataclass(frozen=True)
-class ModuleOracle:
+class ModuleOracle(OneByOne):
     """The oracle of a PyTorch module: the module in double; or as it is where that fails, which its
     name then says."""
 
     module: torch.nn.Module
-    """Our copy of it, in eval mode and in double."""
+    """A copy of it that borrows its tensors, and is raised to float64 as it runs."""
     original: torch.nn.Module
-    """A copy in its own types: tells what the module refuses from what float64 breaks."""
+    """The module itself. A copy of it, which shares its parameters, tells what the module refuses
+    from what float64 breaks."""
     inputs: tuple[TensorSpec, ...]
     name: str = "torch in float64"
     exact: bool = True
+    written: set[int] = dataclasses.field(default_factory=set)
+    """The storages that calls were seen to write into: no copy shares those."""
+    probed: tuple[tensors.Feed, Mapping[str, Array]] | None = None
+    """The feed that it was tried with, and its outputs: mostly the first one that is asked for."""
 
     def answer(self, feed: tensors.Feed) -> dict[str, Array]:
+        if self.probed is not None and _same(feed, self.probed[0]):
+            return dict(self.probed[1])
         if not self.exact:
             return self._as_it_is(feed)
         try:
-            with float64():
-                return self._call(self.module, feed, raise_floats=True)
+            return self._in_float64(feed)
         except ToolkitError:
             raise
         except Exception as error:  # whatever a user's forward raises
@@ -121,31 +169,36 @@ class ModuleOracle:
             return None
         return self._as_it_is(feed)
 
+    def _in_float64(self, feed: tensors.Feed) -> dict[str, Array]:
+        values = {name: raised.tensor(each) for name, each in self._tensors(feed).items()}
+        with raised.float64() as mode:
+            try:
+                outputs = _outputs(self.module, values)
+            finally:
+                self.written.update(mode.written)
+        return {name: _array(mode.value(tensor)) for name, tensor in outputs.items()}
+
     def _as_it_is(self, feed: tensors.Feed) -> dict[str, Array]:
         try:
-            return self._call(self.original, feed, raise_floats=False)
+            copied = raised.sharing(self.original, self.written)
+            outputs = _outputs(copied, self._tensors(feed))
         except ToolkitError:
             raise
         except Exception as error:  # whatever a user's forward raises
             raise RefusedFeed(f"the PyTorch module refuses it: {typed_line(error)}") from error
+        return {name: _array(tensor) for name, tensor in outputs.items()}
 
-    def _call(
-        self, module: torch.nn.Module, feed: tensors.Feed, *, raise_floats: bool
-    ) -> dict[str, Array]:
-        import torch
-
-        given = calls.arguments(
-            module,
-            {spec.name: _tensor(feed[spec.name], spec.type, raise_floats) for spec in self.inputs},
-        )
-        with torch.no_grad():
-            result = module(*given.args, **given.kwargs)
-        return {name: _array(tensor) for name, tensor in calls.outputs(result).items()}
+    def _tensors(self, feed: tensors.Feed) -> dict[str, torch.Tensor]:
+        return {spec.name: _tensor(feed[spec.name], spec.type) for spec in self.inputs}
 
 
-def of_model(model: ModelProto) -> ModelOracle:
-    """Makes the oracle of a bare .onnx. Raises Unsupported, naming what the evaluator cannot do."""
-    return ModelOracle(Evaluator(model), Evaluator(model, exact=False))
+def of_model(model: ModelProto | ThinModel, folder: Path | None = None) -> ModelOracle:
+    """Makes the oracle of a bare .onnx. Raises Unsupported, naming what the evaluator cannot do.
+
+    `folder` is that of the file, for external data that was not loaded.
+    """
+    exact = Evaluator(model, folder=folder)
+    return ModelOracle(exact, Evaluator(model, exact=False, folder=folder))
 
 
 def of_module(
@@ -158,14 +211,13 @@ def of_module(
     `probe` is a feed that it takes: where it does so in float32 only, the oracle is PyTorch in
     float32 and says so. Raises RefusedFeed where the probe is refused.
     """
-    original = copy.deepcopy(module).eval()
-    oracle = ModuleOracle(copy.deepcopy(original).double(), original, tuple(inputs))
+    oracle = ModuleOracle(raised.borrowing(module), module, tuple(inputs))
     try:
-        oracle.answer(probe)
+        outputs = oracle.answer(probe)
     except Unsupported as error:
         name = f"PyTorch in float32, since there is no float64 oracle: {error.what}"
         return dataclasses.replace(oracle, name=name, exact=False)
-    return oracle
+    return dataclasses.replace(oracle, probed=(probe, outputs))
 
 
 @dataclass(frozen=True)
@@ -192,32 +244,79 @@ def enough(oracle: Oracle, answered: Sequence[Expected], draws: Draws) -> list[E
     were taken."""
     pooled = list(answered)
     largest = max((each.feed for each in answered), key=lambda feed: feed.size)
+    pooled += _widened(oracle, pooled, largest, draws)
     # Feeds of one size are told apart by their number.
-    last = max(each.feed.number for each in answered if each.feed.dims == largest.dims)
-    for number in range(last + 1, last + 1 + MOST_MORE):
-        if _fewest(pooled) >= ENOUGH:
-            break
-        feed = draws.draw(largest.dims, number)
-        with contextlib.suppress(Unsupported, RefusedFeed):
-            pooled.append(Expected(feed, oracle.answer(feed.arrays)))
+    number = 1 + max(each.feed.number for each in answered if each.feed.dims == largest.dims)
+    end = number + MOST_MORE
+    while number < end and (lacking := _lacking(pooled, largest)):
+        feeds = [draws.draw(largest.dims, n) for n in range(number, min(number + lacking, end))]
+        number += len(feeds)
+        answers = oracle.answer_all([feed.arrays for feed in feeds])
+        pooled += [
+            Expected(feed, answer)
+            for feed, answer in zip(feeds, answers, strict=True)
+            if isinstance(answer, dict)
+        ]
     return pooled
 
 
-def _fewest(pooled: Sequence[Expected]) -> int:
-    """Counts the elements of the output that has the fewest."""
-    sizes = (sum(each.outputs[name].size for each in pooled) for name in pooled[0].outputs)
-    return min(sizes, default=0)
+def _widened(
+    oracle: Oracle, pooled: Sequence[Expected], largest: Feed, draws: Draws
+) -> list[Expected]:
+    """One feed of so large a batch that it holds all that is lacking.
+
+    It costs less than many feeds, each of which goes through every node and every target. There is
+    none where the model has no batch or refuses this one, and where an output does not grow with
+    it.
+    """
+    lacking = min(MOST_MORE, _lacking(pooled, largest))
+    batch = next((name for name in largest.dims if BATCH.match(name)), None)
+    if lacking < 2 or batch is None:
+        return []
+    (like,) = (each for each in pooled if each.feed is largest)
+    if any(output.shape[:1] != (largest.dims[batch],) for output in like.outputs.values()):
+        return []
+    feed = draws.draw({**largest.dims, batch: lacking * largest.dims[batch]})
+    (answer,) = oracle.answer_all([feed.arrays])
+    return [Expected(feed, answer)] if isinstance(answer, dict) else []
 
 
-def _tensor(array: Array, onnx_type: str, raise_floats: bool) -> torch.Tensor:
+def _lacking(pooled: Sequence[Expected], like: Feed) -> int:
+    """Counts the feeds like one that was answered that every output lacks for ENOUGH elements."""
+    (answered,) = (each for each in pooled if each.feed is like)
+    counts = [
+        (sum(each.outputs[name].size for each in pooled), answered.outputs[name].size)
+        for name in answered.outputs
+    ]
+    # An output of no element here has some at other sizes alone: one feed more is as good as many.
+    lacking = (-(-(ENOUGH - total) // (each or ENOUGH)) for total, each in counts)
+    return max(0, *lacking)
+
+
+def _same(feed: tensors.Feed, other: tensors.Feed) -> bool:
+    return feed.keys() == other.keys() and all(
+        array.dtype == other[name].dtype and np.array_equal(array, other[name])
+        for name, array in feed.items()
+    )
+
+
+def _outputs(
+    module: torch.nn.Module, values: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    import torch
+
+    given = calls.arguments(module, values)
+    with torch.no_grad():
+        return calls.outputs(module(*given.args, **given.kwargs))
+
+
+def _tensor(array: Array, onnx_type: str) -> torch.Tensor:
     import torch
 
     values = from_bits(array, onnx_type)
     if values.dtype.name == "bfloat16":
-        wide = torch.from_numpy(values.astype(np.float32))
-        return wide.double() if raise_floats else wide.bfloat16()
-    tensor = torch.from_numpy(np.array(values))  # a copy: a forward may write into its input
-    return tensor.double() if raise_floats and tensor.is_floating_point() else tensor
+        return torch.from_numpy(values.astype(np.float32)).bfloat16()
+    return torch.from_numpy(np.array(values))  # a copy: a forward may write into its input
 
 
 def _array(tensor: torch.Tensor) -> Array:

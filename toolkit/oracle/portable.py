@@ -12,9 +12,10 @@ import onnx.inliner
 from onnx import ModelProto, NodeProto, TensorProto
 
 from toolkit.errors import ToolkitError, first_line
-from toolkit.onnxfiles import graphs
+from toolkit.onnxfiles import graphs, unregistered
 from toolkit.onnxfiles.floattypes import convert_floats
 from toolkit.onnxfiles.graphs import STANDARD
+from toolkit.oracle.operators import OWN
 
 OPSET = 17
 """The evaluator is right from opset 14 on; files of 17 and newer, which today's exporters write,
@@ -43,26 +44,35 @@ INEXACT = {
     "TfIdfVectorizer": "the evaluator computes it in float32",
 }
 """Operators that have no float64 result → the reason."""
+TREE = ("treeids", "nodeids", "truenodeids", "falsenodeids", "modes")
+"""Attributes of a TreeEnsembleRegressor or -Classifier that hold a list with an entry a node."""
+KNOWN = {(operator.op_domain, operator.__name__) for operator in OWN}
+"""Domain and name of the operators that we compute ourselves, in whatever domain."""
 
 
 class Unsupported(ToolkitError):
     """The evaluator cannot run a model, or not in float64; names the operator."""
 
 
+def is_portable(model: ModelProto) -> bool:
+    """Says whether a file's opset is new enough for the reference evaluator."""
+    return graphs.opset(model) >= OPSET
+
+
 def portable(model: ModelProto) -> ModelProto:
-    """Copies a model in the portable form. Raises Unsupported where it cannot be brought there."""
-    copy = graphs.copied(model)
-    if copy.functions:
-        copy = onnx.inliner.inline_local_functions(copy)
+    """Brings a model to the portable form. One that has it already is returned itself: change
+    neither. Raises Unsupported where it cannot be brought there."""
+    copy = onnx.inliner.inline_local_functions(model) if model.functions else model
     before = graphs.opset(copy)
     kinds = {node.op_type for node in graphs.nodes(copy.graph) if node.domain in STANDARD}
     if before < 9 and "Scan" in kinds:
         raise Unsupported("Scan of opset 8: the version converter takes it for that of opset 9")
     if kinds and before < OPSET:
         # Before IR 4 the converter knows no initializer that is not an input as well.
+        copy = graphs.copied(copy)
         copy.ir_version = max(copy.ir_version, IR_VERSION)
         try:
-            copy = onnx.version_converter.convert_version(copy, OPSET)
+            copy = unregistered.converted(copy, OPSET)
         except Exception as error:  # the converter raises RuntimeError, and others from its C++
             line = first_line(error)
             raise Unsupported(f"opset {before} cannot be converted to {OPSET}: {line}") from error
@@ -77,6 +87,8 @@ def raised(model: ModelProto) -> ModelProto:
     copy = portable(model)
     for node in graphs.nodes(copy.graph):
         _refuse(node)
+        _refuse_circle(node)
+    copy = graphs.copied(copy)
     convert_floats(copy.graph, LOW, TensorProto.DOUBLE)
     return copy
 
@@ -89,8 +101,26 @@ def _refuse(node: NodeProto) -> None:
             raise Unsupported(f"{name} draws at random: no two runs agree")
         if node.op_type in INEXACT:
             raise Unsupported(f"{name}: {INEXACT[node.op_type]}")
-    elif node.domain != "ai.onnx.ml":
+    elif node.domain != "ai.onnx.ml" and (node.domain, node.op_type) not in KNOWN:
         raise Unsupported(f"{name} is of the domain {node.domain}, not of ONNX's own")
+
+
+def _refuse_circle(node: NodeProto) -> None:
+    """Raises Unsupported for a tree in which a walk from a root never comes to a leaf."""
+    if not node.op_type.startswith("TreeEnsemble") or node.domain != "ai.onnx.ml":
+        return
+    given = {name: graphs.attribute(node, f"nodes_{name}", ()) for name in TREE}
+    if not given["treeids"]:
+        return  # TreeEnsemble of opset 5 has its branches by their places.
+    branches = {
+        (tree, number): [(tree, true), (tree, false)]
+        for tree, number, true, false, mode in zip(*given.values(), strict=True)
+        if mode != b"LEAF"
+    }
+    done = graphs.inner_first(branches)
+    if len(done) < len(branches):
+        tree = min(branches.keys() - {*done})[0]
+        raise Unsupported(f"{node.op_type} {node.name!r}: tree {tree} leads in a circle")
 
 
 def _drops(node: NodeProto) -> bool:

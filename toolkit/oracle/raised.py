@@ -1,18 +1,55 @@
 """Makes a PyTorch module compute in float64 whatever it asks for.
 
 `module.double()` is not enough: a `.float()` or a `torch.zeros(…)` in a user's forward leaves
-float64 or raises. Under the mode of dispatch.py every operation that PyTorch dispatches takes and
-makes float64.
+float64 or raises, and the weights in double are twice as large again. Under the mode of dispatch.py
+every operation that PyTorch dispatches takes and makes float64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from toolkit.oracle.dispatch import RaiseFloats
+
+
+def borrowing(module: nn.Module) -> nn.Module:
+    """A copy of a module, in eval mode, that borrows all its tensors: it runs within `float64`, and
+    whatever its forward writes, the module is as before."""
+    from toolkit.oracle.dispatch import Borrowed
+
+    tensors = (*module.parameters(), *module.buffers())
+    # deepcopy takes what stands there for the copies that it has made already.
+    return copy.deepcopy(module, {id(t): Borrowed(t.detach()) for t in tensors}).eval()
+
+
+def sharing(module: nn.Module, written: Collection[int] = ()) -> nn.Module:
+    """A copy of a module, in eval mode, that shares its parameters, but for those in the storages
+    `written`, and has buffers of its own: these are what a forward writes into."""
+    shared = {
+        id(parameter): parameter
+        for parameter in module.parameters()
+        if parameter.untyped_storage()._cdata not in written
+    }
+    return copy.deepcopy(module, shared).eval()
+
+
+def tensor(low: torch.Tensor) -> torch.Tensor:
+    """A tensor in float64 where it is a lower float, in complex128 where it is complex; else
+    itself."""
+    from toolkit.oracle import dispatch
+
+    return dispatch.raised(low)
 
 
 @contextmanager
-def float64() -> Iterator[None]:
+def float64() -> Iterator[RaiseFloats]:
     """Makes all floats of torch's operations float64, complex numbers complex128, while it lasts.
 
     Whoever reads the bits of a float (`view` as another type) gets a TypeError. The default type is
@@ -26,7 +63,7 @@ def float64() -> Iterator[None]:
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with RaiseFloats():
-            yield
+        with RaiseFloats() as mode:
+            yield mode
     finally:
         torch.set_default_dtype(before)

@@ -27,6 +27,7 @@ from toolkit.records.schema import Plan, Run, State, Warning, WarningKind
 from toolkit.records.store import RunFolder
 from toolkit.runtimes import listing
 from toolkit.runtimes.target import Target
+from toolkit.supervision import progress
 from toolkit.units import Seconds
 from toolkit.workers import environments
 from toolkit.workers.launch import Launcher
@@ -57,12 +58,14 @@ def bench(
     folder = store.reopen(resume) if resume else store.create(Path(reports), file.name, now)
     with folder.held():
         try:
-            worker_code = environments.lay(
-                folder.fresh() / "rooms", [listing.find(target.runtime) for target in targets]
-            )
-            launcher = Launcher(worker_code, request.patience)
-            watch("ask", None, "finding out what is right")
-            assignment = ask(path, request, launcher)
+            # Killed while it finds out what is right, it has nothing to keep.
+            with progress.leaving(folder.work if resume else folder.path):
+                worker_code = environments.lay(
+                    folder.fresh() / "rooms", [listing.find(target.runtime) for target in targets]
+                )
+                launcher = Launcher(worker_code, request.patience)
+                watch("ask", None, "finding out what is right")
+                assignment = ask(path, request, launcher)
             plan = planned(assignment, targets, request)
             run = _begun(folder, plan, machine, request, resume)
         except BaseException:
@@ -101,12 +104,12 @@ def _targets(path: Path, request: BenchRequest, machine: Machine) -> list[Target
 
 def ask(path: Path, request: BenchRequest, launcher: Launcher) -> Assignment:
     """The assignment of a model, with its simulations run in a worker."""
-    with unoptimised.unoptimised(launcher.worker_code) as runner:
+    with progress.bounded(request.deadline):
         return assignments.ask(
             path,
             request.wanted,
             launcher.work,
-            runner,
+            partial(unoptimised.unoptimised, launcher.worker_code),
             given=request.source,
             threads=request.threads[0],
         )

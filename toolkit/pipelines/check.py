@@ -47,7 +47,8 @@ def check(
         judged, _ = judge_all(
             run, assignment, targets, launcher, request.baseline, partial(watch, "judge")
         )
-    return FinishedRun(None, msgspec.structs.replace(judged, state="done"), assignment.notes)
+    done = msgspec.structs.replace(judged, state="done")
+    return FinishedRun(None, done, assignment.notes, assignment.held)
 
 
 def _targets(path: Path, request: BenchRequest) -> list[Target]:

@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from toolkit.answers.verdict import Limits
@@ -30,7 +31,8 @@ from toolkit.onnxfiles import modelfile, referencefile
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.pipelines.bench import REFERENCE
 from toolkit.sources.source import Source
-from toolkit.units import Bytes
+from toolkit.supervision import progress
+from toolkit.units import Bytes, Seconds
 from toolkit.workers import cache, environments
 
 UNPROVEN = "-unproven"
@@ -44,6 +46,8 @@ class DeployRequest:
     feeds: FeedRequest = field(default_factory=FeedRequest)
     source: Source | None = None
     limits: Limits = field(default_factory=Limits)
+    deadline: Seconds | None = None
+    """The limit for finding out what is right (`BenchRequest.deadline`)."""
     make_python: MakePython = venvs.fresh
     """Makes the environment in which a client in Python is run."""
 
@@ -124,8 +128,9 @@ def _assignment(
     watch("", "finding out what is right")
     work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="toolkit-")))
     worker_code = environments.lay(work / "rooms", [])
-    with unoptimised.unoptimised(worker_code) as run:
-        return assignments.ask(path, request.feeds, work, run, given=request.source)
+    start = partial(unoptimised.unoptimised, worker_code)
+    with progress.bounded(request.deadline):
+        return assignments.ask(path, request.feeds, work, start, given=request.source)
 
 
 def _deployment(

@@ -11,7 +11,6 @@ from toolkit.engine import filenumbers
 from toolkit.errors import InputError, ProofError
 from toolkit.exporter import (
     convert,
-    guards,
     landing,
     proofplan,
     prove,
@@ -32,6 +31,8 @@ from toolkit.pipelines import train
 from toolkit.sources import reference, source
 from toolkit.sources.inputs import dimensions
 from toolkit.sources.source import Source
+from toolkit.supervision import progress
+from toolkit.units import Seconds
 
 DATA_SETS = 3
 """Sets of test data beside a file: the traced sizes and two others."""
@@ -69,6 +70,7 @@ def export(
     opset: int | None = None,
     keep_traces: bool = False,
     force: bool = False,
+    timeout: Seconds | None = None,
     watch: Watch = lambda stage: None,
     chatter: Chatter | None = None,
 ) -> Exported:
@@ -76,9 +78,10 @@ def export(
 
     `input` states inputs as `--input` does. `keep_traces` leaves torch's notes in the file, with
     absolute paths and lines of the source. `force` replaces another model's test data beside the
-    file. `chatter` gathers what torch says, also where this raises. Raises InputError for what the
-    user gave, ExportError where torch refuses, NotProven where the file is not the module's
-    function; nothing is written then.
+    file. `timeout` limits the proof, where another process watches over this one. `chatter` gathers
+    what torch says, also where this raises. Raises InputError for what the user gave, ExportError
+    where torch refuses, NotProven where the file is not the module's function; nothing is written
+    then.
     """
     chatter = chatter or Chatter()
     own_weights = None if weights is None else Path(weights)
@@ -89,12 +92,13 @@ def export(
         converted = convert.convert(
             asked.module, asked.inputs, asked.traced, opset=opset, chatter=chatter
         )
-        suspects = _suspects(asked, converted, chatter)
+        suspects = _suspects(asked, converted)
         origin = convert.metadata(asked.source, asked.module)
         convert.portable(converted.model, origin, keep_traces=keep_traces)
         files = convert.write(converted.model, folder / final.name)
         watch("prove")
-        exported = _proven(files[-1], asked, suspects)
+        with progress.bounded(timeout):
+            exported = _proven(files[-1], asked, suspects, converted.seconds)
         watch("write")
         return _landed(files, final, exported, force=force)
 
@@ -115,27 +119,32 @@ def _source(
     return of if isinstance(of, Source) else source.parse(of, weights=own_weights)
 
 
-def _suspects(asked: ExportRequest, converted: Converted, chatter: Chatter) -> tuple[Narrowed, ...]:
+def _suspects(asked: ExportRequest, converted: Converted) -> tuple[Narrowed, ...]:
     """The sizes that torch took for granted. Raises ProofError for those that the file shows."""
     if not dimensions(asked.inputs):
         return ()
-    assumed = guards.find(asked.module, asked.inputs, asked.traced, chatter)
-    evidence = Evidence(asked.module, asked.inputs, asked.traced, converted, assumed)
+    evidence = Evidence(asked.module, asked.inputs, asked.traced, converted)
     if shown := next(specialised.fixed(evidence), None):
         raise specialised.error(shown, asked.traced)
     return specialised.possible(evidence)
 
 
-def _proven(file: Path, asked: ExportRequest, suspects: Sequence[Narrowed]) -> Exported:
-    """The file with its proof. Raises NotProven, by the dimension at fault where one is."""
-    facts = modelfile.read(file)
-    draws = proofplan.draws(asked, file)
-    oracle = proofplan.oracle(asked, draws)
-    contract, at = proofplan.contract(asked), proofplan.sizes(asked, suspects)
+def _proven(
+    file: Path, asked: ExportRequest, suspects: Sequence[Narrowed], converting: Seconds
+) -> Exported:
+    """The file with its proof, which takes about half of `converting`.
+
+    Raises NotProven, by the dimension at fault where one is.
+    """
+    opened = modelfile.open_once(file, check=False)  # The proof's first step has the checker.
+    draws = proofplan.draws(asked, opened.model)
+    oracle, call = proofplan.oracle(asked, draws)
+    contract = proofplan.contract(asked)
+    at = proofplan.sizes(asked, suspects, converting, call)
     # A worker has the file loaded as long as the block lasts.
-    with filenumbers.of_file(file, oracle) as numbers:
-        proof = prove.prove(file, contract, oracle, draws, at, numbers=numbers)
-    exported = Exported(file, asked.source, facts, asked.traced.sizes, proof)
+    with filenumbers.of_file(opened, oracle) as numbers:
+        proof = prove.prove(opened, contract, oracle, draws, at, numbers=numbers)
+    exported = Exported(file, asked.source, opened.facts, asked.traced.sizes, proof)
     if not proof.holds:
         error = specialised.blamed(suspects, asked.traced, proof) or proof.error()
         raise NotProven(error, exported)

@@ -9,11 +9,13 @@ from pathlib import Path
 from toolkit.answers.verdict import Limits
 from toolkit.engine import planning
 from toolkit.engine.assignment import FeedRequest
+from toolkit.engine.sizesheld import SizesHeld
 from toolkit.measure import schedule
 from toolkit.measure.schedule import Pace
 from toolkit.records.schema import Run
 from toolkit.runtimes.target import Target, parse
 from toolkit.sources.source import Source
+from toolkit.units import Seconds
 from toolkit.workers.jobs import Patience
 
 REFERENCE = Path("models/mlp/mlp.onnx")
@@ -42,6 +44,9 @@ class BenchRequest:
     threads: Sequence[int] = (1,)
     """Thread counts for targets without `threads=`; each such target is measured at every count."""
     patience: Patience = field(default_factory=Patience)
+    deadline: Seconds | None = None
+    """The limit for finding out what is right; None: 60 s a node of the graph, half an hour in
+    all. It holds where another process watches over this one, as the command line has it."""
     command: Sequence[str] = ()
     """The command as it was typed, for the record."""
 
@@ -70,6 +75,8 @@ class FinishedRun:
     run: Run
     notes: Sequence[str] = ()
     """The things that could not be done while the assignment was made, in words."""
+    held: SizesHeld = field(default_factory=SizesHeld)
+    """The sizes at which a bare file holds; empty where nothing was left out."""
 
     @property
     def unmet(self) -> list[str]:

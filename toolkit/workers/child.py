@@ -145,6 +145,7 @@ class WorkerLoop:
         """Loads the program; the time is that of the runtime's own load."""
         base.check_provider(type(self._runtime), request["provider"])
         self._program = program_of(request["program"])
+        self._forget()
         options = base.settings(type(self._runtime), request["options"])
         started = time.perf_counter()
         self._session = self._runtime.load(self._program, request["provider"], options)
@@ -159,6 +160,12 @@ class WorkerLoop:
                 "copies": placement.copies,
             },
         }
+
+    def _forget(self) -> None:
+        """Lets go of an earlier program before the next one takes memory beside it."""
+        self._left.clear()
+        self._calls.clear()
+        self.__dict__.pop("_session", None)
 
     def bind(self, request: Message) -> Message:
         """Makes the call for one feed."""

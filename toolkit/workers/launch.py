@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -44,8 +46,16 @@ class Worker:
     """
 
     def __init__(
-        self, spec: WorkerSpec, worker_code: Path, *, patience: Patience, padding: int = 0
+        self,
+        spec: WorkerSpec,
+        worker_code: Path,
+        *,
+        patience: Patience,
+        padding: int = 0,
+        keeps_limit: bool = False,
     ) -> None:
+        """Starts the process. `padding` bytes are added to its environment; with `keeps_limit` it
+        has the memory limit of this process, where there is one."""
         self.spec = spec
         self._patience = patience
         self.work = worker_code.parent
@@ -78,6 +88,8 @@ class Worker:
         finally:
             os.close(theirs_read)
             os.close(theirs_write)
+        if not keeps_limit:
+            _lift_memory_limit(self._process.pid)
         self._guard = ProcessGuard(self._process.pid)
         self._write = ours_write
         self._read = ours_read
@@ -144,7 +156,8 @@ class Worker:
         self, program: Program, feed: Feed, types: Mapping[str, str], folder: Path
     ) -> Seconds:
         """Fills `folder` with the runtime's own form of the program; returns the time it took."""
-        rows = tensors.save(self._new_folder(), feed, types)
+        given = self._new_folder()
+        rows = tensors.save(given, feed, types)
         self._post(
             "convert",
             program=message(program),
@@ -153,6 +166,7 @@ class Worker:
             folder=str(folder),
         )
         reply = self._wait()
+        shutil.rmtree(given, ignore_errors=True)
         with self._understood():
             return float(reply["seconds"])
 
@@ -192,17 +206,22 @@ class Worker:
     def bind(self, name: str, feed: Feed, types: Mapping[str, str]) -> None:
         """Hands a feed over and makes its call. `types`: input → its ONNX type, where that of the
         array does not tell it (bfloat16 travels as uint16)."""
-        rows = tensors.save(self._new_folder(), feed, types)
+        given = self._new_folder()
+        rows = tensors.save(given, feed, types)
         self._post("bind", feed=name, tensors=rows)
         self._wait()
+        shutil.rmtree(given, ignore_errors=True)  # The worker has read them.
 
     def answer(self, name: str, *, again: bool = True) -> tuple[dict[str, Array], Seconds]:
         """The outputs of the timed call itself, run once more or as it left them, and the seconds
         of that call."""
-        self._post("answer", feed=name, again=again, folder=str(self._new_folder()))
+        given = self._new_folder()
+        self._post("answer", feed=name, again=again, folder=str(given))
         reply = self._wait()
         try:
             outputs = tensors.load(reply["tensors"])
+            # A run makes thousands of answers: none stays on the disk once it was read.
+            shutil.rmtree(given, ignore_errors=True)
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             self._die(f"its outputs cannot be read: {error}")
         with self._understood():
@@ -357,6 +376,14 @@ class Launcher:
             worker.stop()
             raise
         return worker
+
+
+def _lift_memory_limit(pid: int) -> None:
+    """Frees a worker of this process's own limit (supervision/limits.py): it runs what the user
+    measures, and some of that reserves more than it fills."""
+    with contextlib.suppress(ProcessLookupError):  # It may have ended already; the first verb says.
+        _, hard = resource.prlimit(pid, resource.RLIMIT_DATA)
+        resource.prlimit(pid, resource.RLIMIT_DATA, (hard, hard))
 
 
 def _doing(verb: str) -> str:

@@ -18,13 +18,16 @@ own operators differ:
 - Resize with align_corners and scales takes a size that is no whole number for the output's.
 - Loop without a condition does not run at all, and stacks what it collects along the wrong axis.
 - Scan knows neither directions nor axes.
+- MatMul, Conv and Einsum are right and slow: one thread, or copies of every window. GatherND,
+  ScatterND, ScatterElements, NonMaxSuppression and RoiAlign are right and walk in Python.
 """
 
 from __future__ import annotations
 
 from onnx.reference.op_run import OpRun
 
-from toolkit.oracle.operators.convolution import ConvTranspose
+from toolkit.oracle.operators import microsoft
+from toolkit.oracle.operators.detection import NonMaxSuppression, RoiAlign
 from toolkit.oracle.operators.elementwise import (
     LRN,
     Erf,
@@ -36,16 +39,22 @@ from toolkit.oracle.operators.elementwise import (
 )
 from toolkit.oracle.operators.loops import Loop, Scan
 from toolkit.oracle.operators.pools import AveragePool, LpPool, MaxPool
+from toolkit.oracle.operators.products import Conv, ConvTranspose, Einsum, MatMul
+from toolkit.oracle.operators.quantized import OWN as QUANTIZED
 from toolkit.oracle.operators.recurrent import GRU, LSTM, RNN
 from toolkit.oracle.operators.sampling import AffineGrid, GridSample, Resize
+from toolkit.oracle.operators.scattering import GatherND, ScatterElements, ScatterND
 
 OWN: tuple[type[OpRun], ...] = (
     AffineGrid,
     AveragePool,
+    Conv,
     ConvTranspose,
+    Einsum,
     Erf,
     GRU,
     GatherElements,
+    GatherND,
     Gelu,
     GlobalMaxPool,
     GridSample,
@@ -53,11 +62,18 @@ OWN: tuple[type[OpRun], ...] = (
     LSTM,
     Loop,
     LpPool,
+    MatMul,
     MaxPool,
     MeanVarianceNormalization,
+    NonMaxSuppression,
     Pad,
     RNN,
     Resize,
+    RoiAlign,
+    ScatterElements,
+    ScatterND,
     Scan,
+    *microsoft.OWN,
+    *QUANTIZED,
 )
 """All of them, given to the evaluator as `new_ops`, which goes by the names of the classes."""

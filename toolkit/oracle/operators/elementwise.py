@@ -9,17 +9,23 @@ from typing import TypeAlias
 import numpy as np
 from onnx.reference.op_run import OpRun
 
+from toolkit.oracle.operators import kernels
 from toolkit.tensors import Array
 
 Outputs: TypeAlias = tuple[Array, ...]
-_erf = np.vectorize(math.erf, otypes=["d"])
+
+
+def _erf(x: Array) -> Array:
+    import torch
+
+    return kernels.array(torch.erf(kernels.tensor(x)))
 
 
 class Erf(OpRun):
     """The error function in float64; numpy has none."""
 
     def _run(self, x: Array) -> Outputs:
-        return (_erf(x) if x.size else x,)
+        return (_erf(x),)
 
 
 class Gelu(OpRun):
@@ -28,7 +34,7 @@ class Gelu(OpRun):
     def _run(self, x: Array, approximate: str = "none") -> Outputs:
         if approximate == "tanh":
             return (0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),)
-        return (0.5 * x * (1 + _erf(x / math.sqrt(2))) if x.size else x,)
+        return (0.5 * x * (1 + _erf(x / math.sqrt(2))),)
 
 
 class GatherElements(OpRun):

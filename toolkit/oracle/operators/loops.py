@@ -43,18 +43,15 @@ class Loop(_WithBody):
         # A missing condition is true, a missing number of turns has no end.
         going = condition is None or bool(condition)
         values, turn = list(states), 0
-        collected: list[list[Array]] = []
+        collected: list[list[Array]] = [[] for _ in body.output_names[1 + len(states) :]]
         while going and (most is None or turn < int(np.asarray(most).item())):
             first = [np.array(turn, np.int64), np.array(going)]
             going_on, *results = self.turn(context, [*first, *values], attributes)
             values, scans = results[: len(states)], results[len(states) :]
-            collected = [
-                [*old, new] for old, new in zip(collected or [[]] * len(scans), scans, strict=True)
-            ]
+            for each, new in zip(collected, scans, strict=True):
+                each.append(new)
             going = bool(np.asarray(going_on).item())
             turn += 1
-        if not turn:
-            collected = [[]] * (len(body.output_names) - 1 - len(states))
         return (*values, *(_stack(each) for each in collected))
 
 

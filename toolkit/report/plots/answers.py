@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from toolkit.answers.formats import ORDER
 from toolkit.answers.rule import FLOAT32_BORDER
 from toolkit.answers.verdict import OutputVerdict
 from toolkit.report import palette
@@ -33,6 +34,10 @@ FLOAT32 = (
     "is float32."
 )
 BARS = "The upper bars show where errors of each format lie for this model."
+NOT_DRAWN = (
+    "Without a bar: {formats}. A format is simulated where answers may come near it, "
+    "and has no band where it overflows."
+)
 CROSS = "A cross is wrong; at the right edge it has no finite error."
 
 
@@ -54,10 +59,18 @@ def draw(view: View) -> Plot | None:
     return Plot(
         name="answers",
         title="How far the answers are from float64",
-        reading=" ".join([FLOAT32, *([BARS] if bands else []), CROSS]),
+        reading=" ".join([FLOAT32, *bars(bands), CROSS]),
         spec=picture(view, judged, points, bands),
         grid=answers.answers(judged),
     )
+
+
+def bars(bands: Bands) -> list[str]:
+    """Sentences on the bars, and on the formats that have none."""
+    if not bands:
+        return []
+    missing = [name for name in ORDER if name not in bands]
+    return [BARS, *([NOT_DRAWN.format(formats=", ".join(missing))] if missing else [])]
 
 
 def picture(

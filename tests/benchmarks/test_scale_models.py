@@ -1,0 +1,49 @@
+"""The models of real size are what INPUTS says, and what our own parts compute is right."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+
+from benchmarks.scale import models
+from toolkit.exporter import tracing
+from toolkit.sources import calls, inputs
+
+
+def test_every_factory_has_its_inputs_stated() -> None:
+    factories = {
+        name
+        for name, value in vars(models).items()
+        if inspect.isfunction(value)
+        and value.__module__ == models.__name__
+        and not name.startswith("_")
+    }
+
+    assert factories == set(models.INPUTS)
+
+
+@pytest.mark.parametrize("name", ["mobilenet", "detector", "t5_encoder"])
+def test_a_model_takes_what_is_stated_and_is_the_same_each_time(name: str) -> None:
+    stated = inputs.parse_all(models.INPUTS[name])
+    factory = getattr(models, name)
+
+    first, second = (
+        calls.outputs(tracing.call(module, tracing.find(module, stated).tensors))
+        for module in (factory(), factory())
+    )
+
+    for mine, theirs in zip(first.values(), second.values(), strict=True):
+        assert torch.equal(mine, theirs)
+        # Numbers that neither died nor grew out of bounds on their way through the net.
+        assert mine.dtype == torch.int64 or 0.01 < float(mine.std()) < 1000
+
+
+def test_boxes_that_a_better_one_overlaps_are_suppressed() -> None:
+    boxes = torch.tensor([[0, 0, 10, 10], [0, 1, 10, 11], [20, 0, 30, 10], [0, 0, 2, 2.0]])
+    scores = torch.tensor([0.8, 0.9, 0.5, 0.01])
+
+    # Of the first and the second 90 of 110 are shared; the last has too low a score.
+    assert models._suppressed(boxes, scores, overlap=0.5, least=0.05).tolist() == [1, 2]
+    assert models._suppressed(boxes, scores, overlap=0.9, least=0.05).tolist() == [1, 0, 2]

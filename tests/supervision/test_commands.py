@@ -1,0 +1,143 @@
+"""Commands on models that have no end, or are larger than any memory: ended, in one line."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from pathlib import Path
+
+import onnx
+import psutil
+import pytest
+
+from tests import command
+from tests.workers.conftest import Start, start
+from toolkit import units
+from toolkit.machine import memory
+from toolkit.supervision import limits
+
+__all__ = ["start"]
+
+pytestmark = pytest.mark.process
+
+HEAD = '<ir_version: 10, opset_import: ["" : 20]>'
+ENDLESS = """
+g (float[2] x) => (float[2] y) {
+    ["turn"] y = Loop <
+        body = b (int64 i, bool c, float[2] s) => (bool d, float[2] t) {
+            d = Identity (c)
+            t = Neg (s)
+        }
+    > (, , x)
+}
+"""
+HUGE = """
+g (float[2] x) => (float[n, 2] y) <int64[2] s = {500000000, 2}> { ["grow"] y = Expand (x, s) }
+"""
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    return saved(tmp_path, ENDLESS)
+
+
+def saved(folder: Path, body: str) -> Path:
+    path = folder / "m.onnx"
+    onnx.save(onnx.parser.parse_model(f"{HEAD} {body}"), path)
+    return path
+
+
+def test_a_loop_without_an_end_is_ended_and_named(tmp_path: Path, endless: Path) -> None:
+    ended = command.run("check", endless, "--timeout", "3s", cwd=tmp_path)
+
+    assert ended.code == 1
+    (error,) = ended.errors
+    assert "at Loop 'turn'" in error
+    assert "  --timeout 600s    waits longer" in ended.err.splitlines()
+
+
+def test_what_is_larger_than_the_memory_limit_is_named(tmp_path: Path) -> None:
+    ended = command.run("check", saved(tmp_path, HUGE), "--memory-limit", "2GB", cwd=tmp_path)
+
+    assert ended.code == 1
+    (error,) = ended.errors
+    assert "Expand 'grow': Unable to allocate" in error
+
+
+def test_an_ended_bench_leaves_no_run_and_no_scratch(tmp_path: Path, endless: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+
+    ended = command.run(
+        "bench", endless, "--timeout", "3s", cwd=tmp_path, env={"TMPDIR": str(scratch)}
+    )
+
+    assert ended.code == 1
+    assert [*(tmp_path / "reports").iterdir()] == []
+    assert [*scratch.iterdir()] == []
+
+
+def is_in_the_loop(process: psutil.Process) -> bool:
+    return bool(process.cpu_times().user > 3)
+
+
+@pytest.mark.parametrize(
+    ("by", "code", "words"),
+    [(signal.SIGINT, 130, ["interrupted"]), (signal.SIGKILL, -signal.SIGKILL, [])],
+    ids=["interrupt", "kill"],
+)
+def test_whatever_ends_a_command_ends_all_its_processes(
+    tmp_path: Path, endless: Path, by: signal.Signals, code: int, words: list[str]
+) -> None:
+    processes: list[psutil.Process] = []
+
+    def note(process: psutil.Process) -> bool:
+        processes[:] = [process, *process.children(recursive=True)]
+        return is_in_the_loop(process)
+
+    ended = command.interrupted("check", endless, cwd=tmp_path, when=note, by=by)
+
+    assert (ended.code, ended.err.split()) == (code, words)
+    assert psutil.wait_procs(processes, timeout=60)[1] == []
+
+
+def test_how_it_was_typed_is_told_with_the_code_of_the_process_that_knows(tmp_path: Path) -> None:
+    ended = command.run("check", "--no-such-option", cwd=tmp_path)
+
+    assert ended.code == 2
+    assert "No such option" in ended.err
+
+
+def test_a_folder_called_toolkit_in_the_current_folder_is_not_imported(tmp_path: Path) -> None:
+    hostile = tmp_path / "toolkit"
+    hostile.mkdir()
+    (hostile / "__init__.py").write_text("raise SystemExit('imported from the current folder')")
+
+    ended = command.run("check", "no.onnx", cwd=tmp_path)
+
+    assert ended.errors == ["error: no such file: no.onnx"]
+
+
+def test_a_worker_has_no_limit_on_its_memory(monkeypatch: pytest.MonkeyPatch, start: Start) -> None:
+    """It runs what the user measures."""
+    bound = 1 << 40
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    monkeypatch.setattr(limits, "_applied", None)
+    try:
+        assert limits.apply(bound) == bound
+        worker = start("fake")
+        assert resource.prlimit(worker.pid, resource.RLIMIT_DATA) == (hard, hard)
+        assert resource.getrlimit(resource.RLIMIT_DATA) == (bound, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def test_the_limit_is_a_share_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    monkeypatch.setattr(limits, "_applied", None)
+    monkeypatch.setattr(memory, "available", lambda: 1 << 42)
+    try:
+        assert limits.apply() == int(limits.SHARE * (1 << 42))
+        assert limits.in_words() == units.size(limits.apply())
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))

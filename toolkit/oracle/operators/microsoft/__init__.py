@@ -1,0 +1,37 @@
+"""Computes ONNX Runtime's fused operators of the domain com.microsoft in float64.
+
+Its optimizer writes them into files, and so do exporters for it. They are held against its CPU
+kernels without optimizations, which are the same library's; where ONNX has a definition of the same
+operator, against that too.
+"""
+
+from __future__ import annotations
+
+from onnx.reference.op_run import OpRun
+
+from toolkit.oracle.operators.microsoft import (
+    activations,
+    arrays,
+    attention,
+    convolutions,
+    experts,
+    grouped,
+    norms,
+    positions,
+    products,
+    rotary,
+)
+
+OWN: tuple[type[OpRun], ...] = (
+    *activations.OWN,
+    *arrays.OWN,
+    *attention.OWN,
+    *convolutions.OWN,
+    *experts.OWN,
+    *grouped.OWN,
+    *norms.OWN,
+    *positions.OWN,
+    *products.OWN,
+    *rotary.OWN,
+)
+"""All of them, which operators.OWN joins to those of ONNX's own domain."""
