@@ -6,10 +6,13 @@ import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from toolkit.oracle import oracles
 from toolkit.supervision import progress
 from toolkit.supervision.progress import LEAVINGS, PAGE, SIZE, VARIABLE
+from toolkit.tensors import TensorSpec
 
 
 @pytest.fixture
@@ -70,6 +73,24 @@ def test_what_waits_for_others_has_the_end_of_all_steps_alone(page: mmap.mmap) -
             assert progress.look(page).limit == float("inf")
             assert progress.look(page).left < float("inf")
         assert progress.look(page).limit == progress.NODE_LIMIT
+
+
+def test_the_users_own_module_may_take_its_time(page: mmap.mmap) -> None:
+    import torch
+
+    limits = []
+
+    class Slow(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            limits.append(progress.look(page).limit)
+            return x * 2
+
+    feed = {"x": np.ones(3, np.float32)}
+    with progress.bounded():
+        oracle = oracles.of_module(Slow(), [TensorSpec("x", "float32", (3,))], feed)
+        oracle.in_float32(feed)
+
+    assert limits == [float("inf")] * 2
 
 
 def test_a_text_that_is_too_long_is_cut(page: mmap.mmap) -> None:

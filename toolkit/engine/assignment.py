@@ -38,6 +38,7 @@ from toolkit.oracle.portable import Unsupported
 from toolkit.runtimes.base import Program
 from toolkit.sources import factory, reference
 from toolkit.sources.source import Source
+from toolkit.supervision import progress
 from toolkit.tensors import TensorSpec
 
 
@@ -211,7 +212,9 @@ def _is_reference(source: Source | None) -> bool:
 def _oracle(opened: Opened, source: Source | None, probe: Feed) -> Oracle:
     """The oracle of the source where it is known, else of the file itself."""
     if source is not None:
-        return oracles.of_module(factory.build(source), opened.facts.inputs, probe.arrays)
+        with progress.waiting(f"building {source.name}"):
+            module = factory.build(source)
+        return oracles.of_module(module, opened.facts.inputs, probe.arrays)
     try:
         return oracles.of_model(opened.model, opened.folder)
     except Unsupported as error:

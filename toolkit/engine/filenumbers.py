@@ -20,6 +20,7 @@ from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
+from toolkit.supervision import progress
 from toolkit.tensors import Feed
 from toolkit.workers import environments
 from toolkit.workers.jobs import Patience, WorkerSpec
@@ -56,12 +57,13 @@ def of_file(opened: Opened, oracle: Oracle) -> Iterator[Numbers | str]:
 
 def _refusal(worker: Worker, file: ModelFile) -> TargetError | None:
     """Loads the file; returns what onnxruntime says where it refuses."""
-    worker.post_hello()
-    worker.hello()
-    try:
-        worker.load_program(Program(file.path.resolve(), file.inputs, file.outputs))
-    except TargetError as error:
-        return error
+    with progress.waiting(f"onnxruntime with {file.name}"):
+        worker.post_hello()
+        worker.hello()
+        try:
+            worker.load_program(Program(file.path.resolve(), file.inputs, file.outputs))
+        except TargetError as error:
+            return error
     return None
 
 
@@ -80,7 +82,8 @@ class _FileInWorker:
         if self.refusal is not None:
             raise self.refusal
         types = {spec.name: spec.type for spec in self.file.facts.inputs}
-        return [self.worker.evaluate(str(n), feed, types) for n, feed in enumerate(feeds)]
+        with progress.waiting(f"onnxruntime with {self.file.facts.name}"):
+            return [self.worker.evaluate(str(n), feed, types) for n, feed in enumerate(feeds)]
 
     def judge(self, expected: Sequence[Expected], answers: Answers) -> Verdict:
         """The verdict on these answers to the expected feeds."""

@@ -32,6 +32,9 @@ NO_SHAPE = "Field 'shape' of 'type' is required but missing."
 LARGEST: Bytes = (1 << 31) - 1
 """Bytes at which a protobuf message ends."""
 
+PIECE: Bytes = 1 << 24
+"""Bytes that are hashed at once."""
+
 MOST_NODES = 1_000_000
 """Nodes of a graph whose functions are written out. The largest real ones have some 20,000."""
 
@@ -385,6 +388,7 @@ def _sha256(content: bytes, external: list[Path]) -> str:
     digest = hashlib.sha256(content)
     for file in external:
         with file.open("rb") as stream:
-            while chunk := stream.read(1 << 20):
+            while chunk := stream.read(PIECE):
                 digest.update(chunk)
+                progress.step(f"hashing {file.name}")
     return digest.hexdigest()

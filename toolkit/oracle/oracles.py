@@ -26,6 +26,7 @@ from toolkit.oracle.enough import ENOUGH
 from toolkit.oracle.evaluator import Evaluator, from_bits
 from toolkit.oracle.portable import Unsupported
 from toolkit.sources import calls
+from toolkit.supervision import progress
 from toolkit.tensors import Array, TensorSpec
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class ModuleOracle(OneByOne):
             return self._as_it_is(feed)
         try:
             return self._in_float64(feed)
-        except ToolkitError:
+        except (ToolkitError, MemoryError):
             raise
         except Exception as error:  # whatever a user's forward raises
             self._as_it_is(feed)  # raises RefusedFeed where it is the feed that is at fault
@@ -171,7 +172,7 @@ class ModuleOracle(OneByOne):
 
     def _in_float64(self, feed: tensors.Feed) -> dict[str, Array]:
         values = {name: raised.tensor(each) for name, each in self._tensors(feed).items()}
-        with raised.float64() as mode:
+        with progress.waiting("the PyTorch module in float64"), raised.float64() as mode:
             try:
                 outputs = _outputs(self.module, values)
             finally:
@@ -181,8 +182,9 @@ class ModuleOracle(OneByOne):
     def _as_it_is(self, feed: tensors.Feed) -> dict[str, Array]:
         try:
             copied = raised.sharing(self.original, self.written)
-            outputs = _outputs(copied, self._tensors(feed))
-        except ToolkitError:
+            with progress.waiting("the PyTorch module"):
+                outputs = _outputs(copied, self._tensors(feed))
+        except (ToolkitError, MemoryError):
             raise
         except Exception as error:  # whatever a user's forward raises
             raise RefusedFeed(f"the PyTorch module refuses it: {typed_line(error)}") from error
