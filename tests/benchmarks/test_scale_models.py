@@ -9,6 +9,7 @@ import torch
 
 from benchmarks.scale import models
 from toolkit.exporter import tracing
+from toolkit.feeds.drawing import Drawer
 from toolkit.sources import calls, inputs
 
 
@@ -28,11 +29,11 @@ def test_every_factory_has_its_inputs_stated() -> None:
 def test_a_model_takes_what_is_stated_and_is_the_same_each_time(name: str) -> None:
     stated = inputs.parse_all(models.INPUTS[name])
     factory = getattr(models, name)
+    specs = [each.spec for each in stated]
+    drawn = Drawer(tuple(specs), {}).draw(tracing.find(factory(), stated).sizes).arrays
+    feed = {name: torch.from_numpy(array) for name, array in drawn.items()}
 
-    first, second = (
-        calls.outputs(tracing.call(module, tracing.find(module, stated).tensors))
-        for module in (factory(), factory())
-    )
+    first, second = (calls.outputs(tracing.call(factory(), feed)) for _ in range(2))
 
     for mine, theirs in zip(first.values(), second.values(), strict=True):
         assert torch.equal(mine, theirs)
