@@ -50,6 +50,7 @@ ROOMS = (
     "records",
     "doctor",
     "engine",
+    "conformance",
     "deployment",
     "report",
     "pipelines",

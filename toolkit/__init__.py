@@ -1,7 +1,8 @@
 """toolkit takes a PyTorch model to a proven, measured .onnx on any runtime.
 
-The Python API is the pipelines: `train`, `export`, `check`, `bench`, `compare`, `deploy`. Each is
-loaded when it is first used, so that `import toolkit` needs neither torch nor any runtime.
+The Python API is the pipelines: `train`, `export`, `check`, `bench`, `compare`, `deploy`,
+`conformance`. Each is loaded when it is first used, so that `import toolkit` needs neither torch
+nor any runtime.
 """
 
 from typing import TYPE_CHECKING
@@ -9,12 +10,22 @@ from typing import TYPE_CHECKING
 # Its only home: setup.cfg reads it here without an import, since this is a literal. No metadata of
 # a distribution is asked, because workers run a copy of this file where none is installed.
 __version__ = "0.1.0"
-__all__ = ["__version__", "bench", "check", "compare", "deploy", "export", "train"]
+__all__ = [
+    "__version__",
+    "bench",
+    "check",
+    "compare",
+    "conformance",
+    "deploy",
+    "export",
+    "train",
+]
 
 if TYPE_CHECKING:
     from toolkit.pipelines.bench import bench
     from toolkit.pipelines.check import check
     from toolkit.pipelines.compare import compare
+    from toolkit.pipelines.conformance import conformance
     from toolkit.pipelines.deploy import deploy
     from toolkit.pipelines.export import export
     from toolkit.pipelines.train import train

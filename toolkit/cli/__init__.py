@@ -24,12 +24,13 @@ COMMANDS = {
     "bench": "how fast, against which, and are the answers right?",
     "deploy": "a folder that runs elsewhere, with proof",
     "compare": "is the new file, version or run as good, and how much faster?",
+    "conformance": "ONNX's own operator tests, on the oracle and on every runtime",
     "report": "show a run again: terminal, Markdown, HTML, CSV",
     "runtimes": "which runtimes are here; environments for more of them",
     "doctor": "what is wrong with this installation or machine, and the cure",
 }
 
-SUPERVISED = {"run", "export", "check", "bench", "deploy", "compare"}
+SUPERVISED = {"run", "export", "check", "bench", "deploy", "compare", "conformance"}
 """Commands that read a model or run its code: each runs in a process that this one watches over."""
 
 AGAIN = """

@@ -53,17 +53,15 @@ REPORTS = click.option(
     help="The folder of the runs.",
 )
 
-TARGETS = [
-    PROVIDER,
-    click.option(
-        "--target",
-        "targets",
-        multiple=True,
-        metavar="T",
-        help="RUNTIME[@VERSION][:PROVIDER][,key=value…]; repeatable. With env=FOLDER it is run "
-        "from that environment.",
-    ),
-]
+TARGET = click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="T",
+    help="RUNTIME[@VERSION][:PROVIDER][,key=value…]; repeatable. With env=FOLDER it is run "
+    "from that environment.",
+)
+TARGETS = [PROVIDER, TARGET]
 FEEDS = [
     click.option("--batch", metavar="N,N…", help="Sizes of the first dynamic dimension."),
     click.option(

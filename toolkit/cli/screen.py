@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -12,6 +13,8 @@ import click
 
 LABEL = 9
 """Width of the first column: that of the longest command's name, and a space."""
+PAUSE = 10.0
+"""Seconds between two lines of progress in a pipe."""
 WIDEST = 120
 """Columns that a table takes at most: beyond, eyes lose the line."""
 
@@ -56,3 +59,23 @@ def progress(label: str) -> Iterator[Draw]:
 
         with steps.listening(draw):
             yield draw
+
+
+@contextmanager
+def long_progress(label: str) -> Iterator[Draw]:
+    """Shows a status line as `progress` does, with the time that is left; in a pipe a line every
+    ten seconds, so that nobody takes a long command for a dead one."""
+    began, shown = time.monotonic(), time.monotonic()
+    with progress(label) as draw:
+
+        def tell(share: float | None, text: str) -> None:
+            nonlocal shown
+            now = time.monotonic()
+            left = (now - began) * (1 - share) / share if share else None
+            told = text if left is None else f"{text} · about {left:.0f} s left"
+            draw(share, told)
+            if not sys.stderr.isatty() and now - shown >= PAUSE:
+                shown = now
+                click.echo(f"{label:<{LABEL}}{share or 0:.0%} · {told}", err=True)
+
+        yield tell

@@ -1,0 +1,128 @@
+"""What came of one test on one target, and how it is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+
+from toolkit.tensors import Array
+
+Result: TypeAlias = Literal["right", "wrong", "refused", "crashed", "left out"]
+COARSE = {"bfloat16": 2.0**-6}
+"""Type → the least relative tolerance, as onnx's own test runner has it: two units of the last
+place."""
+
+
+@dataclass(frozen=True)
+class OperatorOutcome:
+    """One test on one target."""
+
+    case: str
+    operator: str
+    opset: int
+    target: str
+    """'oracle', or a target as it is typed."""
+    version: str
+    """The version of the target's library, and for the oracle that of onnx."""
+    onnx: str
+    """The version of the package that the test is from."""
+    result: Result
+    reason: str = ""
+    """The shape, type or values that are wrong, or the words of a refusal; empty for `right`."""
+    verdict: str = ""
+    """The precision by toolkit's own rule, where the oracle is right: 'float32', 'exact' …"""
+
+
+@dataclass(frozen=True)
+class OutcomeLedger:
+    """The file of outcomes: a line of JSON each, in the order in which they were made."""
+
+    path: Path
+
+    def read(self) -> list[OperatorOutcome]:
+        """The outcomes so far, the newest of each test on each target; damaged lines are left out.
+
+        A test that was begun and has no outcome ended its process.
+        """
+        newest: dict[tuple[str, str, str, str], OperatorOutcome] = {}
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        for line in lines:
+            outcome = _parsed(line)
+            if outcome is not None:
+                newest[outcome.case, outcome.target, outcome.version, outcome.onnx] = outcome
+        return [*newest.values()]
+
+    def append(self, outcome: OperatorOutcome) -> None:
+        """Adds an outcome; it is on the disk when this returns."""
+        with self.path.open("a") as file:
+            file.write(json.dumps(asdict(outcome)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _parsed(line: str) -> OperatorOutcome | None:
+    try:
+        fields = json.loads(line)
+        outcome = OperatorOutcome(**fields)
+    except (ValueError, TypeError):
+        return None
+    strings = (outcome.case, outcome.operator, outcome.target, outcome.version, outcome.onnx)
+    is_sound = all(isinstance(each, str) for each in (*strings, outcome.reason, outcome.verdict))
+    known = outcome.result in get_args(Result) and isinstance(outcome.opset, int)
+    return outcome if is_sound and known else None
+
+
+def fault(
+    names: Sequence[str],
+    got: Sequence[Array],
+    right: Sequence[Array],
+    *,
+    rtol: float,
+    atol: float,
+    exact: bool,
+) -> str:
+    """Says in words what is wrong with the outputs; empty: they are right, within onnx's own
+    tolerances.
+
+    `exact`: the types must be the expected ones; the oracle's floats are float64.
+    """
+    if len(got) != len(right):
+        return f"{len(got)} outputs, {len(right)} are expected"
+    for name, mine, wanted in zip(names, got, right, strict=True):
+        if reason := _fault(mine, wanted, rtol=rtol, atol=atol, exact=exact):
+            return f"{name}: {reason}"
+    return ""
+
+
+def _fault(mine: Array, wanted: Array, *, rtol: float, atol: float, exact: bool) -> str:
+    if mine.shape != wanted.shape:
+        return f"its shape is {list(mine.shape)}, {list(wanted.shape)} is expected"
+    is_float = _is_float(wanted)
+    if (exact and mine.dtype != wanted.dtype and wanted.dtype.kind != "U") or (
+        is_float != _is_float(mine)
+    ):
+        return f"its type is {mine.dtype.name}, {wanted.dtype.name} is expected"
+    if not is_float:
+        differ = int(np.count_nonzero(mine != wanted))
+        return f"{differ:,} of {wanted.size:,} elements differ" if differ else ""
+    widest = np.complex128 if wanted.dtype.kind == "c" else np.float64
+    a, b = mine.astype(widest), wanted.astype(widest)
+    close = np.isclose(a, b, rtol=max(rtol, COARSE.get(wanted.dtype.name, 0)), atol=atol,
+                       equal_nan=True)  # fmt: skip
+    if close.all():
+        return ""
+    with np.errstate(invalid="ignore"):
+        largest = np.nanmax(np.abs(a - b)[~close]) if np.isfinite(a - b)[~close].any() else np.nan
+    return (
+        f"{np.count_nonzero(~close):,} of {wanted.size:,} elements differ, by up to {largest:.3g}"
+    )
+
+
+def _is_float(array: Array) -> bool:
+    return array.dtype.kind in "fc" or array.dtype.name.startswith(("bfloat", "float"))
