@@ -101,7 +101,7 @@ class Assignment:
 
 
 def ask(
-    path: Path,
+    model: Path | Opened,
     wanted: FeedRequest,
     work: Path,
     start: StartRunner,
@@ -109,16 +109,17 @@ def ask(
     given: Source | None = None,
     threads: int = 1,
 ) -> Assignment:
-    """Reads the model, draws its feeds and finds out what is right for them.
+    """Reads the model, unless it was opened already, draws its feeds and finds out what is right
+    for them.
 
     `work` is scratch space that lasts as long as the assignment, and `start` brings what runs the
     simulations, now and when a verdict needs more of them. Raises InputError for a model or a wish
     that cannot be met.
     """
-    opened = modelfile.open_once(path)
-    file, model = opened.facts, opened.model
+    opened = model if isinstance(model, Opened) else modelfile.open_once(model)
+    file, proto = opened.facts, opened.model
     source = given or reference_source(opened, work)
-    draws = _draws(file, model, wanted, source)
+    draws = _draws(file, proto, wanted, source)
     timed = _timed(file, wanted, draws)
     feeds = [*timed, *_others(file, wanted, draws, source, timed)]
     oracle = _oracle(opened, source, timed[0])
@@ -131,7 +132,7 @@ def ask(
     if given is not None and oracle.exact:
         notes += _demand_same(opened, expected, judged, given)
     built = judges.build(file, judged, work, origin=oracle.name, start=start, bare=source is None)
-    whole = Program(path.resolve(), file.inputs, file.outputs, source, threads)
+    whole = Program(file.path.resolve(), file.inputs, file.outputs, source, threads)
     return Assignment(
         file=file,
         program=whole,
@@ -140,9 +141,9 @@ def ask(
         feeds=tuple(each.feed for each in expected),
         cases=tuple(range(len(timed))),
         judge=built.judge,
-        declared=of_file(model),
-        shape_arithmetic=graphs.shape_arithmetic(model),
-        saturable=saturable(model, opened.folder),
+        declared=of_file(proto),
+        shape_arithmetic=graphs.shape_arithmetic(proto),
+        saturable=saturable(proto, opened.folder),
         asked=(*notes, *built.notes),
         held=held if source is None else SizesHeld(),  # A module may refuse what it likes.
         disputed=built.disputed,

@@ -20,6 +20,7 @@ from toolkit.errors import InputError
 from toolkit.machine import describe
 from toolkit.machine.facts import Machine
 from toolkit.onnxfiles import modelfile, referencefile
+from toolkit.onnxfiles.modelfile import Opened
 from toolkit.pipelines import reporting
 from toolkit.pipelines.request import REFERENCE, BenchRequest, FinishedRun, Watch, as_request
 from toolkit.records import store
@@ -51,9 +52,11 @@ def bench(
     nothing can be measured; a run that was interrupted keeps what was measured.
     """
     request, began = as_request(order), time.monotonic()
-    path, machine = Path(model), describe.describe()
-    file = modelfile.read(path)
-    targets = _targets(path, request, machine)
+    machine = describe.describe()
+    with progress.bounded(request.deadline):
+        opened = modelfile.open_once(Path(model))
+    file = opened.facts
+    targets = _targets(opened, request, machine)
     now = datetime.now(UTC)
     folder = store.reopen(resume) if resume else store.create(Path(reports), file.name, now)
     with folder.held():
@@ -65,7 +68,7 @@ def bench(
                 )
                 launcher = Launcher(worker_code, request.patience)
                 watch("ask", None, "finding out what is right")
-                assignment = ask(path, request, launcher)
+                assignment = ask(opened, request, launcher)
             plan = planned(assignment, targets, request)
             run = _begun(folder, plan, machine, request, resume)
         except BaseException:
@@ -87,9 +90,9 @@ def bench(
     return FinishedRun(folder.path, whole, assignment.notes)
 
 
-def _targets(path: Path, request: BenchRequest, machine: Machine) -> list[Target]:
+def _targets(opened: Opened, request: BenchRequest, machine: Machine) -> list[Target]:
     """The targets of the run, each at each number of threads."""
-    is_known = request.source is not None or referencefile.matches(path)
+    is_known = request.source is not None or referencefile.matches(opened)
     chosen = selection.chosen(
         request.targets, machine, source=is_known, everything=request.everything
     )
@@ -102,11 +105,11 @@ def _targets(path: Path, request: BenchRequest, machine: Machine) -> list[Target
     return targets
 
 
-def ask(path: Path, request: BenchRequest, launcher: Launcher) -> Assignment:
+def ask(opened: Opened, request: BenchRequest, launcher: Launcher) -> Assignment:
     """The assignment of a model, with its simulations run in a worker."""
     with progress.bounded(request.deadline):
         return assignments.ask(
-            path,
+            opened,
             request.wanted,
             launcher.work,
             partial(unoptimised.unoptimised, launcher.worker_code),

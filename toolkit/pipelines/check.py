@@ -13,11 +13,13 @@ import msgspec
 from toolkit.engine import planning, selection
 from toolkit.engine.verdicts import judge_all
 from toolkit.machine import describe
-from toolkit.onnxfiles import referencefile
+from toolkit.onnxfiles import modelfile, referencefile
+from toolkit.onnxfiles.modelfile import Opened
 from toolkit.pipelines.bench import ask, planned
 from toolkit.pipelines.request import REFERENCE, BenchRequest, FinishedRun, Watch, as_request
 from toolkit.runtimes import listing
 from toolkit.runtimes.target import Target
+from toolkit.supervision import progress
 from toolkit.workers import environments
 from toolkit.workers.launch import Launcher
 
@@ -33,15 +35,17 @@ def check(
     `order` is a BenchRequest, or the targets as they are typed. Raises ToolkitError where nothing
     can be judged; a target that fails is a row with its error.
     """
-    request, path, machine = as_request(order), Path(model), describe.describe()
-    targets = _targets(path, request)
+    request, machine = as_request(order), describe.describe()
+    with progress.bounded(request.deadline):
+        opened = modelfile.open_once(Path(model))
+    targets = _targets(opened, request)
     with tempfile.TemporaryDirectory(prefix="toolkit-") as work:
         worker_code = environments.lay(
             Path(work) / "rooms", [listing.find(target.runtime) for target in targets]
         )
         launcher = Launcher(worker_code, request.patience)
         watch("ask", None, "finding out what is right")
-        assignment = ask(path, request, launcher)
+        assignment = ask(opened, request, launcher)
         plan = planned(assignment, targets, request)
         run = planning.new_run(plan, machine, request.command)
         judged, _ = judge_all(
@@ -51,9 +55,9 @@ def check(
     return FinishedRun(None, done, assignment.notes, assignment.held)
 
 
-def _targets(path: Path, request: BenchRequest) -> list[Target]:
+def _targets(opened: Opened, request: BenchRequest) -> list[Target]:
     """The named targets, else those that are here; each at each number of threads."""
-    is_known = request.source is not None or referencefile.matches(path)
+    is_known = request.source is not None or referencefile.matches(opened)
     named = selection.settled(request.targets or _default(source=is_known))
     return selection.crossed(named, request.threads)
 

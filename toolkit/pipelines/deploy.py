@@ -28,7 +28,7 @@ from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.errors import EnvironmentFault, InputError, TargetError
 from toolkit.exporter import landing
 from toolkit.onnxfiles import modelfile, referencefile
-from toolkit.onnxfiles.modelfile import ModelFile
+from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.pipelines.bench import REFERENCE
 from toolkit.sources.source import Source
 from toolkit.supervision import progress
@@ -106,13 +106,15 @@ def each(
     request = request or DeployRequest()
     destinations = [listing.load(name) for name in dict.fromkeys(to)]
     path = Path(model)
-    file = modelfile.read(path)
+    with progress.bounded(request.deadline):
+        opened = modelfile.open_once(path)
+    file = opened.facts
     parent = Path("deployed") / path.stem if out is None else Path(out)
     for destination in destinations:
         _refuse_foreign(parent / destination.name)
     able = [destination for destination in destinations if not operators.refusal(destination, file)]
     with contextlib.ExitStack() as stack:
-        assignment = _assignment(path, request, stack, watch) if able else None
+        assignment = _assignment(opened, request, stack, watch) if able else None
         for destination in destinations:
             if assignment is None or destination not in able:
                 yield _refused(destination, file)
@@ -122,7 +124,7 @@ def each(
 
 
 def _assignment(
-    path: Path, request: DeployRequest, stack: contextlib.ExitStack, watch: Watch
+    opened: Opened, request: DeployRequest, stack: contextlib.ExitStack, watch: Watch
 ) -> Assignment:
     """Returns the assignment; its files lie in a folder that goes with the stack."""
     watch("", "finding out what is right")
@@ -130,7 +132,7 @@ def _assignment(
     worker_code = environments.lay(work / "rooms", [])
     start = partial(unoptimised.unoptimised, worker_code)
     with progress.bounded(request.deadline):
-        return assignments.ask(path, request.feeds, work, start, given=request.source)
+        return assignments.ask(opened, request.feeds, work, start, given=request.source)
 
 
 def _deployment(
