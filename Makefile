@@ -1,6 +1,7 @@
 # make run        the main job on the CPU: train, export, check, bench, report
 # make test       ruff, mypy and pytest
-# make check      ruff, mypy and the quick tests, in under a minute: no process, no export
+# make check      ruff, mypy and the quick tests, in under a minute: no process, no export, no
+#                 operators case by case
 # make test-slow  the tests marked slow: minutes, or a heavy download each
 # make test-oldest  the tests of what depends on versions, with the lower bounds of setup.cfg;
 #                 by hand, and PYTHON=python3.13 chooses the Python
@@ -32,7 +33,7 @@ check: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest $(PARALLEL) -m "not process and not export and not slow" $(PYTEST)
+	$(BIN)/pytest $(PARALLEL) -m "not process and not export and not kernels and not slow" $(PYTEST)
 
 test-slow: .venv/test.stamp
 	$(BIN)/pytest -m slow $(PYTEST)

@@ -15,6 +15,8 @@ from tests.oracle.onenode import Case, Drawn, agree, agrees, case, change, model
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.portable import Unsupported
 
+pytestmark = pytest.mark.kernels
+
 DRAWN = Drawn(1)
 f = DRAWN.floats
 X, LINE, WIDE = f(2, 3, 8), f(8), f(40) * 30

@@ -13,6 +13,8 @@ from tests.oracle.onenode import Case, Drawn, agree, agrees, case, change, model
 from toolkit.oracle.portable import Unsupported
 from toolkit.tensors import Array
 
+pytestmark = pytest.mark.kernels
+
 DRAWN = Drawn(3)
 f = DRAWN.floats
 

@@ -14,6 +14,8 @@ from tests.oracle.onenode import Case, Drawn, agree, case, change, model, oracle
 from toolkit.oracle.portable import Unsupported
 from toolkit.tensors import Array
 
+pytestmark = pytest.mark.kernels
+
 DRAWN = Drawn(4)
 f = DRAWN.floats
 B, S, N, H = 2, 3, 2, 4

@@ -12,6 +12,8 @@ from onnx.reference import ReferenceEvaluator
 from tests.oracle.onenode import Case, Drawn, agree, case, change, model, oracle, whole
 from toolkit.tensors import Array
 
+pytestmark = pytest.mark.kernels
+
 DRAWN = Drawn(2)
 f = DRAWN.floats
 LINE = [f(8) for _ in range(3)]

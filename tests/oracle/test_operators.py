@@ -19,6 +19,8 @@ from toolkit.oracle.operators.quantized import OWN as QUANTIZED
 from toolkit.oracle.portable import raised
 from toolkit.tensors import Array
 
+pytestmark = pytest.mark.kernels
+
 RANDOM = np.random.default_rng(0)
 
 

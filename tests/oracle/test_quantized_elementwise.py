@@ -12,6 +12,8 @@ from tests.oracle.quantized import Case, Inputs, assert_agrees, kernel, near_the
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.tensors import Array
 
+pytestmark = pytest.mark.kernels
+
 DRAW = np.random.default_rng(1)
 KINDS = (np.uint8, np.int8)
 

@@ -12,6 +12,8 @@ from toolkit.errors import ToolkitError
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.tensors import Array
 
+pytestmark = pytest.mark.kernels
+
 DRAW = np.random.default_rng(6)
 E, H = 4, 32
 """Experts, and features that come and go."""

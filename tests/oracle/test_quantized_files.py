@@ -30,6 +30,8 @@ from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.operators.quantized.rounding import DOMAIN
 from toolkit.tensors import Array
 
+pytestmark = pytest.mark.kernels
+
 
 def mixed(seed: int = 0, *, softmax: bool = True) -> ModelProto:
     """A convnet of what the quantizers know: pools, joins, activations, a resize, a softmax."""

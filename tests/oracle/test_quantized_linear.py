@@ -14,6 +14,8 @@ from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.operators.quantized.rounding import DOMAIN, limits
 from toolkit.tensors import Array
 
+pytestmark = pytest.mark.kernels
+
 DRAW = np.random.default_rng(3)
 KINDS = {
     "uint8": np.uint8,

@@ -17,6 +17,8 @@ from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.operators.quantized.rounding import limits
 from toolkit.tensors import Array
 
+pytestmark = pytest.mark.kernels
+
 DRAW = np.random.default_rng(2)
 
 

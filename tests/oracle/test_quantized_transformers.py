@@ -13,6 +13,8 @@ from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.operators.quantized import recurrent, rounding
 from toolkit.tensors import Array
 
+pytestmark = pytest.mark.kernels
+
 DRAW = np.random.default_rng(5)
 
 
