@@ -32,6 +32,7 @@ from tests.answers.quantized import (
     quantized,
     saturating_product,
 )
+from toolkit.answers.acceptance import Acceptance, misfit
 from toolkit.answers.folding import folded
 from toolkit.answers.formats import Precision, rounded, through_float16
 from toolkit.answers.indices import Choice
@@ -635,3 +636,12 @@ def test_an_output_of_a_single_name_asks_for_no_witness() -> None:
     shown = exposed(thinmodels.of_model(b.model), find(b.model)).whole()
 
     assert b.judge.with_witness(verdict, b.torch(torch.float32, shown)) == verdict
+
+
+def test_a_complex_answer_where_the_oracles_is_real_is_wrong() -> None:
+    """A damaged file may declare so: the two have not as many numbers."""
+    spec, acceptance = TensorSpec("y", "complex64", (2,)), Acceptance("float32", Limits(), {})
+
+    reason = misfit(spec, [np.ones(2, np.complex64)], [np.ones(2)], acceptance)
+
+    assert reason == "it is complex64 for feed 0, the oracle's is float64"

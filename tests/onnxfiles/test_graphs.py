@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from toolkit.onnxfiles import graphs
@@ -44,3 +45,11 @@ def test_what_holds_itself_and_its_holders_are_left_out() -> None:
     circle = {"a": ["b"], "b": ["b"], "c": ["d"], "d": ["c"], "e": []}
 
     assert graphs.inner_first(circle) == ["e"]
+
+
+def test_types_that_contradict_each_other_are_those_that_the_file_states() -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 20]> g (float[2] x) => (int64[2] y) { y = Relu (x) }'
+    )
+
+    assert graphs.described(model)["y"].type.tensor_type.elem_type == onnx.TensorProto.INT64

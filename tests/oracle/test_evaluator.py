@@ -193,3 +193,14 @@ def test_feeds_of_several_ranks_are_multiplied_by_one_matrix_at_once() -> None:
         assert isinstance(outputs, dict)
         assert outputs["y"].shape == (*feed["x"].shape[:-1], 64)
         np.testing.assert_allclose(outputs["y"], feed["x"] @ weight, rtol=0, atol=1e-12)
+
+
+def test_what_no_node_computes_is_named() -> None:
+    """The checker passes an output of a node that gives fewer outputs than it names."""
+    model = parse("g (float[2] x) => (float[2] y, float[2] z) { y, z = Relu (x) }")
+    with pytest.raises(Unsupported, match=r"^the output 'z' is computed by no node$"):
+        Evaluator(model).run({"x": np.ones(2)})
+
+    model = parse("g (float[2] x) => (float[2] y) { a, b = Relu (x) y = Neg (b) }")
+    with pytest.raises(Unsupported, match=r"^Neg: its input 'b' is computed by no node$"):
+        Evaluator(model).run({"x": np.ones(2)})

@@ -64,6 +64,8 @@ def misfit(
             return f"it is missing for feed {feed}"
         if type_of(spec, array, acceptance) not in allowed:
             return f"its type is {type_of(spec, array, acceptance)}, the file says {spec.type}"
+        if np.iscomplexobj(array) != np.iscomplexobj(wanted):
+            return f"it is {array.dtype} for feed {feed}, the oracle's is {wanted.dtype}"
         if array.shape != wanted.shape:
             return f"its shape for feed {feed} is {array.shape}, the oracle's is {wanted.shape}"
     return ""

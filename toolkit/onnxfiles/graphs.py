@@ -124,8 +124,12 @@ def drop_initializers(graph: GraphProto, names: Collection[str]) -> None:
 
 
 def described(model: ModelProto) -> dict[str, ValueInfoProto]:
-    """Maps each tensor of the main graph to its type and shape, as far as inference finds them."""
-    inferred = onnx.shape_inference.infer_shapes(skeleton(model)).graph
+    """Maps each tensor of the main graph to its type and shape, as far as inference finds them; as
+    the file states them where it contradicts itself."""
+    try:
+        inferred = onnx.shape_inference.infer_shapes(skeleton(model)).graph
+    except onnx.shape_inference.InferenceError:
+        inferred = model.graph
     return {i.name: i for i in (*inferred.input, *inferred.value_info, *inferred.output)}
 
 

@@ -182,6 +182,8 @@ class Evaluator:
         # The bodies of If, Loop and Scan may read results from around them. They get those alone:
         # a body that runs many times copies its context each time.
         around = {name: results[name] for name in captured if name in results}
+        if missing := [name for name in node.input if name not in results]:
+            raise Unsupported(f"{_named(node)}: its input {missing[0]!r} is computed by no node")
         context = {"context": around} if node.need_context() else {}
         try:
             outputs: Sequence[Any] = node.run(*(results[name] for name in node.input), **context)
@@ -214,6 +216,8 @@ class Evaluator:
         outputs = {}
         for name in self._outputs:
             is_constant = name in self._weights and name not in results
+            if not is_constant and name not in results:
+                return Unsupported(f"the output {name!r} is computed by no node")
             value = self._constant(name, as_stored=False) if is_constant else results[name]
             if not isinstance(value, np.ndarray | np.generic):
                 return Unsupported(f"the output {name!r} is no tensor")
