@@ -44,6 +44,9 @@ MEMORY = 3 * 1024**3
 PATIENCE = 20.0
 """Seconds that a case gets: a command gives one node 60."""
 GOOD = ("judged", "refused", "memory")
+BUILD = Path("build/fuzz.jsonl")
+"""The ledger: a line a case is too much for the repository."""
+SUMMARY = ledger.RESULTS / "fuzz.json"
 SIZES = (-1, 0, 1, 7, 2**31, 2**40)
 Mutation = Callable[[ModelProto, random.Random], None]
 
@@ -260,6 +263,18 @@ class Server:
         self._process = None
 
 
+def summary(lines: Sequence[Line]) -> Line:
+    """The counts of the outcomes, and each one that is not good."""
+    return {
+        **ledger.stamp(),
+        "onnx": onnx.__version__,
+        "first": lines[0]["seed"],
+        "last": lines[-1]["seed"],
+        "outcomes": dict(Counter(line["outcome"] for line in lines)),
+        "bad": [line for line in lines if line["outcome"] not in GOOD],
+    }
+
+
 def table(lines: Sequence[Line]) -> str:
     """The outcomes so far, and each one that is not good."""
     counts = Counter(line["outcome"] for line in lines)
@@ -279,9 +294,8 @@ def table(lines: Sequence[Line]) -> str:
 @click.option("--again", is_flag=True, help="Run those that were not good once more.")
 @click.option("--show", type=int, metavar="SEED", help="Write the file of one case and stop.")
 @click.option("--table", "shows", is_flag=True, help="Print what there is so far.")
-@click.option(
-    "--ledger", "path", type=click.Path(path_type=Path), default=ledger.RESULTS / "fuzz.jsonl"
-)
+@click.option("--keep", is_flag=True, help="Keep the counts in results/fuzz.json.")
+@click.option("--ledger", "path", type=click.Path(path_type=Path), default=BUILD, show_default=True)
 def main(
     count: int,
     first: int,
@@ -289,6 +303,7 @@ def main(
     again: bool,
     show: int | None,
     shows: bool,
+    keep: bool,
     path: Path,
 ) -> None:
     """Judges damaged models, as many as are missing in the ledger."""
@@ -310,7 +325,10 @@ def main(
             results.append(line)
     finally:
         server.stop()
-    click.echo(table(list(newest.values())))
+    lines = [newest[seed] for seed in sorted(newest)]
+    click.echo(table(lines))
+    if keep:
+        SUMMARY.write_text(json.dumps(summary(lines), indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

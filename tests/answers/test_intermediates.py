@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import TensorProto
+import pytest
+from onnx import TensorProto, helper
 
 from tests.answers.networks import (
     SHAPES,
@@ -108,3 +109,13 @@ def test_a_copy_that_exposes_a_tensor_is_valid_and_gives_the_same_besides() -> N
     np.testing.assert_array_equal(seen[name], plain[name])
     assert seen[hidden].min() < 0
     assert model.SerializeToString() == before
+
+
+@pytest.mark.parametrize("operator", ["ArgMax", "Sigmoid", "Identity", "NonMaxSuppression"])
+def test_a_node_without_inputs_has_nothing_behind_it(operator: str) -> None:
+    """No checker lets it pass everywhere, and a damaged file may hold it."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])
+    nodes = [helper.make_node(operator, [], ["y"])]
+    graph = helper.make_graph(nodes, "g", [x], [onnx.ValueInfoProto(name="y")])
+
+    assert find(helper.make_model(graph)).tensors() == ()

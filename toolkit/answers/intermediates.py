@@ -52,9 +52,9 @@ def find(model: ModelProto) -> Intermediates:
     for output in model.graph.output:
         name, node = _maker(output.name, made_by)
         # An activation of the input itself shows nothing that the feed does not.
-        if node is None or node.input[0] not in made_by:
+        if node is None or not node.input or node.input[0] not in made_by:
             continue
-        if node.op_type == "NonMaxSuppression" and node.input[1] not in made_by:
+        if node.op_type == "NonMaxSuppression" and not {*node.input[1:2]} & made_by.keys():
             continue
         if node.op_type in CHOOSING and node.output[CHOOSING[node.op_type]] == name:
             intermediates.choices[output.name] = _choice(node)
@@ -84,7 +84,7 @@ def _maker(
 ) -> tuple[str, NodeProto | None]:
     """Finds the node that computes a tensor's values, and the tensor that it gives."""
     node = made_by.get(name)
-    while node is not None and node.op_type in through:
+    while node is not None and node.op_type in through and node.input:
         name = node.input[0]
         node = made_by.get(name)
     return name, node
@@ -92,8 +92,15 @@ def _maker(
 
 def _gathering(node: NodeProto, made_by: dict[str, NodeProto]) -> Gathering | None:
     """What a node gathers by indices that were chosen among computed logits; None: it does not."""
+    if len(node.input) < 2:
+        return None
     name, chooser = _maker(node.input[1], made_by, (*KEEPS_ORDER, "Expand"))
-    if chooser is None or chooser.op_type not in CHOOSING or chooser.input[0] not in made_by:
+    if chooser is None or chooser.op_type not in CHOOSING:
+        return None
+    if (
+        not {*chooser.input[:1]} & made_by.keys()
+        or len(chooser.output) <= CHOOSING[chooser.op_type]
+    ):
         return None
     if chooser.op_type == "NonMaxSuppression" or chooser.output[CHOOSING[chooser.op_type]] != name:
         return None
