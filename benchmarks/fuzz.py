@@ -13,6 +13,7 @@ seed alone: `--show SEED` writes its file.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -216,15 +217,18 @@ class Server:
         """The outcome of one case; what ends the process is one, too."""
         process = self._started()
         assert process.stdin is not None
-        process.stdin.write(f"{seed}\n")
-        process.stdin.flush()
-        answer = self._line(PATIENCE)
+        try:
+            process.stdin.write(f"{seed}\n")
+            process.stdin.flush()
+            answer = self._line(PATIENCE)
+        except BrokenPipeError:  # It died between two cases.
+            answer = ""
         if answer is None:
             self.stop()
             return {"seed": seed, "outcome": "hang", "what": f"no answer in {PATIENCE:g} s"}
         if not answer:
             code = process.wait()
-            self._process = None
+            self.stop()
             return {"seed": seed, "outcome": "crash", "what": f"exit code {code}"}
         line: Line = json.loads(answer)
         return line
@@ -259,7 +263,8 @@ class Server:
         """Ends the process."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            with contextlib.suppress(BrokenPipeError):  # What it was asked last is lost.
+                self._process.communicate()
         self._process = None
 
 
