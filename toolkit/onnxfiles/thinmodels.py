@@ -3,13 +3,12 @@
 A changed copy of a model then costs its graph alone. When it is saved, a tensor that is as it was
 is referred to where it lies, and one that was changed is made, written and dropped, so that no more
 than one is in memory. ONNX Runtime refuses external data outside the model's folder (links are
-followed), so files from elsewhere get a hard link beside the saved graph.
+followed), so files from elsewhere get a copy beside the saved graph.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -306,13 +305,13 @@ def _refer(tensor: TensorProto, weight: Weight, stored: Stored, location: str) -
 
 
 def _beside(file: Path, path: Path, number: int) -> str:
-    """Brings a file into the graph's folder, by a hard link or, from another file system, as a
-    copy; returns its name there."""
+    """Brings a copy of a file into the graph's folder; returns its name there.
+
+    No hard link: onnx refuses external data that has a second one, so the model itself could not be
+    converted or exported as long as the link is there.
+    """
     if file.parent == path.parent.resolve():
         return file.name
-    link = path.with_name(f"{path.stem}.{number}.data")
-    try:
-        os.link(file, link)
-    except OSError:  # Another file system, or one that knows no links.
-        shutil.copyfile(file, link)
-    return link.name
+    copy = path.with_name(f"{path.stem}.{number}.data")
+    shutil.copyfile(file, copy)
+    return copy.name
