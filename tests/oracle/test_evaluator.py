@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import ml_dtypes
 import numpy as np
 import onnx
@@ -192,6 +195,31 @@ def test_feeds_of_several_ranks_are_multiplied_by_one_matrix_at_once() -> None:
     for feed, outputs in zip(feeds, Evaluator(model).run_all(feeds), strict=True):
         assert isinstance(outputs, dict)
         assert outputs["y"].shape == (*feed["x"].shape[:-1], 64)
+        np.testing.assert_allclose(outputs["y"], feed["x"] @ weight, rtol=0, atol=1e-12)
+
+
+def test_feeds_that_do_not_fit_together_are_computed_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = parse("g (float[n, 32] x) => (float[n, 64] y) { y = MatMul (x, w) }")
+    model.graph.initializer.append(large((32, 64)))
+    weight = onnx.numpy_helper.to_array(model.graph.initializer[0]).astype(float)
+    feeds = [{"x": np.ones((rows, 32))} for rows in (3, 9, 4)]
+    step = Evaluator._step
+
+    def narrow(
+        self: Evaluator, node: Any, captured: Sequence[str], results: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        if len(results["x"]) > 8:
+            raise Unsupported("MatMul: Unable to allocate")
+        return step(self, node, captured, results)
+
+    monkeypatch.setattr(Evaluator, "_step", narrow)
+    first, refused, last = Evaluator(model).run_all(feeds)
+
+    assert isinstance(refused, Unsupported)
+    for feed, outputs in ((feeds[0], first), (feeds[2], last)):
+        assert isinstance(outputs, dict)
         np.testing.assert_allclose(outputs["y"], feed["x"] @ weight, rtol=0, atol=1e-12)
 
 

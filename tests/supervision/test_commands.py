@@ -35,6 +35,19 @@ HUGE = """
 g (float[2] x) => (float[n, 2] y) <int64[2] s = {500000000, 2}> { ["grow"] y = Expand (x, s) }
 """
 
+SLOW = """
+import time
+
+import torch
+
+
+class Slow(torch.nn.Module):
+    def forward(self, x):
+        if x.dtype == torch.float64:
+            time.sleep(60)
+        return x + 1
+"""
+
 
 @pytest.fixture
 def endless(tmp_path: Path) -> Path:
@@ -62,6 +75,23 @@ def test_what_is_larger_than_the_memory_limit_is_named(tmp_path: Path) -> None:
     assert ended.code == 1
     (error,) = ended.errors
     assert "Expand 'grow': Unable to allocate" in error
+
+
+def test_a_cure_is_an_option_of_the_command_that_was_typed(tmp_path: Path, endless: Path) -> None:
+    """What `check` offers is more than `export` has: it makes its file from the module itself."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    export = command.run(
+        "export", "slow.py:Slow", "--input", "x:float32[n,2]", "--timeout", "3s", cwd=tmp_path
+    )
+    check = command.run("check", endless, "--timeout", "3s", cwd=tmp_path)
+
+    assert export.code == check.code == 1
+    assert offered(export) == ["--timeout"]
+    assert offered(check) == ["--timeout", "--dim", "--source"]
+
+
+def offered(ended: command.Ended) -> list[str]:
+    return [line.split()[0] for line in ended.err.splitlines() if line.startswith("  --")]
 
 
 def test_an_ended_bench_leaves_no_run_and_no_scratch(tmp_path: Path, endless: Path) -> None:

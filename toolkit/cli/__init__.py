@@ -167,4 +167,18 @@ def complain(error: ToolkitError) -> None:
     """Prints one line that says what is wrong, then a line for each thing to do."""
     click.echo(f"error: {error.what}", err=True)
     for cure in error.cures:
-        click.echo(f"  {cure}", err=True)
+        if _taken(cure):
+            click.echo(f"  {cure}", err=True)
+
+
+def _taken(cure: str) -> bool:
+    """Says whether a cure that is an option is one of the command that was typed.
+
+    Errors of memory and time rise where no one knows which command asked; `export` has no --dim.
+    """
+    typed = sys.argv[1] if len(sys.argv) > 1 else ""
+    if not cure.startswith("--") or typed not in COMMANDS:
+        return True
+    command = importlib.import_module(f"toolkit.cli.{typed}").command
+    options = {name for parameter in command.params for name in parameter.opts}
+    return cure.split()[0] in options

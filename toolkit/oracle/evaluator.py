@@ -125,15 +125,13 @@ class Evaluator:
                 except MemoryError as error:
                     reason = Unsupported(f"{_named(node)}: {_line(error)}")
                     return [failed.get(number, reason) for number in range(len(feeds))]
-                if _shares_factor(node, constants, alive):
-                    self._multiply_together(node, constants[node.input[1]], alive)
-                    for results in alive.values():
-                        for name in done:
-                            results.pop(name, None)
-                    continue
+                together = _shares_factor(node, constants, alive) and self._multiply_together(
+                    node, constants[node.input[1]], alive
+                )
                 for number, results in list(alive.items()):
                     try:
-                        self._take_step(node, captured, results, constants, raise_after=picks)
+                        if not together:
+                            self._take_step(node, captured, results, constants, raise_after=picks)
                     except Unsupported as error:
                         failed[number] = error
                         del alive[number]
@@ -145,19 +143,24 @@ class Evaluator:
                 for number in range(len(feeds))
             ]
 
-    def _multiply_together(self, node: Any, factor: Array, alive: Mapping[int, Results]) -> None:
-        """Multiplies the rows of all feeds by one matrix (K, N) at once.
+    def _multiply_together(self, node: Any, factor: Array, alive: Mapping[int, Results]) -> bool:
+        """Multiplies the rows of all feeds by one matrix (K, N) at once; False where that fails, as
+        it does for want of memory. Each alone may still be computed then.
 
         A product of many rows reads the matrix once; as many products as feeds would each read it.
         """
         taken = [results[node.input[0]] for results in alive.values()]  # (…, K) each
-        rows = np.concatenate([each.reshape(-1, len(factor)) for each in taken])
-        (products,) = self._step(node, (), {node.input[0]: rows, node.input[1]: factor})
+        try:
+            rows = np.concatenate([each.reshape(-1, len(factor)) for each in taken])
+            (products,) = self._step(node, (), {node.input[0]: rows, node.input[1]: factor})
+        except (MemoryError, Unsupported):
+            return False
         ends = np.cumsum([each.size // len(factor) for each in taken])
         for results, each, part in zip(
             alive.values(), taken, np.split(products, ends[:-1]), strict=True
         ):
             results[node.output[0]] = part.reshape(*each.shape[:-1], factor.shape[1])
+        return True
 
     def _take_step(
         self,
