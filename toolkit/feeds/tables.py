@@ -8,7 +8,7 @@ import onnx
 from onnx import ModelProto
 
 from toolkit.onnxfiles import modelfile
-from toolkit.onnxfiles.graphs import attribute, skeleton
+from toolkit.onnxfiles.graphs import attribute, described
 
 CARRIERS = {"Cast", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 """Operators that hand the values of their first input on as they are, or some of them."""
@@ -42,16 +42,12 @@ def _length(node: onnx.NodeProto, shape: Sequence[int | None] | None) -> int | N
 
 def _shapes(model: ModelProto) -> dict[str, list[int | None]]:
     """The known shapes of the main graph's tensors, with None for a dynamic size."""
-    try:
-        graph = onnx.shape_inference.infer_shapes(skeleton(model)).graph
-    except onnx.shape_inference.InferenceError:
-        graph = model.graph  # The shapes that the file itself states must do.
     shapes: dict[str, list[int | None]] = {
-        value.name: [
+        name: [
             dim.dim_value if dim.HasField("dim_value") else None
             for dim in value.type.tensor_type.shape.dim
         ]
-        for value in (*graph.input, *graph.value_info)
+        for name, value in described(model).items()
         if value.type.tensor_type.HasField("shape")
     }
     return shapes | {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}

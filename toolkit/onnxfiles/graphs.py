@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-import numpy as np
 import onnx
 from onnx import (
     FunctionProto,
@@ -145,25 +145,36 @@ def skeleton(model: ModelProto, largest: int = 1024) -> ModelProto:
     Inference reads no weights, and what it is handed must stay under protobuf's 2 GB. Initializers
     of up to `largest` elements stay: shapes and axes are computed from such.
     """
+    result = shell(model)
+    result.graph.node.extend(model.graph.node)
+    large = {t.name: t for t in model.graph.initializer if math.prod(t.dims) > largest}
+    result.graph.initializer.extend(t for t in model.graph.initializer if t.name not in large)
+    declare(result.graph, large)
+    return result
+
+
+def shell(model: ModelProto) -> ModelProto:
+    """Copies what stands around the nodes and the dense initializers of a model's main graph."""
     result = ModelProto(ir_version=model.ir_version)
     result.opset_import.extend(model.opset_import)
     result.functions.extend(model.functions)
     graph = result.graph
     graph.name = model.graph.name
-    graph.node.extend(model.graph.node)
     graph.input.extend(model.graph.input)
     graph.output.extend(model.graph.output)
     graph.value_info.extend(model.graph.value_info)
     graph.sparse_initializer.extend(model.graph.sparse_initializer)
-    present = {i.name for i in model.graph.input}
-    for tensor in model.graph.initializer:
-        if np.prod(tensor.dims) <= largest:
-            graph.initializer.append(tensor)
-        elif tensor.name not in present:
-            graph.input.append(
-                helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
-            )
     return result
+
+
+def declare(graph: GraphProto, tensors: Mapping[str, TensorProto]) -> None:
+    """Adds inputs of the tensors' types and shapes, by name, unless the graph has them."""
+    present = {value.name for value in graph.input}
+    graph.input.extend(
+        helper.make_tensor_value_info(name, tensor.data_type, tensor.dims)
+        for name, tensor in tensors.items()
+        if name not in present
+    )
 
 
 def shape_arithmetic(model: ModelProto) -> Counter[str]:

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from toolkit.onnxfiles import graphs
 from toolkit.onnxfiles.graphs import attribute
 from toolkit.tensors import Array
 
@@ -66,30 +67,17 @@ def separated(model: ModelProto, folder: Path | None = None) -> tuple[ModelProto
     subgraphs and functions stay where they are.
     """
     large = {t.name: t for t in model.graph.initializer if math.prod(t.dims) > SMALL}
-    copy = ModelProto(ir_version=model.ir_version)
-    copy.opset_import.extend(model.opset_import)
-    copy.functions.extend(model.functions)
-    graph = copy.graph
-    graph.name = model.graph.name
-    graph.output.extend(model.graph.output)
-    graph.value_info.extend(model.graph.value_info)
-    graph.sparse_initializer.extend(model.graph.sparse_initializer)
+    copy = graphs.shell(model)
+    copy.graph.initializer.extend(
+        _whole(tensor, folder) for tensor in model.graph.initializer if tensor.name not in large
+    )
     for node in model.graph.node:
         constant = _constant(node)
         if constant is None:
-            graph.node.append(node)
+            copy.graph.node.append(node)
         else:
             large[node.output[0]] = constant
-    graph.initializer.extend(
-        _whole(tensor, folder) for tensor in model.graph.initializer if tensor.name not in large
-    )
-    graph.input.extend(model.graph.input)
-    inputs = {value.name for value in model.graph.input}
-    graph.input.extend(
-        helper.make_tensor_value_info(name, tensor.data_type, tensor.dims)
-        for name, tensor in large.items()
-        if name not in inputs
-    )
+    graphs.declare(copy.graph, large)
     return copy, Weights(large, folder)
 
 
