@@ -32,6 +32,7 @@ from tests.answers.quantized import (
     quantized,
     saturating_product,
 )
+from tests.answers.spoilt import infinite, not_a_number, swapped, tail_zeroed
 from toolkit.answers.acceptance import Acceptance, misfit
 from toolkit.answers.folding import folded
 from toolkit.answers.formats import Precision, rounded, through_float16
@@ -203,25 +204,6 @@ def test_a_relative_error_of_3e_6_is_between() -> None:
     assert verdict.reason.startswith("declares float32, is between: RMS error ")
     assert "float32 ends at 10, float16 begins at 5" in verdict.reason
     assert b.verdict(outputs, "bfloat16").right
-
-
-def swapped(array: Array) -> Array:
-    return np.ascontiguousarray(array[..., ::-1])
-
-
-def tail_zeroed(array: Array) -> Array:
-    array.reshape(-1)[-max(1, array.size // 100) :] = 0
-    return array
-
-
-def not_a_number(array: Array) -> Array:
-    array.reshape(-1)[3] = np.nan
-    return array
-
-
-def infinite(array: Array) -> Array:
-    array.reshape(-1)[0] = -np.inf
-    return array
 
 
 @every_network

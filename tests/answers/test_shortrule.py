@@ -24,6 +24,7 @@ from tests.answers.networks import (
     weights,
     with_weights,
 )
+from tests.answers.spoilt import not_a_number, swapped, tail_zeroed
 from toolkit.answers.formats import ORDER, Precision, rounded, through_float16
 from toolkit.answers.judge import Judge
 from toolkit.answers.simulate import NEAR, PLAIN, LowerForms
@@ -127,19 +128,9 @@ def test_faults_in_a_few_elements_that_hide_in_the_rms_of_float32(name: str, see
     assert "wrong" in texts
 
 
-def zeroed(array: Array) -> Array:
-    array.reshape(-1)[-max(1, array.size // 100) :] = 0
-    return array
-
-
-def not_a_number(array: Array) -> Array:
-    array.reshape(-1)[3] = np.nan
-    return array
-
-
 EDITS: dict[str, Callable[[Array], Array]] = {
-    "swapped": lambda a: np.ascontiguousarray(a[..., ::-1]),
-    "tail zeroed": zeroed,
+    "swapped": swapped,
+    "tail zeroed": tail_zeroed,
     "NaN": not_a_number,
     "relative error": lambda a: np.asarray(a * np.float32(1 + 3e-6)),
     "another type": lambda a: a.astype(np.float64),

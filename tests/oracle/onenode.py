@@ -1,5 +1,4 @@
-"""Models of one operator of com.microsoft, on ONNX Runtime with its optimizations off and on the
-oracle."""
+"""Models of one operator, on ONNX Runtime with its optimizations off and on the oracle."""
 
 from __future__ import annotations
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
-from onnx import ModelProto, helper
 from onnx.reference import ReferenceEvaluator
 
+from tests.oracle import onenode
+from tests.oracle.onenode import Case, change, ort
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.operators import OWN, microsoft
 from toolkit.oracle.operators.quantized import OWN as QUANTIZED
@@ -36,45 +36,7 @@ def n(*values: float) -> Array:
     return np.array(values, np.float32)
 
 
-@dataclass(frozen=True)
-class Case:
-    """One node with its inputs; None stands for one that is left out."""
-
-    operator: str
-    inputs: tuple[Array | None, ...]
-    outputs: int = 1
-    how: dict[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        words = [f"{k}={v}" for k, v in self.how.items()]
-        return " ".join([self.operator, *words]).replace("[", "").replace("]", "")
-
-    @property
-    def feed(self) -> dict[str, Array]:
-        return {f"i{k}": array for k, array in enumerate(self.inputs) if array is not None}
-
-    def model(self) -> ModelProto:
-        names = ["" if array is None else f"i{k}" for k, array in enumerate(self.inputs)]
-        outputs = [f"o{k}" for k in range(self.outputs)]
-        values = [
-            helper.make_tensor_value_info(
-                name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
-            )
-            for name, array in self.feed.items()
-        ]
-        graph = helper.make_graph(
-            [helper.make_node(self.operator, names, outputs, **self.how)],
-            "g",
-            values,
-            [onnx.ValueInfoProto(name=name) for name in outputs],
-        )
-        opsets = [helper.make_opsetid("", 20)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
-        return onnx.shape_inference.infer_shapes(model)
-
-
-def case(operator: str, *inputs: Array | None, outputs: int = 1, **how: Any) -> Case:
-    return Case(operator, inputs, outputs, how)
+case = partial(onenode.case, domain="")
 
 
 def pools() -> list[Case]:
@@ -273,17 +235,6 @@ ROUGH = {"Pad", "NonMaxSuppression"}
 """Operators whose outputs do not move with their inputs."""
 
 
-def ort(model: ModelProto, feed: dict[str, Array]) -> list[Array]:
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    outputs: list[Array] = session.run(None, feed)
-    return outputs
-
-
 @pytest.mark.parametrize("node", CASES, ids=str)
 def test_an_operator_agrees_with_onnxruntime(node: Case) -> None:
     model = node.model()
@@ -297,22 +248,7 @@ def test_an_operator_agrees_with_onnxruntime(node: Case) -> None:
 def test_an_operator_is_not_rounded_to_float32_on_its_way(node: Case) -> None:
     """Moves inputs by 1e-11: smooth outputs move by about as much; float32 would keep them, or move
     them by 6e-8."""
-    evaluator = Evaluator(node.model())
-    moved = {
-        name: array * (1 + 1e-11) if array.dtype == np.float32 else array
-        for name, array in node.feed.items()
-    }
-    exact = {
-        name: np.asarray(array, np.float64)
-        for name, array in node.feed.items()
-        if array.dtype == np.float32
-    }
-    before = evaluator.run({**node.feed, **exact})
-    after = evaluator.run({**moved, **{k: v * (1 + 1e-11) for k, v in exact.items()}})
-    change = max(
-        float(np.abs(after[k] - before[k]).max() / (np.abs(before[k]).max() or 1)) for k in before
-    )
-    assert 0 < change < 1e-9
+    assert 0 < change(node) < 1e-9
 
 
 SAME_AS_EVALUATOR = ("MatMul", "Einsum", "Conv", "GatherND", "ScatterND", "ScatterElements",
