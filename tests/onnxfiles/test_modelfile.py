@@ -15,7 +15,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from toolkit.errors import InputError
-from toolkit.onnxfiles import modelfile
+from toolkit.onnxfiles import content, modelfile
 from toolkit.tensors import TensorSpec
 
 TEXT = """
@@ -324,7 +324,7 @@ def test_what_is_no_file_is_never_opened(tmp_path: Path) -> None:
 def test_a_file_beyond_protobufs_end_is_told_before_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
     with path.open("wb") as file:
-        file.truncate(modelfile.LARGEST + 1)
+        file.truncate(content.LARGEST + 1)
 
     with pytest.raises(InputError, match=r"an \.onnx file ends at 2 GiB") as caught:
         modelfile.read(path)

@@ -10,7 +10,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from toolkit.errors import InputError
-from toolkit.onnxfiles import modelfile, referencefile
+from toolkit.onnxfiles import content, modelfile, referencefile
 from toolkit.sources import reference
 
 
@@ -114,13 +114,13 @@ def test_a_large_model_is_refused_by_its_nodes_and_read_once(
     graph = helper.make_graph(nodes, "chain", ends[:1], ends[1:])
     path = put(tmp_path, helper.make_model(graph, ir_version=10))
     reads: list[Path] = []
-    read = modelfile._content
+    read = content.read
 
-    def content(path: Path) -> bytes:
+    def counted(path: Path) -> bytes:
         reads.append(path)
         return read(path)
 
-    monkeypatch.setattr(modelfile, "_content", content)
+    monkeypatch.setattr(content, "read", counted)
 
     (reason,) = referencefile.differences(path)
     shown = ", ".join(["Relu"] * 8)

@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from toolkit.errors import InputError
 from toolkit.exporter import convert, testdata
-from toolkit.onnxfiles import modelfile
+from toolkit.onnxfiles import content, modelfile
 from toolkit.pipelines.export import NotProven, Stage, export
 
 pytestmark = pytest.mark.export
@@ -145,13 +145,13 @@ def test_the_written_file_is_read_and_hashed_once(
     folder: Path, no_onnxruntime: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[str] = []
-    read = modelfile._content
+    read = content.read
 
-    def content(path: Path) -> bytes:
+    def counted(path: Path) -> bytes:
         reads.append(path.name)
         return read(path)
 
-    monkeypatch.setattr(modelfile, "_content", content)
+    monkeypatch.setattr(content, "read", counted)
 
     export("net.py:fixed", "out/m.onnx", input=["input:float32[batch,4]"])
 
