@@ -87,9 +87,8 @@ def test_an_oracle_that_reads_an_operator_differently_sets_no_noise_of_its_own(
     feeds = [{"x": DRAW.normal(size=(60, 16)).astype(np.float32)}]
 
     build = judges.build(
-        modelfile.read(path),
+        modelfile.open_once(path),
         [JudgedFeed(feed, oracle.answer(feed), oracle.in_float32(feed)) for feed in feeds],
-        tmp_path,
         origin=oracle.name,
         start=simulate.reference_runner,
         bare=True,

@@ -75,7 +75,7 @@ def detector(path: Path, operator: str) -> Path:
     return path
 
 
-def judge(path: Path, work: Path) -> tuple[Judge, list[Feed], list[dict[str, Array]]]:
+def judge(path: Path) -> tuple[Judge, list[Feed], list[dict[str, Array]]]:
     """The judge, its feeds, and right float32 answers."""
     file = modelfile.read(path)
     rows = file.inputs[0].shape[0] if file.inputs[0].shape else 1
@@ -87,7 +87,11 @@ def judge(path: Path, work: Path) -> tuple[Judge, list[Feed], list[dict[str, Arr
     oracle = oracles.of_model(onnx.load(path))
     judged = [JudgedFeed(f, oracle.answer(f), oracle.in_float32(f)) for f in feeds]
     built = judges.build(
-        file, judged, work, origin="the file", start=simulate.reference_runner, bare=True
+        modelfile.open_once(path),
+        judged,
+        origin="the file",
+        start=simulate.reference_runner,
+        bare=True,
     )
     return built.judge, feeds, simulate.run_on_reference(onnx.load(path), feeds)
 
@@ -110,7 +114,7 @@ def chosen(path: Path, feed: Feed, *, swap: bool, other: int | None = None) -> A
 @pytest.mark.parametrize("operator", ["Gather", "GatherElements"])
 def test_the_boxes_of_another_choice_among_equals_are_right(tmp_path: Path, operator: str) -> None:
     path = detector(tmp_path / "m.onnx", operator)
-    judging, feeds, right = judge(path, tmp_path)
+    judging, feeds, right = judge(path)
     shape = right[0]["y"].shape
     swapped = [{"y": chosen(path, f, swap=True).reshape(shape)} for f in feeds]
     assert any(not np.allclose(a["y"], b["y"]) for a, b in zip(swapped, right, strict=True))
@@ -128,7 +132,7 @@ def test_the_boxes_of_another_choice_among_equals_are_right(tmp_path: Path, oper
 @pytest.mark.parametrize("operator", ["Gather", "GatherElements"])
 def test_the_boxes_of_a_worse_choice_are_wrong(tmp_path: Path, operator: str) -> None:
     path = detector(tmp_path / "m.onnx", operator)
-    judging, feeds, right = judge(path, tmp_path)
+    judging, feeds, right = judge(path)
     shape = right[0]["y"].shape
     worse = [{"y": chosen(path, f, swap=True, other=0).reshape(shape)} for f in feeds]
 

@@ -90,6 +90,26 @@ def test_other_sizes_of_every_dimension_are_judged_and_not_timed(sequence: Path)
     assert any(dims["batch"] != 4 and dims["seq"] != 16 for dims in judged)
 
 
+def test_a_model_of_much_work_is_judged_at_fewer_sizes(
+    sequence: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The work is counted, not timed: the sizes are the same on every machine."""
+    whole = ask(sequence, FeedRequest())
+    monkeypatch.setattr(assignment, "MOST_WORK", 12_000.0)  # 128 elements cost 3,840
+
+    short = ask(sequence, FeedRequest())
+
+    names = [feed.name for feed in short.feeds[:5]]
+    sizes = ["batch 1, seq 16", "batch 1, seq 1", "batch 1, seq 7", "batch 1, seq 37"]
+    assert names == [*sizes, "batch 2, seq 17"]
+    assert len(whole.feeds) > len(names)
+    (note,) = (note for note in short.notes if note.startswith("not judged at"))
+    assert note == (
+        "not judged at batch 3, seq 16; batch 3, seq 37; batch 7, seq 16:"
+        " the model computes too much there"
+    )
+
+
 def test_there_are_enough_elements_of_every_output(layer: Path) -> None:
     asked = ask(layer, FeedRequest(batch=(1,)))
 

@@ -14,13 +14,17 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from tests import small
 from toolkit.answers.rewrite import FLOAT16, RoundedCopy, float32_form
-from toolkit.onnxfiles import graphs, thinmodels
-from toolkit.onnxfiles.thinmodels import Stored, ThinModel
+from toolkit.onnxfiles import graphs, modelfile, thinmodels
+from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.oracle import portable
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.tensors import Array
 
 X = np.random.default_rng(1).normal(size=(3, 64)).astype(np.float32)
+
+
+def opened(path: Path) -> ThinModel:
+    return thinmodels.of_opened(modelfile.open_once(path))
 
 
 def run(path: Path) -> Array:
@@ -48,8 +52,8 @@ def work(tmp_path: Path) -> Path:
     return folder
 
 
-def test_large_tensors_leave_the_graph_and_small_ones_stay(path: Path, work: Path) -> None:
-    thin = thinmodels.read(path, work)
+def test_large_tensors_leave_the_graph_and_small_ones_stay(path: Path) -> None:
+    thin = opened(path)
 
     inside = {t.name: len(t.raw_data) for t in thin.proto.graph.initializer}
     assert list(thin.weights) == ["w1"]
@@ -58,7 +62,7 @@ def test_large_tensors_leave_the_graph_and_small_ones_stay(path: Path, work: Pat
 
 
 def test_saved_and_whole_it_computes_the_same(path: Path, work: Path) -> None:
-    thin = thinmodels.read(path, work)
+    thin = opened(path)
     changed = thin.copy()
 
     changed.save(work / "copy.onnx")
@@ -70,19 +74,15 @@ def test_saved_and_whole_it_computes_the_same(path: Path, work: Path) -> None:
 
 def test_a_file_of_tensors_gets_no_second_hard_link(path: Path, work: Path) -> None:
     """onnx refuses external data that has one, so the model itself could not be converted."""
-    thin = thinmodels.read(path, work)
-    source = thin.weights["w1"].source
-    assert isinstance(source, Stored)
+    opened(path).copy().save(work / "copy.onnx")
 
-    thin.copy().save(work / "copy.onnx")
-
-    assert source.file.stat().st_nlink == 1
+    assert {file.stat().st_nlink for file in path.parent.rglob("*.*")} == {1}
     np.testing.assert_array_equal(run(work / "copy.onnx"), run(path))
     onnx.checker.check_model(str(path))
 
 
 def test_what_is_saved_again_leaves_the_mapped_file_alone(path: Path, work: Path) -> None:
-    thin = thinmodels.read(path, work)
+    thin = opened(path)
     copy = thin.copy()
     copy.stand_in("w1", thin.weights["w1"].then(np.negative))
     copy.save(work / "copy.onnx")
@@ -97,6 +97,22 @@ def test_what_is_saved_again_leaves_the_mapped_file_alone(path: Path, work: Path
     assert path.is_file()
 
 
+def test_copies_share_the_tensors_that_are_as_they_were(path: Path, work: Path) -> None:
+    thin = opened(path)
+
+    for name in ("first", "second"):
+        thin.copy().save(work / f"{name}.onnx")
+
+    files = sorted(file.name for file in work.iterdir() if file.suffix != ".onnx")
+    if path.with_name("mlp.data").exists():
+        assert files == ["first.1.data", "second.1.data"]
+    else:
+        assert files == [thinmodels.UNCHANGED]
+        assert (work / thinmodels.UNCHANGED).stat().st_size == thin.weights["w1"].bytes().size
+    np.testing.assert_array_equal(run(work / "first.onnx"), run(path))
+    np.testing.assert_array_equal(run(work / "second.onnx"), run(path))
+
+
 def test_a_large_constant_is_a_weight_too(tmp_path: Path, work: Path) -> None:
     weight = numpy_helper.from_array(np.ones((64, 40), np.float32))
     nodes = [
@@ -105,7 +121,7 @@ def test_a_large_constant_is_a_weight_too(tmp_path: Path, work: Path) -> None:
     ]
     path = small.save(tmp_path / "constant.onnx", nodes, {"x": ["n", 64]}, {"y": ["n", 40]})
 
-    thin = thinmodels.read(path, work)
+    thin = opened(path)
     thin.copy().save(work / "copy.onnx")
 
     assert list(thin.weights) == ["w"]
@@ -129,9 +145,9 @@ def old() -> ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
 
 
-def test_a_step_of_the_graph_sees_no_large_tensor(tmp_path: Path, work: Path) -> None:
+def test_a_step_of_the_graph_sees_no_large_tensor(tmp_path: Path) -> None:
     onnx.save(old(), tmp_path / "old.onnx")
-    thin = thinmodels.read(tmp_path / "old.onnx", work)
+    thin = opened(tmp_path / "old.onnx")
 
     newer = thin.changed(portable.portable)
 
@@ -142,8 +158,8 @@ def test_a_step_of_the_graph_sees_no_large_tensor(tmp_path: Path, work: Path) ->
     onnx.checker.check_model(newer.whole(), full_check=True)
 
 
-def test_a_step_that_changes_nothing_leaves_the_file(path: Path, work: Path) -> None:
-    thin = thinmodels.read(path, work)
+def test_a_step_that_changes_nothing_leaves_the_file(path: Path) -> None:
+    thin = opened(path)
 
     assert thin.changed(portable.portable) is thin
     assert float32_form(thin) is thin
@@ -151,7 +167,7 @@ def test_a_step_that_changes_nothing_leaves_the_file(path: Path, work: Path) -> 
 
 def test_a_float16_file_is_raised_when_it_is_read(tmp_path: Path, work: Path) -> None:
     onnx.save(old(), tmp_path / "old.onnx")
-    thin = thinmodels.read(tmp_path / "old.onnx", work)
+    thin = opened(tmp_path / "old.onnx")
 
     wide = float32_form(thin)
     wide.save(work / "wide.onnx")
@@ -174,7 +190,7 @@ def test_a_rounded_copy_holds_one_tensor_at_a_time(tmp_path: Path, work: Path) -
     path = small.save(
         tmp_path / "deep.onnx", nodes, {"x": ["n", size]}, {"y": ["n", size]}, weights
     )
-    thin = thinmodels.read(path, work)
+    thin = opened(path)
     one = size * size * 4
     tracemalloc.start()
 
@@ -188,13 +204,13 @@ def test_a_rounded_copy_holds_one_tensor_at_a_time(tmp_path: Path, work: Path) -
     assert (work / "copy.0.data").stat().st_size == layers * one
 
 
-def test_a_file_beside_a_moved_model_is_found(path: Path, work: Path, tmp_path: Path) -> None:
+def test_a_file_beside_a_moved_model_is_found(path: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     moved.mkdir()
     for file in tmp_path.glob("mlp.*"):
         shutil.copy(file, moved)
 
-    thin: ThinModel = thinmodels.read(moved / "mlp.onnx", work)
+    thin: ThinModel = opened(moved / "mlp.onnx")
 
     np.testing.assert_array_equal(thin.weights["w1"].array(), _weight(path))
 
@@ -208,11 +224,9 @@ def _weight(path: Path) -> Array:
 
 
 @pytest.mark.parametrize("kind", ["read", "in memory"])
-def test_the_oracle_evaluates_a_thin_model_as_the_whole_one(
-    path: Path, work: Path, kind: str
-) -> None:
+def test_the_oracle_evaluates_a_thin_model_as_the_whole_one(path: Path, kind: str) -> None:
     whole = onnx.load(path)
-    thin = thinmodels.read(path, work) if kind == "read" else thinmodels.of_model(whole)
+    thin = opened(path) if kind == "read" else thinmodels.of_model(whole)
     feed = {value.name: X for value in whole.graph.input}
 
     got, right = Evaluator(thin).run(feed), Evaluator(whole).run(feed)
@@ -221,7 +235,7 @@ def test_the_oracle_evaluates_a_thin_model_as_the_whole_one(
     assert all(np.array_equal(got[name], right[name]) for name in right)
 
 
-def test_types_of_fewer_than_8_bits_are_read_from_a_thin_model(tmp_path: Path, work: Path) -> None:
+def test_types_of_fewer_than_8_bits_are_read_from_a_thin_model(tmp_path: Path) -> None:
     values = np.arange(2048) % 16 - 8
     stored = helper.make_tensor("w", TensorProto.INT4, [2048], values)
     y = helper.make_tensor_value_info("y", TensorProto.INT32, [2048])
@@ -230,6 +244,6 @@ def test_types_of_fewer_than_8_bits_are_read_from_a_thin_model(tmp_path: Path, w
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     onnx.save(model, tmp_path / "int4.onnx")
 
-    thin = thinmodels.read(tmp_path / "int4.onnx", work)
+    thin = opened(tmp_path / "int4.onnx")
 
     assert np.array_equal(Evaluator(thin).run({})["y"], values)

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import ModelProto, helper, numpy_helper
 
-from toolkit.onnxfiles import graphs, modelfile, weights
+from toolkit.onnxfiles import graphs, modelfile, thinmodels
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.tensors import Array
 
@@ -50,7 +50,7 @@ def beside(model: ModelProto, folder: Path) -> Path:
 def test_the_graph_keeps_what_is_small_and_takes_the_rest_as_inputs() -> None:
     model = tower()
 
-    light, large = weights.separated(model)
+    light, large = thinmodels.of_model(model).apart()
 
     assert set(large) == {"w1", "w2"}
     assert [tensor.name for tensor in light.graph.initializer] == ["c"]
@@ -63,7 +63,7 @@ def test_a_constant_is_a_view_of_the_file_and_cannot_be_written() -> None:
     model = tower()
     stored = numpy_helper.to_array(model.graph.initializer[0])
 
-    array = weights.separated(model)[1].read("w1")
+    array = thinmodels.of_model(model).weights["w1"].array()
 
     assert np.array_equal(array, stored)
     assert not array.flags.owndata
@@ -80,10 +80,10 @@ def test_external_data_is_mapped_and_the_model_computes_the_same(
     fed = {"x": x.view(np.uint16) if dtype is ml_dtypes.bfloat16 else x}
 
     apart = modelfile.parse(path)
-    _, large = weights.separated(apart, tmp_path)
+    large = thinmodels.of_model(apart, tmp_path).weights
     got = Evaluator(apart, folder=tmp_path).run(fed)["y"]
 
-    assert isinstance(large.read("w1"), np.memmap)
+    assert isinstance(large["w1"].array(), np.memmap)
     assert np.array_equal(got, Evaluator(model).run(fed)["y"])
 
 
@@ -91,4 +91,4 @@ def test_external_data_without_its_folder_is_an_error(tmp_path: Path) -> None:
     apart = modelfile.parse(beside(tower(), tmp_path))
 
     with pytest.raises(KeyError, match="w1 lies in another file"):
-        weights.separated(apart)[1].read("w1")
+        thinmodels.of_model(apart).weights["w1"].array()

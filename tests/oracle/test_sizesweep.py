@@ -150,3 +150,27 @@ def test_a_first_call_that_was_computed_before_is_not_taken_for_a_quick_one() ->
     # The clock stands while the first call is made, as where its answer is known already.
     swept = sweep(oracle, DRAWER, at, clock=lambda: max(1.0, oracle.seconds))
     assert sizes_of(swept) == [(2, 16), (1, 16), (2, 1), (5, 16), (3, 17)]
+
+
+DEAR = Sizes(TRACED, allowance=0.5, call=1.0, called_at={"batch": 1, "seq": 16}, dear=True)
+"""Every call is beyond what is allowed."""
+
+
+def test_where_time_is_short_the_traced_sizes_are_left_out() -> None:
+    oracle = Slow()
+    swept = sweep(oracle, DRAWER, DEAR, clock=lambda: oracle.seconds)
+    assert sizes_of(swept) == [(1, 16), (3, 17)]
+    assert {"batch": 2, "seq": 1} in swept.unaffordable
+    assert swept.too_few() == []
+
+
+def test_a_dear_model_that_refuses_one_of_its_two_sizes_is_looked_at_where_it_was_traced() -> None:
+    swept = sweep(Model(lambda batch, seq: batch > 1), DRAWER, DEAR)
+    assert sizes_of(swept)[:2] == [(3, 17), (2, 16)]
+    assert swept.left_out[0].dims == {"batch": 1, "seq": 16}
+
+
+def test_a_dear_model_of_one_size_is_looked_at_there() -> None:
+    drawer = Drawer((TensorSpec("x", "float32", (2, 16)),), {})
+    swept = sweep(Model(lambda batch, seq: True), drawer, Sizes({}, allowance=0.0, dear=True))
+    assert [each.feed.dims for each in swept.expected] == [{}]

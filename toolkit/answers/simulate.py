@@ -38,6 +38,9 @@ An optimiser may fold Mul, Sub, Sub or Cast, Cast back to nothing: all of its pa
 RunWhole: TypeAlias = Callable[[ModelProto, Sequence[Feed]], list[dict[str, Array]]]
 """Does the same with a model that is in memory."""
 
+RunHere: TypeAlias = Callable[[ThinModel, Sequence[Feed]], "list[dict[str, Array]] | None"]
+"""Does the same in this process, for less; None where it cannot."""
+
 StartRunner: TypeAlias = Callable[[], AbstractContextManager[Runner]]
 """Brings a runner, which lives as long as the context."""
 
@@ -92,13 +95,23 @@ class Simulator:
     `model` is a portable form of the file, since opsets below 11 lack what int8 needs. No copy of
     the weights is ever in memory, but the one tensor that is being rounded. Outputs have the
     precision of the file's own output types.
+
+    The forms near to float32, which nearly every verdict asks for, are run by `here`, where that
+    can: the runner's file of rounded weights would take longer to write than they take to run.
     """
 
-    def __init__(self, model: ThinModel, feeds: Sequence[Feed], start: StartRunner) -> None:
+    def __init__(
+        self,
+        model: ThinModel,
+        feeds: Sequence[Feed],
+        start: StartRunner,
+        here: RunHere | None = None,
+    ) -> None:
         self._inputs = [_float32_feed(model.proto, feed) for feed in feeds]
         self._types = {o.name: o.type.tensor_type.elem_type for o in model.proto.graph.output}
         self._plain = rewrite.float32_form(model)
         self._start = start
+        self._here = here
         self._runner: Runner | None = None
         self._outputs: dict[tuple[Form, int], dict[str, Array]] = {}
         self._refused: dict[Form, str] = {}
@@ -143,14 +156,17 @@ class Simulator:
             finally:
                 self._runner = None
 
-    def simulation(self, form: Form, feeds: Sequence[int]) -> Simulation | None:
+    def simulation(
+        self, form: Form, feeds: Sequence[int], *, here: bool = False
+    ) -> Simulation | None:
         """Makes a form on these feeds, by their numbers; None where it cannot be run.
 
-        Raises ToolkitError if float32 itself cannot.
+        It is run in this process, if that can, where `here` or the form is a near one. Raises
+        ToolkitError if float32 itself cannot be run.
         """
         lacking = [feed for feed in feeds if (form, feed) not in self._outputs]
         if lacking and form not in self._refused:
-            self._make(form, lacking)
+            self._make(form, lacking, here=here or form in NEAR)
         if form in self._refused:
             return None
         outputs = tuple(self._outputs[form, feed] for feed in feeds)
@@ -175,13 +191,12 @@ class Simulator:
             for values, axis in as_it_is.rounded_weights(form.where, channels=form.channels)
         )
 
-    def _make(self, form: Form, feeds: Sequence[int]) -> None:
+    def _make(self, form: Form, feeds: Sequence[int], *, here: bool) -> None:
         try:
             copy = self._copy(form)
             # A lower format may overflow: that is its error, not a fault of ours.
-            with self.running(), np.errstate(all="ignore"):
-                assert self._runner is not None, "running() brings it"
-                raw = self._runner(copy, [self._inputs[feed] for feed in feeds])
+            with np.errstate(all="ignore"):
+                raw = self._run(copy, [self._inputs[feed] for feed in feeds], here=here)
         except Exception as error:  # the runner is another library's
             reason = first_line(error)
             if form == PLAIN:
@@ -192,6 +207,16 @@ class Simulator:
             self._outputs[form, feed] = {
                 name: _as_stored(array, self._types.get(name)) for name, array in outputs.items()
             }
+
+    def _run(
+        self, model: ThinModel, feeds: Sequence[Feed], *, here: bool
+    ) -> list[dict[str, Array]]:
+        outputs = self._here(model, feeds) if here and self._here is not None else None
+        if outputs is not None:
+            return outputs
+        with self.running():
+            assert self._runner is not None, "running() brings it"
+            return self._runner(model, feeds)
 
     def _copy(self, form: Form) -> ThinModel:
         if form == PLAIN:

@@ -15,7 +15,7 @@ import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from toolkit.onnxfiles.graphs import attribute, replace_nodes, uses
-from toolkit.onnxfiles.thinmodels import Stored, ThinModel, Weight
+from toolkit.onnxfiles.thinmodels import ThinModel, Weight
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.operators.quantized import blocks
 from toolkit.tensors import Array
@@ -67,12 +67,7 @@ class _Source:
     def tensor(self, name: str) -> TensorProto:
         """Gives a tensor with its data inside: types of fewer than 8 bits have no other form."""
         tensor, weight = self.stored[name], self.model.weights.get(name)
-        if weight is None:
-            return tensor
-        if not isinstance(weight.source, Stored):
-            return numpy_helper.from_array(weight.source(), name)
-        data = weight.source.read().tobytes()
-        return TensorProto(name=name, data_type=weight.kind, dims=weight.dims, raw_data=data)
+        return tensor if weight is None else weight.tensor(name)
 
     def array(self, name: str) -> Array | None:
         """Gives the values of a tensor; None for an input that is left out."""

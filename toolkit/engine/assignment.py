@@ -7,6 +7,8 @@ evaluator. The simulations of lower formats come from the file in either case.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,6 +42,11 @@ from toolkit.sources import factory, reference
 from toolkit.sources.source import Source
 from toolkit.supervision import progress
 from toolkit.tensors import TensorSpec
+
+MOST_WORK = 4e10
+"""Multiplications in float64 of all feeds together that are judged beside the timed ones, 1 to 3 s
+on two cores: the model in float32 and every target compute as many again. BERT-base at all its
+sizes takes 3e10; ViT-B/16 takes that for two pictures, and there fewer sizes are judged."""
 
 
 @dataclass(frozen=True)
@@ -121,17 +128,18 @@ def ask(
     source = given or reference_source(opened, work)
     draws = _draws(file, proto, wanted, source)
     timed = _timed(file, wanted, draws)
-    feeds = [*timed, *_others(file, wanted, draws, source, timed)]
     oracle = _oracle(opened, source, timed[0])
-    expected = _expected(oracle, feeds, len(timed))
-    held = _held(feeds, expected, wanted)
-    notes = [note for note in ("" if oracle.exact else oracle.name, held.told) if note]
+    expected = _expected(oracle, timed, timed=True)
+    others, left_out = _others(file, wanted, draws, source, timed, oracle.work)
+    expected += _expected(oracle, others, timed=False)
+    held = _held([*timed, *others], expected, wanted)
+    notes = [note for note in ("" if oracle.exact else oracle.name, held.told, left_out) if note]
     if wanted.inputs is None:
         expected = oracles.enough(oracle, expected, draws)
     judged = judges.judged_feeds(file, oracle, expected)
     if given is not None and oracle.exact:
         notes += _demand_same(opened, expected, judged, given)
-    built = judges.build(file, judged, work, origin=oracle.name, start=start, bare=source is None)
+    built = judges.build(opened, judged, origin=oracle.name, start=start, bare=source is None)
     whole = Program(file.path.resolve(), file.inputs, file.outputs, source, threads)
     return Assignment(
         file=file,
@@ -184,14 +192,49 @@ def _others(
     draws: Draws,
     source: Source | None,
     timed: Sequence[Feed],
-) -> list[Feed]:
-    """Feeds that are judged and not timed: other sizes of every dynamic dimension."""
+    work: float | None,
+) -> tuple[list[Feed], str]:
+    """Feeds that are judged and not timed: other sizes of every dynamic dimension; and in words
+    those that a model of much work is not judged at.
+
+    `work` is what the timed feeds took, in multiplications, where that was counted.
+    """
     if wanted.inputs is not None or wanted.shapes or not dimensions.free(file.inputs):
-        return []
+        return [], ""
     batches = {"batch": reference.JUDGED_BATCHES} if _is_reference(source) else {}
     seen = [dict(feed.dims) for feed in timed]  # A size that is timed is judged already.
     others = [dims for dims in variations.tried(timed[0].dims, wanted=batches) if dims not in seen]
-    return [draws.draw(dims, len(timed) + number) for number, dims in enumerate(others)]
+    taken, left = _affordable(others, timed, work)
+    feeds = [draws.draw(dims, len(timed) + number) for number, dims in enumerate(taken)]
+    names = "; ".join(sizes.text(dims) for dims in left)
+    return feeds, f"not judged at {names}: the model computes too much there" if left else ""
+
+
+def _affordable(
+    others: Sequence[dict[str, int]], timed: Sequence[Feed], work: float | None
+) -> tuple[list[dict[str, int]], list[dict[str, int]]]:
+    """The sizes whose work is not too much all together, and the rest; where there is a rest, all
+    dimensions just beyond the first timed sizes are looked at in its place.
+
+    Work is taken to grow in proportion to each size.
+    """
+    if work is None:
+        return [*others], []
+    first = timed[0].dims
+    unit = work / sum(_ratio(feed.dims, first) for feed in timed)
+    ordered = sorted(others, key=lambda dims: _ratio(dims, first))  # many that take little
+    total = itertools.accumulate(unit * _ratio(dims, first) for dims in ordered)
+    count = sum(work <= MOST_WORK for work in total)
+    taken = [dims for dims in others if dims in ordered[:count]]
+    left = ordered[count:]
+    beyond = variations.just_beyond(first)
+    if left and beyond not in [*taken, *(dict(feed.dims) for feed in timed)]:
+        taken.append(beyond)
+    return taken, [dims for dims in left if dims not in taken]
+
+
+def _ratio(dims: sizes.Dims, first: sizes.Dims) -> float:
+    return math.prod(dims[name] / max(1, size) for name, size in first.items())
 
 
 def _draws(file: ModelFile, model: ModelProto, wanted: FeedRequest, source: Source | None) -> Draws:
@@ -230,10 +273,10 @@ def _no_oracle(error: Unsupported, dims: sizes.Dims | None = None) -> InputError
     )
 
 
-def _expected(oracle: Oracle, feeds: Sequence[Feed], timed: int) -> list[Expected]:
+def _expected(oracle: Oracle, feeds: Sequence[Feed], *, timed: bool) -> list[Expected]:
     """Each feed with the oracle's outputs; a size that the model itself refuses is left out.
 
-    Raises InputError where one of the first `timed` is refused.
+    Of feeds that are `timed` none may be: raises InputError then.
     """
     expected: list[Expected] = []
     answers = oracle.answer_all([feed.arrays for feed in feeds])
@@ -241,10 +284,10 @@ def _expected(oracle: Oracle, feeds: Sequence[Feed], timed: int) -> list[Expecte
         if isinstance(answer, dict):
             expected.append(Expected(feed, answer))
             continue
-        if isinstance(answer, Unsupported) and not expected:
+        if timed and isinstance(answer, Unsupported) and not number:
             raise _no_oracle(answer, feed.dims) from answer
         # The evaluator could do the model at another size: it is this one that is refused.
-        if number < timed:
+        if timed:
             raise InputError(f"at {feed.name}: {answer.what}", *_other(feed.dims)) from answer
     return expected
 

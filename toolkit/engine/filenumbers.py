@@ -16,6 +16,7 @@ from toolkit.engine import judges
 from toolkit.engine.unoptimised import unoptimised
 from toolkit.errors import TargetError
 from toolkit.exporter.prove import Answers, Numbers
+from toolkit.machine.describe import cores_allowed
 from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.runtimes import listing
@@ -61,7 +62,11 @@ def _refusal(worker: Worker, file: ModelFile) -> TargetError | None:
         worker.post_hello()
         worker.hello()
         try:
-            worker.load_program(Program(file.path.resolve(), file.inputs, file.outputs))
+            worker.load_program(
+                Program(
+                    file.path.resolve(), file.inputs, file.outputs, threads=len(cores_allowed())
+                )
+            )
         except TargetError as error:
             return error
     return None
@@ -90,9 +95,8 @@ class _FileInWorker:
         facts = self.file.facts
         feeds = judges.judged_feeds(facts, self.oracle, expected)
         built = judges.build(
-            facts,
+            self.file,
             feeds,
-            self.worker_code.parent,
             origin=self.oracle.name,
             start=partial(unoptimised, self.worker_code),
         )

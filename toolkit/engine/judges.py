@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from toolkit.answers import dispute, intermediates
 from toolkit.answers.acceptance import FLOATS
@@ -12,7 +11,7 @@ from toolkit.answers.judge import Answers, Judge, Simulation
 from toolkit.answers.simulate import PLAIN, LowerForms, Simulator, StartRunner
 from toolkit.errors import InputError
 from toolkit.onnxfiles import thinmodels
-from toolkit.onnxfiles.modelfile import ModelFile
+from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.oracle import portable
 from toolkit.oracle.evaluator import Evaluator
@@ -82,37 +81,41 @@ def by_file_names(file: ModelFile, outputs: Mapping[str, Array]) -> dict[str, Ar
 
 
 def build(
-    file: ModelFile,
+    opened: Opened,
     feeds: Sequence[JudgedFeed],
-    work: Path,
     *,
     origin: str,
     start: StartRunner,
     bare: bool = False,
 ) -> JudgeBuild:
-    """Simulates the model in float32 on these feeds and builds its judge, which simulates lower
-    formats when it needs them.
+    """Finds the noise of float32 on these feeds and builds the judge of a model, which simulates
+    lower formats when it needs them.
 
-    `work` is scratch space that lasts as long as the judge; `start` brings the runner, then and
-    later. `origin` is the oracle, in words. A `bare` file has no other oracle than itself: there
-    the plain float32 evaluation of the oracle's stands beside the runner's, unless the two read the
-    file differently. Where the oracle is the PyTorch module, its evaluation replaces the runner's:
-    a file that is another function must not set its own noise.
+    `start` brings the runner of simulations, when it is first needed. `origin` is the oracle, in
+    words. A `bare` file has no other oracle than itself: there the runner's float32 stands beside
+    the oracle's own, unless the two read the file differently. Where the oracle is the PyTorch
+    module, its float32 stands alone: a file that is another function must not set its own noise.
     """
-    model = thinmodels.read(file.path, work)
+    file = opened.facts
+    model = thinmodels.of_opened(opened)
     hidden = intermediates.find(model.proto)
     exposed = intermediates.exposed(model, hidden) if hidden.tensors() else None
     arrays = [feed.arrays for feed in feeds]
     notes: list[str] = []
-    simulator = Simulator(_portable(exposed or model, notes), arrays, start)
+    simulator = Simulator(_portable(exposed or model, notes), arrays, start, _here)
     numbers = tuple(range(len(feeds)))
-    with simulator.running():
-        plain = simulator.simulations([PLAIN], numbers)
-        disputed = _disputed(file, feeds, plain, simulator) if bare else ""
+    disputed = ""
+    if bare or any(feed.plain is None for feed in feeds):
+        with simulator.running():
+            plain = simulator.simulations([PLAIN], numbers)
+            disputed = _disputed(file, feeds, plain, simulator) if bare else ""
+        plain = _with_plain(plain, feeds, beside=bare and not disputed)
+    else:
+        plain = _with_plain([_behind_in_float32(simulator, exposed, arrays)], feeds, beside=False)
     judge = Judge(
         outputs=file.outputs,
         oracle=[feed.right for feed in feeds],
-        simulated=_with_plain(plain, feeds, beside=bare and not disputed),
+        simulated=plain,
         origin=origin,
         choices=hidden.choices,
         saturated=hidden.saturated,
@@ -121,6 +124,28 @@ def build(
         behind=None if exposed is None else BehindOutputs(exposed, arrays, numbers),
     )
     return JudgeBuild(judge, exposed, tuple(notes), disputed)
+
+
+def _here(model: ThinModel, feeds: Sequence[Feed]) -> list[dict[str, Array]] | None:
+    """Runs a model on the oracle's evaluator as its file says, without a copy of its weights and
+    without another process; None where the evaluator cannot."""
+    try:
+        answers = Evaluator(model, exact=False).run_all(feeds)
+    except Unsupported:
+        return None
+    outputs = [answer for answer in answers if isinstance(answer, dict)]
+    return outputs if len(outputs) == len(feeds) else None
+
+
+def _behind_in_float32(
+    simulator: Simulator, exposed: ThinModel | None, feeds: Sequence[Feed]
+) -> Simulation:
+    """What lies behind the outputs in float32, for feeds whose outputs are known."""
+    if exposed is None:
+        return Simulation(PLAIN.precision, PLAIN.name, [{} for _ in feeds])
+    ran = simulator.simulation(PLAIN, range(len(feeds)), here=True)
+    assert ran is not None, "float32 is made, or what keeps it from that is raised"
+    return ran
 
 
 @dataclass(frozen=True)

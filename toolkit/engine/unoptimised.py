@@ -13,6 +13,7 @@ from onnx import ModelProto
 from toolkit.answers import simulate
 from toolkit.answers.simulate import Runner
 from toolkit.errors import WorkerDied
+from toolkit.machine.describe import cores_allowed
 from toolkit.onnxfiles import modelfile, thinmodels
 from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.runtimes import listing
@@ -64,7 +65,7 @@ class _WorkerRunner:
         try:
             with progress.waiting("ONNX Runtime without optimisations"):
                 worker = self._started()
-                worker.load_program(program(file, model.proto))
+                worker.load_program(program(file, model.proto, len(cores_allowed())))
                 return [worker.evaluate(str(i), feed, {}) for i, feed in enumerate(feeds)]
         except WorkerDied:
             self.stop()

@@ -6,7 +6,7 @@ import onnx
 
 from toolkit.errors import first_line
 from toolkit.exporter.proof import Contract, Step
-from toolkit.onnxfiles import referencefile, weights
+from toolkit.onnxfiles import referencefile, thinmodels
 from toolkit.onnxfiles.modelfile import Opened
 
 
@@ -19,7 +19,7 @@ def check(opened: Opened, contract: Contract) -> Step:
     """
     what = "checker, contract, names" if contract.reference else "checker, inputs, dimensions"
     try:
-        light, _ = weights.separated(opened.model, opened.folder)
+        light, _ = thinmodels.of_opened(opened).apart()
         onnx.checker.check_model(light, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         line = first_line(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from onnx import ModelProto
 
@@ -26,6 +27,8 @@ from toolkit.units import Seconds
 ORACLE = 1 / 4
 """The oracle's share of a proof: its graph in float64 takes as long, and as long again its numbers
 in float32 and what they are judged by (profiles of BERT-base and ResNet-50)."""
+RAISED = 2.0
+"""The time of a call in float64 over that in float32 (ViT-B/16, Whisper's encoder)."""
 LEAST: Seconds = 1.0
 """Time that the oracle's calls may take in any case: small models are proven at all sizes."""
 
@@ -52,14 +55,32 @@ def draws(request: ExportRequest, model: ModelProto) -> Draws:
     return drawing.drawer(model, request.specs)
 
 
-def oracle(request: ExportRequest, feeds: Draws) -> tuple[Oracle, Seconds]:
-    """The module in float64, and the time that its call took at the traced sizes. Raises InputError
-    where it refuses what is drawn for it."""
-    probe = feeds.draw(request.traced.sizes)
-    began = time.perf_counter()
+def sizes(request: ExportRequest, suspects: Sequence[Narrowed], converting: Seconds) -> Sizes:
+    """The traced sizes, others in the stated ranges, and those at which torch is suspected: as many
+    as a proof can look at within half the time that `converting` took."""
+    allowance = max(LEAST, ORACLE * converting / 2)
+    # One at the traced sizes, one at the least and one just beyond take about as long as three.
+    dear = 3 * RAISED * request.traced.seconds > allowance
+    return Sizes(
+        request.traced.sizes,
+        dimensions(request.inputs),
+        {"batch": [n for n in reference.JUDGED_BATCHES if n != 2]} if request.reference else {},
+        [suspect.dims(request.traced) for suspect in suspects],
+        allowance,
+        dear=dear and not request.reference,
+    )
+
+
+def oracle(request: ExportRequest, feeds: Draws, at: Sizes) -> tuple[Oracle, Sizes]:
+    """The module in float64, and the sizes with the time and place of its first call. Raises
+    InputError where it refuses what is drawn for it."""
+    if at.dear and at.least():
+        try:
+            return _oracle(request, feeds, replace(at, called_at=at.least()))
+        except RefusedFeed:
+            at = replace(at, dear=False)  # Which sizes it refuses the sweep will say.
     try:
-        made = oracles.of_module(request.module, request.specs, probe.arrays)
-        return made, time.perf_counter() - began
+        return _oracle(request, feeds, at)
     except RefusedFeed as error:
         raise InputError(
             f"drawn inputs are not what this module takes: {error.what}",
@@ -67,17 +88,8 @@ def oracle(request: ExportRequest, feeds: Draws) -> tuple[Oracle, Seconds]:
         ) from error
 
 
-def sizes(
-    request: ExportRequest, suspects: Sequence[Narrowed], converting: Seconds, call: Seconds
-) -> Sizes:
-    """The traced sizes, others in the stated ranges, and those at which torch is suspected: as many
-    as a proof can look at within half the time that `converting` took, where the oracle's `call` at
-    the traced sizes took so long."""
-    return Sizes(
-        request.traced.sizes,
-        dimensions(request.inputs),
-        {"batch": [n for n in reference.JUDGED_BATCHES if n != 2]} if request.reference else {},
-        [suspect.dims(request.traced) for suspect in suspects],
-        max(LEAST, ORACLE * converting / 2),
-        call,
-    )
+def _oracle(request: ExportRequest, feeds: Draws, at: Sizes) -> tuple[Oracle, Sizes]:
+    probe = feeds.draw(at.called_at or at.traced)
+    began = time.perf_counter()
+    made = oracles.of_module(request.module, request.specs, probe.arrays)
+    return made, replace(at, call=time.perf_counter() - began)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from toolkit.errors import InputError, typed_line
 from toolkit.exporter import tracesizes
 from toolkit.sources import calls, lines
 from toolkit.sources.inputs import Dimension, Stated, dimensions
+from toolkit.units import Seconds
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +33,8 @@ class Traced:
     """Input → tensor, in the order of the file's inputs."""
     outputs: tuple[str, ...]
     """The names of the module's outputs, in order."""
+    seconds: Seconds
+    """The time that the module's call with them took."""
 
 
 def find(
@@ -54,8 +58,11 @@ def find(
             refusal = refusal or (sizes, error)
             continue
         outputs = calls.outputs(result)
-        _refuse_chance(outputs, calls.outputs(call(module, ordered)))
-        return Traced(sizes, ordered, tuple(outputs))
+        began = time.perf_counter()  # The first call of a module allocates, and starts threads.
+        again = calls.outputs(call(module, ordered))
+        seconds = time.perf_counter() - began
+        _refuse_chance(outputs, again)
+        return Traced(sizes, ordered, tuple(outputs), seconds)
     raise _refused(inputs, dims, refusal)
 
 

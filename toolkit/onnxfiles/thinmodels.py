@@ -8,6 +8,7 @@ followed), so files from elsewhere get a copy beside the saved graph.
 
 from __future__ import annotations
 
+import builtins
 import math
 import shutil
 from collections.abc import Callable, Mapping
@@ -17,10 +18,11 @@ from typing import BinaryIO
 
 import numpy as np
 import onnx
-from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from toolkit.onnxfiles import graphs, storedtensors
 from toolkit.onnxfiles.graphs import attribute, copied
+from toolkit.onnxfiles.modelfile import Opened
 from toolkit.tensors import Array
 from toolkit.units import Bytes
 
@@ -29,6 +31,11 @@ LARGE = 1024
 ones, so whoever reads the graph alone finds these in it."""
 ALIGNED = 4096
 """Bytes of a page: a tensor that begins at one can be mapped."""
+UNCHANGED = "unchanged.weights"
+"""The file of the tensors that changed copies of a model have in common."""
+PACKED = {TensorProto.INT4, TensorProto.UINT4, TensorProto.INT2, TensorProto.UINT2}
+PACKED |= {TensorProto.FLOAT4E2M1}
+"""Types of which a byte holds several elements."""
 KEPT_INSIDE = {TensorProto.STRING, TensorProto.UNDEFINED}
 """Types whose bytes cannot stand in a file of their own."""
 
@@ -42,8 +49,19 @@ class Stored:
     length: Bytes
 
     def read(self) -> Array:
-        """Reads the bytes, as uint8."""
-        return np.fromfile(self.file, np.uint8, self.length, offset=self.offset)
+        """Maps the bytes, as uint8: they take no memory that the system cannot have back."""
+        if not self.length:  # nothing cannot be mapped
+            return np.empty(0, np.uint8)
+        return np.memmap(self.file, np.uint8, "r", self.offset, (self.length,))
+
+
+@dataclass
+class Inside:
+    """A tensor whose bytes are in memory, inside a model that was read."""
+
+    tensor: TensorProto
+    stored: Stored | None = None
+    """The file that its bytes were written to, once a changed copy of the model was saved."""
 
 
 @dataclass(frozen=True)
@@ -53,39 +71,41 @@ class Weight:
     kind: int
     """ONNX's element type."""
     dims: tuple[int, ...]
-    source: Stored | Callable[[], Array]
+    source: Stored | Inside | Callable[[], Array]
 
     def array(self) -> Array:
-        """Reads or makes it. Types of fewer than 8 bits have no array."""
+        """Reads it in its own type, or makes it. What was read may not be written: it is a view of
+        the model or of the file. Raises KeyError for external data whose folder is not known."""
+        if isinstance(self.source, Inside):
+            return _values(self.source.tensor)
         if not isinstance(self.source, Stored):
             return self.source()
-        dtype = helper.tensor_dtype_to_np_dtype(self.kind)
-        return self.source.read().view(dtype).reshape(self.dims)
+        data = self.source.read()
+        if self.kind in PACKED:
+            return numpy_helper.to_array(self._with(data.tobytes()))
+        values = data.view(helper.tensor_dtype_to_np_dtype(self.kind)).reshape(self.dims)
+        return values if values.flags.aligned else values.copy()
+
+    def tensor(self, name: str) -> TensorProto:
+        """Gives it with its data inside, under this name."""
+        result = self._with(self.bytes().tobytes())
+        result.name = name
+        return result
+
+    def bytes(self) -> Array:
+        """Gives its bytes as ONNX lays them out, as uint8."""
+        if isinstance(self.source, Stored):
+            return self.source.read()
+        if isinstance(self.source, Inside):
+            return _raw(self.source.tensor)
+        return np.ascontiguousarray(self.source()).reshape(-1).view(np.uint8)
 
     def then(self, step: Callable[[Array], Array]) -> Weight:
         """Gives the float32 tensor that a step makes of this one, whenever it is asked for."""
         return Weight(TensorProto.FLOAT, self.dims, lambda: step(self.array()))
 
-
-@dataclass(frozen=True)
-class ThinWeights:
-    """The large tensors of a model by name, each read or made when it is asked for."""
-
-    tensors: Mapping[str, Weight]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.tensors
-
-    def read(self, name: str) -> Array:
-        """Gives the values in their own type, of fewer than 8 bits too. Raises KeyError for an
-        unknown name."""
-        weight = self.tensors[name]
-        if not isinstance(weight.source, Stored):
-            return weight.source()
-        data = weight.source.read().tobytes()
-        return numpy_helper.to_array(
-            TensorProto(data_type=weight.kind, dims=weight.dims, raw_data=data)
-        )
+    def _with(self, data: builtins.bytes) -> TensorProto:
+        return TensorProto(data_type=self.kind, dims=self.dims, raw_data=data)
 
 
 @dataclass
@@ -133,7 +153,7 @@ class ThinModel:
             thin.stand_in(name, weight)
         return thin
 
-    def apart(self) -> tuple[ModelProto, ThinWeights]:
+    def apart(self) -> tuple[ModelProto, Mapping[str, Weight]]:
         """Gives a copy of the graph that takes the large tensors as inputs, and those tensors."""
         graph = self.proto.graph
         fed = {value.name for value in graph.input}
@@ -144,37 +164,49 @@ class ThinModel:
             for name, weight in self.weights.items()
             if name not in fed
         )
-        return inputs, ThinWeights(self.weights)
+        return inputs, dict(self.weights)
 
     def whole(self) -> ModelProto:
         """Copies the model with all its tensors inside."""
         result = copied(self.proto)
         for tensor in result.graph.initializer:
             if weight := self.weights.get(tensor.name):
-                tensor.CopyFrom(TensorProto(name=tensor.name, data_type=weight.kind))
-                tensor.dims.extend(weight.dims)
-                tensor.raw_data = _bytes(weight).tobytes()
+                tensor.CopyFrom(weight.tensor(tensor.name))
         return result
 
     def save(self, path: Path) -> None:
         """Writes the graph to `path`, with the files of its large tensors beside it.
 
         Those that an earlier graph of this name brought are replaced, not written over: whoever
-        has mapped them keeps them.
+        has mapped them keeps them. Tensors that are as they were in a model in memory are written
+        once, to a file that all its copies in this folder share.
         """
         result = copied(self.proto)
         remove(path)
         names: dict[Path, str] = {}
-        with _Appended(path.with_name(f"{path.stem}.0.data")) as fresh:
+        with (
+            _Appended(path.with_name(f"{path.stem}.0.data")) as fresh,
+            _Appended(path.with_name(UNCHANGED)) as shared,
+        ):
             for tensor in result.graph.initializer:
                 if weight := self.weights.get(tensor.name):
-                    stored = weight.source
-                    if not isinstance(stored, Stored):
-                        stored = fresh.add(_bytes(weight))
+                    stored = _written(weight, path.parent, fresh, shared)
                     if stored.file not in names:
                         names[stored.file] = _beside(stored.file, path, len(names) + 1)
                     _refer(tensor, weight, stored, names[stored.file])
         path.write_bytes(result.SerializeToString())
+
+
+def _written(weight: Weight, folder: Path, fresh: _Appended, shared: _Appended) -> Stored:
+    """The place of a tensor's bytes in a file; they are written where they are in none."""
+    source = weight.source
+    if isinstance(source, Stored):
+        return source
+    if not isinstance(source, Inside):
+        return fresh.add(weight.bytes())
+    if source.stored is None or source.stored.file.parent != folder:
+        source.stored = shared.add(weight.bytes())
+    return source.stored
 
 
 class _Appended:
@@ -194,37 +226,70 @@ class _Appended:
     def add(self, content: Array) -> Stored:
         """Appends bytes, as uint8, and tells their place."""
         if self._stream is None:
-            self._path.unlink(missing_ok=True)  # Whoever has mapped an older one keeps it.
-            self._stream = self._path.open("wb")
-        offset = math.ceil(self._stream.tell() / ALIGNED) * ALIGNED
-        self._stream.seek(offset)
+            self._stream = self._path.open("ab")
+        self._stream.write(bytes(-self._stream.tell() % ALIGNED))
+        offset = self._stream.tell()
         content.tofile(self._stream)
         return Stored(self._path, offset, content.size)
 
 
-def read(path: Path, folder: Path) -> ThinModel:
-    """Reads the model of a checked file. Its external data stays where it is; large tensors that it
-    holds inside are written once to `<name>.weights` in `folder`."""
-    model = onnx.load_model(str(path), load_external_data=False)
-    with _Appended(folder / f"{path.stem}.weights") as fresh:
+def of_model(model: ModelProto, folder: Path | None = None, file: Path | None = None) -> ThinModel:
+    """Makes a thin copy of a model in memory, which has to stay there: what it holds inside is read
+    from it.
 
-        def stored(tensor: TensorProto) -> Stored:
-            if tensor.data_location != TensorProto.EXTERNAL:
-                return fresh.add(_raw(tensor))
-            entries = {entry.key: entry.value for entry in tensor.external_data}
-            file = (path.parent / entries["location"]).resolve()
-            itemsize = int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
-            length = int(entries.get("length", math.prod(tensor.dims) * itemsize))
-            return Stored(file, int(entries.get("offset", 0)), length)
-
-        thin = _thin(model, stored)
-    # The few that stand elsewhere: in subgraphs, in attributes, and small ones.
-    for tensor in storedtensors.stored(model):
-        if tensor.data_location == TensorProto.EXTERNAL and tensor.name not in thin.weights:
-            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
+    `folder` is that of the model's file, for external data that was not loaded: it is mapped from
+    where it lies. `file` is the file that is this very model, where there is one.
+    """
+    thin = ThinModel(graphs.shell(model), file=file)
+    graph = thin.proto.graph
+    for tensor in model.graph.initializer:
+        _place(thin, tensor, tensor.name, folder)
+    for node in model.graph.node:
+        constant = _constant(node)
+        if constant is None:
+            graph.node.append(node)
+        else:
+            _place(thin, constant, node.output[0], folder)
+    # The few tensors that stay inside and lie elsewhere: small ones, those of subgraphs.
+    for tensor in storedtensors.stored(thin.proto) if folder is not None else ():
+        if tensor.data_location == TensorProto.EXTERNAL:
+            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(folder))
             tensor.data_location = TensorProto.DEFAULT
             del tensor.external_data[:]
-    return ThinModel(thin.proto, thin.weights, path.resolve())
+    return thin
+
+
+def of_opened(opened: Opened) -> ThinModel:
+    """Makes a thin copy of a model file that was read."""
+    return of_model(opened.model, opened.folder, opened.facts.path.resolve())
+
+
+def of_tensor(tensor: TensorProto, folder: Path | None = None) -> Weight:
+    """Gives a stored tensor as it is read from its model, or from its file in this folder."""
+    source: Stored | Inside = Inside(tensor)
+    if tensor.data_location == TensorProto.EXTERNAL and folder is not None:
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        itemsize = int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+        length = int(entries.get("length", math.prod(tensor.dims) * itemsize))
+        file = (folder / entries["location"]).resolve()
+        source = Stored(file, int(entries.get("offset", 0)), length)
+    return Weight(tensor.data_type, tuple(tensor.dims), source)
+
+
+def _place(thin: ThinModel, tensor: TensorProto, name: str, folder: Path | None) -> None:
+    """Adds an initializer: a large one beside the graph, any other inside."""
+    if math.prod(tensor.dims) > LARGE and tensor.data_type not in KEPT_INSIDE:
+        thin.stand_in(name, of_tensor(tensor, folder))
+    else:
+        thin.proto.graph.initializer.add().CopyFrom(tensor)
+
+
+def _constant(node: NodeProto) -> TensorProto | None:
+    """Gives the tensor of a Constant node that is large enough to stand beside the graph."""
+    value = attribute(node, "value", None) if node.op_type == "Constant" else None
+    if not isinstance(value, TensorProto) or value.data_type in KEPT_INSIDE:
+        return None
+    return value if math.prod(value.dims) > LARGE else None
 
 
 def remove(path: Path) -> None:
@@ -232,32 +297,6 @@ def remove(path: Path) -> None:
     stay."""
     for file in (path, *path.parent.glob(f"{path.stem}.*.data")):
         file.unlink(missing_ok=True)
-
-
-def of_model(model: ModelProto) -> ThinModel:
-    """Makes a thin copy of a model in memory, which has to stay there: its tensors are read from
-    it."""
-
-    def kept(tensor: TensorProto) -> Callable[[], Array]:
-        original = TensorProto()
-        original.CopyFrom(tensor)
-        return lambda: numpy_helper.to_array(original)
-
-    return _thin(copied(model), kept)
-
-
-def _thin(
-    model: ModelProto, source: Callable[[TensorProto], Stored | Callable[[], Array]]
-) -> ThinModel:
-    """Takes the data of the large tensors out of a model, in place."""
-    thin = ThinModel(model)
-    lift_constants(model.graph, LARGE)
-    for tensor in model.graph.initializer:
-        if math.prod(tensor.dims) > LARGE and tensor.data_type not in KEPT_INSIDE:
-            weight = Weight(tensor.data_type, tuple(tensor.dims), source(tensor))
-            thin.weights[tensor.name] = weight
-            tensor.CopyFrom(TensorProto(name=tensor.name, data_type=weight.kind, dims=weight.dims))
-    return thin
 
 
 def lift_constants(graph: GraphProto, largest: int = -1) -> None:
@@ -282,17 +321,18 @@ def _copied(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
     return result
 
 
+def _values(tensor: TensorProto) -> Array:
+    """Gives the values of a tensor in memory."""
+    if tensor.data_location == TensorProto.EXTERNAL:
+        raise KeyError(f"{tensor.name} lies in another file, and the model's folder is not known")
+    return numpy_helper.to_array(tensor)
+
+
 def _raw(tensor: TensorProto) -> Array:
     """Gives a tensor's bytes as ONNX lays them out, whichever field holds it."""
     if not tensor.HasField("raw_data"):
-        tensor = numpy_helper.from_array(numpy_helper.to_array(tensor))
+        tensor = numpy_helper.from_array(_values(tensor))
     return np.frombuffer(tensor.raw_data, np.uint8)
-
-
-def _bytes(weight: Weight) -> Array:
-    if isinstance(weight.source, Stored):
-        return weight.source.read()
-    return np.ascontiguousarray(weight.source()).reshape(-1).view(np.uint8)
 
 
 def _refer(tensor: TensorProto, weight: Weight, stored: Stored, location: str) -> None:

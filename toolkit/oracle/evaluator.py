@@ -8,9 +8,10 @@ so that a constant is raised once for all of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -18,8 +19,8 @@ from onnx import ModelProto
 from onnx.reference import ReferenceEvaluator
 
 from toolkit.errors import first_line
-from toolkit.onnxfiles import graphs, modelfile, weights
-from toolkit.onnxfiles.thinmodels import ThinModel
+from toolkit.onnxfiles import graphs, modelfile, thinmodels
+from toolkit.onnxfiles.thinmodels import ThinModel, Weight
 from toolkit.oracle.operators import OWN
 from toolkit.oracle.portable import Unsupported, portable, raised
 from toolkit.supervision import progress
@@ -35,17 +36,11 @@ TOGETHER = 1 << 20
 """Bytes of the feeds that go through a node together. Token ids are few bytes, and their model's
 weights are many: all feeds go together. Images are large, and so is what is computed from them."""
 
+ELEMENT = 30.0
+"""Multiplications in a product that take as long as one element of anything else."""
+
 Results: TypeAlias = dict[str, Any]
 """Name → array, of one feed; a sequence is a list of arrays."""
-
-
-class Constants(Protocol):
-    """The large constants of a model, each read when it is asked for."""
-
-    def __contains__(self, name: str, /) -> bool: ...
-
-    def read(self, name: str) -> Array:
-        """Gives the values in the type of the file."""
 
 
 class Evaluator:
@@ -64,13 +59,12 @@ class Evaluator:
         Unsupported for a model that the evaluator cannot run, or not in float64.
         """
         self.exact = exact
+        self.work = 0.0
+        """All that was computed so far, in multiplications of products: the same on any machine."""
         progress.step("preparing the graph")
-        light: ModelProto
-        self._weights: Constants
-        if isinstance(model, ThinModel):
-            light, self._weights = model.apart()
-        else:
-            light, self._weights = weights.separated(model, folder)
+        thin = model if isinstance(model, ThinModel) else thinmodels.of_model(model, folder)
+        light, weights = thin.apart()
+        self._weights: Mapping[str, Weight] = weights
         self._inputs = {value.name: value.type.tensor_type.elem_type for value in light.graph.input}
         _call_standard_by_one_name(light)
         ready = raised(light) if exact else portable(light)
@@ -192,6 +186,7 @@ class Evaluator:
             outputs: Sequence[Any] = node.run(*(results[name] for name in node.input), **context)
         except Exception as error:  # whatever an operator of the evaluator raises
             raise Unsupported(f"{_named(node)}: {_line(error)}") from error
+        self.work += _work(node, results, outputs)
         if not self.exact:
             return _as_typed(node, results, outputs) if type(node) in OURS else outputs
         if node.op_type in PICKS:
@@ -204,7 +199,7 @@ class Evaluator:
 
     def _constant(self, name: str, *, as_stored: bool) -> Array:
         """Reads a large constant, raised where the model is run in float64."""
-        array = self._weights.read(name)
+        array = self._weights[name].array()
         return _raised(array) if self.exact and not as_stored else array
 
     def _fed(self, feed: Feed) -> dict[str, Array]:
@@ -269,6 +264,22 @@ def _groups(feeds: Sequence[Feed]) -> Iterator[list[Feed]]:
         held += size
     if group:
         yield group
+
+
+def _work(node: Any, results: Mapping[str, Any], outputs: Sequence[Any]) -> float:
+    """What a node computed, in multiplications. Where several arrays go into an operator of ours,
+    it is taken for a product of matrices, whose sizes tell how many: √(mk · kn · mn)."""
+    made = sum(output.size for output in outputs if isinstance(output, np.ndarray))
+    if type(node) not in OURS:
+        return ELEMENT * made
+    taken = [results[name] for name in node.input[:2]]
+    if not all(isinstance(each, np.ndarray) for each in taken) or len(taken) < 2:
+        return ELEMENT * made
+    if node.op_type == "MatMul":
+        return float(made * (taken[0].shape or (1,))[-1])
+    if node.op_type == "Conv":
+        return float(made * taken[1].size / max(1, taken[1].shape[0]))
+    return ELEMENT * made + math.sqrt(float(taken[0].size) * taken[1].size * made)
 
 
 def _raised(array: Any) -> Any:

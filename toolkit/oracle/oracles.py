@@ -56,6 +56,10 @@ class Oracle(Protocol):
     def exact(self) -> bool:
         """False: there is no float64 oracle, and the name says why."""
 
+    @property
+    def work(self) -> float | None:
+        """All that its answers took so far, in multiplications; None: that is not counted."""
+
     def answer(self, feed: tensors.Feed) -> dict[str, Array]:
         """Computes the outputs by name, in the order of the model's.
 
@@ -84,6 +88,10 @@ class ModelOracle:
     name: str = "reference evaluator in float64"
     exact: bool = True
 
+    @property
+    def work(self) -> float | None:
+        return self.evaluator.work
+
     def answer(self, feed: tensors.Feed) -> dict[str, Array]:
         return self.evaluator.run(feed)
 
@@ -102,6 +110,11 @@ class ModelOracle:
 
 class OneByOne:
     """Gives an oracle whose feeds have nothing to share what it does for several."""
+
+    @property
+    def work(self) -> float | None:
+        """Nothing is counted (`Oracle.work`)."""
+        return None
 
     def in_float32(self, feed: tensors.Feed) -> dict[str, Array] | None:
         """Evaluates one feed plainly in float32 (`Oracle.in_float32`)."""

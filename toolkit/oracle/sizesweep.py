@@ -47,7 +47,20 @@ class Sizes:
     allowance: Seconds = math.inf
     """The time that all calls of the oracle together should take."""
     call: Seconds | None = None
-    """The time of the oracle's call at the traced sizes, where it has computed that before."""
+    """The time of a call that the oracle has made before, whose answer it still knows."""
+    called_at: Dims | None = None
+    """The sizes of that call; None: the traced ones."""
+    dear: bool = False
+    """Even three calls take more than the allowance: the traced sizes are left out."""
+
+    def least(self) -> Dims:
+        """Gives the traced sizes with the first dimension at its least; empty where that is the
+        traced one, and where nothing is dynamic."""
+        for name in self.traced:
+            smaller = [size for size in _by_what_they_show(self, name) if size < self.traced[name]]
+            if smaller:
+                return {**self.traced, name: smaller[0]}
+        return {}
 
     def range(self, name: str) -> Dimension:
         """Gives the range of a dimension; unlimited where none was stated."""
@@ -83,7 +96,7 @@ class SizeSweep:
         self._calls: list[tuple[Seconds, float]] = []
         """The time of each call, and what it computed (`_work`)."""
         if at.call is not None:
-            self._calls.append((at.call, 1.0))
+            self._calls.append((at.call, self._work(at.called_at or at.traced)))
 
     def look(self, dims: Dims, *, always: bool = False) -> None:
         """Asks the oracle at one set of sizes, unless it was asked before, or the call would go
@@ -104,7 +117,7 @@ class SizeSweep:
         except (RefusedFeed, Unsupported) as error:
             self.left_out.append(LeftOut(dims, error.what))
             return
-        if self.at.call is None or dims != self.at.traced:
+        if self.at.call is None or dims != (self.at.called_at or self.at.traced):
             self._calls.append((self._clock() - began, self._work(dims)))
 
     def others(self, name: str) -> list[int]:
@@ -161,10 +174,14 @@ def sweep(
 ) -> SizeSweep:
     """Looks at all sizes. Raises what `draws` raises; a size that is refused raises nothing."""
     swept = SizeSweep(oracle, draws, at, clock)
-    swept.look(at.traced, always=True)
     usual = {name: _by_what_they_show(at, name) for name in at.traced}
-    for name, sizes in usual.items():
-        _look_at_one(swept, name, sizes)
+    if at.dear and at.least():
+        for dims in (at.least(), variations.just_beyond(at.traced, at.ranges)):
+            swept.look(dims, always=True)
+    if len(swept.expected) < 2:
+        swept.look(at.traced, always=True)
+        for name, sizes in usual.items():
+            _look_at_one(swept, name, sizes)
     for dims in at.suspected:
         swept.look(dims)
     for turn in range(max(map(len, usual.values()), default=0)):

@@ -138,9 +138,8 @@ def _proven(
     """
     opened = modelfile.open_once(file, check=False)  # The proof's first step has the checker.
     draws = proofplan.draws(asked, opened.model)
-    oracle, call = proofplan.oracle(asked, draws)
+    oracle, at = proofplan.oracle(asked, draws, proofplan.sizes(asked, suspects, converting))
     contract = proofplan.contract(asked)
-    at = proofplan.sizes(asked, suspects, converting, call)
     # A worker has the file loaded as long as the block lasts.
     with filenumbers.of_file(opened, oracle) as numbers:
         proof = prove.prove(opened, contract, oracle, draws, at, numbers=numbers)
