@@ -27,7 +27,7 @@ from toolkit.engine import unoptimised
 from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.errors import EnvironmentFault, InputError, TargetError
 from toolkit.exporter import landing
-from toolkit.onnxfiles import modelfile, referencefile
+from toolkit.onnxfiles import filestates, modelfile, referencefile
 from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.pipelines.bench import REFERENCE
 from toolkit.sources.source import Source
@@ -131,7 +131,7 @@ def _assignment(
     work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="toolkit-")))
     worker_code = environments.lay(work / "rooms", [])
     start = partial(unoptimised.unoptimised, worker_code)
-    with progress.bounded(request.deadline):
+    with progress.bounded(request.deadline), filestates.unchanged(opened.facts.states):
         return assignments.ask(opened, request.feeds, work, start, given=request.source)
 
 
@@ -142,7 +142,10 @@ def _deployment(
     request: DeployRequest,
     watch: Watch,
 ) -> Deployment:
-    """Packs, proves and documents one folder beside its final place, then gives it its name."""
+    """Packs, proves and documents one folder beside its final place, then gives it its name.
+
+    Raises InputError where the model changed meanwhile: the folder may hold halves of two files.
+    """
     with (
         landing.beside(final, folder=True) as beside,
         tempfile.TemporaryDirectory(prefix="toolkit-") as scratch_name,
@@ -150,20 +153,21 @@ def _deployment(
         scratch = Path(scratch_name)
         folder = beside / "made"
         folder.mkdir()
-        watch(destination.name, "packing")
-        try:
-            payload = _payload(destination, assignment, scratch)
-            packing.pack(destination, payload, folder)
-        except (EnvironmentFault, TargetError) as error:
-            proof = FolderProof("not made", (), what=error.what, cures=error.cures)
-            return Deployment(destination.name, None, 0, proof)
-        watch(destination.name, "proving")
-        workspace = proving.workspace(folder, payload, assignment, scratch, request.make_python)
-        proof = proving.prove(destination, workspace, assignment, request.limits)
-        if proof.refused:
-            payload = replace(payload, sets=datasets.shipped(assignment, proof.refused))
-            datasets.write(payload, folder)
-        documents.write(destination, payload, proof, folder)
+        with filestates.unchanged(assignment.file.states):
+            watch(destination.name, "packing")
+            try:
+                payload = _payload(destination, assignment, scratch)
+                packing.pack(destination, payload, folder)
+            except (EnvironmentFault, TargetError) as error:
+                proof = FolderProof("not made", (), what=error.what, cures=error.cures)
+                return Deployment(destination.name, None, 0, proof)
+            watch(destination.name, "proving")
+            workspace = proving.workspace(folder, payload, assignment, scratch, request.make_python)
+            proof = proving.prove(destination, workspace, assignment, request.limits)
+            if proof.refused:
+                payload = replace(payload, sets=datasets.shipped(assignment, proof.refused))
+                datasets.write(payload, folder)
+            documents.write(destination, payload, proof, folder)
         return _landed(destination, folder, final, proof)
 
 
