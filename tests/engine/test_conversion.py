@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from tests import needs, small
 from toolkit.engine import conversion
-from toolkit.errors import EnvironmentFault
+from toolkit.errors import EnvironmentFault, InputError
 from toolkit.pipelines.bench import BenchRequest
 from toolkit.pipelines.check import check
 from toolkit.records.schema import Conversion
@@ -18,9 +19,11 @@ from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import parse
 from toolkit.sources.source import Source
+from toolkit.tensors import Feed
 from toolkit.workers import cache, environments, managed
 from toolkit.workers.environments import PythonEnvironment
 from toolkit.workers.jobs import Hello, WorkerSpec
+from toolkit.workers.launch import Worker
 
 HELLO = Hello("1.0", None, "3.11.7", 0.0, "float32", ("cpu",), "model", 50.0, True)
 PLAIN = Program(None, (), ())
@@ -55,6 +58,34 @@ def test_a_form_is_kept_where_all_that_it_depends_on_is_in_its_key(
     program = replace(PLAIN, source=Source(factory) if factory else None)
 
     assert conversion._is_pinned(pythons[place], hello, program) is kept
+
+
+class Rewriting:
+    """A worker that converts, while somebody writes other weights into the model."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.spec = spec
+
+    def convert(self, program: Program, first: Feed, types: object, folder: Path) -> float:
+        assert program.model is not None
+        small.mlp(program.model, seed=1)
+        (folder / "form").write_bytes(b"of another file")
+        return 1.0
+
+
+def test_a_form_of_a_file_that_changed_meanwhile_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept, it would be the form of the first file for all later runs."""
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    program = small.mlp_program(small.mlp(tmp_path / "mlp.onnx"))
+    spec = job("mnn", managed.folder() / "mnn-1" / "bin" / "python", "mnn-1")
+    worker = cast(Worker, Rewriting(spec))
+
+    with pytest.raises(InputError, match=r"mlp\.onnx changed while the command ran"):
+        conversion.converted(worker, HELLO, program, {})
+
+    assert [*managed.conversions().glob("[!.]*")] == []
 
 
 def converted(model: Path) -> Conversion:

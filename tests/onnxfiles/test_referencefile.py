@@ -11,6 +11,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from toolkit.errors import InputError
 from toolkit.onnxfiles import content, modelfile, referencefile
+from toolkit.onnxfiles.filestates import FileState
 from toolkit.sources import reference
 
 
@@ -116,7 +117,7 @@ def test_a_large_model_is_refused_by_its_nodes_and_read_once(
     reads: list[Path] = []
     read = content.read
 
-    def counted(path: Path) -> bytes:
+    def counted(path: Path) -> tuple[bytes, FileState]:
         reads.append(path)
         return read(path)
 

@@ -14,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from toolkit.errors import InputError
 from toolkit.exporter import convert, testdata
 from toolkit.onnxfiles import content, modelfile
+from toolkit.onnxfiles.filestates import FileState
 from toolkit.pipelines.export import NotProven, Stage, export
 
 pytestmark = pytest.mark.export
@@ -147,7 +148,7 @@ def test_the_written_file_is_read_and_hashed_once(
     reads: list[str] = []
     read = content.read
 
-    def counted(path: Path) -> bytes:
+    def counted(path: Path) -> tuple[bytes, FileState]:
         reads.append(path.name)
         return read(path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import signal
+import sys
 from pathlib import Path
 
 import onnx
@@ -14,7 +15,7 @@ from tests import command
 from tests.workers.conftest import Start, start
 from toolkit import units
 from toolkit.machine import memory
-from toolkit.supervision import limits
+from toolkit.supervision import limits, parent
 
 __all__ = ["start"]
 
@@ -88,6 +89,25 @@ def test_a_cure_is_an_option_of_the_command_that_was_typed(tmp_path: Path, endle
     assert export.code == check.code == 1
     assert offered(export) == ["--timeout"]
     assert offered(check) == ["--timeout", "--dim", "--source"]
+
+
+def test_a_mapped_file_that_became_shorter_is_named_as_the_cause() -> None:
+    """The kernel's own signal: the page behind the new end is gone."""
+    program = """
+import mmap, tempfile
+with tempfile.TemporaryFile() as file:
+    file.truncate(8192)
+    view = mmap.mmap(file.fileno(), 8192)
+    file.truncate(1)
+    view[5000]
+"""
+    with pytest.raises(parent.Ended) as caught:
+        parent.supervise([sys.executable, "-c", program])
+
+    assert caught.value.what.startswith("the command crashed with SIGBUS")
+    assert caught.value.what.endswith(
+        ": a file that it had mapped became shorter, or its disk failed"
+    )
 
 
 def offered(ended: command.Ended) -> list[str]:

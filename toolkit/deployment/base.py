@@ -25,6 +25,7 @@ from toolkit.answers.formats import Precision
 from toolkit.exporter.testdata import DataSet
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.tensors import Array
+from toolkit.units import Bytes
 
 Outputs: TypeAlias = list[dict[str, Array]]
 """A client's outputs by their names, one dictionary for each set of test data."""
@@ -55,6 +56,25 @@ class Licence:
 
 
 @dataclass(frozen=True)
+class SizeLimit:
+    """The largest model that a form can hold."""
+
+    bytes: Bytes
+    """The size of the .onnx with all tensors inside it, which may be reached."""
+    text: str
+    """The limit as people know it: '2 GiB'."""
+    why: str
+    """What ends there, as the beginning of a sentence that 'ends at 2 GiB' ends."""
+
+
+ONE_FILE = SizeLimit(
+    2**31 - 1, "2 GiB", "the one .onnx file with all weights, which its converter reads,"
+)
+"""The limit of a converter that is handed a whole .onnx in one message: protobuf ends there
+(protobuf.dev, Proto Limits)."""
+
+
+@dataclass(frozen=True)
 class Payload:
     """All that goes into a folder for every destination alike."""
 
@@ -72,7 +92,7 @@ class Workspace:
     """The folders in which a client is run to prove it."""
 
     copy: Path
-    """A copy of the deployed folder, with every feed as its test data."""
+    """A copy of the deployed folder, with every feed as its test data and a link to its model."""
     scratch: Path
     """Takes environments, builds and outputs; it is removed after the proof."""
     payload: Payload
@@ -115,6 +135,8 @@ class Destination(Protocol):
     """Domains of operators that it has, beside ONNX's own."""
     types: ClassVar[frozenset[str]]
     """ONNX types of inputs and outputs that its client reads and writes."""
+    largest: ClassVar[SizeLimit | None]
+    """The largest model that its form holds; None: no limit below that of the disk is known."""
     templates: ClassVar[tuple[str, ...]]
     """The folders of templates that are laid over one another; the last one's README.md says how
     the client is run."""

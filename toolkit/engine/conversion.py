@@ -17,7 +17,8 @@ from typing import Any
 import toolkit
 from toolkit import __version__
 from toolkit.machine import describe
-from toolkit.onnxfiles import modelfile
+from toolkit.onnxfiles import filestates, modelfile
+from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.records.schema import Conversion
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
@@ -60,18 +61,22 @@ def converted(
 ) -> tuple[Program, Conversion | None]:
     """The program with its converted form, for a runtime that converts; others get it as it is.
 
-    Raises TargetError where the runtime cannot convert it.
+    Raises TargetError where the runtime cannot convert it, InputError where the file changed
+    meanwhile.
     """
     if not hello.converts:
         return program, None
     types = {spec.name: spec.type for spec in program.inputs}
+    file = None if program.model is None else modelfile.read(program.model)
 
     def convert(folder: Path) -> Seconds:
-        return worker.convert(program, first, types, folder)
+        # A form of another file than its key names would be kept for all later runs.
+        with filestates.unchanged([] if file is None else file.states):
+            return worker.convert(program, first, types, folder)
 
     is_pinned = _is_pinned(worker.spec, hello, program)
     shelf = managed.conversions() if is_pinned else worker.work / "converted"
-    folder = shelf / _key(worker.spec, hello, program, first)
+    folder = shelf / _key(worker.spec, hello, program, file, first)
     facts, was_kept = _made(folder, convert)
     conversion = Conversion(seconds=facts["seconds"], size=facts["size"], kept=was_kept)
     return replace(program, converted=folder / FORM), conversion
@@ -120,7 +125,9 @@ def _code() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
-def _key(spec: WorkerSpec, hello: Hello, program: Program, first: Feed) -> str:
+def _key(
+    spec: WorkerSpec, hello: Hello, program: Program, file: ModelFile | None, first: Feed
+) -> str:
     """The name of the folder of a form: a digest of all that the form depends on."""
     source = program.source if hello.starts_from == "source" else None
     runtime = listing.facts(spec.entry)
@@ -128,7 +135,7 @@ def _key(spec: WorkerSpec, hello: Hello, program: Program, first: Feed) -> str:
         "toolkit": __version__,
         "runtime": [spec.entry.name, hello.version, hello.python],
         "target": [spec.provider, dict(sorted(spec.options.items())), program.threads],
-        "model": None if program.model is None else modelfile.read(program.model).sha256,
+        "model": None if file is None else file.sha256,
         "source": None if source is None else [source.factory, factory.digest(source)],
         "feed": {name: [str(a.dtype), list(a.shape)] for name, a in first.items()},
         "processor": describe.processor(),  # Code may be compiled for this very processor.

@@ -12,6 +12,7 @@ from toolkit.engine import calibration, generation
 from toolkit.engine.setup import Calibrations, GenerationResult, ReadyTarget, RunSetup
 from toolkit.measure import schedule, stats
 from toolkit.measure.schedule import Pace, Progress, Stop, Why
+from toolkit.onnxfiles import filestates
 from toolkit.records import pairing, store
 from toolkit.records.parts import assemble
 from toolkit.records.schema import Run, Warning, WarningKind
@@ -28,7 +29,8 @@ def measure(
     """Runs generations and keeps each as it is done; returns what the run has to say of itself.
 
     Goes on with the numbers of the generations that `folder` already holds. Raises InputError
-    where the time is too short for an interval (see `schedule.foresee`).
+    where the time is too short for an interval (see `schedule.foresee`), and where a file of the
+    model changed: the generation in which it did is not kept.
     """
     loop = _begun(setup, run, folder, pace)
     stop: Stop | None = None
@@ -125,7 +127,8 @@ class _Loop:
         for targets in self._groups():
             group, number = replace(self.setup, targets=targets), len(self.run.generations)
             tell = partial(self._outlook().tell, watch)
-            result = generation.run(group, number, self.calibrations, tell)
+            with filestates.unchanged(self.setup.files):
+                result = generation.run(group, number, self.calibrations, tell)
             self._keep(result)
             ready |= result.starts
             longer += result.later_warm_up - result.warm_up

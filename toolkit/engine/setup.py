@@ -11,8 +11,9 @@ from toolkit.engine.assignment import Assignment
 from toolkit.engine.variants import Variant
 from toolkit.machine import memory
 from toolkit.measure.schedule import Length
+from toolkit.onnxfiles.filestates import FileState
 from toolkit.records.parts import GenerationPart
-from toolkit.records.schema import Run
+from toolkit.records.schema import Failure, Run
 from toolkit.runtimes.base import Program
 from toolkit.tensors import Array, Feed
 from toolkit.units import Bytes, Seconds
@@ -66,6 +67,8 @@ class RunSetup:
     check: AnswerCheck
     memory: Callable[[], Bytes] = memory.available
     """Tells how much memory is free."""
+    files: Sequence[FileState] = ()
+    """The files of the model, and of the variants that targets run, as they were judged."""
     began: int = field(default_factory=time.perf_counter_ns)
     """The moment when the run began, on the clock that processes of a machine share."""
 
@@ -128,7 +131,20 @@ def of_run(
         rounds=run.plan.rounds,
         seed=run.plan.seed,
         check=_check(run, assignment),
+        files=files(assignment, targets),
     )
+
+
+def files(
+    assignment: Assignment, targets: Sequence[ReadyTarget | Failure]
+) -> tuple[FileState, ...]:
+    """The files that these targets are judged by or run, as they were when they were read."""
+    variants = [
+        target.variant.file
+        for target in targets
+        if isinstance(target, ReadyTarget) and target.variant is not None
+    ]
+    return tuple(state for file in (assignment.file, *variants) for state in file.states)
 
 
 def _check(run: Run, assignment: Assignment) -> AnswerCheck:

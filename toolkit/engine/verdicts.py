@@ -12,11 +12,12 @@ import msgspec
 from toolkit.answers import dispute
 from toolkit.answers.acceptance import FLOATS
 from toolkit.answers.verdict import Limits
-from toolkit.engine import judging, planning, saturation, selection
+from toolkit.engine import judging, planning, saturation, selection, setup
 from toolkit.engine.assignment import Assignment
 from toolkit.engine.judging import JudgedTarget
 from toolkit.engine.setup import ReadyTarget
-from toolkit.errors import TargetError
+from toolkit.errors import InputError, TargetError
+from toolkit.onnxfiles import filestates
 from toolkit.records import pairing
 from toolkit.records.schema import Failure, PlannedTarget, Run, TargetRecord, Warning, WarningKind
 from toolkit.runtimes.target import Target
@@ -37,10 +38,12 @@ def judge_all(
     """The run with every target's verdict or error, and the targets that go on to be timed.
 
     `baseline` is the target that the user named for it; `watch` is told the share done and the
-    target that is judged. Raises InputError for a baseline that is no target, and RunError where a
-    runtime is another one than in the run that goes on.
+    target that is judged. Raises InputError for a baseline that is no target and for a file that
+    changed, and RunError where a runtime is another one than in the run that goes on.
     """
     ready = [selection.enter(index, target, assignment) for index, target in enumerate(targets)]
+    _demand_planned(run.plan.targets, ready)
+    files = setup.files(assignment, ready)
     labels = [target.label for target in targets]
     judged: dict[int, JudgedTarget] = {}
     with Prestarted(launcher) as prestarted:
@@ -48,7 +51,8 @@ def judge_all(
             watch(index / len(ready), labels[index])
             prestarted.start(ready[index : index + AHEAD])
             if isinstance(target, ReadyTarget):
-                judged[index] = prestarted.judge(target, assignment, run.plan.limits)
+                with filestates.unchanged(files):
+                    judged[index] = prestarted.judge(target, assignment, run.plan.limits)
     records = [
         TargetRecord(target=index, failure=target)
         if isinstance(target, Failure)
@@ -66,6 +70,19 @@ def judge_all(
     planning.check_versions(run, fresh)
     plan = msgspec.structs.replace(run.plan, targets=planned, baseline=base)
     return msgspec.structs.replace(fresh, plan=plan), _timed(ready, judged)
+
+
+def _demand_planned(
+    planned: Sequence[PlannedTarget], ready: Sequence[ReadyTarget | Failure]
+) -> None:
+    """Raises InputError for a target's own file that was another one when the plan was written."""
+    for plan, target in zip(planned, ready, strict=True):
+        variant = target.variant if isinstance(target, ReadyTarget) else None
+        if variant and plan.model and variant.file.sha256 != plan.model.sha256:
+            raise InputError(
+                f"{variant.file.path} changed while the command ran, so no result is shown",
+                filestates.CURE,
+            )
 
 
 def _with_saturation(

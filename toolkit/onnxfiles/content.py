@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from toolkit.errors import InputError
+from toolkit.onnxfiles import filestates
+from toolkit.onnxfiles.filestates import FileState
 from toolkit.supervision import progress
 from toolkit.units import Bytes, size
 
@@ -34,8 +36,9 @@ FORMATS = {
 """Beginnings of the files that are often given in place of an .onnx."""
 
 
-def read(path: Path) -> bytes:
-    """Reads a whole model file, which must be a regular one of at most LARGEST bytes.
+def read(path: Path) -> tuple[bytes, FileState]:
+    """Reads a whole model file, which must be a regular one of at most LARGEST bytes; returns also
+    its state before it was read.
 
     Raises InputError where it is something else, cannot be read, is empty or too large.
     """
@@ -68,7 +71,7 @@ def read(path: Path) -> bytes:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     if not content:
         raise InputError(f"{path} is empty")
-    return content
+    return content, filestates.of(path, state)
 
 
 def instead(content: bytes) -> str:

@@ -8,7 +8,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
@@ -16,7 +16,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 from onnx.external_data_helper import load_external_data_for_model
 
 from toolkit.errors import InputError
-from toolkit.onnxfiles import content, graphs, parsing, storedtensors
+from toolkit.onnxfiles import content, filestates, graphs, parsing, storedtensors
+from toolkit.onnxfiles.filestates import FileState
 from toolkit.supervision import progress
 from toolkit.tensors import Dim, TensorSpec
 from toolkit.units import Bytes
@@ -37,6 +38,8 @@ class ModelFile:
     """The hash over the file and then its external data files in the order of their names."""
     size: Bytes
     """The size of the file together with its external data."""
+    inlined: Bytes
+    """The size of the file if all its tensors lay inside it."""
     opset: int
     """The version of ONNX's own operators."""
     ir_version: int
@@ -50,6 +53,8 @@ class ModelFile:
     outputs: tuple[TensorSpec, ...]
     parameters: int
     """Elements of all initializers, subgraphs included, but for those of the types NOT_WEIGHTS."""
+    states: tuple[FileState, ...] = field(compare=False)
+    """The file and then its external data files, as they were when they were read."""
 
     @property
     def name(self) -> str:
@@ -93,15 +98,17 @@ def open_once(path: Path, *, check: bool = True) -> Opened:
 
     Without `check` the ONNX checker is left out, for a file that was written a moment ago.
     """
-    data = content.read(path)
+    data, state = content.read(path)
     model = parsing.from_bytes(path, data)
     if check:
         parsing.check(path, model)
     external = storedtensors.external_files(path, model)
+    states = (state, *map(filestates.of, external))
     facts = ModelFile(
         path=path,
         sha256=_sha256(data, external),
-        size=len(data) + sum(file.stat().st_size for file in external),
+        size=sum(state.size for state in states),
+        inlined=len(data) + storedtensors.external_size(model),
         opset=graphs.opset(model),
         ir_version=model.ir_version,
         producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
@@ -110,7 +117,9 @@ def open_once(path: Path, *, check: bool = True) -> Opened:
         inputs=tuple(_spec(path, value, "input") for value in fed_inputs(model.graph)),
         outputs=tuple(_spec(path, value, "output") for value in model.graph.output),
         parameters=_parameters(model.graph),
+        states=states,
     )
+    filestates.demand_unchanged(states)  # Its hash is of one file, not of halves of two.
     return Opened(facts, model)
 
 
@@ -129,7 +138,8 @@ def load(path: Path) -> ModelProto:
 
 def parse(path: Path) -> ModelProto:
     """Parses the model, without its external data. Raises InputError with its fault in one line."""
-    model = parsing.from_bytes(path, content.read(path))
+    data, _ = content.read(path)
+    model = parsing.from_bytes(path, data)
     parsing.check(path, model)
     return model
 

@@ -19,7 +19,7 @@ from toolkit.engine.warnings import with_warnings
 from toolkit.errors import InputError
 from toolkit.machine import describe
 from toolkit.machine.facts import Machine
-from toolkit.onnxfiles import modelfile, referencefile
+from toolkit.onnxfiles import filestates, modelfile, referencefile
 from toolkit.onnxfiles.modelfile import Opened
 from toolkit.pipelines import reporting
 from toolkit.pipelines.request import REFERENCE, BenchRequest, FinishedRun, Watch, as_request
@@ -81,6 +81,7 @@ def bench(
             folder.begin(run)
             setup = setups.of_run(run, assignment, timed, launcher)
             warnings = runloop.measure(setup, run, folder, request.pace, partial(watch, "measure"))
+            filestates.demand_unchanged(setup.files)
         except BaseException as error:
             _interrupted(folder, run, error, time.monotonic() - began)
             raise
@@ -106,8 +107,11 @@ def _targets(opened: Opened, request: BenchRequest, machine: Machine) -> list[Ta
 
 
 def ask(opened: Opened, request: BenchRequest, launcher: Launcher) -> Assignment:
-    """The assignment of a model, with its simulations run in a worker."""
-    with progress.bounded(request.deadline):
+    """The assignment of a model, with its simulations run in a worker.
+
+    Raises InputError where the file changed while it was found out what is right.
+    """
+    with progress.bounded(request.deadline), filestates.unchanged(opened.facts.states):
         return assignments.ask(
             opened,
             request.wanted,

@@ -27,7 +27,7 @@ from toolkit.engine import unoptimised
 from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.errors import EnvironmentFault, InputError, TargetError
 from toolkit.exporter import landing
-from toolkit.onnxfiles import modelfile, referencefile
+from toolkit.onnxfiles import filestates, modelfile, referencefile
 from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.pipelines.bench import REFERENCE
 from toolkit.sources.source import Source
@@ -91,7 +91,8 @@ def deploy(
     for a model, a destination or a request that cannot be met, and where another folder is in the
     way.
     """
-    return [*each(model, to, out, request=request, watch=watch)]
+    deployments = [*each(model, to, out, request=request, watch=watch)]
+    return sorted(deployments, key=lambda deployment: [*to].index(deployment.name))
 
 
 def each(
@@ -102,7 +103,8 @@ def each(
     request: DeployRequest | None = None,
     watch: Watch = lambda name, step: None,
 ) -> Iterator[Deployment]:
-    """Does the same as `deploy`, and yields each destination as soon as it is done."""
+    """Does the same as `deploy`, and yields each destination as soon as it is done: first those
+    that cannot take the model, before any work."""
     request = request or DeployRequest()
     destinations = [listing.load(name) for name in dict.fromkeys(to)]
     path = Path(model)
@@ -113,14 +115,16 @@ def each(
     for destination in destinations:
         _refuse_foreign(parent / destination.name)
     able = [destination for destination in destinations if not operators.refusal(destination, file)]
+    for destination in destinations:
+        if destination not in able:
+            yield _refused(destination, file)
+    if not able:
+        return
     with contextlib.ExitStack() as stack:
-        assignment = _assignment(opened, request, stack, watch) if able else None
-        for destination in destinations:
-            if assignment is None or destination not in able:
-                yield _refused(destination, file)
-            else:
-                final = parent / destination.name
-                yield _deployment(destination, assignment, final, request, watch)
+        assignment = _assignment(opened, request, stack, watch)
+        for destination in able:
+            final = parent / destination.name
+            yield _deployment(destination, assignment, final, request, watch)
 
 
 def _assignment(
@@ -131,7 +135,7 @@ def _assignment(
     work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="toolkit-")))
     worker_code = environments.lay(work / "rooms", [])
     start = partial(unoptimised.unoptimised, worker_code)
-    with progress.bounded(request.deadline):
+    with progress.bounded(request.deadline), filestates.unchanged(opened.facts.states):
         return assignments.ask(opened, request.feeds, work, start, given=request.source)
 
 
@@ -142,7 +146,10 @@ def _deployment(
     request: DeployRequest,
     watch: Watch,
 ) -> Deployment:
-    """Packs, proves and documents one folder beside its final place, then gives it its name."""
+    """Packs, proves and documents one folder beside its final place, then gives it its name.
+
+    Raises InputError where the model changed meanwhile: the folder may hold halves of two files.
+    """
     with (
         landing.beside(final, folder=True) as beside,
         tempfile.TemporaryDirectory(prefix="toolkit-") as scratch_name,
@@ -150,20 +157,21 @@ def _deployment(
         scratch = Path(scratch_name)
         folder = beside / "made"
         folder.mkdir()
-        watch(destination.name, "packing")
-        try:
-            payload = _payload(destination, assignment, scratch)
-            packing.pack(destination, payload, folder)
-        except (EnvironmentFault, TargetError) as error:
-            proof = FolderProof("not made", (), what=error.what, cures=error.cures)
-            return Deployment(destination.name, None, 0, proof)
-        watch(destination.name, "proving")
-        workspace = proving.workspace(folder, payload, assignment, scratch, request.make_python)
-        proof = proving.prove(destination, workspace, assignment, request.limits)
-        if proof.refused:
-            payload = replace(payload, sets=datasets.shipped(assignment, proof.refused))
-            datasets.write(payload, folder)
-        documents.write(destination, payload, proof, folder)
+        with filestates.unchanged(assignment.file.states):
+            watch(destination.name, "packing")
+            try:
+                payload = _payload(destination, assignment, scratch)
+                packing.pack(destination, payload, folder)
+            except (EnvironmentFault, TargetError) as error:
+                proof = FolderProof("not made", (), what=error.what, cures=error.cures)
+                return Deployment(destination.name, None, 0, proof)
+            watch(destination.name, "proving")
+            workspace = proving.workspace(folder, payload, assignment, scratch, request.make_python)
+            proof = proving.prove(destination, workspace, assignment, request.limits)
+            if proof.refused:
+                payload = replace(payload, sets=datasets.shipped(assignment, proof.refused))
+                datasets.write(payload, folder)
+            documents.write(destination, payload, proof, folder)
         return _landed(destination, folder, final, proof)
 
 

@@ -119,6 +119,12 @@ def _code(code: int, state: Look, *, interrupted: bool) -> int:
             f"the command was killed{doing}: as a rule since the machine had no memory left",
             "--memory-limit 4GB    ends it with an error before that",
         )
+    if -code == signal.SIGBUS:
+        raise Ended(
+            f"the command crashed with SIGBUS{doing}: a file that it had mapped became shorter, or"
+            " its disk failed",
+            "run it again when nothing writes to the model's files",
+        )
     raise Ended(f"the command crashed with {name}{doing}: a library did not survive this model")
 
 
