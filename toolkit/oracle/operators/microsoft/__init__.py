@@ -1,4 +1,4 @@
-"""Computes ONNX Runtime's fused operators of the domain com.microsoft in float64.
+"""Computes ONNX Runtime's fused operators of its domains com.microsoft in float64.
 
 Its optimizer writes them into files, and so do exporters for it. They are held against its CPU
 kernels without optimizations, which are the same library's; where ONNX has a definition of the same
@@ -16,6 +16,7 @@ from toolkit.oracle.operators.microsoft import (
     convolutions,
     experts,
     grouped,
+    nchwc,
     norms,
     positions,
     products,
@@ -29,6 +30,7 @@ OWN: tuple[type[OpRun], ...] = (
     *convolutions.OWN,
     *experts.OWN,
     *grouped.OWN,
+    *nchwc.OWN,
     *norms.OWN,
     *positions.OWN,
     *products.OWN,
