@@ -17,8 +17,10 @@ from tests.oracle import (
     test_microsoft_activations,
     test_microsoft_arrays,
     test_microsoft_attention,
+    test_microsoft_branches,
     test_microsoft_grouped,
     test_microsoft_norms,
+    test_microsoft_states,
 )
 from tests.oracle.onenode import Drawn
 from toolkit.oracle.evaluator import Evaluator
@@ -255,8 +257,11 @@ def test_every_operator_of_ours_is_tested() -> None:
         *(case for case, _ in test_microsoft_activations.EXPANDED),
         *test_microsoft_arrays.CASES,
         *test_microsoft_attention.CASES,
+        *test_microsoft_branches.CASES,
         *test_microsoft_grouped.CASES,
+        *test_microsoft_grouped.SPARSE,
         *test_microsoft_norms.CASES,
+        *test_microsoft_states.CASES,
     ]
     alone = {"GatedRelativePositionBias", "Irfft", "RelativePositionBias", "Rfft"}
     in_blocks = {operator.__name__ for operator in nchwc.OWN}  # test_microsoft_nchwc.py

@@ -7,7 +7,6 @@ and V the sizes of a head's key and value.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -26,7 +25,7 @@ def causal(
     """Convolves each channel with its own kernel, over a token and those before it.
 
     x (B, C, T), weight (C, 1, k), past (B, C, (k - 1)·dilation), zeros where it is left out. Also
-    gives all that was convolved, the past and x: its end is the next state.
+    gives the next past.
     """
     from torch.nn import functional
 
@@ -41,7 +40,7 @@ def causal(
         dilation=dilation,
         groups=x.shape[1],
     )
-    return kernels.array(result), seen
+    return kernels.array(result), seen[:, :, seen.shape[2] - before :]
 
 
 def activated(x: Array, name: str) -> Array:
@@ -62,8 +61,8 @@ class CausalConvWithState(OpRun):
         past_state: Array | None = None,
         activation: str = "none",
     ) -> Outputs:
-        result, seen = causal(x, weight, bias, past_state)
-        return activated(result, activation), seen[:, :, seen.shape[2] - weight.shape[2] + 1 :]
+        result, state = causal(x, weight, bias, past_state)
+        return activated(result, activation), state
 
 
 def split(x: Array, heads: int) -> Array:
@@ -71,49 +70,55 @@ def split(x: Array, heads: int) -> Array:
     return x.reshape(*x.shape[:2], heads, -1).transpose(0, 2, 1, 3)
 
 
-def recurred(
-    q: Array,
-    k: Array,
-    v: Array,
-    state: Array,
+RULES = {
+    "linear": (False, False),
+    "gated": (True, False),
+    "delta": (False, True),
+    "gated_delta": (True, True),
+}
+"""Name of an update rule → whether it has a decay, and an update rate."""
+
+
+def attended(
+    qkv: tuple[Array, Array, Array],
+    state: Array | None,
     decay: Array | None,
     beta: Array | None,
-) -> Iterator[tuple[Array, Array]]:
-    """Yields for each token what its queries read, (B, N, V), and the state after it, (B, G, K, V).
+    scale: float,
+    rule: str,
+) -> tuple[Array, Array]:
+    """Lets queries read a state into which each token writes; gives what they read, (B, T, N·V),
+    and the last state.
 
-    q (B, N, T, K), k (B, G, T, K), v (B, G, T, V). A state decays by exp(decay), of (B, G, T, 1 or
-    K); where there is beta, (B, G or 1, T, 1), a token writes that share of the difference between
-    its value and what the state had for its key (the delta rule). One of N and G is a multiple of
-    the other: neighbouring heads share.
+    Queries (B, N, T, K), keys (B, G, T, K), values (B, G, T, V), state (B, G, K, V), zeros where it
+    is left out. It decays by exp(decay), of (B, G, T, 1 or K); with beta, (B, G or 1, T, 1), a
+    token writes that share of the difference between its value and what the state had for its key
+    (the delta rule). One of N and G is a multiple of the other: neighbouring heads share. A scale
+    of 0 stands for 1/√K. Raises NotImplementedError where a rule lacks an input.
     """
+    if RULES.get(rule) != (decay is not None, beta is not None):
+        raise NotImplementedError(f"update_rule {rule} with these inputs")
+    q, k, v = qkv
+    if state is None:
+        state = np.zeros((*k.shape[:2], k.shape[3], v.shape[3]), v.dtype)
+    read = []
     for token in range(q.shape[2]):
         key, value = k[:, :, token], v[:, :, token]
         if decay is not None:
             state = state * np.exp(decay[:, :, token])[..., None]
         if beta is not None:
-            kept = (key[..., None, :] @ state)[..., 0, :]
-            value = beta[:, :, token] * (value - kept)
+            value = beta[:, :, token] * (value - (key[..., None, :] @ state)[..., 0, :])
         state = state + key[..., :, None] * value[..., None, :]
         query, source = shared(q[:, :, token], state)
-        yield (query[..., None, :] @ source)[..., 0, :], state
+        read.append((query[..., None, :] @ source)[..., 0, :])
+    out = np.stack(read, axis=1) * (scale or 1 / math.sqrt(q.shape[3]))  # (B, T, N, V)
+    return out.reshape(*out.shape[:2], -1), state
 
 
 def shared(a: Array, b: Array) -> tuple[Array, Array]:
     """Repeats heads, the second dimension, of the one that has fewer."""
     heads = max(a.shape[1], b.shape[1])
     return np.repeat(a, heads // a.shape[1], axis=1), np.repeat(b, heads // b.shape[1], axis=1)
-
-
-def refuse_unless_stated(update_rule: str, decay: Array | None, beta: Array | None) -> None:
-    """Raises NotImplementedError where the rule and the inputs that it needs do not go together."""
-    needed = {
-        "linear": (False, False),
-        "gated": (True, False),
-        "delta": (False, True),
-        "gated_delta": (True, True),
-    }
-    if needed.get(update_rule) != (decay is not None, beta is not None):
-        raise NotImplementedError(f"update_rule {update_rule} with these inputs")
 
 
 class LinearAttention(OpRun):
@@ -138,21 +143,14 @@ class LinearAttention(OpRun):
         scale: float = 0.0,
         update_rule: str = "gated_delta",
     ) -> Outputs:
-        refuse_unless_stated(update_rule, decay, beta)
-        q, k, v = split(query, q_num_heads), split(key, kv_num_heads), split(value, kv_num_heads)
-        if past_state is None:
-            past_state = np.zeros((len(k), kv_num_heads, k.shape[3], v.shape[3]), q.dtype)
-        steps = recurred(
-            q,
-            k,
-            v,
+        return attended(
+            (split(query, q_num_heads), split(key, kv_num_heads), split(value, kv_num_heads)),
             past_state,
             None if decay is None else split(decay, kv_num_heads),
             None if beta is None else split(beta, beta.shape[2]),
+            scale,
+            update_rule,
         )
-        read, states = zip(*steps, strict=True)
-        out = np.stack(read, axis=1) * (scale or 1 / math.sqrt(q.shape[3]))  # (B, T, N, V)
-        return out.reshape(*out.shape[:2], -1), states[-1]
 
 
 OWN = (CausalConvWithState, LinearAttention)

@@ -13,6 +13,7 @@ from toolkit.oracle.operators.microsoft import (
     activations,
     arrays,
     attention,
+    branches,
     convolutions,
     experts,
     grouped,
@@ -21,12 +22,15 @@ from toolkit.oracle.operators.microsoft import (
     positions,
     products,
     rotary,
+    states,
+    tokens,
 )
 
 OWN: tuple[type[OpRun], ...] = (
     *activations.OWN,
     *arrays.OWN,
     *attention.OWN,
+    *branches.OWN,
     *convolutions.OWN,
     *experts.OWN,
     *grouped.OWN,
@@ -35,5 +39,7 @@ OWN: tuple[type[OpRun], ...] = (
     *positions.OWN,
     *products.OWN,
     *rotary.OWN,
+    *states.OWN,
+    *tokens.OWN,
 )
 """All of them, which operators.OWN joins to those of ONNX's own domain."""
