@@ -17,13 +17,15 @@ from tests.oracle import (
     test_microsoft_activations,
     test_microsoft_arrays,
     test_microsoft_attention,
+    test_microsoft_branches,
     test_microsoft_grouped,
     test_microsoft_norms,
+    test_microsoft_states,
 )
 from tests.oracle.onenode import Drawn
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.operators import microsoft
-from toolkit.oracle.portable import Unsupported
+from toolkit.oracle.operators.microsoft import nchwc
 from toolkit.tensors import Array, Feed
 
 CLOSE = 1e-6
@@ -132,11 +134,11 @@ def assert_the_same(before: ModelProto, after: ModelProto, given: Feed | None = 
 
 
 def fused(model: ModelProto) -> set[str]:
-    names = {operator.__name__ for operator in microsoft.OWN}
+    standard = {operator.__name__ for operator in microsoft.OWN if not operator.op_domain}
     return {
         node.op_type
         for node in model.graph.node
-        if node.domain == "com.microsoft" or node.op_type in names - {"Gelu", "Range", "Pad"}
+        if node.domain == "com.microsoft" or node.op_type in standard
     }
 
 
@@ -249,27 +251,21 @@ def test_of_onnxruntime_with_convolutions(tmp_path: Path) -> None:
     assert_the_same(onnx.load(path), after, {"x": DRAWN.floats(1, 3, 9, 9)})
 
 
-def test_the_layouts_of_one_processor_are_refused(tmp_path: Path) -> None:
-    """At ORT_ENABLE_ALL ONNX Runtime writes such nodes, in blocks as wide as the machine's."""
-    model = onnx.load(convolutions(tmp_path))
-    model.graph.node[0].domain = "com.microsoft.nchwc"
-    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft.nchwc", 1))
-
-    with pytest.raises(Unsupported, match=r"^Conv is of the domain com\.microsoft\.nchwc, not of"):
-        Evaluator(model)
-
-
 def test_every_operator_of_ours_is_tested() -> None:
     cases = [
         *test_microsoft_activations.CASES,
         *(case for case, _ in test_microsoft_activations.EXPANDED),
         *test_microsoft_arrays.CASES,
         *test_microsoft_attention.CASES,
+        *test_microsoft_branches.CASES,
         *test_microsoft_grouped.CASES,
+        *test_microsoft_grouped.SPARSE,
         *test_microsoft_norms.CASES,
+        *test_microsoft_states.CASES,
     ]
     alone = {"GatedRelativePositionBias", "Irfft", "RelativePositionBias", "Rfft"}
+    in_blocks = {operator.__name__ for operator in nchwc.OWN}  # test_microsoft_nchwc.py
 
-    tested = {case.operator for case in cases} | alone
+    tested = {case.operator for case in cases} | alone | in_blocks
 
     assert tested == {operator.__name__ for operator in microsoft.OWN}

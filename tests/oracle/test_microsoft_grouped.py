@@ -1,10 +1,12 @@
-"""GroupQueryAttention against ONNX Runtime's kernel: prompts, single tokens, chunks and caches."""
+"""GroupQueryAttention and SparseAttention against ONNX Runtime's kernels: prompts, single tokens,
+chunks and caches."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
@@ -156,3 +158,104 @@ REFUSED: list[tuple[Case, str]] = [
 def test_what_is_not_computed_is_refused_by_name(fused: Case, what: str) -> None:
     with pytest.raises(Unsupported, match=f"^GroupQueryAttention: {what}$"):
         oracle(fused.model(), fused.feed)
+
+
+LAYOUTS = [
+    [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 1, 1, 1]],
+    [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 1, 1]],
+]
+"""Which of 4 blocks of keys each block of queries sees."""
+BLOCK, ROOM, SIZE = 16, 64, 16
+
+
+def compressed(layouts: Any) -> tuple[Array, Array]:
+    """Gives the rows and the columns of layouts; the columns are padded by -1."""
+    columns = [np.nonzero(layout)[1] for layout in layouts]
+    most = max(map(len, columns))
+    padded = [np.pad(each, (0, most - len(each)), constant_values=-1) for each in columns]
+    rows = [np.cumsum([0, *np.sum(layout, axis=1)]) for layout in layouts]
+    return np.array(rows, np.int32), np.array(padded, np.int32)
+
+
+def sparse(tokens: int, most: int, lengths: tuple[int, int], layouts: Any, **how: Any) -> Case:
+    packed = how.pop("packed", 0)
+    q, k, v = f(B, tokens, N * SIZE), f(B, tokens, G * SIZE), f(B, tokens, G * SIZE)
+    together = np.concatenate([q, k, v], axis=2)
+    caches = f(B, G, ROOM, SIZE), f(B, G, ROOM, SIZE)
+    turns = (COS[:, : SIZE // 2], SIN[:, : SIZE // 2]) if how.get("do_rotary") else ()
+    return case(
+        "SparseAttention",
+        *((together, None, None) if packed else (q, k, v)),
+        *caches,
+        *compressed(layouts),
+        whole(most),
+        whole(*lengths),
+        *(np.resize(each, (ROOM, SIZE // 2)) for each in turns),
+        outputs=3,
+        num_heads=N,
+        kv_num_heads=G,
+        sparse_block_size=BLOCK,
+        name=f"{tokens} of {most}",
+        **how,
+    )
+
+
+SPARSE = [
+    sparse(tokens, most, (most, most), layouts, **how)
+    for tokens, most in ((40, 40), (64, 64), (1, 50), (1, 20))
+    for layouts, how in (
+        (LAYOUTS, {}),
+        (LAYOUTS, {"packed": 1}),
+        (LAYOUTS[:1], {"scale": 0.3}),
+        (LAYOUTS, {"do_rotary": 1}),
+        (LAYOUTS, {"do_rotary": 1, "rotary_interleaved": 1}),
+    )
+]
+
+
+def shared_caches(fused: Case) -> list[Array]:
+    """Runs ONNX Runtime's kernel, which asks that a cache and the next one are the same memory."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        fused.model().SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    given = {
+        name: onnxruntime.OrtValue.ortvalue_from_numpy(array.copy())
+        for name, array in fused.feed.items()
+    }
+    binding = session.io_binding()
+    for name, value in given.items():
+        binding.bind_ortvalue_input(name, value)
+    binding.bind_output("o0", "cpu")
+    binding.bind_ortvalue_output("o1", given["i3"])
+    binding.bind_ortvalue_output("o2", given["i4"])
+    session.run_with_iobinding(binding)
+    outputs: list[Array] = binding.copy_outputs_to_cpu()
+    return outputs
+
+
+@pytest.mark.parametrize("fused", SPARSE, ids=str)
+def test_sparse_attention_agrees_with_onnxruntime(fused: Case) -> None:
+    agrees(oracle(fused.model(), fused.feed), shared_caches(fused))
+
+
+@pytest.mark.parametrize("fused", SPARSE, ids=str)
+def test_sparse_attention_is_not_rounded_to_float32_on_its_way(fused: Case) -> None:
+    assert 0 < change(fused) < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("tokens", "most", "lengths"), [(40, 40, (40, 33)), (1, 50, (50, 35))], ids=["prompt", "token"]
+)
+def test_of_sequences_of_several_lengths_all_blocks_are_grouped_attention(
+    tokens: int, most: int, lengths: tuple[int, int]
+) -> None:
+    """There ONNX Runtime's kernel gives numbers of 1e20, of memory that it did not write."""
+    fused = sparse(tokens, most, lengths, np.tril(np.ones((1, 4, 4), int)))
+    given = [fused.feed[f"i{k}"] for k in range(5)]
+    dense = one("", *given, whole(*lengths) - 1, np.array(most, np.int32))
+    mine, right = (oracle(each.model(), each.feed)[0] for each in (fused, dense))
+    for own, theirs, length in zip(mine, right, lengths, strict=True):
+        np.testing.assert_allclose(own[:length], theirs[:length], rtol=1e-12, atol=1e-14)

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from tests.oracle import onenode
+from tests.oracle import onenode, test_functions
 from tests.oracle.onenode import Case, change, ort
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.operators import OWN, microsoft
@@ -185,6 +185,16 @@ def sampled() -> list[Case]:
         for p in ("zeros", "border", "reflection")
         for c in (0, 1)
     ]
+    cases += [
+        case("GridSample", x, grid, mode=m, padding_mode=p, align_corners=c)
+        for x, grid, m in (
+            (f(2, 2, 5, 6), 1.3 * f(2, 4, 3, 2), "cubic"),
+            (f(2, 3, 3, 5, 4), 1.3 * f(2, 2, 4, 3, 3), "linear"),
+            (f(2, 3, 3, 5, 4), 1.3 * f(2, 2, 4, 3, 3), "nearest"),
+        )
+        for p in ("zeros", "border", "reflection")
+        for c in (0, 1)
+    ]
     image = f(1, 2, 5, 6)
     cases += [
         case("Resize", image, None, n(1, 1, 2, 1.7), coordinate_transformation_mode=t, mode=m)
@@ -196,6 +206,61 @@ def sampled() -> list[Case]:
     ]
     cases.append(case("AffineGrid", f(1, 3, 4), np.array([1, 2, 3, 5, 6])))
     return cases
+
+
+def deformed() -> list[Case]:
+    x, w, b = f(2, 4, 6, 7), f(6, 4, 3, 2), f(6)
+    wide: dict[str, Any] = {"strides": [2, 1], "dilations": [1, 2], "pads": [1, 0, 2, 1]}
+    return [
+        case("DeformConv", x, w, f(2, 12, 4, 6)),
+        case("DeformConv", x, w, f(2, 12, 4, 6), b, f(2, 6, 4, 6), name="mask"),
+        case("DeformConv", x, w, f(2, 12, 4, 6), None, f(2, 6, 4, 6), name="mask without bias"),
+        case("DeformConv", x, f(6, 2, 3, 2), f(2, 12, 4, 6), b, group=2),
+        case("DeformConv", x, w, 3 * f(2, 12, 4, 6), b, name="far"),
+        case(
+            "DeformConv", x, f(6, 2, 3, 2), f(2, 24, 4, 6), b, f(2, 12, 4, 6), group=2,
+            offset_group=2, **wide,
+        ),
+        case(
+            "DeformConv", f(1, 4, 5, 5), f(3, 4, 3, 3), f(1, 72, 3, 3), None, f(1, 36, 3, 3),
+            offset_group=4, kernel_shape=[3, 3],
+        ),
+        case("DeformConv", f(1, 2, 1, 5), f(3, 2, 1, 2), f(1, 4, 1, 4), name="one row"),
+    ]  # fmt: skip
+
+
+def features() -> list[Case]:
+    text = i(6, 3, 12)
+    grams: dict[str, Any] = {
+        # Three tokens, three pairs, one triple.
+        "pool_int64s": [2, 3, 5, 5, 4, 1, 1, 1, 2, 0, 2, 3],
+        "ngram_counts": [0, 3, 9],
+        "ngram_indexes": [3, 0, 1, 6, 5, 2, 4],
+    }
+    sizes: list[tuple[Array, dict[str, Any]]] = [
+        (text, {"min_gram_length": least, "max_gram_length": most, "max_skip_count": skip})
+        for least, most, skip in ((1, 1, 0), (1, 1, 4), (1, 2, 0), (2, 2, 5), (1, 3, 3), (3, 3, 8))
+    ]
+    weights = [0.5, 2.0, 0.25, 3.0, 1.5, 4.0, 0.75]
+    whole: dict[str, Any] = {"min_gram_length": 1, "max_gram_length": 3, "max_skip_count": 2}
+    mels = [(8, 64, 16000, 0, 8000), (20, 33, 8000, 125, 3800), (40, 32, 16000, 20, 7000)]
+    return [
+        *(case("TfIdfVectorizer", x, mode="TF", **grams, **size) for x, size in sizes),
+        *(
+            case("TfIdfVectorizer", text.astype(np.int32), mode=mode, weights=w, **grams, **whole)
+            for mode in ("TF", "IDF", "TFIDF")
+            for w in (weights, None)
+        ),
+        case("TfIdfVectorizer", text[0], mode="TF", name="one row", **grams, **whole),
+        case("TfIdfVectorizer", text[:, :2], mode="TF", name="short rows", **grams, **whole),
+        *(
+            case(
+                "MelWeightMatrix", *(np.array(n) for n in (bands, length, rate)),
+                *(np.array(n, np.float32) for n in (low, high)), name=str(bands),
+            )
+            for bands, length, rate, low, high in mels
+        ),
+    ]  # fmt: skip
 
 
 def others() -> list[Case]:
@@ -230,8 +295,10 @@ CASES = [
     *sampled(),
     *scattered(),
     *boxes(),
+    *deformed(),
+    *features(),
 ]
-ROUGH = {"Pad", "NonMaxSuppression"}
+ROUGH = {"Pad", "NonMaxSuppression", "MelWeightMatrix", "TfIdfVectorizer"}
 """Operators whose outputs do not move with their inputs."""
 
 
@@ -276,7 +343,8 @@ def test_an_operator_of_ours_agrees_with_the_evaluators_own_in_float64(node: Cas
 
 
 def test_every_operator_of_ours_is_tested_here_or_with_the_loops() -> None:
-    tested = {node.operator for node in CASES} | {"Loop", "Scan"}
+    tested = {node.operator for node in CASES} | {"Loop", "Scan", "BitCast"}
+    tested |= {node.operator for node in test_functions.CASES}
     elsewhere = {*QUANTIZED, *microsoft.OWN}  # test_quantized_*.py, test_microsoft_*.py
     assert tested == {operator.__name__ for operator in OWN if operator not in elsewhere}
 

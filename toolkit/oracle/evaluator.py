@@ -22,6 +22,7 @@ from toolkit.errors import first_line
 from toolkit.onnxfiles import graphs, modelfile, thinmodels
 from toolkit.onnxfiles.thinmodels import ThinModel, Weight
 from toolkit.oracle.operators import OWN
+from toolkit.oracle.operators.microsoft import nchwc
 from toolkit.oracle.portable import Unsupported, portable, raised
 from toolkit.supervision import progress
 from toolkit.tensors import BITS, Array, Feed
@@ -67,6 +68,7 @@ class Evaluator:
         self._weights: Mapping[str, Weight] = weights
         self._inputs = {value.name: value.type.tensor_type.elem_type for value in light.graph.input}
         _call_standard_by_one_name(light)
+        nchwc.state_blocks(light.graph)
         ready = raised(light) if exact else portable(light)
         try:
             self._evaluator = ReferenceEvaluator(ready, new_ops=list(OWN))

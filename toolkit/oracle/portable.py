@@ -35,15 +35,8 @@ RANDOM = {
     "RandomUniformLike",
 }
 """Operators of which no two runs agree. Dropout is one only where it trains: `_drops`."""
-INEXACT = {
-    "BitCast": "reads the bits of a float32",
-    "CausalConvWithState": "the evaluator computes it in float32",
-    "DeformConv": "the evaluator computes its coordinates in float32",
-    "LinearAttention": "the evaluator computes it in float32",
-    "MelWeightMatrix": "the evaluator computes it in float32",
-    "TfIdfVectorizer": "the evaluator computes it in float32",
-}
-"""Operators that have no float64 result → the reason."""
+NUMPY = {"ai.onnx.ml", "ai.onnx.preview.training"}
+"""Domains whose operators the evaluator computes in the type of their inputs."""
 TREE = ("treeids", "nodeids", "truenodeids", "falsenodeids", "modes")
 """Attributes of a TreeEnsembleRegressor or -Classifier that hold a list with an entry a node."""
 KNOWN = {(operator.op_domain, operator.__name__) for operator in OWN}
@@ -99,9 +92,7 @@ def _refuse(node: NodeProto) -> None:
     if node.domain in STANDARD:
         if node.op_type in RANDOM or _drops(node):
             raise Unsupported(f"{name} draws at random: no two runs agree")
-        if node.op_type in INEXACT:
-            raise Unsupported(f"{name}: {INEXACT[node.op_type]}")
-    elif node.domain != "ai.onnx.ml" and (node.domain, node.op_type) not in KNOWN:
+    elif node.domain not in NUMPY and (node.domain, node.op_type) not in KNOWN:
         raise Unsupported(f"{name} is of the domain {node.domain}, not of ONNX's own")
 
 

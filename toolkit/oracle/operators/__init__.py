@@ -14,7 +14,12 @@ own operators differ:
   RNN knows Tanh alone.
 - LRN walks over the batch where the channels are meant, and leaves all others unnormalised.
 - Pad refuses negative pads; MeanVarianceNormalization mixes in float32 constants.
-- GridSample, AffineGrid and their users compute coordinates in float32; GridSample walks in Python.
+- GridSample, AffineGrid and their users compute coordinates in float32; GridSample and DeformConv
+  walk in Python. A cubic GridSample with border padding has other values than PyTorch and ONNX
+  Runtime.
+- LinearAttention, MelWeightMatrix, TfIdfVectorizer and the activation of CausalConvWithState give
+  float32, FlexAttention takes its scale in it.
+- BitCast reads the bits of a float that is raised.
 - Resize with align_corners and scales takes a size that is no whole number for the output's.
 - Loop without a condition does not run at all, and stacks what it collects along the wrong axis.
 - Scan knows neither directions nor axes.
@@ -26,10 +31,11 @@ from __future__ import annotations
 
 from onnx.reference.op_run import OpRun
 
-from toolkit.oracle.operators import microsoft
+from toolkit.oracle.operators import features, microsoft, states
 from toolkit.oracle.operators.detection import NonMaxSuppression, RoiAlign
 from toolkit.oracle.operators.elementwise import (
     LRN,
+    BitCast,
     Erf,
     GatherElements,
     Gelu,
@@ -37,21 +43,25 @@ from toolkit.oracle.operators.elementwise import (
     MeanVarianceNormalization,
     Pad,
 )
+from toolkit.oracle.operators.flexible import FlexAttention
 from toolkit.oracle.operators.loops import Loop, Scan
 from toolkit.oracle.operators.pools import AveragePool, LpPool, MaxPool
 from toolkit.oracle.operators.products import Conv, ConvTranspose, Einsum, MatMul
 from toolkit.oracle.operators.quantized import OWN as QUANTIZED
 from toolkit.oracle.operators.recurrent import GRU, LSTM, RNN
-from toolkit.oracle.operators.sampling import AffineGrid, GridSample, Resize
+from toolkit.oracle.operators.sampling import AffineGrid, DeformConv, GridSample, Resize
 from toolkit.oracle.operators.scattering import GatherND, ScatterElements, ScatterND
 
 OWN: tuple[type[OpRun], ...] = (
     AffineGrid,
     AveragePool,
+    BitCast,
     Conv,
     ConvTranspose,
+    DeformConv,
     Einsum,
     Erf,
+    FlexAttention,
     GRU,
     GatherElements,
     GatherND,
@@ -73,7 +83,9 @@ OWN: tuple[type[OpRun], ...] = (
     ScatterElements,
     ScatterND,
     Scan,
+    *features.OWN,
     *microsoft.OWN,
     *QUANTIZED,
+    *states.OWN,
 )
 """All of them, given to the evaluator as `new_ops`, which goes by the names of the classes."""

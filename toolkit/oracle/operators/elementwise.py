@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
+from onnx import helper
 from onnx.reference.op_run import OpRun
 
 from toolkit.oracle.operators import kernels
@@ -35,6 +36,19 @@ class Gelu(OpRun):
         if approximate == "tanh":
             return (0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),)
         return (0.5 * x * (1 + _erf(x / math.sqrt(2))),)
+
+
+class BitCast(OpRun):
+    """Reads bits as another type of the same width.
+
+    Raises NotImplementedError for a float of another width, as one that is raised has.
+    """
+
+    def _run(self, x: Array, to: int) -> Outputs:
+        dtype = helper.tensor_dtype_to_np_dtype(to)
+        if dtype.itemsize != x.dtype.itemsize:
+            raise NotImplementedError(f"reads the bits of what is {x.dtype.name} here as {dtype}")
+        return (x.view(dtype),)
 
 
 class GatherElements(OpRun):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -56,10 +59,17 @@ class Resize(_Resize):
         return result
 
 
-class GridSample(OpRun):
-    """Samples x (N, C, H, W) at grid (N, h, w, 2) → (N, C, h, w), linearly or nearest.
+CUBIC = -0.75
+"""The free parameter of cubic convolution (Keys, 1981); PyTorch and ONNX Runtime have it too."""
 
-    Raises NotImplementedError for cubic sampling and for three spatial dimensions.
+
+class GridSample(OpRun):
+    """Samples x (N, C, in…) at a grid (N, out…, r), whose positions are -1 and 1 at the borders and
+    name the last axis first → (N, C, out…).
+
+    What a cubic sample finds outside is padded pixel by pixel, as by PyTorch and ONNX Runtime; the
+    evaluator brings the position inside first. Raises NotImplementedError for a mode that the
+    standard does not know.
     """
 
     def _run(
@@ -70,26 +80,84 @@ class GridSample(OpRun):
         mode: str = "linear",
         padding_mode: str = "zeros",
     ) -> Outputs:
-        if x.ndim != 4 or mode not in ("linear", "bilinear", "nearest"):
-            raise NotImplementedError(f"GridSample in mode {mode} on {x.ndim} dimensions")
-        at = [
-            _pixel(grid[..., 1 - axis], x.shape[2 + axis], bool(align_corners), padding_mode)
-            for axis in range(2)
-        ]  # (N, H, W) each, in pixels
+        # Opset 16 has the longer names.
+        mode = {"bilinear": "linear", "bicubic": "cubic"}.get(mode, mode)
+        if mode not in (*SAMPLINGS, "nearest"):
+            raise NotImplementedError(f"mode {mode}")
+        sizes, corners = x.shape[2:], bool(align_corners)
+        at = [_pixel(grid[..., -1 - axis], size, corners) for axis, size in enumerate(sizes)]
+        if mode != "cubic":
+            at = [
+                _inside(a, size, corners, padding_mode) for a, size in zip(at, sizes, strict=True)
+            ]
         if mode == "nearest":
             return (_pick(x, [np.rint(a) for a in at]),)
-        low = [np.floor(a) for a in at]
-        out = np.zeros((*x.shape[:2], *grid.shape[1:3]))
-        for dy in (0, 1):
-            for dx in (0, 1):
-                share = np.abs(1 - dy - (at[0] - low[0])) * np.abs(1 - dx - (at[1] - low[1]))
-                out += share[:, None] * _pick(x, [low[0] + dy, low[1] + dx])
-        return (out,)
+
+        def padded(axis: int, pixel: Array) -> Array:
+            return _inside(pixel, sizes[axis], corners, padding_mode)
+
+        sampled = interpolated(x, at, SAMPLINGS[mode], padded)
+        return (sampled.astype(x.dtype) if x.dtype.kind in "iu" else sampled,)
 
 
-def _pixel(position: Array, size: int, corners: bool, padding: str) -> Array:
-    """Turns positions from -1 to 1 into pixels, and brings them inside as the padding asks."""
-    at = (position + 1) / 2 * (size - 1) if corners else ((position + 1) * size - 1) / 2
+Sampling: TypeAlias = Callable[[Array], list[tuple[Array, Array]]]
+"""Position along one axis → the pixels that count there, and the share of each."""
+
+
+def linear(at: Array) -> list[tuple[Array, Array]]:
+    """Two pixels, which share by their distances."""
+    low = np.floor(at)
+    return [(low, 1 - (at - low)), (low + 1, at - low)]
+
+
+def cubic(at: Array) -> list[tuple[Array, Array]]:
+    """Four pixels, by cubic convolution (Keys, 1981)."""
+    low = np.floor(at)
+    return [(low + step, _cubic_share(np.abs(at - low - step))) for step in (-1, 0, 1, 2)]
+
+
+def _cubic_share(distance: Array) -> Array:
+    d = distance
+    near = ((CUBIC + 2) * d - (CUBIC + 3)) * d * d + 1
+    far = ((CUBIC * d - 5 * CUBIC) * d + 8 * CUBIC) * d - 4 * CUBIC
+    return np.where(d <= 1, near, far)
+
+
+SAMPLINGS: Mapping[str, Sampling] = {
+    "linear": linear,
+    "cubic": cubic,
+}
+"""How each mode samples along one axis; the nearest pixel is picked as it is, of whatever type."""
+
+
+def interpolated(
+    x: Array,
+    at: Sequence[Array],
+    sampling: Sampling,
+    padded: Callable[[int, Array], Array] = lambda axis, pixel: pixel,
+) -> Array:
+    """Samples x (N, C, in…) at positions in pixels, (N, out…) for each axis → (N, C, out…).
+
+    `padded` brings the pixels of an axis inside; those that it leaves outside are 0.
+    """
+    along = [
+        [(padded(axis, pixel), share) for pixel, share in sampling(position)]
+        for axis, position in enumerate(at)
+    ]
+    out = np.zeros((*x.shape[:2], *at[0].shape[1:]))
+    for corner in itertools.product(*along):
+        share = math.prod(share for _, share in corner)
+        out += np.expand_dims(share, 1) * _pick(x, [pixel for pixel, _ in corner])
+    return out
+
+
+def _pixel(position: Array, size: int, corners: bool) -> Array:
+    """Turns positions from -1 to 1 into pixels."""
+    return (position + 1) / 2 * (size - 1) if corners else ((position + 1) * size - 1) / 2
+
+
+def _inside(at: Array, size: int, corners: bool, padding: str) -> Array:
+    """Brings pixels inside as the padding asks."""
     if padding == "border":
         return np.clip(at, 0, size - 1)
     if padding == "reflection":
@@ -98,18 +166,79 @@ def _pixel(position: Array, size: int, corners: bool, padding: str) -> Array:
         if span == 0:
             return np.zeros_like(at)
         folded = np.abs((at - low + span) % (2 * span) - span)
-        return np.clip(low + span - (span - folded) if corners else low + folded, 0, size - 1)
+        return np.clip(low + folded, 0, size - 1)
     return at
 
 
-def _pick(x: Array, at: list[Array]) -> Array:
-    """Picks values at whole pixels; zero outside. x (N, C, H, W), at (N, h, w) → (N, C, h, w)."""
+def _pick(x: Array, at: Sequence[Array]) -> Array:
+    """Picks values at whole pixels; 0 outside. x (N, C, in…), at (N, out…) → (N, C, out…)."""
     inside = np.ones(at[0].shape, bool)
-    index = []
-    for axis, position in enumerate(at):
-        size = x.shape[2 + axis]
+    flat = np.zeros(at[0].shape, np.int64)
+    for size, position in zip(x.shape[2:], at, strict=True):
         inside &= (position >= 0) & (position <= size - 1)
-        index.append(np.clip(position, 0, size - 1).astype(int))
-    rows = np.arange(len(x))[:, None, None]
-    picked = x[rows, :, index[0], index[1]]  # (N, h, w, C)
-    return np.moveaxis(np.where(inside[..., None], picked, 0), -1, 1)
+        flat = flat * size + np.clip(position, 0, size - 1).astype(np.int64)
+    lines = x.reshape(*x.shape[:2], -1)
+    picked = np.stack([line[:, places] for line, places in zip(lines, flat, strict=True)])
+    return np.where(np.expand_dims(inside, 1), picked, np.zeros((), x.dtype))
+
+
+class DeformConv(OpRun):
+    """The convolution that reads each weight's element at an offset of its own (Dai et al.,
+    Deformable Convolutional Networks, 2017), times a mask (Zhu et al., 2019).
+
+    x (N, C, in…), w (M, C / group, kernel…), offset (N, offset_group·K·r, out…), where K is the
+    number of a kernel's elements, and mask (N, offset_group·K, out…). An element between pixels is
+    interpolated linearly, and is 0 outside.
+    """
+
+    def _run(
+        self,
+        x: Array,
+        w: Array,
+        offset: Array,
+        b: Array | None = None,
+        mask: Array | None = None,
+        dilations: Sequence[int] | None = None,
+        group: int = 1,
+        kernel_shape: Sequence[int] | None = None,
+        offset_group: int = 1,
+        pads: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
+    ) -> Outputs:
+        images, rank, out = len(x), w.ndim - 2, offset.shape[2:]
+        grid = _kernel_grid(
+            w.shape[2:], out, dilations or [1] * rank, strides or [1] * rank, pads or [0] * rank
+        )
+        moved = offset.reshape(images * offset_group, -1, rank, *out)  # (N·G, K, r, out…)
+        at = [moved[:, :, axis] + grid[axis] for axis in range(rank)]
+        parts = x.reshape(images * offset_group, -1, *x.shape[2:])
+        columns = interpolated(parts, at, linear)  # (N·G, C / G, K, out…)
+        if mask is not None:
+            columns = columns * mask.reshape(images * offset_group, 1, -1, *out)
+        # Channels in their order, each with its K elements: as the weights of a group lie.
+        rows = columns.reshape(images, group, -1, math.prod(out))
+        products = w.reshape(group, len(w) // group, -1) @ rows  # (N, group, M / group, P)
+        result = products.reshape(images, len(w), *out)
+        return (result if b is None else result + b.reshape(-1, *[1] * rank),)
+
+
+def _kernel_grid(
+    kernel: Sequence[int],
+    out: Sequence[int],
+    dilations: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+) -> list[Array]:
+    """Gives for each axis the pixel that an element of the kernel reads where nothing moves it:
+    (K, out…), or what is broadcast to that."""
+    rank = len(kernel)
+    elements = np.indices(kernel).reshape(rank, -1)  # (r, K)
+    grid = []
+    for axis in range(rank):
+        first = np.arange(out[axis]) * strides[axis] - pads[axis]
+        own = elements[axis] * dilations[axis]
+        grid.append(
+            own.reshape(-1, *[1] * rank)
+            + first.reshape(1, *[-1 if each == axis else 1 for each in range(rank)])
+        )
+    return grid

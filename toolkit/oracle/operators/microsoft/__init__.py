@@ -1,4 +1,4 @@
-"""Computes ONNX Runtime's fused operators of the domain com.microsoft in float64.
+"""Computes ONNX Runtime's fused operators of its domains com.microsoft in float64.
 
 Its optimizer writes them into files, and so do exporters for it. They are held against its CPU
 kernels without optimizations, which are the same library's; where ONNX has a definition of the same
@@ -13,25 +13,33 @@ from toolkit.oracle.operators.microsoft import (
     activations,
     arrays,
     attention,
+    branches,
     convolutions,
     experts,
     grouped,
+    nchwc,
     norms,
     positions,
     products,
     rotary,
+    states,
+    tokens,
 )
 
 OWN: tuple[type[OpRun], ...] = (
     *activations.OWN,
     *arrays.OWN,
     *attention.OWN,
+    *branches.OWN,
     *convolutions.OWN,
     *experts.OWN,
     *grouped.OWN,
+    *nchwc.OWN,
     *norms.OWN,
     *positions.OWN,
     *products.OWN,
     *rotary.OWN,
+    *states.OWN,
+    *tokens.OWN,
 )
 """All of them, which operators.OWN joins to those of ONNX's own domain."""

@@ -220,6 +220,14 @@ class BiasSoftmax(Fused):
         return (softmax(x + bias, tuple(range(first, x.ndim))),)
 
 
+class ScaledSiLU(Fused):
+    """z·sigmoid(z) of z = scale·x; `alpha` is the scale where no input is."""
+
+    def compute(self, x: Array, scale: Array | None = None, alpha: float = 1.0) -> Outputs:
+        scaled = x * (alpha if scale is None else scale.reshape(()))
+        return (scaled * sigmoid(scaled),)
+
+
 OWN = (
     BiasAdd,
     BiasDropout,
@@ -229,5 +237,6 @@ OWN = (
     FastGelu,
     Gelu,
     QuickGelu,
+    ScaledSiLU,
     SwiGLU,
 )

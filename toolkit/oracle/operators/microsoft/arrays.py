@@ -123,7 +123,7 @@ class CropAndResize(Fused):
                 near = [np.floor(at + 0.5).astype(np.int64) for at in (rows, columns)]
                 out[number][inside] = image[:, near[0]][:, :, near[1]]
             else:
-                out[number][inside] = _between(_between(image, rows, 1), columns, 2)
+                out[number][inside] = between(between(image, rows, 1), columns, 2)
         return (out,)
 
 
@@ -137,7 +137,7 @@ def _sampled(first: float, last: float, size: int, count: int) -> tuple[Array, A
     return at[inside], inside
 
 
-def _between(x: Array, at: Array, axis: int) -> Array:
+def between(x: Array, at: Array, axis: int) -> Array:
     """Interpolates linearly along an axis at coordinates inside it."""
     low = np.floor(at).astype(np.int64)
     share = (at - low).reshape([-1 if i == axis else 1 for i in range(x.ndim)])

@@ -19,6 +19,9 @@ ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
 """What stands between an expert's two products, by `activation_type`; swiglu apart from these.
 gelu is the tanh that approximates it, as the CPU kernel has it."""
 
+LEAST = 1e-20
+"""The least share of which a router takes the logarithm."""
+
 
 def routed(logits: Array, k: int, normalize: bool) -> tuple[Array, Array]:
     """Gives the k experts of each token and their weights, both (tokens, k), from (tokens, E).
@@ -91,4 +94,42 @@ class MoE(Fused):
         return (out.reshape(x.shape),)
 
 
-OWN = (MoE,)
+class MoEGroupRouter(Fused):
+    """Chooses the k best experts among those of the best groups (DeepSeek-V3, 2024), and gives them
+    the logarithm of their sigmoid and all others a sentinel: (tokens, E).
+
+    A group is as good as the sum of its `group_topk` best experts, whose biases count for choosing
+    only. Instead, the sigmoids with and without biases may be asked for. ONNX Runtime's CPU has no
+    kernel for projection_weight.
+    """
+
+    def compute(
+        self,
+        logits: Array,
+        expert_bias: Array,
+        projection_weight: Array | None = None,
+        *,
+        top_k: int,
+        n_group: int = 1,
+        topk_group: int = 1,
+        group_topk: int = 2,
+        router_sentinel: float = -10000.0,
+    ) -> Outputs:
+        refuse_unless(projection_weight is None, "projection_weight")
+        shares = sigmoid(logits.reshape(-1, logits.shape[-1]))
+        biased = shares + expert_bias
+        groups = biased.reshape(len(shares), n_group, -1)
+        best = -np.sort(-groups, axis=-1)[..., :group_topk].sum(axis=-1)
+        open_groups = _best(best, topk_group)[..., None]
+        candidates = np.where(open_groups, groups, -np.inf).reshape(shares.shape)
+        routed = np.log(np.maximum(shares, LEAST))
+        return np.where(_best(candidates, top_k), routed, router_sentinel), biased, shares
+
+
+def _best(values: Array, count: int) -> Array:
+    """Says which are the largest along the last axis; the first ones among equals."""
+    order = np.argsort(-values, axis=-1, kind="stable")
+    return np.asarray(np.argsort(order, axis=-1) < count)
+
+
+OWN = (MoE, MoEGroupRouter)

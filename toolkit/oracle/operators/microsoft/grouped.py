@@ -197,4 +197,75 @@ def _softmax(scores: Array, seen: Array, sink: Array | None) -> Array:
     return np.asarray(powers / np.where(total == 0, 1, total))
 
 
-OWN = (GroupQueryAttention,)
+class SparseAttention(Fused):
+    """Attention of queries (B, S, N·H) to those blocks of a cache (B, G, C, H) that a layout names
+    for each block of queries (Abdin et al., Phi-3, 2024).
+
+    Heads take the layouts in turns. Row r of a layout has the columns from block_rows[r] to
+    block_rows[r + 1]. A token sees its own past only. Of sequences of several lengths ONNX
+    Runtime's CPU kernel reads scores that it did not write: they are as its documentation says.
+    """
+
+    def compute(
+        self,
+        query: Array,
+        key: Array | None,
+        value: Array | None,
+        past_key: Array,
+        past_value: Array,
+        block_rows: Array,
+        block_columns: Array,
+        total_sequence_length: Array,
+        key_totals: Array,
+        cos_cache: Array | None = None,
+        sin_cache: Array | None = None,
+        *,
+        num_heads: int,
+        kv_num_heads: int,
+        sparse_block_size: int,
+        scale: float | None = None,
+        do_rotary: int = 0,
+        rotary_interleaved: int = 0,
+    ) -> Outputs:
+        q, k, v = _heads(query, key, value, num_heads, kv_num_heads)
+        lengths = _Lengths.of(key_totals - 1, q.shape[2], int(total_sequence_length.item()), None)
+        if do_rotary:
+            assert cos_cache is not None
+            assert sin_cache is not None
+            at = lengths.past[:, None] + np.arange(q.shape[2])
+            cos, sin = cos_cache[at][:, None], sin_cache[at][:, None]
+            q, k = (rotated(each, cos, sin, bool(rotary_interleaved)) for each in (q, k))
+        rows = past_key.shape[2]
+        keys, values = _written(past_key, k, lengths), _written(past_value, v, lengths)
+        scores = (scale or 1 / math.sqrt(q.shape[-1])) * product(
+            q, _shared(keys, q).swapaxes(-1, -2)
+        )
+        seen = _seen(lengths, q.shape[2], rows, True, -1)
+        layouts = np.stack([_blocks(*each) for each in zip(block_rows, block_columns, strict=True)])
+        of_head = layouts[np.arange(num_heads) % len(layouts)]  # (N, blocks, blocks)
+        own = (lengths.past[:, None] + np.arange(q.shape[2])) // sparse_block_size  # (B, S)
+        blocks = of_head[:, own].swapaxes(0, 1)  # (B, N, S, blocks)
+        named = blocks[..., np.arange(rows) // sparse_block_size]
+        weights = _softmax(scores, seen & named, None)
+        return joined(product(weights, _shared(values, q))), keys, values
+
+
+def _written(cache: Array, new: Array, lengths: _Lengths) -> Array:
+    """Copies a cache (B, G, C, H) with the new keys or values behind the past ones of each
+    sequence; the rows behind them are as before."""
+    copy = cache.copy()
+    for each, before in enumerate(lengths.past):
+        copy[each, :, before : before + new.shape[2]] = new[each]
+    return copy
+
+
+def _blocks(rows: Array, columns: Array) -> Array:
+    """Says which blocks of keys each block of queries sees, from compressed rows."""
+    count = len(rows) - 1
+    seen = np.zeros((count, count), bool)
+    row = np.repeat(np.arange(count), np.diff(rows))
+    seen[row, columns[: rows[-1]]] = True
+    return seen
+
+
+OWN = (GroupQueryAttention, SparseAttention)

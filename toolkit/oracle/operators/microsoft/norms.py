@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolkit.oracle.operators.microsoft.base import Fused, Outputs
+from toolkit.oracle.operators.microsoft.activations import sigmoid
+from toolkit.oracle.operators.microsoft.base import Fused, Outputs, refuse_unless
 from toolkit.tensors import Array
 
 EPSILON = 1e-12
@@ -111,8 +112,28 @@ class EmbedLayerNormalization(Fused):
         return normal * gamma + beta, ones.astype(np.int32), summed
 
 
+class GatedRMSNorm(Fused):
+    """The RMS normalization of each group of elements that the scale is long, times the scale and
+    an activated gate."""
+
+    def compute(
+        self,
+        x: Array,
+        scale: Array,
+        gate: Array,
+        activation: str = "silu",
+        epsilon: float = 1e-5,
+    ) -> Outputs:
+        refuse_unless(activation in ("silu", "swish", "sigmoid"), f"activation {activation}")
+        normal, _ = rms_norm(x.reshape(*x.shape[:-1], -1, len(scale)), epsilon)
+        share = sigmoid(gate)
+        opened = share if activation == "sigmoid" else gate * share
+        return ((normal * scale).reshape(x.shape) * opened,)
+
+
 OWN = (
     EmbedLayerNormalization,
+    GatedRMSNorm,
     SimplifiedLayerNormalization,
     SkipLayerNormalization,
     SkipSimplifiedLayerNormalization,

@@ -3,6 +3,8 @@ RoFormer, 2021)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from toolkit.oracle.operators.microsoft.base import Fused, Outputs, refuse_unless
@@ -66,4 +68,42 @@ class RotaryEmbedding(Fused):
         return x.reshape(*x.shape[:2], -1, size).transpose(0, 2, 1, 3)
 
 
-OWN = (RotaryEmbedding,)
+class MRotaryEmbedding(RotaryEmbedding):
+    """Rotary embedding by three positions for each token, (3, batch, sequence): time, height and
+    width, of which each turns its section of the pairs (Wang et al., Qwen2-VL, 2024).
+
+    Sections lie one behind the other (layout 0) or take turns (layout 1): height has every third
+    pair from the second on, width from the third on, as far as three times their section.
+    """
+
+    def compute(  # type: ignore[override]
+        self,
+        x: Array,
+        positions: Array,
+        cos: Array,
+        sin: Array,
+        *,
+        mrope_section: Sequence[int],
+        mrope_layout: int = 0,
+        interleaved: int = 0,
+        num_heads: int = 0,
+        rotary_embedding_dim: int = 0,
+        scale: float = 1.0,
+        is_packed_batching: int = 0,
+    ) -> Outputs:
+        refuse_unless(scale == 1.0, "scale")
+        heads = x if x.ndim == 4 else self._split(x, cos, num_heads, rotary_embedding_dim)
+        pairs = np.arange(cos.shape[1])
+        if mrope_layout:
+            # As far as three times its section a stream has every third pair.
+            section = np.zeros_like(pairs)
+            for stream in (1, 2):
+                section[stream : 3 * mrope_section[stream] : 3] = stream
+        else:
+            section = np.repeat(np.arange(3), mrope_section)
+        at = positions[section].transpose(1, 2, 0)  # (batch, sequence, pairs)
+        turned = rotated(heads, cos[at, pairs][:, None], sin[at, pairs][:, None], bool(interleaved))
+        return (turned if x.ndim == 4 else turned.transpose(0, 2, 1, 3).reshape(x.shape),)
+
+
+OWN = (MRotaryEmbedding, RotaryEmbedding)
