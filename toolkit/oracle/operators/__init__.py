@@ -26,17 +26,16 @@ from __future__ import annotations
 
 from onnx.reference.op_run import OpRun
 
-from toolkit.oracle.operators import microsoft
+from toolkit.oracle.operators import activations, microsoft, norms
 from toolkit.oracle.operators.detection import NonMaxSuppression, RoiAlign
 from toolkit.oracle.operators.elementwise import (
     LRN,
-    Erf,
     GatherElements,
-    Gelu,
     GlobalMaxPool,
     MeanVarianceNormalization,
     Pad,
 )
+from toolkit.oracle.operators.large import large
 from toolkit.oracle.operators.loops import Loop, Scan
 from toolkit.oracle.operators.pools import AveragePool, LpPool, MaxPool
 from toolkit.oracle.operators.products import Conv, ConvTranspose, Einsum, MatMul
@@ -51,11 +50,9 @@ OWN: tuple[type[OpRun], ...] = (
     Conv,
     ConvTranspose,
     Einsum,
-    Erf,
     GRU,
     GatherElements,
     GatherND,
-    Gelu,
     GlobalMaxPool,
     GridSample,
     LRN,
@@ -73,6 +70,8 @@ OWN: tuple[type[OpRun], ...] = (
     ScatterElements,
     ScatterND,
     Scan,
+    *large(activations.KERNELS),
+    *large(norms.KERNELS),
     *microsoft.OWN,
     *QUANTIZED,
 )
