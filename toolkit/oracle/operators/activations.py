@@ -24,7 +24,7 @@ from onnx.reference.ops.op_where import Where as _Where
 
 from toolkit.oracle.operators import kernels
 from toolkit.oracle.operators.kernels import room
-from toolkit.oracle.operators.large import Compute
+from toolkit.oracle.operators.large import large
 from toolkit.tensors import Array
 
 if TYPE_CHECKING:
@@ -188,20 +188,22 @@ def where(condition: Tensor, x: Tensor, y: Tensor) -> Tensor | None:
     return torch.where(condition, x, y, out=room(x, shape))
 
 
-KERNELS: dict[type[OpRun], Compute] = {
-    _Elu: elu,
-    _Erf: erf,
-    _Gelu: gelu,
-    _HardSigmoid: hard_sigmoid,
-    _HardSwish: hard_swish,
-    _LeakyRelu: leaky_relu,
-    _LogSoftmax: log_softmax,
-    _Pow: power,
-    _Relu: relu,
-    _Sigmoid: sigmoid,
-    _Softmax: softmax,
-    _Softplus: softplus,
-    _Swish: swish,
-    _Where: where,
-}
+OWN: tuple[type[OpRun], ...] = large(
+    {
+        _Elu: elu,
+        _Erf: erf,
+        _Gelu: gelu,
+        _HardSigmoid: hard_sigmoid,
+        _HardSwish: hard_swish,
+        _LeakyRelu: leaky_relu,
+        _LogSoftmax: log_softmax,
+        _Pow: power,
+        _Relu: relu,
+        _Sigmoid: sigmoid,
+        _Softmax: softmax,
+        _Softplus: softplus,
+        _Swish: swish,
+        _Where: where,
+    }
+)
 """The operator for small arrays → the function for large ones."""

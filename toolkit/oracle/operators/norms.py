@@ -24,7 +24,7 @@ from onnx.reference.ops.op_reduce_sum import ReduceSum_13
 from onnx.reference.ops.op_rms_normalization import RMSNormalization as _RMSNormalization
 
 from toolkit.oracle.operators.kernels import room
-from toolkit.oracle.operators.large import Compute
+from toolkit.oracle.operators.large import large
 from toolkit.tensors import Array
 
 if TYPE_CHECKING:
@@ -190,17 +190,19 @@ def _by_channel(values: Tensor, rank: int) -> Tensor:
     return values.reshape(-1, *[1] * (rank - 2))
 
 
-KERNELS: dict[type[OpRun], Compute] = {
-    BatchNormalization_14: batch_norm,
-    _GlobalAveragePool: global_mean,
-    _GroupNormalization: group_norm,
-    _InstanceNormalization: instance_norm,
-    _LayerNormalization: layer_norm,
-    _RMSNormalization: rms_norm,
-    ReduceMax_18: largest,
-    ReduceMean_18: mean,
-    ReduceMin_18: smallest,
-    ReduceSum_13: total,
-}
+OWN: tuple[type[OpRun], ...] = large(
+    {
+        BatchNormalization_14: batch_norm,
+        _GlobalAveragePool: global_mean,
+        _GroupNormalization: group_norm,
+        _InstanceNormalization: instance_norm,
+        _LayerNormalization: layer_norm,
+        _RMSNormalization: rms_norm,
+        ReduceMax_18: largest,
+        ReduceMean_18: mean,
+        ReduceMin_18: smallest,
+        ReduceSum_13: total,
+    }
+)
 """The operator for small arrays → the function for large ones. Each is the newest version, which
 takes what those from opset 17 on are given."""
