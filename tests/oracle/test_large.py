@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 
 from tests.oracle import onenode
 from toolkit.oracle.evaluator import Evaluator
-from toolkit.oracle.operators import OWN, activations, kernels, norms
+from toolkit.oracle.operators import OWN, activations, kernels, norms, products
 from toolkit.oracle.portable import Unsupported, raised
 from toolkit.tensors import Array
 
@@ -237,7 +237,10 @@ def special(shape: tuple[int, ...]) -> Array:
     return x
 
 
-@pytest.mark.parametrize("kind", UNARY, ids=str)
+POWERS = [kind for kind in KINDS if kind.operator == "Pow" and kind.name != "of rank 5"]
+
+
+@pytest.mark.parametrize("kind", [*UNARY, *POWERS], ids=str)
 def test_special_values_give_what_they_give_in_small_arrays(
     kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +300,35 @@ def test_torch_computes_large_arrays_and_no_small_ones(
     assert not sizes
     same(ours(kind, great), expected)
     assert max(sizes) >= kernels.FEW
+
+
+@pytest.mark.parametrize("value", [2.0, 3.0])
+def test_an_integer_to_the_power_of_a_float_is_the_evaluators(value: float) -> None:
+    inputs = [draw(SIZES["large"], np.int64), np.array(value, np.float32)]
+    model = Kind("Pow").model(inputs)
+    got = [*Evaluator(model).run(_feed(inputs)).values()]
+    same(got, [inputs[0] ** int(value)], 0)
+
+
+STACKS = [
+    ((3, 4), (4, 5)),
+    ((4,), (4, 5)),
+    ((3, 4), (4,)),
+    ((4,), (6, 4, 5)),
+    ((6, 3, 4), (4,)),
+    ((2, 1, 3, 4), (6, 4, 5)),
+    ((6, 3, 4), (4, 5)),
+    ((3, 4), (2, 6, 4, 5)),
+]
+
+
+@pytest.mark.parametrize(("left", "right"), STACKS)
+def test_a_large_product_is_written_where_numpys_would_be(
+    left: tuple[int, ...], right: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "FEW", 0)
+    a, b = draw(left), draw(right)
+    same(ours(Kind("MatMul"), [a, b]), [np.asarray(np.matmul(a, b))])
 
 
 def test_each_operator_of_the_tables_is_tested() -> None:

@@ -164,11 +164,11 @@ def _reduced(
     keepdims: int = 1,
     noop_with_empty_axes: int = 0,
 ) -> Tensor | None:
-    """Reduces a float along axes, which are an input from opset 18 on, and before that a list."""
+    """Reduces along axes, which are an input from opset 18 on, and before that a list."""
     import torch
 
     given = axes.reshape(-1).tolist() if isinstance(axes, torch.Tensor) else list(axes or ())
-    if not x.is_floating_point() or x.numel() == 0 or (not given and noop_with_empty_axes):
+    if not given and noop_with_empty_axes:
         return None
     return reduce(x, tuple(given or range(x.ndim)), keepdim=bool(keepdims))
 

@@ -34,8 +34,10 @@ class MatMul(_MatMul):
             whole: Outputs = super()._run(a, b)  # type: ignore[no-untyped-call]
             return whole
         left, right = kernels.tensor(a), kernels.tensor(b)
-        shape = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        room = kernels.room(left, [*shape, *a.shape[-2:-1], *b.shape[1:][-1:]])
+        if a.ndim < 2 or b.ndim < 2:  # torch widens a vector, and warns of the shape of `out`
+            return (kernels.array(torch.matmul(left, right)),)
+        stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        room = kernels.room(left, [*stack, a.shape[-2], b.shape[-1]])
         return (kernels.array(torch.matmul(left, right, out=room)),)
 
 
