@@ -190,7 +190,7 @@ def test_a_filter_comes_out_of_its_blocks(size: int, shape: tuple[int, ...]) -> 
     np.testing.assert_array_equal(nchwc.unblocked(in_blocks(w, size, inner), size), w)
 
 
-NARROW, WIDE, ARM = {"avx2"}, {"avx2", "avx512f"}, {"asimd"}
+NARROW, WIDE, ARM = ("avx2",), ("avx2", "avx512f"), ("asimd",)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ NARROW, WIDE, ARM = {"avx2"}, {"avx2", "avx512f"}, {"asimd"}
     ids=str,
 )
 def test_the_blocks_are_those_of_the_machine_unless_the_file_says_otherwise(
-    filters: list[tuple[int, ...]], channels: int, features: set[str], size: int
+    filters: list[tuple[int, ...]], channels: int, features: tuple[str, ...], size: int
 ) -> None:
     nodes = [
         helper.make_node("Conv", ["x", f"w{k}"], ["y"], domain=nchwc.DOMAIN)
@@ -217,4 +217,4 @@ def test_the_blocks_are_those_of_the_machine_unless_the_file_says_otherwise(
         helper.make_node("ReorderOutput", ["y"], ["z"], domain=nchwc.DOMAIN, channels=channels)
     )
     shapes = {f"w{k}": shape for k, shape in enumerate(filters)}
-    assert nchwc.block(nodes, shapes, features) == size
+    assert nchwc.block(nodes, shapes, set(features)) == size

@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from tests.oracle import onenode, test_functions
 from tests.oracle.onenode import Case, change, ort
 from toolkit.oracle.evaluator import Evaluator
-from toolkit.oracle.operators import OWN, microsoft
+from toolkit.oracle.operators import OWN, activations, microsoft, norms
 from toolkit.oracle.operators.quantized import OWN as QUANTIZED
 from toolkit.oracle.portable import raised
 from toolkit.tensors import Array
@@ -263,11 +263,19 @@ def features() -> list[Case]:
     ]  # fmt: skip
 
 
+FUNCTIONS = ("Erf", "Gelu", "HardSwish", "LogSoftmax")
+LENGTHS = ((50,), (50, 100))
+"""Shapes of what numpy computes, and of what torch's kernels do."""
+
+
 def others() -> list[Case]:
     return [
-        case("Erf", f(50)),
-        case("Gelu", f(50)),
-        case("Gelu", f(50), approximate="tanh"),
+        *(case(op, f(*shape)) for op in FUNCTIONS for shape in LENGTHS),
+        *(case("Gelu", f(*shape), approximate="tanh") for shape in LENGTHS),
+        *(
+            case("GroupNormalization", f(2, 6, *shape), f(2), f(2), num_groups=2)
+            for shape in LENGTHS
+        ),
         case("GatherElements", f(3, 4), i(4, 3, 2), axis=1),
         case("GatherElements", f(3, 4, 5), i(3, 2, 2, 2), axis=0),
         case("GatherElements", f(3, 4), i(4, 2, 3) - 4, axis=-1),
@@ -345,8 +353,10 @@ def test_an_operator_of_ours_agrees_with_the_evaluators_own_in_float64(node: Cas
 def test_every_operator_of_ours_is_tested_here_or_with_the_loops() -> None:
     tested = {node.operator for node in CASES} | {"Loop", "Scan", "BitCast"}
     tested |= {node.operator for node in test_functions.CASES}
+    in_test_large = {operator.__name__ for operator in (*activations.OWN, *norms.OWN)}
     elsewhere = {*QUANTIZED, *microsoft.OWN}  # test_quantized_*.py, test_microsoft_*.py
-    assert tested == {operator.__name__ for operator in OWN if operator not in elsewhere}
+    ours = {operator.__name__ for operator in OWN if operator not in elsewhere}
+    assert tested | in_test_large == ours
 
 
 def test_erf_is_exact_in_float64() -> None:

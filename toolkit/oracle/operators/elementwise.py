@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -10,32 +9,9 @@ import numpy as np
 from onnx import helper
 from onnx.reference.op_run import OpRun
 
-from toolkit.oracle.operators import kernels
 from toolkit.tensors import Array
 
 Outputs: TypeAlias = tuple[Array, ...]
-
-
-def _erf(x: Array) -> Array:
-    import torch
-
-    return kernels.array(torch.erf(kernels.tensor(x)))
-
-
-class Erf(OpRun):
-    """The error function in float64; numpy has none."""
-
-    def _run(self, x: Array) -> Outputs:
-        return (_erf(x),)
-
-
-class Gelu(OpRun):
-    """x·Φ(x), or the tanh that approximates it."""
-
-    def _run(self, x: Array, approximate: str = "none") -> Outputs:
-        if approximate == "tanh":
-            return (0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),)
-        return (0.5 * x * (1 + _erf(x / math.sqrt(2))),)
 
 
 class BitCast(OpRun):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_conv import Conv as _Conv
 from onnx.reference.ops.op_einsum import Einsum as _Einsum
@@ -32,7 +33,12 @@ class MatMul(_MatMul):
         if is_small or not (kernels.is_float(a) and kernels.is_float(b)):
             whole: Outputs = super()._run(a, b)  # type: ignore[no-untyped-call]
             return whole
-        return (kernels.array(torch.matmul(kernels.tensor(a), kernels.tensor(b))),)
+        left, right = kernels.tensor(a), kernels.tensor(b)
+        if a.ndim < 2 or b.ndim < 2:  # torch widens a vector, and warns of the shape of `out`
+            return (kernels.array(torch.matmul(left, right)),)
+        stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        room = kernels.room(left, [*stack, a.shape[-2], b.shape[-1]])
+        return (kernels.array(torch.matmul(left, right, out=room)),)
 
 
 class Einsum(_Einsum):
