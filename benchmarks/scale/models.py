@@ -136,7 +136,9 @@ def t5_encoder() -> nn.Module:
     """The encoder of T5-small, with the attention that torch 2.13 exports: 35 million weights."""
     import transformers as hf
 
-    return _seeded(lambda: Masked(hf.T5EncoderModel(hf.T5Config(attn_implementation="eager"))))
+    config = hf.T5Config()
+    config._attn_implementation = "eager"
+    return _seeded(lambda: Masked(hf.T5EncoderModel(config)))
 
 
 def t5_decoder() -> nn.Module:
@@ -144,7 +146,8 @@ def t5_decoder() -> nn.Module:
     import transformers as hf
 
     def make() -> nn.Module:
-        config = hf.T5Config(attn_implementation="eager")
+        config = hf.T5Config()
+        config._attn_implementation = "eager"
         model = hf.T5ForConditionalGeneration(config)
         return MaskedDecoding(model.decoder, model.lm_head, config.d_model**-0.5)
 

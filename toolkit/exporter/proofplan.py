@@ -59,8 +59,9 @@ def sizes(request: ExportRequest, suspects: Sequence[Narrowed], converting: Seco
     """The traced sizes, others in the stated ranges, and those at which torch is suspected: as many
     as a proof can look at within half the time that `converting` took."""
     allowance = max(LEAST, ORACLE * converting / 2)
-    # One at the traced sizes, one at the least and one just beyond take about as long as three.
-    dear = 3 * RAISED * request.traced.seconds > allowance
+    # One at the traced sizes, one at the least and one just beyond take about as long as three; a
+    # call of a module that was held up by other work is not to leave out sizes.
+    dear = 3 * RAISED * request.traced.seconds > 2 * allowance
     return Sizes(
         request.traced.sizes,
         dimensions(request.inputs),

@@ -50,9 +50,10 @@ def check(
         for expected, answer in zip(swept.expected, answers, strict=True)
     ]
     wrong = [each for each in compared if each.wrong(limit)]
+    seen = summary([e.dims for e in wrong or compared], swept.at.traced, wrong=bool(wrong))
     step = Step(
         "structure",
-        f"in float64 at {summary([each.dims for each in wrong or compared], swept.at.traced)}",
+        f"in float64 at {seen}",
         "fails" if wrong else "holds",
         "another function" if wrong else "same function",
         max((each.error for each in compared), default=0.0),
@@ -81,11 +82,11 @@ def difference(got: Mapping[str, Array], right: Mapping[str, Array]) -> tuple[fl
     return worst, ""
 
 
-def summary(seen: Sequence[Dims], traced: Dims) -> str:
-    """Sizes for one line: 'batch 1, 2, 7 and seq 1, 7, 16'. Where all are unlike the traced ones in
-    one dimension, that dimension alone: 'seq 7, 9'."""
+def summary(seen: Sequence[Dims], traced: Dims, *, wrong: bool) -> str:
+    """Sizes for one line: 'batch 1, 2, 7 and seq 1, 7, 16'. Of those that are `wrong` only the
+    dimensions in which all are unlike the traced ones, if there are such: 'seq 7, 9'."""
     values = {name: sorted({dims[name] for dims in seen}) for name in traced}
-    telling = [name for name in traced if seen and traced[name] not in values[name]]
+    telling = [name for name in traced if wrong and traced[name] not in values[name]]
     shown = telling or list(traced)
     parts = [f"{name} {', '.join(map(str, values[name]))}" for name in shown]
     return " and ".join(parts) or "the fixed shape"

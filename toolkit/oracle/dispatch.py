@@ -20,6 +20,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
+from toolkit.oracle import steps
+
 RAISED = {
     torch.float32: torch.float64,
     torch.float16: torch.float64,
@@ -39,6 +41,17 @@ READS_FEW = {
 }
 """Operations that copy a few numbers of their first argument: raised after them, a table of words
 is not raised as a whole."""
+
+
+STEPS = {torch.ops.aten.floor.default, torch.ops.aten.ceil.default}
+"""Operations that take a step (steps.py), besides a conversion to an integer."""
+
+
+def _takes_step(func: Any, named: Mapping[str, Any]) -> bool:
+    if func is not torch.ops.aten._to_copy.default:
+        return func in STEPS
+    to = named.get("dtype")
+    return to is not None and not (to.is_floating_point or to.is_complex or to == torch.bool)
 
 
 class Borrowed(torch.Tensor):
@@ -125,6 +138,8 @@ class RaiseFloats(TorchDispatchMode):  # type: ignore[no-untyped-call]
             rest = tree_map(self._raise, (args[1:], named))
             return tree_map(self._raise, func(low, *rest[0], **rest[1]))
         given = tree_map(self._raise, (args, named))
+        if _takes_step(func, named):
+            given = ((steps.tensor_onto(given[0][0]), *given[0][1:]), given[1])
         return tree_map(self._raise, func(*given[0], **given[1]))
 
     def _raise(self, value: Any) -> Any:

@@ -21,6 +21,7 @@ from onnx.reference import ReferenceEvaluator
 from toolkit.errors import first_line
 from toolkit.onnxfiles import graphs, modelfile, thinmodels
 from toolkit.onnxfiles.thinmodels import ThinModel, Weight
+from toolkit.oracle import steps
 from toolkit.oracle.operators import OWN
 from toolkit.oracle.operators.microsoft import nchwc
 from toolkit.oracle.portable import Unsupported, portable, raised
@@ -184,8 +185,11 @@ class Evaluator:
         if missing := [name for name in node.input if name not in results]:
             raise Unsupported(f"{_named(node)}: its input {missing[0]!r} is computed by no node")
         context = {"context": around} if node.need_context() else {}
+        taken = [results[name] for name in node.input]
+        if self.exact and not node.domain and steps.takes(node.op_type, getattr(node, "to", 0)):
+            taken[0] = steps.onto(taken[0])
         try:
-            outputs: Sequence[Any] = node.run(*(results[name] for name in node.input), **context)
+            outputs: Sequence[Any] = node.run(*taken, **context)
         except Exception as error:  # whatever an operator of the evaluator raises
             raise Unsupported(f"{_named(node)}: {_line(error)}") from error
         self.work += _work(node, results, outputs)
