@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.operators import OWN, activations, kernels, norms, products
 from toolkit.oracle.portable import Unsupported, raised
 from toolkit.tensors import Array
+
+pytestmark = pytest.mark.kernels
 
 SIZES = {"small": (2, 6, 3, 4), "large": (3, 6, 17, 16)}
 """Shapes (N, C, H, W) on both sides of `kernels.FEW`."""
@@ -346,12 +349,35 @@ def three_threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("three_threads")
-def test_torch_has_all_its_threads_for_much_alone() -> None:
-    with kernels.threads(kernels.MANY - 1):
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == 3
-    with kernels.threads(kernels.MANY):
-        assert torch.get_num_threads() == 3
+@pytest.mark.parametrize(("limit", "count"), [(0, 3), (math.inf, 1)])
+@pytest.mark.parametrize(
+    ("operator", "more", "kernel", "constant"),
+    [
+        ("Softmax", [], "torch.softmax", (kernels, "MANY")),
+        ("Erf", [], "torch.erf", (kernels, "MANY")),
+        ("MatMul", [draw((16, 64))], "torch.matmul", (products, "MUCH")),
+        ("Conv", [draw((5, 6, 3, 3))], "torch.nn.functional.conv2d", (products, "MUCH")),
+        ("ConvTranspose", [draw((6, 5, 3, 3))], "torch.nn.functional.conv_transpose2d",
+         (products, "MUCH")),
+    ],
+)  # fmt: skip
+def test_torch_has_all_its_threads_for_much_alone(
+    operator: str, more: list[Array], kernel: str, constant: tuple[Any, str], limit: float,
+    count: int, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(*constant, limit)
+    monkeypatch.setattr(products, "FEW", 0)
+    seen: list[int] = []
+    compute = pkgutil.resolve_name(kernel)
+
+    def noted(*given: Any, **how: Any) -> torch.Tensor:
+        seen.append(torch.get_num_threads())
+        result: torch.Tensor = compute(*given, **how)
+        return result
+
+    monkeypatch.setattr(kernel, noted)
+    ours(Kind(operator), [draw(SIZES["large"]), *more])
+    assert (seen, torch.get_num_threads()) == ([count], 3)
 
 
 @pytest.mark.usefixtures("three_threads")

@@ -68,12 +68,12 @@ def room(like: torch.Tensor, shape: Sequence[int] | None = None) -> torch.Tensor
 
 
 @contextmanager
-def threads(size: int) -> Iterator[None]:
-    """Lets torch use one thread alone for what has fewer than MANY elements."""
+def threads(*, all_of_them: bool) -> Iterator[None]:
+    """Lets torch use all its threads, or one alone."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(before if size >= MANY else 1)
+    torch.set_num_threads(before if all_of_them else 1)
     try:
         yield
     finally:

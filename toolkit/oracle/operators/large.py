@@ -69,7 +69,8 @@ def _by_torch(
     # The evaluator's unary operators are called without their attributes, and look them up.
     attributes = {name: getattr(node, name) for name in node.attributes_names_} | given
     tensors = [None if each is None else kernels.tensor(each) for each in inputs]
-    with kernels.threads(max(each.size for each in inputs if each is not None)):
+    is_much = any(each.size >= kernels.MANY for each in inputs if each is not None)
+    with kernels.threads(all_of_them=is_much):
         results = compute(*tensors, **attributes)
     if results is None:
         return None

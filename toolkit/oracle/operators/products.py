@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -19,6 +20,9 @@ FEW = 1 << 20
 """Multiplications up to which numpy computes a product: torch's threads wait for each other, which
 costs milliseconds where other processes take the cores. 5,040 small products took 5 to 22 s on busy
 cores, and 0.6 s so."""
+MUCH = 1 << 24
+"""Multiplications from which torch's threads are worth their wait: one thread does fewer of them in
+a millisecond or two. The 60 convolutions of a MobileNet took 2.6 s on busy cores, and 0.14 s so."""
 MOST_AXES = 3
 """Spatial axes that torch's convolutions take."""
 
@@ -29,16 +33,17 @@ class MatMul(_MatMul):
     def _run(self, a: Array, b: Array) -> Outputs:
         import torch
 
-        is_small = a.size * b.shape[-1] <= FEW
-        if is_small or not (kernels.is_float(a) and kernels.is_float(b)):
+        work = a.size * b.shape[-1]
+        if work <= FEW or not (kernels.is_float(a) and kernels.is_float(b)):
             whole: Outputs = super()._run(a, b)  # type: ignore[no-untyped-call]
             return whole
         left, right = kernels.tensor(a), kernels.tensor(b)
-        if a.ndim < 2 or b.ndim < 2:  # torch widens a vector, and warns of the shape of `out`
-            return (kernels.array(torch.matmul(left, right)),)
-        stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        room = kernels.room(left, [*stack, a.shape[-2], b.shape[-1]])
-        return (kernels.array(torch.matmul(left, right, out=room)),)
+        room = None
+        if a.ndim > 1 and b.ndim > 1:  # torch widens a vector, and warns of the shape of `out`
+            stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+            room = kernels.room(left, [*stack, a.shape[-2], b.shape[-1]])
+        with kernels.threads(all_of_them=work >= MUCH):
+            return (kernels.array(torch.matmul(left, right, out=room)),)
 
 
 class Einsum(_Einsum):
@@ -79,16 +84,23 @@ class Conv(_Conv):
             image = functional.pad(image, [p for pair in reversed(pads) for p in pair])
             pads = [(0, 0)] * rank
         convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[rank - 1]
-        result = convolve(
-            image,
-            kernels.tensor(w),
-            None if b is None else kernels.tensor(b),
-            stride=strides,
-            padding=[before for before, _ in pads],
-            dilation=dilations,
-            groups=given.get("group") or 1,
-        )
+        work = _places(x) // math.prod(strides) * w.size  # but for the padding
+        with kernels.threads(all_of_them=work >= MUCH):
+            result = convolve(
+                image,
+                kernels.tensor(w),
+                None if b is None else kernels.tensor(b),
+                stride=strides,
+                padding=[before for before, _ in pads],
+                dilation=dilations,
+                groups=given.get("group") or 1,
+            )
         return (kernels.array(result),)
+
+
+def _places(x: Array) -> int:
+    """Counts the elements of one channel in all samples: x (N, C, …)."""
+    return math.prod([len(x), *x.shape[2:]])
 
 
 def _pads(
@@ -136,13 +148,14 @@ class ConvTranspose(OpRun):
             functional.conv_transpose2d,
             functional.conv_transpose3d,
         )[rank - 1]
-        whole = convolve(
-            kernels.tensor(x),
-            kernels.tensor(w),
-            stride=strides,
-            dilation=dilations,
-            groups=given.get("group") or 1,
-        )
+        with kernels.threads(all_of_them=_places(x) * w.size >= MUCH):
+            whole = convolve(
+                kernels.tensor(x),
+                kernels.tensor(w),
+                stride=strides,
+                dilation=dilations,
+                groups=given.get("group") or 1,
+            )
         full = [size + more for size, more in zip(whole.shape[2:], beyond, strict=True)]
         begins, ends = _borders(full, x.shape[2:], strides, given)
         grown = [more + max(0, -end) for more, end in zip(beyond, ends, strict=True)]
