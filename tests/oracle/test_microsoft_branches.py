@@ -138,8 +138,27 @@ def hashed() -> list[Case]:
     return cases
 
 
+def looked_up() -> list[Case]:
+    """Makes sources of three different tokens, in which n-grams stand never, once and several
+    times."""
+    cases = []
+    for number in range(40):
+        size = 1 + number % 8
+        place = int(DRAWN.below(size + 1))
+        source, current = (DRAWN.below(3, n, dtype=np.int64) for n in (size, 1 + number % 5))
+        predicted = DRAWN.below(3, size + 1 - place, dtype=np.int64) if number % 4 else None
+        least = 1 + number % 2
+        cases.append(
+            case(
+                "BifurcationDetector", source, current, np.array([place]), predicted, outputs=2,
+                min_ngram_size=least, max_ngram_size=least + number % 3, name=str(number),
+            )
+        )  # fmt: skip
+    return cases
+
+
 FLOATS = [*connected(), *gated(), *turned()]
-CASES = [*FLOATS, *hashed()]
+CASES = [*FLOATS, *hashed(), *looked_up()]
 
 
 @pytest.mark.parametrize("node", CASES, ids=str)

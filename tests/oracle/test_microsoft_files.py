@@ -20,6 +20,7 @@ from tests.oracle import (
     test_microsoft_branches,
     test_microsoft_grouped,
     test_microsoft_norms,
+    test_microsoft_replaced,
     test_microsoft_states,
 )
 from tests.oracle.onenode import Drawn
@@ -196,6 +197,27 @@ class TestExported:
         assert fused(after) >= expected
         assert_the_same(onnx.load(files[name]), after)
 
+    def test_of_the_tool_that_removes_padding(self, files: dict[str, Path], tmp_path: Path) -> None:
+        from onnxruntime.transformers import convert_to_packing_mode, onnx_model, optimizer
+
+        result = optimizer.optimize_model(
+            str(files["bert"]), model_type="bert", num_heads=HEADS, hidden_size=HIDDEN, opt_level=0
+        )
+        # It declares the domain of its operators, and sorts its nodes, when it saves a file.
+        result.save_model_to_file(str(tmp_path / "optimized.onnx"))
+        packed = onnx_model.OnnxModel(onnx.load(tmp_path / "optimized.onnx"))
+        convert_to_packing_mode.PackingMode(packed).convert(True)
+        packed.save_model_to_file(str(tmp_path / "packed.onnx"))
+        after = onnx.load(tmp_path / "packed.onnx")
+
+        given = feed()
+        is_token = given["attention_mask"] == 1
+        assert fused(after) >= {"PackedAttention", "RemovePadding", "RestorePadding"}
+        (right, *_), (mine, *_) = answers(onnx.load(files["bert"]), given), answers(after, given)
+        close = CLOSE * np.abs(right).max()
+        np.testing.assert_allclose(mine[is_token], right[is_token], rtol=0, atol=close)
+        assert not mine[~is_token].any()
+
     @pytest.mark.parametrize("level", [LEVELS.ORT_ENABLE_EXTENDED, LEVELS.ORT_ENABLE_ALL], ids=str)
     @pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
     def test_of_onnxruntime_itself(
@@ -262,8 +284,10 @@ def test_every_operator_of_ours_is_tested() -> None:
         *test_microsoft_grouped.SPARSE,
         *test_microsoft_norms.CASES,
         *test_microsoft_states.CASES,
+        *(case for case, _ in test_microsoft_replaced.CASES),
     ]
     alone = {"GatedRelativePositionBias", "Irfft", "RelativePositionBias", "Rfft"}
+    alone |= {"PackedAttention", "PackedMultiHeadAttention", "RemovePadding", "RestorePadding"}
     in_blocks = {operator.__name__ for operator in nchwc.OWN}  # test_microsoft_nchwc.py
 
     tested = {case.operator for case in cases} | alone | in_blocks

@@ -350,6 +350,13 @@ def test_an_operator_of_ours_agrees_with_the_evaluators_own_in_float64(node: Cas
         np.testing.assert_allclose(mine, right, rtol=0, atol=1e-12 * largest)
 
 
+@pytest.mark.parametrize("node", CASES, ids=str)
+def test_a_file_that_is_run_as_it_is_has_the_types_of_onnxruntime(node: Case) -> None:
+    model = node.model()
+    got = Evaluator(model, exact=False).run(node.feed)
+    assert [each.dtype for each in got.values()] == [each.dtype for each in ort(model, node.feed)]
+
+
 def test_every_operator_of_ours_is_tested_here_or_with_the_loops() -> None:
     tested = {node.operator for node in CASES} | {"Loop", "Scan", "BitCast"}
     tested |= {node.operator for node in test_functions.CASES}

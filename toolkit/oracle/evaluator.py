@@ -295,12 +295,14 @@ def _raised(array: Any) -> Any:
 
 
 def _as_typed(node: Any, results: Mapping[str, Any], outputs: Sequence[Any]) -> list[Any]:
-    """Brings results of our own operators, which are float64, to the type of the first input."""
+    """Brings results of our own operators, which are float64, to the type that the operator makes
+    of whatever it is fed, else to that of the first input."""
     first = results[node.input[0]]
-    wide = not _rounded(first) if isinstance(first, np.ndarray) else True
+    own = first.dtype if isinstance(first, np.ndarray) and _rounded(first) else np.float64
+    dtype = getattr(node, "makes", own)
     return [
-        output.astype(first.dtype)
-        if not wide and isinstance(output, np.ndarray) and output.dtype == np.float64
+        output.astype(dtype)
+        if isinstance(output, np.ndarray) and output.dtype == np.float64
         else output
         for output in outputs
     ]

@@ -56,6 +56,9 @@ class TfIdfVectorizer(OpRun):
     evaluator takes it for a column's.
     """
 
+    makes = np.float32
+    """The type of its output where the file is run as it is: no input has it."""
+
     def _run(
         self,
         x: Array,

@@ -34,6 +34,26 @@ class FusedConv(Conv):
         return (activate(result if z is None else result + z, activation, activation_params),)
 
 
+class NhwcFusedConv(FusedConv):
+    """As FusedConv, of x and Z (N, in…, C). ONNX Runtime's CPU has no kernel of it."""
+
+    def _run(  # type: ignore[override]
+        self,
+        x: Array,
+        w: Array,
+        b: Array | None = None,
+        z: Array | None = None,
+        **given: Any,
+    ) -> Outputs:
+        added = None if z is None else np.moveaxis(z, -1, 1)
+        (result,) = super()._run(np.moveaxis(x, -1, 1), w, b, added, **given)
+        return (np.ascontiguousarray(np.moveaxis(result, 1, -1)),)
+
+
+class NhwcConv(NhwcFusedConv):
+    """The convolution of x (N, in…, C). ONNX Runtime's CPU has no kernel of it."""
+
+
 class ConvTransposeWithDynamicPads(ConvTranspose):
     """The transposed convolution whose pads are an input."""
 
@@ -57,4 +77,4 @@ class NhwcMaxPool(MaxPool):
         return (np.ascontiguousarray(np.moveaxis(pooled, 1, -1)),)
 
 
-OWN = (ConvTransposeWithDynamicPads, FusedConv, NhwcMaxPool)
+OWN = (ConvTransposeWithDynamicPads, FusedConv, NhwcConv, NhwcFusedConv, NhwcMaxPool)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from toolkit.oracle.operators.microsoft.activations import sigmoid
@@ -112,6 +114,59 @@ class EmbedLayerNormalization(Fused):
         return normal * gamma + beta, ones.astype(np.int32), summed
 
 
+class GroupNorm(Fused):
+    """Brings each group of channels, over all places, to the mean 0 and the deviation 1; then scale
+    and shift of each channel, and SiLU where `activation` is 1 (Wu and He, Group Normalization,
+    2018). Channels are the last dimension, or with channels_last 0 the second. ONNX Runtime's CPU
+    has no kernel of it."""
+
+    def compute(
+        self,
+        x: Array,
+        gamma: Array,
+        beta: Array,
+        *,
+        groups: int,
+        activation: int,
+        channels_last: int = 1,
+        epsilon: float = 1e-5,
+    ) -> Outputs:
+        refuse_unless(activation in (0, 1), f"activation {activation}")
+        last = x if channels_last else np.moveaxis(x, 1, -1)  # (N, H, W, C)
+        grouped = last.reshape(len(x), -1, groups, last.shape[-1] // groups)
+        normal = layer_norm(grouped, epsilon, (1, 3))[0].reshape(last.shape) * gamma + beta
+        active = normal * sigmoid(normal) if activation else normal
+        return (active if channels_last else np.ascontiguousarray(np.moveaxis(active, -1, 1)),)
+
+
+class SkipGroupNorm(GroupNorm):
+    """The group normalization of x + skip + bias, which is the last output; a skip of two
+    dimensions, (N, C), is the same at all places."""
+
+    def compute(  # type: ignore[override]
+        self,
+        x: Array,
+        gamma: Array,
+        beta: Array,
+        skip: Array,
+        bias: Array | None = None,
+        *,
+        channels_last: int = 1,
+        **how: Any,
+    ) -> Outputs:
+        def laid(channels: Array) -> Array:
+            """Lays (N or 1, C) along the channels of x."""
+            places = (1, 1) if channels_last else ()
+            behind = () if channels_last else (1, 1)
+            return channels.reshape(len(channels), *places, -1, *behind)
+
+        summed = x + (laid(skip) if skip.ndim == 2 else skip)
+        if bias is not None:
+            summed = summed + laid(bias[None])
+        (normal,) = super().compute(summed, gamma, beta, channels_last=channels_last, **how)
+        return normal, summed
+
+
 class GatedRMSNorm(Fused):
     """The RMS normalization of each group of elements that the scale is long, times the scale and
     an activated gate."""
@@ -134,7 +189,9 @@ class GatedRMSNorm(Fused):
 OWN = (
     EmbedLayerNormalization,
     GatedRMSNorm,
+    GroupNorm,
     SimplifiedLayerNormalization,
+    SkipGroupNorm,
     SkipLayerNormalization,
     SkipSimplifiedLayerNormalization,
 )

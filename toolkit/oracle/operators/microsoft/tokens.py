@@ -1,5 +1,5 @@
-"""Computes what ONNX Runtime does with the numbers of tokens: hashes of n-grams, and which tokens
-would repeat one."""
+"""Computes what ONNX Runtime does with the numbers of tokens: hashes of n-grams, which tokens would
+repeat one, and where one stands."""
 
 from __future__ import annotations
 
@@ -25,6 +25,39 @@ class NGramRepeatBlock(Fused):
             row, run = np.nonzero((grams[..., :-1] == last[:, None]).all(axis=-1))
             result[row, grams[row, run, -1]] = -np.inf
         return (result,)
+
+
+class BifurcationDetector(Fused):
+    """Appends predicted tokens up to and with the first that differs from the source, and finds the
+    end of what was written there: the place behind the only n-gram of the source with which the
+    tokens end, or -1.
+
+    Longer n-grams are tried while a shorter one stands there several times.
+    """
+
+    def compute(
+        self,
+        source: Array,
+        current: Array,
+        place: Array,
+        predicted: Array | None = None,
+        min_ngram_size: int = 1,
+        max_ngram_size: int = 3,
+    ) -> Outputs:
+        tokens = current
+        if predicted is not None:
+            rest = source[int(place.item()) :]
+            same = np.cumprod(predicted[: len(rest)] == rest).sum()
+            tokens = np.concatenate([current, predicted[: same + 1]])
+        behind = -1
+        for size in range(min_ngram_size, min(max_ngram_size, len(tokens), len(source)) + 1):
+            grams = np.lib.stride_tricks.sliding_window_view(source, size)
+            (starts,) = np.nonzero((grams == tokens[len(tokens) - size :]).all(axis=1))
+            if len(starts) == 1:
+                behind = int(starts[0]) + size
+            if len(starts) < 2:
+                break
+        return tokens, np.array([behind])
 
 
 @dataclass(frozen=True)
@@ -177,4 +210,10 @@ def _rotated(x: Array, bits: int) -> Array:
     return np.asarray((x << np.uint32(bits)) | (x >> np.uint32(32 - bits)))
 
 
-OWN = (MurmurHash3, NGramHashMapping, NGramRepeatBlock, VarlenNGramHashMapping)
+OWN = (
+    BifurcationDetector,
+    MurmurHash3,
+    NGramHashMapping,
+    NGramRepeatBlock,
+    VarlenNGramHashMapping,
+)
