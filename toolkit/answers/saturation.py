@@ -16,7 +16,7 @@ from pathlib import Path
 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
-from toolkit.onnxfiles import thinmodels
+from toolkit.onnxfiles import tensordata
 from toolkit.onnxfiles.graphs import graphs, makers
 
 SAFE = 64
@@ -78,6 +78,6 @@ def _byte_weights(node: NodeProto, stored: Tensors, made: Makers) -> Iterator[st
 
 
 def _is_large(tensor: TensorProto, folder: Path | None) -> bool:
-    values = thinmodels.of_tensor(tensor, folder).array()
+    values = tensordata.of_tensor(tensor, folder).array()
     # Not abs(): −128 has no positive counterpart in int8.
     return bool(values.size) and (int(values.max()) > SAFE or int(values.min()) < -SAFE)

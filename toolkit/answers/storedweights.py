@@ -15,7 +15,8 @@ import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from toolkit.onnxfiles.graphs import attribute, replace_nodes, uses
-from toolkit.onnxfiles.thinmodels import ThinModel, Weight
+from toolkit.onnxfiles.tensordata import Weight
+from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.operators.quantized import blocks
 from toolkit.tensors import Array

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from toolkit.errors import InputError
-from toolkit.onnxfiles import filestates
+from toolkit.onnxfiles import filestates, lightened
 from toolkit.onnxfiles.filestates import FileState
 from toolkit.supervision import progress
 from toolkit.units import Bytes, size
@@ -64,7 +64,7 @@ def read(path: Path) -> tuple[bytes, FileState]:
                 "onnx.save_model(model, path, save_as_external_data=True)    puts the weights"
                 " beside it",
             )
-        content = path.read_bytes()
+        content = lightened.read(path, state.st_size)
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
     except OSError as error:

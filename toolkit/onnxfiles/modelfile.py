@@ -7,16 +7,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
-from onnx.external_data_helper import load_external_data_for_model
 
 from toolkit.errors import InputError
-from toolkit.onnxfiles import content, filestates, graphs, parsing, storedtensors
+from toolkit.onnxfiles import content, filestates, graphs, parsing, storedtensors, tensordata
 from toolkit.onnxfiles.filestates import FileState
 from toolkit.supervision import progress
 from toolkit.tensors import Dim, TensorSpec
@@ -72,7 +71,7 @@ class Opened:
 
     facts: ModelFile
     model: ModelProto
-    """The model, without its external data."""
+    """The model, without its external data; large tensors of the file itself are such too."""
 
     @property
     def folder(self) -> Path:
@@ -81,10 +80,10 @@ class Opened:
 
     def complete(self) -> ModelProto:
         """The model with its external data inside; itself where it has none."""
-        if not storedtensors.external_files(self.facts.path, self.model):
+        if not _has_external(self.model):
             return self.model
         whole = graphs.copied(self.model)
-        load_external_data_for_model(whole, str(self.folder))
+        tensordata.bring_inside(whole, self.folder)
         return whole
 
 
@@ -106,7 +105,7 @@ def open_once(path: Path, *, check: bool = True) -> Opened:
     states = (state, *map(filestates.of, external))
     facts = ModelFile(
         path=path,
-        sha256=_sha256(data, external),
+        sha256=_sha256([path, *external]),
         size=sum(state.size for state in states),
         inlined=len(data) + storedtensors.external_size(model),
         opset=graphs.opset(model),
@@ -131,8 +130,8 @@ def files(path: Path) -> list[Path]:
 def load(path: Path) -> ModelProto:
     """Loads the model with its external data inside. Raises InputError as `read`."""
     model = parse(path)
-    if storedtensors.external_files(path, model):
-        load_external_data_for_model(model, str(path.parent))
+    if _has_external(model):
+        tensordata.bring_inside(model, path.parent)
     return model
 
 
@@ -142,6 +141,11 @@ def parse(path: Path) -> ModelProto:
     model = parsing.from_bytes(path, data)
     parsing.check(path, model)
     return model
+
+
+def _has_external(model: ModelProto) -> bool:
+    stored = storedtensors.stored(model)
+    return any(tensor.data_location == TensorProto.EXTERNAL for tensor in stored)
 
 
 def operators(model: ModelProto) -> dict[str, int]:
@@ -196,11 +200,11 @@ def _parameters(graph: GraphProto) -> int:
     return sum(math.prod(t.dims) for t in tensors if t.data_type not in NOT_WEIGHTS)
 
 
-def _sha256(data: bytes, external: list[Path]) -> str:
-    """Hashes the file's bytes and then its external data, piece by piece: that may be larger than
+def _sha256(files: Sequence[Path]) -> str:
+    """Hashes the content of files, one behind the other, piece by piece: they may be larger than
     the memory."""
-    digest = hashlib.sha256(data)
-    for file in external:
+    digest = hashlib.sha256()
+    for file in files:
         with file.open("rb") as stream:
             while chunk := stream.read(PIECE):
                 digest.update(chunk)

@@ -33,7 +33,7 @@ def stored(model: ModelProto) -> Iterator[TensorProto]:
 
 
 def external_files(path: Path, model: ModelProto) -> list[Path]:
-    """Lists the files that hold tensors, each once, in the order of their names.
+    """Lists the other files that hold tensors, each once, in the order of their names.
 
     Raises InputError for one that lies outside the model's folder, is missing, or is too short.
     """
@@ -43,6 +43,9 @@ def external_files(path: Path, model: ModelProto) -> list[Path]:
             continue
         entries = {entry.key: entry.value for entry in tensor.external_data}
         location = entries.get("location", "")
+        if location == path.name:  # in the file itself, as a lightened one has its tensors
+            _refuse_short_external(path, tensor, entries, path)
+            continue
         if location not in files:
             files[location] = _external_file(path, location)
         _refuse_short_external(path, tensor, entries, files[location])
@@ -53,9 +56,7 @@ def external_size(model: ModelProto) -> Bytes:
     """Gives the bytes that the tensors which lie in other files would take inside the model's own:
     such a file may hold those of other models too."""
     return sum(
-        _expected(tensor)
-        for tensor in stored(model)
-        if tensor.data_location == TensorProto.EXTERNAL
+        needed(tensor) for tensor in stored(model) if tensor.data_location == TensorProto.EXTERNAL
     )
 
 
@@ -85,15 +86,15 @@ def _refuse_short_external(
 ) -> None:
     try:
         offset = int(entries.get("offset", 0))
-        length = int(entries.get("length", _expected(tensor)))
+        length = int(entries.get("length", needed(tensor)))
     except ValueError as error:
         raise InputError(
             f"{path}: the place of {tensor.name!r} in {file.name} is no number"
         ) from error
-    if offset < 0 or length < _expected(tensor) or offset + length > file.stat().st_size:
+    if offset < 0 or length < needed(tensor) or offset + length > file.stat().st_size:
         raise InputError(
             f"{path}: {file.name} is too short for the tensor {tensor.name!r}"
-            f" ({_expected(tensor)} bytes from {offset} on, the file has {file.stat().st_size})"
+            f" ({needed(tensor)} bytes from {offset} on, the file has {file.stat().st_size})"
         )
 
 
@@ -106,10 +107,10 @@ def refuse_short(path: Path, model: ModelProto) -> None:
         refuse_unknown_type(path, tensor.name, tensor.data_type)
         if any(size < 0 for size in tensor.dims):
             raise InputError(f"{path}: the tensor {tensor.name!r} has a negative size")
-        if tensor.HasField("raw_data") and len(tensor.raw_data) != _expected(tensor):
+        if tensor.HasField("raw_data") and len(tensor.raw_data) != needed(tensor):
             raise InputError(
                 f"{path}: the tensor {tensor.name!r} of shape {list(tensor.dims)} needs"
-                f" {_expected(tensor)} bytes and has {len(tensor.raw_data)}"
+                f" {needed(tensor)} bytes and has {len(tensor.raw_data)}"
             )
         _refuse_short_list(path, tensor)
 
@@ -141,7 +142,7 @@ def refuse_unknown_type(path: Path, name: str, element: int) -> None:
         )
 
 
-def _expected(tensor: TensorProto) -> Bytes:
+def needed(tensor: TensorProto) -> Bytes:
     """Gives the bytes that its type and shape ask for; what has no fixed size (strings): 0."""
     elements = math.prod(tensor.dims)
     if tensor.data_type in (TensorProto.STRING, TensorProto.UNDEFINED):

@@ -8,7 +8,6 @@ followed), so files from elsewhere get a copy beside the saved graph.
 
 from __future__ import annotations
 
-import builtins
 import math
 import shutil
 from collections.abc import Callable, Mapping
@@ -16,15 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from toolkit.onnxfiles import graphs, storedtensors
+from toolkit.onnxfiles import graphs, tensordata
 from toolkit.onnxfiles.graphs import attribute, copied
 from toolkit.onnxfiles.modelfile import Opened
+from toolkit.onnxfiles.tensordata import Inside, Stored, Weight
 from toolkit.tensors import Array
-from toolkit.units import Bytes
 
 LARGE = 1024
 """Elements beyond which a tensor stands beside the graph. Shapes and axes are computed from smaller
@@ -33,79 +31,10 @@ ALIGNED = 4096
 """Bytes of a page: a tensor that begins at one can be mapped."""
 UNCHANGED = "unchanged.weights"
 """The file of the tensors that changed copies of a model have in common."""
-PACKED = {TensorProto.INT4, TensorProto.UINT4, TensorProto.INT2, TensorProto.UINT2}
-PACKED |= {TensorProto.FLOAT4E2M1}
-"""Types of which a byte holds several elements."""
+COPY = ".copy"
+"""The ending of a file that is a copy of one in another folder."""
 KEPT_INSIDE = {TensorProto.STRING, TensorProto.UNDEFINED}
 """Types whose bytes cannot stand in a file of their own."""
-
-
-@dataclass(frozen=True)
-class Stored:
-    """The place of a tensor's bytes, as ONNX lays them out."""
-
-    file: Path
-    offset: Bytes
-    length: Bytes
-
-    def read(self) -> Array:
-        """Maps the bytes, as uint8: they take no memory that the system cannot have back."""
-        if not self.length:  # nothing cannot be mapped
-            return np.empty(0, np.uint8)
-        return np.memmap(self.file, np.uint8, "r", self.offset, (self.length,))
-
-
-@dataclass
-class Inside:
-    """A tensor whose bytes are in memory, inside a model that was read."""
-
-    tensor: TensorProto
-    stored: Stored | None = None
-    """The file that its bytes were written to, once a changed copy of the model was saved."""
-
-
-@dataclass(frozen=True)
-class Weight:
-    """A large tensor: where it lies, or how it is made."""
-
-    kind: int
-    """ONNX's element type."""
-    dims: tuple[int, ...]
-    source: Stored | Inside | Callable[[], Array]
-
-    def array(self) -> Array:
-        """Reads it in its own type, or makes it. What was read may not be written: it is a view of
-        the model or of the file. Raises KeyError for external data whose folder is not known."""
-        if isinstance(self.source, Inside):
-            return _values(self.source.tensor)
-        if not isinstance(self.source, Stored):
-            return self.source()
-        data = self.source.read()
-        if self.kind in PACKED:
-            return numpy_helper.to_array(self._with(data.tobytes()))
-        values = data.view(helper.tensor_dtype_to_np_dtype(self.kind)).reshape(self.dims)
-        return values if values.flags.aligned else values.copy()
-
-    def tensor(self, name: str) -> TensorProto:
-        """Gives it with its data inside, under this name."""
-        result = self._with(self.bytes().tobytes())
-        result.name = name
-        return result
-
-    def bytes(self) -> Array:
-        """Gives its bytes as ONNX lays them out, as uint8."""
-        if isinstance(self.source, Stored):
-            return self.source.read()
-        if isinstance(self.source, Inside):
-            return _raw(self.source.tensor)
-        return np.ascontiguousarray(self.source()).reshape(-1).view(np.uint8)
-
-    def then(self, step: Callable[[Array], Array]) -> Weight:
-        """Gives the float32 tensor that a step makes of this one, whenever it is asked for."""
-        return Weight(TensorProto.FLOAT, self.dims, lambda: step(self.array()))
-
-    def _with(self, data: builtins.bytes) -> TensorProto:
-        return TensorProto(data_type=self.kind, dims=self.dims, raw_data=data)
 
 
 @dataclass
@@ -178,21 +107,21 @@ class ThinModel:
         """Writes the graph to `path`, with the files of its large tensors beside it.
 
         Those that an earlier graph of this name brought are replaced, not written over: whoever
-        has mapped them keeps them. Tensors that are as they were in a model in memory are written
-        once, to a file that all its copies in this folder share.
+        has mapped them keeps them. What is as it was before is written or copied once, to files
+        that all graphs in this folder share.
         """
         result = copied(self.proto)
-        remove(path)
+        _remove_own(path)
         names: dict[Path, str] = {}
         with (
-            _Appended(path.with_name(f"{path.stem}.0.data")) as fresh,
+            _Appended(_fresh(path)) as fresh,
             _Appended(path.with_name(UNCHANGED)) as shared,
         ):
             for tensor in result.graph.initializer:
                 if weight := self.weights.get(tensor.name):
                     stored = _written(weight, path.parent, fresh, shared)
                     if stored.file not in names:
-                        names[stored.file] = _beside(stored.file, path, len(names) + 1)
+                        names[stored.file] = _beside(stored.file, path.parent)
                     _refer(tensor, weight, stored, names[stored.file])
         path.write_bytes(result.SerializeToString())
 
@@ -204,9 +133,10 @@ def _written(weight: Weight, folder: Path, fresh: _Appended, shared: _Appended) 
         return source
     if not isinstance(source, Inside):
         return fresh.add(weight.bytes())
-    if source.stored is None or source.stored.file.parent != folder:
-        source.stored = shared.add(weight.bytes())
-    return source.stored
+    known = source.stored
+    if known is None or known.file.parent != folder or not known.file.is_file():
+        known = source.stored = shared.add(weight.bytes())
+    return known
 
 
 class _Appended:
@@ -251,11 +181,8 @@ def of_model(model: ModelProto, folder: Path | None = None, file: Path | None = 
         else:
             _place(thin, constant, node.output[0], folder)
     # The few tensors that stay inside and lie elsewhere: small ones, those of subgraphs.
-    for tensor in storedtensors.stored(thin.proto) if folder is not None else ():
-        if tensor.data_location == TensorProto.EXTERNAL:
-            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(folder))
-            tensor.data_location = TensorProto.DEFAULT
-            del tensor.external_data[:]
+    if folder is not None:
+        tensordata.bring_inside(thin.proto, folder)
     return thin
 
 
@@ -264,22 +191,10 @@ def of_opened(opened: Opened) -> ThinModel:
     return of_model(opened.model, opened.folder, opened.facts.path.resolve())
 
 
-def of_tensor(tensor: TensorProto, folder: Path | None = None) -> Weight:
-    """Gives a stored tensor as it is read from its model, or from its file in this folder."""
-    source: Stored | Inside = Inside(tensor)
-    if tensor.data_location == TensorProto.EXTERNAL and folder is not None:
-        entries = {entry.key: entry.value for entry in tensor.external_data}
-        itemsize = int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
-        length = int(entries.get("length", math.prod(tensor.dims) * itemsize))
-        file = (folder / entries["location"]).resolve()
-        source = Stored(file, int(entries.get("offset", 0)), length)
-    return Weight(tensor.data_type, tuple(tensor.dims), source)
-
-
 def _place(thin: ThinModel, tensor: TensorProto, name: str, folder: Path | None) -> None:
     """Adds an initializer: a large one beside the graph, any other inside."""
     if math.prod(tensor.dims) > LARGE and tensor.data_type not in KEPT_INSIDE:
-        thin.stand_in(name, of_tensor(tensor, folder))
+        thin.stand_in(name, tensordata.of_tensor(tensor, folder))
     else:
         thin.proto.graph.initializer.add().CopyFrom(tensor)
 
@@ -293,10 +208,22 @@ def _constant(node: NodeProto) -> TensorProto | None:
 
 
 def remove(path: Path) -> None:
-    """Removes a saved graph and the files that it brought; those that it refers to elsewhere
-    stay."""
-    for file in (path, *path.parent.glob(f"{path.stem}.*.data")):
+    """Removes a saved graph and the file that it brought; where it was the last one of its folder,
+    those that all have shared too."""
+    _remove_own(path)
+    if not any(path.parent.glob("*.onnx")):
+        for file in (path.with_name(UNCHANGED), *path.parent.glob(f"*{COPY}")):
+            file.unlink(missing_ok=True)
+
+
+def _remove_own(path: Path) -> None:
+    for file in (path, _fresh(path)):
         file.unlink(missing_ok=True)
+
+
+def _fresh(path: Path) -> Path:
+    """The file of the tensors that were made for a graph."""
+    return path.with_name(f"{path.stem}.0.data")
 
 
 def lift_constants(graph: GraphProto, largest: int = -1) -> None:
@@ -321,20 +248,6 @@ def _copied(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
     return result
 
 
-def _values(tensor: TensorProto) -> Array:
-    """Gives the values of a tensor in memory."""
-    if tensor.data_location == TensorProto.EXTERNAL:
-        raise KeyError(f"{tensor.name} lies in another file, and the model's folder is not known")
-    return numpy_helper.to_array(tensor)
-
-
-def _raw(tensor: TensorProto) -> Array:
-    """Gives a tensor's bytes as ONNX lays them out, whichever field holds it."""
-    if not tensor.HasField("raw_data"):
-        tensor = numpy_helper.from_array(_values(tensor))
-    return np.frombuffer(tensor.raw_data, np.uint8)
-
-
 def _refer(tensor: TensorProto, weight: Weight, stored: Stored, location: str) -> None:
     """Makes an initializer refer to bytes in a file beside the graph."""
     tensor.CopyFrom(TensorProto(name=tensor.name, data_type=weight.kind, dims=weight.dims))
@@ -344,14 +257,18 @@ def _refer(tensor: TensorProto, weight: Weight, stored: Stored, location: str) -
         tensor.external_data.add(key=key, value=str(value))
 
 
-def _beside(file: Path, path: Path, number: int) -> str:
-    """Brings a copy of a file into the graph's folder; returns its name there.
+def _beside(file: Path, folder: Path) -> str:
+    """Brings a copy of a file into the folder of a graph, once; returns its name there.
 
     No hard link: onnx refuses external data that has a second one, so the model itself could not be
     converted or exported as long as the link is there.
     """
-    if file.parent == path.parent.resolve():
+    if file.parent == folder.resolve():
         return file.name
-    copy = path.with_name(f"{path.stem}.{number}.data")
-    shutil.copyfile(file, copy)
+    state = file.stat()
+    copy = folder / f"{state.st_dev}-{state.st_ino}-{state.st_mtime_ns}{COPY}"
+    if not copy.exists():
+        part = copy.with_suffix(".part")
+        shutil.copyfile(file, part)
+        part.rename(copy)
     return copy.name

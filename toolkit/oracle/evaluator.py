@@ -20,7 +20,8 @@ from onnx.reference import ReferenceEvaluator
 
 from toolkit.errors import first_line
 from toolkit.onnxfiles import graphs, modelfile, thinmodels
-from toolkit.onnxfiles.thinmodels import ThinModel, Weight
+from toolkit.onnxfiles.tensordata import Weight
+from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.oracle import steps
 from toolkit.oracle.operators import OWN
 from toolkit.oracle.operators.microsoft import nchwc
@@ -205,7 +206,7 @@ class Evaluator:
 
     def _constant(self, name: str, *, as_stored: bool) -> Array:
         """Reads a large constant, raised where the model is run in float64."""
-        array = self._weights[name].array()
+        array = self._weights[name].array(few=as_stored)
         return _raised(array) if self.exact and not as_stored else array
 
     def _fed(self, feed: Feed) -> dict[str, Array]:
