@@ -23,6 +23,7 @@ from toolkit.engine.judging import JudgedTarget
 from toolkit.engine.planning import PlanOptions
 from toolkit.machine import describe
 from toolkit.measure import schedule
+from toolkit.onnxfiles import thinmodels
 from toolkit.records.schema import WarningKind
 from toolkit.runtimes.target import parse
 
@@ -158,6 +159,14 @@ def classes(path: Path) -> Path:
     return path
 
 
+def suffix(name: str) -> str:
+    return Path(name).suffix
+
+
+def files(folder: Path) -> set[str]:
+    return {file.name for file in folder.iterdir() if file.is_file()}
+
+
 def test_the_exposed_file_lies_on_the_disk_only_while_targets_are_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,17 +176,17 @@ def test_the_exposed_file_lies_on_the_disk_only_while_targets_are_judged(
     asked = assignment.ask(
         classes(tmp_path / "m.onnx"), FeedRequest(), work, simulate.reference_runner
     )
-    before = [*work.glob("exposed*")]
+    before = files(work)
     targets = selection.settled([*map(parse, ["fake,us=10", "fake,us=20"])])
     options = PlanOptions(schedule.pace(), Limits(), 1, 0, 60.0)
     planned = [selection.recorded(target) for target in targets]
     run = planning.new_run(planning.plan(asked, planned, 0, options), describe.describe(), [])
-    during: list[str] = []
+    during: list[set[str]] = []
     judge = judging.judge
 
     def looking(*arguments: Any) -> JudgedTarget:
         judged = judge(*arguments)
-        during.append(" ".join(sorted(file.name for file in work.glob("exposed*"))))
+        during.append(files(work))
         return judged
 
     monkeypatch.setattr(judging, "judge", looking)
@@ -187,5 +196,5 @@ def test_the_exposed_file_lies_on_the_disk_only_while_targets_are_judged(
     )
 
     assert [record.right for record in judged.records] == [True, True]
-    assert during == ["exposed.1.data exposed.onnx"] * 2
-    assert before == [*work.glob("exposed*")] == []
+    assert [{*map(suffix, each - before)} for each in during] == [{".onnx", thinmodels.COPY}] * 2
+    assert files(work) == before

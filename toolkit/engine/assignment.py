@@ -371,7 +371,7 @@ def _portable(opened: Opened, work: Path, threads: int, notes: list[str]) -> Cha
     if portable.is_portable(model):
         return None
     try:
-        newer = thinmodels.read(opened.facts.path, work).changed(portable.portable)
+        newer = thinmodels.of_opened(opened).changed(portable.portable)
     except Unsupported as error:
         notes.append(f"reference runs the file as it is: {error.what}")
         return None
