@@ -25,6 +25,7 @@ from toolkit.answers.formats import Precision
 from toolkit.exporter.testdata import DataSet
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.tensors import Array
+from toolkit.units import Bytes
 
 Outputs: TypeAlias = list[dict[str, Array]]
 """A client's outputs by their names, one dictionary for each set of test data."""
@@ -52,6 +53,25 @@ class Licence:
     """The licence's SPDX identifier."""
     inside: bool = False
     """It lies in the folder; otherwise the folder's user installs it."""
+
+
+@dataclass(frozen=True)
+class SizeLimit:
+    """The largest model that a form can hold."""
+
+    bytes: Bytes
+    """The size of the .onnx with all tensors inside it, which may be reached."""
+    text: str
+    """The limit as people know it: '2 GiB'."""
+    why: str
+    """What ends there, as the beginning of a sentence that 'ends at 2 GiB' ends."""
+
+
+ONE_FILE = SizeLimit(
+    2**31 - 1, "2 GiB", "the one .onnx file with all weights, which its converter reads,"
+)
+"""The limit of a converter that is handed a whole .onnx in one message: protobuf ends there
+(protobuf.dev, Proto Limits)."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +135,8 @@ class Destination(Protocol):
     """Domains of operators that it has, beside ONNX's own."""
     types: ClassVar[frozenset[str]]
     """ONNX types of inputs and outputs that its client reads and writes."""
+    largest: ClassVar[SizeLimit | None]
+    """The largest model that its form holds; None: no limit below that of the disk is known."""
     templates: ClassVar[tuple[str, ...]]
     """The folders of templates that are laid over one another; the last one's README.md says how
     the client is run."""

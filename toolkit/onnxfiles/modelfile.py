@@ -38,6 +38,8 @@ class ModelFile:
     """The hash over the file and then its external data files in the order of their names."""
     size: Bytes
     """The size of the file together with its external data."""
+    inlined: Bytes
+    """The size of the file if all its tensors lay inside it."""
     opset: int
     """The version of ONNX's own operators."""
     ir_version: int
@@ -106,6 +108,7 @@ def open_once(path: Path, *, check: bool = True) -> Opened:
         path=path,
         sha256=_sha256(data, external),
         size=sum(state.size for state in states),
+        inlined=len(data) + storedtensors.external_size(model),
         opset=graphs.opset(model),
         ir_version=model.ir_version,
         producer=" ".join(filter(None, (model.producer_name, model.producer_version))),

@@ -49,6 +49,16 @@ def external_files(path: Path, model: ModelProto) -> list[Path]:
     return [files[location] for location in sorted(files)]
 
 
+def external_size(model: ModelProto) -> Bytes:
+    """Gives the bytes that the tensors which lie in other files would take inside the model's own:
+    such a file may hold those of other models too."""
+    return sum(
+        _expected(tensor)
+        for tensor in stored(model)
+        if tensor.data_location == TensorProto.EXTERNAL
+    )
+
+
 def _external_file(path: Path, location: str) -> Path:
     """Finds a file of external data. Raises InputError for one outside the model's folder, through
     a link too, and for one that is missing."""

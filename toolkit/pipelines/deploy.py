@@ -91,7 +91,8 @@ def deploy(
     for a model, a destination or a request that cannot be met, and where another folder is in the
     way.
     """
-    return [*each(model, to, out, request=request, watch=watch)]
+    deployments = [*each(model, to, out, request=request, watch=watch)]
+    return sorted(deployments, key=lambda deployment: [*to].index(deployment.name))
 
 
 def each(
@@ -102,7 +103,8 @@ def each(
     request: DeployRequest | None = None,
     watch: Watch = lambda name, step: None,
 ) -> Iterator[Deployment]:
-    """Does the same as `deploy`, and yields each destination as soon as it is done."""
+    """Does the same as `deploy`, and yields each destination as soon as it is done: first those
+    that cannot take the model, before any work."""
     request = request or DeployRequest()
     destinations = [listing.load(name) for name in dict.fromkeys(to)]
     path = Path(model)
@@ -113,14 +115,16 @@ def each(
     for destination in destinations:
         _refuse_foreign(parent / destination.name)
     able = [destination for destination in destinations if not operators.refusal(destination, file)]
+    for destination in destinations:
+        if destination not in able:
+            yield _refused(destination, file)
+    if not able:
+        return
     with contextlib.ExitStack() as stack:
-        assignment = _assignment(opened, request, stack, watch) if able else None
-        for destination in destinations:
-            if assignment is None or destination not in able:
-                yield _refused(destination, file)
-            else:
-                final = parent / destination.name
-                yield _deployment(destination, assignment, final, request, watch)
+        assignment = _assignment(opened, request, stack, watch)
+        for destination in able:
+            final = parent / destination.name
+            yield _deployment(destination, assignment, final, request, watch)
 
 
 def _assignment(

@@ -15,7 +15,7 @@ import numpy as np
 
 from toolkit.errors import TargetError
 from toolkit.runtimes.base import Call, Moves, Option, Program, Runtime, Session, check_types
-from toolkit.runtimes.support import fixedshapes
+from toolkit.runtimes.support import fixedshapes, plainform
 from toolkit.runtimes.support.fixedshapes import Shapes
 from toolkit.tensors import Array, Feed, dtype_of
 
@@ -71,6 +71,8 @@ class Iree(Runtime):
                 f"iree compiles the model first, for which {error.name} is missing here",
                 f"python -m pip install onnx iree-base-compiler=={self.version()}",
             ) from None
+        assert program.model is not None  # It starts from the model.
+        plainform.demand_one_file(program.model)  # Shape inference takes it as one message.
         model = onnx.load(str(program.model))
         shapes = fixedshapes.of(program, feed, options["shapes"])
         fixedshapes.fix(model.graph, shapes)

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper
 
-from tests import small
+from tests import large, small
+from toolkit.errors import TargetError
 from toolkit.runtimes.support import plainform
+from toolkit.units import THIN
 
 
 def saved(path: Path, node: onnx.NodeProto, *, opset: int = 20) -> Path:
@@ -58,3 +61,18 @@ def test_a_softmax_that_flattens_is_written_as_one_that_does_not(tmp_path: Path)
     model = onnx.load(tmp_path / "plain.onnx")
     assert model.opset_import[0].version == 17
     assert len(model.graph.node) > 1
+
+
+def test_a_model_beyond_two_gibibytes_is_refused_before_its_weights_are_read(
+    tmp_path: Path,
+) -> None:
+    model = large.sparse(tmp_path / "m.onnx", 2 << 30)
+
+    with pytest.raises(TargetError) as caught:
+        plainform.write(model, tmp_path / "plain.onnx")
+
+    assert caught.value.what == (
+        f"the model has 2.15{THIN}GB with its weights, and the one file that its converter reads"
+        " ends at 2 GiB"
+    )
+    assert not (tmp_path / "plain.onnx").exists()

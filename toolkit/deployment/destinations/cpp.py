@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import headers, operators, outputs, programs
-from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
+from toolkit.deployment.base import ClientRun, Licence, Payload, SizeLimit, Workspace
 from toolkit.errors import EnvironmentFault
 from toolkit.runtimes.onnxruntime import OnnxRuntime
 
@@ -28,6 +28,7 @@ class OnnxRuntimeCpp:
     precision: ClassVar[Precision] = "float32"
     domains: ClassVar[frozenset[str]] = operators.ONNXRUNTIME
     types: ClassVar[frozenset[str]] = operators.NUMPY
+    largest: ClassVar[SizeLimit | None] = None
     templates: ClassVar[tuple[str, ...]] = ("cpp",)
     files: ClassVar[Mapping[str, str]] = {
         "model.hpp": "the class `Model`, which a program of yours takes",

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
-from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
+from toolkit.deployment.base import ClientRun, Licence, Payload, SizeLimit, Workspace
 from toolkit.runtimes.executorch import ExecuTorch
 
 NEEDED = ("executorch", "torch", "numpy")
@@ -24,6 +24,9 @@ class ExecuTorchPython:
     precision: ClassVar[Precision] = "float32"
     domains: ClassVar[frozenset[str]] = frozenset()
     types: ClassVar[frozenset[str]] = operators.NUMPY
+    # A .pte holds its weights in segments behind the flatbuffer, with offsets of 64 bits
+    # (docs.pytorch.org/executorch, .pte file format).
+    largest: ClassVar[SizeLimit | None] = None
     templates: ClassVar[tuple[str, ...]] = ("python", "converted", "executorch")
     files: ClassVar[Mapping[str, str]] = python.FILES_OF_CONVERTED
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
-from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
+from toolkit.deployment.base import ONE_FILE, ClientRun, Licence, Payload, SizeLimit, Workspace
 from toolkit.runtimes.iree import Iree
 
 NEEDED = ("iree-base-runtime", "numpy")
@@ -26,6 +26,7 @@ class IreePython:
     precision: ClassVar[Precision] = "float32"
     domains: ClassVar[frozenset[str]] = frozenset()
     types: ClassVar[frozenset[str]] = operators.NUMPY
+    largest: ClassVar[SizeLimit | None] = ONE_FILE
     templates: ClassVar[tuple[str, ...]] = ("python", "converted", "iree")
     files: ClassVar[Mapping[str, str]] = python.FILES_OF_CONVERTED
 

@@ -8,12 +8,15 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
-from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
+from toolkit.deployment.base import ClientRun, Licence, Payload, SizeLimit, Workspace
 from toolkit.runtimes.litert import LiteRt
 
 NEEDED = ("ai-edge-litert", "numpy", "flatbuffers", "protobuf", "ml_dtypes", "tqdm",
           "typing_extensions", "backports.strenum")  # fmt: skip
 """The interpreter and what it imports; the converter is not needed to run."""
+
+LARGEST = SizeLimit(2**31 - 1, "2 GiB", "a .tflite, which is one flatbuffer,")
+"""A flatbuffer's offsets are signed numbers of 32 bits (flatbuffers.dev, Internals)."""
 
 
 class LiteRtPython:
@@ -25,6 +28,7 @@ class LiteRtPython:
     precision: ClassVar[Precision] = "float32"
     domains: ClassVar[frozenset[str]] = frozenset()
     types: ClassVar[frozenset[str]] = operators.NUMPY
+    largest: ClassVar[SizeLimit | None] = LARGEST
     templates: ClassVar[tuple[str, ...]] = ("python", "converted", "litert")
     files: ClassVar[Mapping[str, str]] = python.FILES_OF_CONVERTED
 

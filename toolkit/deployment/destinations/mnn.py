@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
-from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
+from toolkit.deployment.base import ONE_FILE, ClientRun, Licence, Payload, SizeLimit, Workspace
 from toolkit.runtimes.mnn import Mnn
 
 NEEDED = ("MNN", "numpy")
@@ -24,6 +24,7 @@ class MnnPython:
     precision: ClassVar[Precision] = "float32"
     domains: ClassVar[frozenset[str]] = frozenset()
     types: ClassVar[frozenset[str]] = operators.NUMPY
+    largest: ClassVar[SizeLimit | None] = ONE_FILE
     templates: ClassVar[tuple[str, ...]] = ("python", "converted", "mnn")
     files: ClassVar[Mapping[str, str]] = python.FILES_OF_CONVERTED
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import npm, operators, outputs, programs
-from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
+from toolkit.deployment.base import ClientRun, Licence, Payload, SizeLimit, Workspace
 
 
 class OnnxRuntimeNodeProgram:
@@ -20,6 +20,7 @@ class OnnxRuntimeNodeProgram:
     precision: ClassVar[Precision] = "float32"
     domains: ClassVar[frozenset[str]] = operators.ONNXRUNTIME
     types: ClassVar[frozenset[str]] = operators.NUMPY
+    largest: ClassVar[SizeLimit | None] = None
     templates: ClassVar[tuple[str, ...]] = ("javascript", "node")
     files: ClassVar[Mapping[str, str]] = {
         "model.js": "the class `Model`, which a program of yours takes",

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
-from toolkit.deployment.base import ClientRun, Licence, Payload, Workspace
+from toolkit.deployment.base import ClientRun, Licence, Payload, SizeLimit, Workspace
 from toolkit.runtimes.openvino import OpenVino
 
 
@@ -21,6 +21,7 @@ class OpenVinoPython:
     precision: ClassVar[Precision] = "float32"
     domains: ClassVar[frozenset[str]] = frozenset()
     types: ClassVar[frozenset[str]] = operators.NUMPY
+    largest: ClassVar[SizeLimit | None] = None
     templates: ClassVar[tuple[str, ...]] = ("python", "openvino")
     files: ClassVar[Mapping[str, str]] = python.FILES
 

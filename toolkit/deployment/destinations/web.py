@@ -14,7 +14,15 @@ import numpy as np
 
 from toolkit.answers.formats import Precision
 from toolkit.deployment import chromium, npm, operators, served
-from toolkit.deployment.base import TEMPLATES, ClientRun, Licence, Outputs, Payload, Workspace
+from toolkit.deployment.base import (
+    TEMPLATES,
+    ClientRun,
+    Licence,
+    Outputs,
+    Payload,
+    SizeLimit,
+    Workspace,
+)
 from toolkit.errors import TargetError
 from toolkit.onnxfiles import modelfile
 from toolkit.tensors import Array, dtype_of
@@ -27,6 +35,12 @@ SHIPPED = {
 }
 """Name in the folder → name in the package. The module is renamed because not every server knows
 the type of .mjs, and browsers run no module without its type."""
+
+LARGEST = SizeLimit(
+    2**32 - 1, "4 GiB", "the memory of WebAssembly, in which weights and tensors lie,"
+)
+"""The addresses of its memory have 32 bits (onnxruntime.ai, Working with Large Models). A browser
+may end sooner: what the page needs besides its weights is only known when it runs."""
 
 PAGE = "page.json"
 RUN_TEST_DATA = "client.ready.then(() => client.runTestData())"
@@ -41,6 +55,7 @@ class OnnxRuntimeWebPage:
     precision: ClassVar[Precision] = "float32"
     domains: ClassVar[frozenset[str]] = operators.ONNXRUNTIME
     types: ClassVar[frozenset[str]] = operators.NUMPY
+    largest: ClassVar[SizeLimit | None] = LARGEST
     templates: ClassVar[tuple[str, ...]] = ("javascript", "web")
     files: ClassVar[Mapping[str, str]] = {
         "index.html": "the page",

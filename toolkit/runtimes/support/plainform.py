@@ -6,13 +6,15 @@ It needs the package onnx in the worker's environment.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.errors import TargetError
+from toolkit.units import Bytes, size
 
 if TYPE_CHECKING:
-    from onnx import AttributeProto, GraphProto, ModelProto
+    from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 
 STANDARD = ("", "ai.onnx")
 LARGEST = 2**31 - 1
@@ -35,14 +37,37 @@ def write(model: Path, file: Path, *, spelled_out: bool = False) -> None:
             "python -m pip install onnx==1.23.2    installs it there",
         ) from None
 
+    demand_one_file(model)
     whole = onnx.load(str(model))
-    if whole.ByteSize() > LARGEST:
-        raise TargetError("the model is larger than 2 GB: it cannot be one file for its converter")
     if 0 < _opset(whole) < 13:
         whole = onnx.version_converter.convert_version(whole, 17)
     if spelled_out:
         _spell_out(whole.graph, _opset(whole))
     file.write_bytes(whole.SerializeToString())
+
+
+def demand_one_file(model: Path) -> None:
+    """Raises TargetError for a model that cannot be one file, before its weights are read."""
+    import onnx
+
+    graph = onnx.load(str(model), load_external_data=False)
+    whole = graph.ByteSize() + sum(map(_bytes_beside, graph.graph.initializer))
+    if whole > LARGEST:
+        raise TargetError(
+            f"the model has {size(whole)} with its weights, and the one file that its converter"
+            " reads ends at 2 GiB"
+        )
+
+
+def _bytes_beside(tensor: TensorProto) -> Bytes:
+    """The bytes of a tensor that lie in another file; a length that is left out is the shape's."""
+    import onnx
+
+    if tensor.data_location != onnx.TensorProto.EXTERNAL:
+        return 0
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    itemsize = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    return int(entries.get("length", math.prod(tensor.dims) * itemsize))
 
 
 def _opset(model: ModelProto) -> int:

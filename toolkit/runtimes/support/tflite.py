@@ -16,7 +16,7 @@ from typing import Any
 
 from toolkit.errors import TargetError, first_line
 from toolkit.runtimes.base import Program, check_types
-from toolkit.runtimes.support import fixedshapes
+from toolkit.runtimes.support import fixedshapes, plainform
 from toolkit.tensors import Feed
 
 MODEL = "model.tflite"
@@ -40,6 +40,8 @@ def convert(program: Program, feed: Feed, option: str, folder: Path) -> None:
             f"litert converts the model first, for which {error.name} is missing here",
             "toolkit runtimes install litert    installs all of it",
         ) from None
+    assert program.model is not None  # It starts from the model.
+    plainform.demand_one_file(program.model)
     shapes = fixedshapes.of(program, feed, option)
     work = folder / "work"
     work.mkdir()
