@@ -209,6 +209,60 @@ def test_a_client_that_leaves_a_trace_in_the_home_is_not_right(model: Path, tmp_
     assert done.proof.what.startswith("the client left .identity in its user's home")
 
 
+WRITING = """
+    import onnxruntime
+
+    class Writing(onnxruntime.InferenceSession):
+        def __init__(self, file, *arguments, **more):
+            super().__init__(file, *arguments, **more)
+            with open(file, "ab") as stream:
+                stream.write(b"more")
+
+    onnxruntime.InferenceSession = Writing
+"""
+
+
+def test_a_client_that_writes_into_its_model_is_not_right(model: Path, tmp_path: Path) -> None:
+    done = tried(model, tmp_path, pythons.changed(WRITING))
+
+    assert done.proof.outcome == "failed"
+    assert done.proof.what == (
+        "the client wrote into its folder model/, which is the model that would be shipped"
+    )
+
+
+def test_a_proof_copies_no_weights(tmp_path: Path) -> None:
+    """They lie once in the folder that was made; the client reads them there."""
+    model = beside(tmp_path)
+    copies: list[Path] = []
+
+    def looking(folder: Path, requirements: Path) -> Path:
+        found = [*requirements.parent.rglob("layer.data"), *tmp_path.rglob("layer.data")]
+        copies.extend(dict.fromkeys(file.resolve() for file in found))
+        return pythons.shared(folder, requirements)
+
+    done = tried(model, tmp_path / "deployed", looking)
+
+    assert done.proven, done.proof.what
+    assert len(copies) == 2
+    assert (tmp_path / "layer.data").resolve() in copies
+    assert done.folder is not None
+    assert not (done.folder / "model").is_symlink()
+
+
+def beside(folder: Path) -> Path:
+    """The layer with its weights in layer.data."""
+    path = small.layer(folder / "layer.onnx")
+    onnx.save_model(
+        onnx.load(path),
+        path,
+        save_as_external_data=True,
+        location="layer.data",
+        size_threshold=0,
+    )
+    return path
+
+
 def test_a_client_that_could_not_be_run_is_not_proven(model: Path, tmp_path: Path) -> None:
     error = EnvironmentFault("pip install ended with code 1: no network", "connect it")
 

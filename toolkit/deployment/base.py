@@ -92,7 +92,7 @@ class Workspace:
     """The folders in which a client is run to prove it."""
 
     copy: Path
-    """A copy of the deployed folder, with every feed as its test data."""
+    """A copy of the deployed folder, with every feed as its test data and a link to its model."""
     scratch: Path
     """Takes environments, builds and outputs; it is removed after the proof."""
     payload: Payload

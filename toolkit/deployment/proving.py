@@ -10,18 +10,25 @@ from pathlib import Path
 from toolkit.answers.formats import RANK
 from toolkit.answers.verdict import Limits
 from toolkit.deployment import datasets
-from toolkit.deployment.base import ClientRun, Destination, MakePython, Payload, Workspace
+from toolkit.deployment.base import MODEL, ClientRun, Destination, MakePython, Payload, Workspace
 from toolkit.deployment.proof import FolderProof
 from toolkit.engine.assignment import Assignment
 from toolkit.errors import EnvironmentFault, TargetError
+from toolkit.onnxfiles import filestates
+from toolkit.onnxfiles.filestates import FileState
 
 
 def workspace(
     folder: Path, payload: Payload, assignment: Assignment, scratch: Path, make_python: MakePython
 ) -> Workspace:
-    """Copies a packed folder into `scratch`, with every feed of the assignment as its test data."""
+    """Copies a packed folder into `scratch`, with every feed of the assignment as its test data.
+
+    The model is not copied, since it may have gigabytes: the copy has a link to its folder. A link
+    to the folder, not to files: ONNX Runtime takes no external data that lies outside it.
+    """
     copy = scratch / "copy"
-    shutil.copytree(folder, copy)
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(MODEL))
+    (copy / MODEL).symlink_to((folder / MODEL).resolve(), target_is_directory=True)
     whole = replace(payload, sets=datasets.of_feeds(assignment))
     datasets.write(whole, copy)
     return Workspace(copy, scratch, whole, make_python)
@@ -35,6 +42,7 @@ def prove(
     A client that cannot be run or fails is an outcome of the proof; nothing is raised for it.
     """
     names = tuple(dict.fromkeys(feed.name for feed in assignment.feeds))
+    model = _states(workspace)
     try:
         run = destination.run(workspace)
     except EnvironmentFault as error:
@@ -43,14 +51,26 @@ def prove(
     except TargetError as error:
         what = _without_scratch(error.what, workspace)
         return FolderProof("failed", names, what=what, cures=error.cures)
+    if _states(workspace) != model:
+        what = (
+            f"the client wrote into its folder {MODEL}/, which is the model that would be shipped"
+        )
+        return FolderProof("failed", names, versions=run.versions, where=run.where, what=what)
     if reason := _broken_rule(run, workspace, assignment):
         return FolderProof("failed", names, versions=run.versions, where=run.where, what=reason)
     return _judged(destination, run, assignment, limits)
 
 
+def _states(workspace: Workspace) -> list[FileState]:
+    """Looks at the files of the model, which the client shares with the folder that was made."""
+    files = sorted((workspace.copy / MODEL).rglob("*"))
+    return [filestates.of(file) for file in files if file.is_file()]
+
+
 def _without_scratch(text: str, workspace: Workspace) -> str:
-    """Removes the scratch folder's path: the text will stand in the folder's README (D1)."""
-    return text.replace(f"{workspace.scratch}/", "")
+    """Removes the paths of scratch folders: the text will stand in the folder's README (D1)."""
+    made = (workspace.copy / MODEL).resolve().parent
+    return text.replace(f"{workspace.scratch}/", "").replace(f"{made}/", "")
 
 
 def _broken_rule(run: ClientRun, workspace: Workspace, assignment: Assignment) -> str:
