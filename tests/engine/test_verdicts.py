@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from tests import command
 from tests.engine.conftest import launched, ready
+from toolkit.answers import simulate
 from toolkit.answers.verdict import Limits
-from toolkit.engine import judging, planning, selection, verdicts
-from toolkit.engine.assignment import Assignment
+from toolkit.engine import assignment, judging, planning, selection, verdicts
+from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.engine.judging import JudgedTarget
 from toolkit.engine.planning import PlanOptions
 from toolkit.machine import describe
@@ -136,3 +140,52 @@ def confirming(one: JudgedTarget, library: str) -> JudgedTarget:
         verdict=replace(record.verdict, right=True),
     )
     return replace(one, record=other, answers=())
+
+
+def classes(path: Path) -> Path:
+    """The index of the largest of 128 logits, which are exposed; the weights lie in m.data."""
+    weights = np.random.default_rng(0).normal(0, 0.1, (64, 128)).astype(np.float32)
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 64])
+    y = helper.make_tensor_value_info("y", TensorProto.INT64, ["n"])
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["logits"]),
+        helper.make_node("ArgMax", ["logits"], ["y"], axis=1, keepdims=0),
+    ]
+    graph = helper.make_graph(nodes, "g", [x], [y], [numpy_helper.from_array(weights, "w")])
+    opsets = [helper.make_opsetid("", 20)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    onnx.save_model(model, path, save_as_external_data=True, location="m.data", size_threshold=0)
+    return path
+
+
+def test_the_exposed_file_lies_on_the_disk_only_while_targets_are_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the size of the model: a deployment needs none, and a bench measures for minutes."""
+    work = tmp_path / "work"
+    work.mkdir()
+    asked = assignment.ask(
+        classes(tmp_path / "m.onnx"), FeedRequest(), work, simulate.reference_runner
+    )
+    before = [*work.glob("exposed*")]
+    targets = selection.settled([*map(parse, ["fake,us=10", "fake,us=20"])])
+    options = PlanOptions(schedule.pace(), Limits(), 1, 0, 60.0)
+    planned = [selection.recorded(target) for target in targets]
+    run = planning.new_run(planning.plan(asked, planned, 0, options), describe.describe(), [])
+    during: list[str] = []
+    judge = judging.judge
+
+    def looking(*arguments: Any) -> JudgedTarget:
+        judged = judge(*arguments)
+        during.append(" ".join(sorted(file.name for file in work.glob("exposed*"))))
+        return judged
+
+    monkeypatch.setattr(judging, "judge", looking)
+
+    judged, _ = verdicts.judge_all(
+        run, asked, targets, launched(tmp_path), None, lambda share, text: None
+    )
+
+    assert [record.right for record in judged.records] == [True, True]
+    assert during == ["exposed.1.data exposed.onnx"] * 2
+    assert before == [*work.glob("exposed*")] == []

@@ -29,7 +29,7 @@ from toolkit.exporter import structure
 from toolkit.feeds import dimensions, drawing, sizes, supplied, variations
 from toolkit.feeds.digits import Digits
 from toolkit.feeds.feed import Draws, Feed
-from toolkit.onnxfiles import graphs, modelfile, referencefile
+from toolkit.onnxfiles import graphs, modelfile, referencefile, thinmodels
 from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.oracle import oracles, portable
@@ -58,6 +58,28 @@ class FeedRequest:
 
 
 @dataclass(frozen=True)
+class Exposed:
+    """The file with its intermediate outputs as further ones.
+
+    It is written when a target is to run it: its weights lie beside it once more.
+    """
+
+    model: ThinModel
+    file: Path
+    threads: int
+
+    def program(self) -> Program:
+        """The program of the file, which is written where it is not there yet."""
+        if not self.file.exists():
+            self.model.save(self.file)
+        return program(self.file, self.model.proto, self.threads)
+
+    def remove(self) -> None:
+        """Removes the file and the weights that were brought beside it."""
+        thinmodels.remove(self.file)
+
+
+@dataclass(frozen=True)
 class Assignment:
     """One model with its feeds and the answers that are right."""
 
@@ -66,7 +88,7 @@ class Assignment:
     portable: Program
     """The program of the reference evaluator: the file brought to opset 17 where it is older, since
     below 13 and 14 that evaluator computes Softmax and BatchNormalization wrongly."""
-    exposed: Program | None
+    exposed: Exposed | None
     """The file with its intermediate outputs as further ones; None where there are none."""
     feeds: tuple[Feed, ...]
     cases: tuple[int, ...]
@@ -137,7 +159,7 @@ def ask(
         file=file,
         program=whole,
         portable=_portable(whole, opened, work, notes),
-        exposed=_exposed(built.exposed, work, threads),
+        exposed=Exposed(built.exposed, work / "exposed.onnx", threads) if built.exposed else None,
         feeds=tuple(each.feed for each in expected),
         cases=tuple(range(len(timed))),
         judge=built.judge,
@@ -304,11 +326,3 @@ def _portable(whole: Program, opened: Opened, work: Path, notes: list[str]) -> P
     notes.append(f"reference runs the file brought from opset {graphs.opset(model)} to 17")
     save(newer, work / "portable.onnx")
     return replace(whole, model=work / "portable.onnx")
-
-
-def _exposed(exposed: ThinModel | None, work: Path, threads: int) -> Program | None:
-    if exposed is None:
-        return None
-    file = work / "exposed.onnx"
-    exposed.save(file)
-    return program(file, exposed.proto, threads)

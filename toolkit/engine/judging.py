@@ -150,7 +150,7 @@ def _behind(
     for it."""
     if assignment.exposed is None or replies.hello.starts_from != "model":
         return []
-    exposed = replace(assignment.exposed, threads=replies.loaded.program.threads)
+    exposed = replace(assignment.exposed.program(), threads=replies.loaded.program.threads)
     try:
         conversion.load(worker, replies.hello, exposed, _first(assignment))
         return [
