@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
+from onnx import helper, numpy_helper
 
 from tests import command, plugin, small
 from toolkit import bench
@@ -409,3 +411,29 @@ def test_a_disk_that_fills_while_it_is_measured_keeps_what_was_measured(
     assert len(store.read(copied).generations) == 1
     assert not command.workers(copied)
     assert len(again(cut, copied).run.generations) >= 1
+
+
+def test_a_bench_in_a_relative_folder_simulates_lower_formats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two weights that each form rounds: of a folder that was named by a relative path, the file
+    beside the graph was taken for one from elsewhere, and copied when half of it was written."""
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+    weights = [
+        numpy_helper.from_array(draw.normal(0, 0.1, (64, 64)).astype(np.float32), name)
+        for name in ("w", "v")
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"]),
+        helper.make_node("MatMul", ["h", "v"], ["y"]),
+    ]
+    small.save(Path("m.onnx"), nodes, {"x": ["n", 64]}, {"y": ["n", 64]}, weights)
+
+    done = bench("m.onnx", BenchRequest([parse("fake,compute=bfloat16")], pace=QUICK))
+
+    assert [*done.notes] == []
+    (record,) = done.run.records
+    assert record.verdict is not None
+    assert record.verdict.text == "bfloat16"

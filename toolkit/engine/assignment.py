@@ -139,6 +139,7 @@ def ask(
     that cannot be met.
     """
     opened = model if isinstance(model, Opened) else modelfile.open_once(model)
+    work = work.resolve()  # By it a saved graph knows which weights lie beside it already.
     file, proto = opened.facts, opened.model
     source = given or reference_source(opened, work)
     draws = _draws(file, proto, wanted, source)

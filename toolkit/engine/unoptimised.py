@@ -54,7 +54,8 @@ class _WorkerRunner:
     def __init__(self, spec: WorkerSpec, worker_code: Path) -> None:
         self._spec = spec
         self._worker_code = worker_code
-        self._file = worker_code.parent / "simulated.onnx"
+        # Resolved: by its folder a saved graph knows which weights lie beside it already.
+        self._file = worker_code.parent.resolve() / "simulated.onnx"
         self._worker: Worker | None = None
 
     def __call__(self, model: ThinModel, feeds: Sequence[Feed]) -> list[dict[str, Array]]:
