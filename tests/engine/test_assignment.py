@@ -16,6 +16,7 @@ from toolkit.engine import assignment, judges
 from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.errors import InputError
 from toolkit.onnxfiles import modelfile
+from toolkit.onnxfiles.modelfile import Opened
 from toolkit.oracle.enough import ENOUGH
 from toolkit.sources import factory, reference, source
 
@@ -303,3 +304,40 @@ def test_a_digest_of_a_source_follows_its_code_and_its_weights(exported: Path) -
 
     assert factory.digest(named) == before != changed
     assert factory.digest(source.Source(named.factory, None, named.folder)) != before
+
+
+def test_an_old_file_is_brought_to_opset_17_without_its_weights_and_written_for_reference_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """onnx's converter takes no message beyond 2 GiB, and a copy in memory has the weights too."""
+    weights = np.random.default_rng(0).normal(0, 0.1, (64, 64)).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"]),
+        helper.make_node("Softmax", ["h"], ["y"]),
+    ]
+    infos = [helper.make_tensor_value_info(name, 1, ["n", 64]) for name in "xy"]
+    graph = helper.make_graph(
+        nodes, "g", infos[:1], infos[1:], [numpy_helper.from_array(weights, "w")]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=7)
+    path = tmp_path / "old.onnx"
+    onnx.save_model(model, path, save_as_external_data=True, location="old.data", size_threshold=0)
+    monkeypatch.setattr(Opened, "complete", refused)
+
+    asked = ask(path, FeedRequest())
+
+    work = tmp_path / "work"
+    assert [*work.glob("portable*")] == []
+    assert asked.program_of("onnxruntime").model == path
+    assert [*work.glob("portable*")] == []
+    file = asked.program_of("reference").model
+    assert file is not None
+    written = onnx.load(file)
+    assert written.opset_import[0].version == 17
+    np.testing.assert_array_equal(numpy_helper.to_array(written.graph.initializer[0]), weights)
+    asked.drop_files()
+    assert [*work.glob("portable*")] == []
+
+
+def refused(opened: Opened) -> onnx.ModelProto:
+    raise AssertionError("it was copied with its weights")

@@ -23,7 +23,7 @@ from toolkit.answers.simulate import StartRunner
 from toolkit.engine import judges
 from toolkit.engine.judges import JudgedFeed
 from toolkit.engine.sizesheld import SizesHeld
-from toolkit.engine.unoptimised import program, save
+from toolkit.engine.unoptimised import program
 from toolkit.errors import InputError, unknown
 from toolkit.exporter import structure
 from toolkit.feeds import dimensions, drawing, sizes, supplied, variations
@@ -58,10 +58,10 @@ class FeedRequest:
 
 
 @dataclass(frozen=True)
-class Exposed:
-    """The file with its intermediate outputs as further ones.
+class ChangedFile:
+    """The file with another graph.
 
-    It is written when a target is to run it: its weights lie beside it once more.
+    It is written when a target is to run it: external data lies beside it once more.
     """
 
     model: ThinModel
@@ -85,10 +85,10 @@ class Assignment:
 
     file: ModelFile
     program: Program
-    portable: Program
-    """The program of the reference evaluator: the file brought to opset 17 where it is older, since
-    below 13 and 14 that evaluator computes Softmax and BatchNormalization wrongly."""
-    exposed: Exposed | None
+    portable: ChangedFile | None
+    """The file brought to opset 17 where it is older, for the reference evaluator: below 13 and 14
+    that computes Softmax and BatchNormalization wrongly. None: it runs the file as it is."""
+    exposed: ChangedFile | None
     """The file with its intermediate outputs as further ones; None where there are none."""
     feeds: tuple[Feed, ...]
     cases: tuple[int, ...]
@@ -114,7 +114,15 @@ class Assignment:
 
     def program_of(self, runtime: str) -> Program:
         """The program that a runtime is given to load."""
-        return self.portable if runtime == "reference" else self.program
+        if runtime != "reference" or self.portable is None:
+            return self.program
+        return replace(self.program, model=self.portable.program().model)
+
+    def drop_files(self) -> None:
+        """Removes what was written for targets that were judged: none of it is timed."""
+        for changed in (self.portable, self.exposed):
+            if changed is not None:
+                changed.remove()
 
     @property
     def types(self) -> dict[str, str]:
@@ -159,8 +167,10 @@ def ask(
     return Assignment(
         file=file,
         program=whole,
-        portable=_portable(whole, opened, work, notes),
-        exposed=Exposed(built.exposed, work / "exposed.onnx", threads) if built.exposed else None,
+        portable=_portable(opened, work, threads, notes),
+        exposed=ChangedFile(built.exposed, work / "exposed.onnx", threads)
+        if built.exposed
+        else None,
         feeds=tuple(each.feed for each in expected),
         cases=tuple(range(len(timed))),
         judge=built.judge,
@@ -312,18 +322,17 @@ def _demand_same(
     return []
 
 
-def _portable(whole: Program, opened: Opened, work: Path, notes: list[str]) -> Program:
-    """The program of the reference evaluator (`Assignment.portable`)."""
+def _portable(opened: Opened, work: Path, threads: int, notes: list[str]) -> ChangedFile | None:
+    """The file for the reference evaluator (`Assignment.portable`)."""
     model = opened.model
     if portable.is_portable(model):
-        return whole
+        return None
     try:
-        newer = portable.portable(opened.complete())
+        newer = thinmodels.read(opened.facts.path, work).changed(portable.portable)
     except Unsupported as error:
         notes.append(f"reference runs the file as it is: {error.what}")
-        return whole
-    if graphs.opset(newer) == graphs.opset(model):
-        return whole
+        return None
+    if graphs.opset(newer.proto) == graphs.opset(model):
+        return None
     notes.append(f"reference runs the file brought from opset {graphs.opset(model)} to 17")
-    save(newer, work / "portable.onnx")
-    return replace(whole, model=work / "portable.onnx")
+    return ChangedFile(newer, work / "portable.onnx", threads)

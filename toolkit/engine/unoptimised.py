@@ -23,10 +23,6 @@ from toolkit.workers import environments
 from toolkit.workers.jobs import Patience, WorkerSpec
 from toolkit.workers.launch import Worker
 
-INLINE = 1_500_000_000
-"""Bytes of weights beyond which they lie beside the file: a protobuf message ends at 2 GB, and the
-graph needs room too."""
-
 
 @contextmanager
 def unoptimised(worker_code: Path, env: str | None = None) -> Iterator[Runner]:
@@ -86,14 +82,6 @@ class _WorkerRunner:
             self._worker.stop()
             self._worker = None
         thinmodels.remove(self._file)
-
-
-def save(model: ModelProto, file: Path) -> None:
-    """Writes a model; weights that are too large for the file itself go beside it."""
-    beside = file.with_suffix(".data")
-    beside.unlink(missing_ok=True)  # onnx appends to a file of weights that is already there.
-    is_large = model.ByteSize() > INLINE
-    onnx.save_model(model, str(file), save_as_external_data=is_large, location=beside.name)
 
 
 def program(file: Path, model: ModelProto, threads: int = 1) -> Program:

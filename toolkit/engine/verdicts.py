@@ -53,8 +53,7 @@ def judge_all(
             if isinstance(target, ReadyTarget):
                 with filestates.unchanged(files):
                     judged[index] = prestarted.judge(target, assignment, run.plan.limits)
-    if assignment.exposed is not None:
-        assignment.exposed.remove()  # Nothing of it is timed, and it has the size of the model.
+    assignment.drop_files()  # They have the size of the model.
     records = [
         TargetRecord(target=index, failure=target)
         if isinstance(target, Failure)
