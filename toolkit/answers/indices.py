@@ -72,7 +72,7 @@ def equal(answers: Sequence[Array], oracle: Sequence[Array]) -> tuple[Finding, A
 
 def _differs(answer: Array, wanted: Array) -> Array:
     """Compares element by element; float8 has NaN, which equals itself here."""
-    return (answer != wanted) & ((answer == answer) | (wanted == wanted))
+    return np.asarray((answer != wanted) & ((answer == answer) | (wanted == wanted)))
 
 
 def judge(
