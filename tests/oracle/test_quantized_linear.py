@@ -105,6 +105,13 @@ def bare() -> list[Case]:
         own,
         row,
         Case("QuantizeLinear", (x, scales(np.uint8)), {}, "", name="to uint8"),
+        Case(
+            "QuantizeLinear",
+            (x, scales(np.uint8, 3, 4, 3)),
+            {"axis": 2, "block_size": 2},
+            "",
+            name="blocks without zero points",
+        ),
         Case("QuantizeLinear", (x * 100, scales(np.uint8)), {}, "", name="beyond the range"),
         Case("QuantizeLinear", (x * 1e12, scales(np.uint8)), {}, "", name="beyond 32 bits"),
     ]

@@ -11,7 +11,7 @@ import numpy as np
 from toolkit.answers.formats import RANK, Precision
 from toolkit.answers.rule import Fault, Finding, joined
 from toolkit.answers.verdict import Limits, Name, OutputVerdict
-from toolkit.tensors import Array, TensorSpec
+from toolkit.tensors import BITS, Array, TensorSpec
 
 FLOATS = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 """ONNX types of outputs that have a precision to judge; all others must be equal."""
@@ -72,11 +72,11 @@ def misfit(
 
 
 def type_of(spec: TensorSpec, array: Array, acceptance: Acceptance) -> str:
-    """Finds the ONNX type of an answer; bfloat16 may travel as its bits, in uint16."""
+    """Finds the ONNX type of an answer; types that numpy lacks may travel as their bits."""
     if spec.name in acceptance.types:
         return acceptance.types[spec.name]
-    if array.dtype == np.uint16 and spec.type == "bfloat16":
-        return "bfloat16"
+    if spec.type in BITS and array.dtype == BITS[spec.type]:
+        return spec.type
     return "string" if array.dtype.kind in "UO" else array.dtype.name
 
 

@@ -18,7 +18,7 @@ from toolkit.answers.formats import RANK
 from toolkit.answers.indices import Choice, Logits
 from toolkit.answers.rule import Finding
 from toolkit.answers.verdict import OutputVerdict, unmeasured
-from toolkit.tensors import Array, TensorSpec
+from toolkit.tensors import BITS, Array, TensorSpec
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,15 @@ class DiscreteOutput:
         reason = misfit(self.spec, arrays, self.oracle, acceptance)
         if reason:
             return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
-        return self._judged(*self._find([a for a in arrays if a is not None]), acceptance)
+        answers = [a for a in arrays if a is not None]
+        values = [self._values(a, o) for a, o in zip(answers, self.oracle, strict=True)]
+        return self._judged(*self._find(values), acceptance)
+
+    def _values(self, answer: Array, wanted: Array) -> Array:
+        """Gives an answer that came as its bits, such as float8's, the oracle's own type."""
+        is_bits = self.spec.type in BITS and answer.dtype == BITS[self.spec.type]
+        fits = answer.dtype.itemsize == wanted.dtype.itemsize
+        return answer.view(wanted.dtype) if is_bits and fits else answer
 
     def short(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput | None:
         """Judges by float32's errors alone; None where an index flipped that they do not

@@ -62,12 +62,17 @@ def equal(answers: Sequence[Array], oracle: Sequence[Array]) -> tuple[Finding, A
 
     Takes one array for each feed. Returns the finding and which elements differ, flat.
     """
-    flips = np.concatenate([(a != o).ravel() for a, o in zip(answers, oracle, strict=True)])
+    flips = np.concatenate([_differs(a, o).ravel() for a, o in zip(answers, oracle, strict=True)])
     changed, total = int(flips.sum()), flips.size
     if not changed:
         return Named(ORDER, f"equal in all {total:,}: this does not show the precision"), flips
     words = f"{changed:,} of {total:,} differ, which must be equal"
     return Fault("wrong", words, np.flatnonzero(flips)), flips
+
+
+def _differs(answer: Array, wanted: Array) -> Array:
+    """Compares element by element; float8 has NaN, which equals itself here."""
+    return np.asarray((answer != wanted) & ((answer == answer) | (wanted == wanted)))
 
 
 def judge(

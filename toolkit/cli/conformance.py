@@ -35,7 +35,7 @@ Examples:
     type=click.Path(path_type=Path),
     default="reports/conformance",
     show_default=True,
-    help="The folder of the ledger and the report.",
+    help="The folder of the ledger and the reports.",
 )
 @click.option(
     "--timeout", type=DURATION, default="20s", show_default=True, help="The limit for one test."
@@ -56,7 +56,7 @@ def command(
     """
     from dataclasses import asdict
 
-    from toolkit.pipelines.conformance import REPORT, conformance
+    from toolkit.pipelines.conformance import PAGE, conformance
     from toolkit.workers.jobs import Patience
 
     with screen.long_progress("tests") as draw:
@@ -71,7 +71,7 @@ def command(
         click.echo(json.dumps([asdict(each) for each in done.outcomes], indent=1))
         return
     _print(done.outcomes)
-    screen.line("report", str(done.folder / REPORT))
+    screen.line("report", str(done.folder / PAGE))
 
 
 def _print(outcomes: Sequence[OperatorOutcome]) -> None:

@@ -14,8 +14,8 @@ from onnx.backend.test import loader
 from onnx.backend.test.case.test_case import TestCase
 
 from toolkit.errors import InputError, unknown
-from toolkit.onnxfiles import graphs
-from toolkit.tensors import BITS, Array
+from toolkit.onnxfiles import graphs, modelfile
+from toolkit.tensors import BITS, Array, TensorSpec
 
 KINDS = ("simple", "pytorch-operator", "pytorch-converted")
 """Folders of tests beside those that onnx makes in memory, all of them small. 'light' and 'real'
@@ -45,6 +45,23 @@ class OperatorTest:
     def opset(self) -> int:
         """The version of ONNX's own operators."""
         return graphs.opset(self.model)
+
+    @property
+    def inputs(self) -> str:
+        """The types and shapes of the first set of inputs: 'x:float32[3,4,5], n:int64[]'."""
+        if not self.sets:
+            return ""
+        types = self.types
+        fed, _ = self.sets[0]
+        return ", ".join(str(TensorSpec(n, types[n], a.shape)) for n, a in fed.items())
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The ONNX types of the inputs by name."""
+        return {
+            value.name: modelfile.type_name(value.type.tensor_type.elem_type)
+            for value in self.model.graph.input
+        }
 
 
 def cases(operators: Sequence[str] = ()) -> list[OperatorTest]:

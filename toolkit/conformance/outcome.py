@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -14,6 +15,8 @@ import numpy as np
 from toolkit.tensors import Array
 
 Result: TypeAlias = Literal["right", "wrong", "refused", "crashed", "left out"]
+FLOAT32 = ("", "exact", "float32", "these feeds cannot tell")
+"""The verdicts that are as good as float32's; empty: there is none."""
 COARSE = {"bfloat16": 2.0**-6}
 """Type → the least relative tolerance, as onnx's own test runner has it: two units of the last
 place."""
@@ -37,6 +40,9 @@ class OperatorOutcome:
     """The shape, type or values that are wrong, or the words of a refusal; empty for `right`."""
     verdict: str = ""
     """The precision by toolkit's own rule, where the oracle is right: 'float32', 'exact' …"""
+    inputs: str = ""
+    """The inputs with their types and shapes, 'x:float32[3,4,5]', of what is not right or less
+    precise than float32; empty else, which keeps the file small."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +67,30 @@ class OutcomeLedger:
     def append(self, outcome: OperatorOutcome) -> None:
         """Adds an outcome; it is on the disk when this returns."""
         with self.path.open("a") as file:
-            file.write(json.dumps(asdict(outcome)) + "\n")
+            file.write(_line(outcome))
             file.flush()
             os.fsync(file.fileno())
+
+    @contextlib.contextmanager
+    def begun(self, outcome: OperatorOutcome) -> Iterator[None]:
+        """Keeps an outcome for the case that the process ends within the block.
+
+        Whatever is raised in the block, ^C among it, is no crash: then the outcome is taken back.
+        """
+        before = self.path.stat().st_size if self.path.exists() else 0
+        self.append(outcome)
+        try:
+            yield
+        except BaseException:
+            os.truncate(self.path, before)
+            raise
+
+
+def _line(outcome: OperatorOutcome) -> str:
+    """An outcome as it stands in the file, without the fields that are empty."""
+    plain = outcome.result == "right" and outcome.verdict in FLOAT32
+    fields = asdict(replace(outcome, inputs="") if plain else outcome)
+    return json.dumps({name: value for name, value in fields.items() if value != ""}) + "\n"
 
 
 def _parsed(line: str) -> OperatorOutcome | None:
@@ -73,7 +100,8 @@ def _parsed(line: str) -> OperatorOutcome | None:
     except (ValueError, TypeError):
         return None
     strings = (outcome.case, outcome.operator, outcome.target, outcome.version, outcome.onnx)
-    is_sound = all(isinstance(each, str) for each in (*strings, outcome.reason, outcome.verdict))
+    words = (outcome.reason, outcome.verdict, outcome.inputs)
+    is_sound = all(isinstance(each, str) for each in (*strings, *words))
     known = outcome.result in get_args(Result) and isinstance(outcome.opset, int)
     return outcome if is_sound and known else None
 

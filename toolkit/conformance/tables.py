@@ -3,46 +3,146 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal, TypeAlias
 
-from toolkit.conformance.outcome import OperatorOutcome, Result
+from toolkit.conformance import exceptions
+from toolkit.conformance.outcome import FLOAT32, OperatorOutcome
 
-SHOWN: tuple[Result, ...] = ("right", "wrong", "refused", "crashed", "left out")
+Shown: TypeAlias = Literal[
+    "right", "less precise", "wrong", "refused", "crashed", "left out", "not run"
+]
+"""A result as it is told. `less precise` is right within ONNX's tolerances, and coarser than
+float32 by toolkit's rule; `not run` is a test that another target of the ledger has."""
+SHOWN: tuple[Shown, ...] = (
+    "right", "less precise", "wrong", "refused", "crashed", "left out", "not run",
+)  # fmt: skip
+FAILS: tuple[Shown, ...] = ("less precise", "wrong", "refused", "crashed")
+LONGEST = 240
+"""Letters of a reason that are shown; the ledger has the whole of it."""
+
+Column: TypeAlias = tuple[str, str]
+"""A target and the version of its library."""
 
 
 @dataclass(frozen=True)
 class Tally:
     """The outcomes of one target, of all operators or of one."""
 
-    counts: Counter[Result]
+    counts: Counter[Shown]
     verdicts: Counter[str]
     """Precision → the tests whose right answers have it."""
 
     @property
     def tried(self) -> int:
         """The tests that were run."""
-        return self.counts.total() - self.counts["left out"]
+        return self.counts.total() - self.counts["left out"] - self.counts["not run"]
 
     def text(self) -> str:
         """'12 of 14' right ones, and what the others are: '1 wrong, 1 refused'."""
-        others = [f"{self.counts[kind]} {kind}" for kind in SHOWN[1:4] if self.counts[kind]]
-        share = f"{self.counts['right']} of {self.tried}" if self.tried else "–"
-        return ", ".join([share, *others])
+        share = f"{self.counts['right']:,} of {self.tried:,}" if self.tried else "–"
+        return ", ".join([share, *self.others()])
+
+    def others(self) -> list[str]:
+        """The tests that fail, by kind, and those that were not run: ['1 wrong', '1 refused']."""
+        failed = [f"{self.counts[kind]:,} {kind}" for kind in FAILS if self.counts[kind]]
+        missing = self.counts["not run"] if self.tried else 0
+        return [*failed, f"{missing:,} not run"] if missing else failed
 
 
-def tally(outcomes: Sequence[OperatorOutcome]) -> Tally:
-    """Counts outcomes."""
-    return Tally(
-        Counter(each.result for each in outcomes),
-        Counter(each.verdict for each in outcomes if each.verdict),
-    )
+@dataclass(frozen=True)
+class OperatorRow:
+    """One operator with what came of its tests."""
+
+    operator: str
+    opsets: str
+    """'13', or '6 to 22'."""
+    tallies: dict[Column, Tally]
+    failing: dict[str, list[OperatorOutcome]]
+    """The tests that are not right on some target → their outcomes there."""
 
 
-def targets(outcomes: Sequence[OperatorOutcome]) -> list[tuple[str, str]]:
+def shown(outcome: OperatorOutcome) -> Shown:
+    """Gives an outcome's result as it is told."""
+    is_coarse = outcome.result == "right" and outcome.verdict not in FLOAT32
+    return "less precise" if is_coarse else outcome.result
+
+
+def tally(outcomes: Iterable[OperatorOutcome], of: int = 0) -> Tally:
+    """Counts outcomes; `of` is the number of tests, those that were not run among them."""
+    own = [*outcomes]
+    counts: Counter[Shown] = Counter(map(shown, own))
+    if of > len(own):
+        counts["not run"] = of - len(own)
+    return Tally(counts, Counter(each.verdict for each in own if each.verdict))
+
+
+def targets(outcomes: Iterable[OperatorOutcome]) -> list[Column]:
     """The targets with their versions, the oracle first."""
-    pairs = {(each.target, each.version) for each in outcomes}
+    pairs = {_column(each) for each in outcomes}
     return sorted(pairs, key=lambda pair: (pair[0] != "oracle", pair))
+
+
+def by_target(outcomes: Sequence[OperatorOutcome]) -> dict[Column, Tally]:
+    """The targets, the oracle first, with what came of all tests."""
+    columns = targets(outcomes)
+    return _tallies(outcomes, columns)
+
+
+def by_operator(outcomes: Sequence[OperatorOutcome]) -> list[OperatorRow]:
+    """The operators in the order of their names."""
+    columns = targets(outcomes)
+    ordered = sorted(outcomes, key=lambda each: (each.operator.lower(), each.operator, each.case))
+    return [
+        _row(operator, [*own], columns)
+        for operator, own in groupby(ordered, key=lambda each: each.operator)
+    ]
+
+
+def reason(outcome: OperatorOutcome) -> str:
+    """Why a test is not right, in one line: a verdict's name where it is less precise."""
+    text = f"its precision: {outcome.verdict}" if shown(outcome) == "less precise" else ""
+    return shortened(text or outcome.reason)
+
+
+def shortened(text: str) -> str:
+    """Gives a text in one line that is not too long for a table."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1].rstrip()}…"
+
+
+def oracles_exceptions(outcomes: Iterable[OperatorOutcome]) -> list[tuple[OperatorOutcome, str]]:
+    """The tests that the oracle does not pass, each with the reason; empty where none is known."""
+    failed = [each for each in outcomes if each.target == "oracle" and shown(each) in FAILS]
+    return [(each, exceptions.reason(each.case)) for each in sorted(failed, key=_of_operator)]
+
+
+def _column(outcome: OperatorOutcome) -> Column:
+    return outcome.target, outcome.version
+
+
+def _of_operator(outcome: OperatorOutcome) -> tuple[str, str]:
+    return outcome.operator.lower(), outcome.case
+
+
+def _tallies(outcomes: Sequence[OperatorOutcome], columns: Sequence[Column]) -> dict[Column, Tally]:
+    count = len({each.case for each in outcomes})
+    own: dict[Column, list[OperatorOutcome]] = {column: [] for column in columns}
+    for each in outcomes:
+        own[_column(each)].append(each)
+    return {column: tally(own[column], count) for column in columns}
+
+
+def _row(operator: str, own: Sequence[OperatorOutcome], columns: Sequence[Column]) -> OperatorRow:
+    opsets = sorted({each.opset for each in own})
+    span = f"{opsets[0]}" if len(opsets) == 1 else f"{opsets[0]} to {opsets[-1]}"
+    failing: dict[str, list[OperatorOutcome]] = {}
+    for each in sorted(own, key=lambda each: (each.case, columns.index(_column(each)))):
+        if shown(each) in FAILS:
+            failing.setdefault(each.case, []).append(each)
+    return OperatorRow(operator, span, _tallies(own, columns), failing)
 
 
 def markdown(outcomes: Sequence[OperatorOutcome]) -> str:
@@ -52,6 +152,7 @@ def markdown(outcomes: Sequence[OperatorOutcome]) -> str:
         "",
         *_by_target(outcomes),
         "",
+        *_exceptions(outcomes),
         "## By operator",
         "",
         *_by_operator(outcomes),
@@ -64,41 +165,54 @@ def markdown(outcomes: Sequence[OperatorOutcome]) -> str:
 
 
 def _by_target(outcomes: Sequence[OperatorOutcome]) -> list[str]:
-    rows = [
-        ["target", "version", "tests of onnx", *SHOWN, "precision of the right ones"],
-    ]
-    for target, version in targets(outcomes):
-        own = [each for each in outcomes if (each.target, each.version) == (target, version)]
-        counted = tally(own)
-        tests = ", ".join(sorted({each.onnx for each in own}))
-        verdicts = ", ".join(f"{name} {count}" for name, count in counted.verdicts.most_common())
+    rows = [["target", "version", "tests of onnx", *SHOWN, "precision of the right ones"]]
+    for column, counted in by_target(outcomes).items():
+        tests = ", ".join(sorted({each.onnx for each in outcomes if _column(each) == column}))
+        verdicts = ", ".join(f"{name} {count:,}" for name, count in counted.verdicts.most_common())
         counts = [f"{counted.counts[kind]:,}" for kind in SHOWN]
-        rows.append([target, version, tests, *counts, verdicts or "–"])
+        rows.append([*column, tests, *counts, verdicts or "–"])
     return _table(rows)
 
 
-def _by_operator(outcomes: Sequence[OperatorOutcome]) -> list[str]:
-    columns = targets(outcomes)
-    rows = [["operator", "opsets", *(f"{name} {version}" for name, version in columns)]]
-    for operator in sorted({each.operator for each in outcomes}):
-        own = [each for each in outcomes if each.operator == operator]
-        opsets = sorted({each.opset for each in own})
-        span = f"{opsets[0]}" if len(opsets) == 1 else f"{opsets[0]} to {opsets[-1]}"
-        cells = [
-            tally([each for each in own if (each.target, each.version) == column]).text()
-            for column in columns
+def _exceptions(outcomes: Sequence[OperatorOutcome]) -> list[str]:
+    failed = oracles_exceptions(outcomes)
+    if not failed:
+        return []
+    rows = [["test", "operator", "opset", "", "reason"]]
+    rows += [
+        [
+            each.case,
+            each.operator,
+            str(each.opset),
+            each.result,
+            why or f"not named: {reason(each)}",
         ]
-        rows.append([operator, span, *cells])
+        for each, why in failed
+    ]
+    return ["## The oracle's exceptions", "", *_table(rows), ""]
+
+
+def _by_operator(outcomes: Sequence[OperatorOutcome]) -> list[str]:
+    rows = [["operator", "opsets", *map(" ".join, targets(outcomes))]]
+    for row in by_operator(outcomes):
+        cells = [counted.text() for counted in row.tallies.values()]
+        rows.append([row.operator, row.opsets, *cells])
     return _table(rows)
 
 
 def _not_right(outcomes: Sequence[OperatorOutcome]) -> list[str]:
-    rows = [["test", "operator", "opset", "target", "", "reason"]]
-    rows += [
-        [each.case, each.operator, str(each.opset), each.target, each.result, each.reason]
-        for each in sorted(outcomes, key=lambda each: (each.target, each.operator, each.case))
-        if each.result not in ("right", "left out")
-    ]
+    """One line for the tests of an operator that fail for one reason; the page has each test."""
+    alike: dict[tuple[str, ...], list[OperatorOutcome]] = {}
+    failed = [each for each in outcomes if shown(each) in FAILS]
+    for each in sorted(failed, key=lambda each: (_column(each), *_of_operator(each))):
+        key: tuple[str, ...] = (each.target, each.operator, str(each.opset))
+        key = (*key, shown(each), reason(each))
+        alike.setdefault(key, []).append(each)
+    rows = [["target", "operator", "opset", "", "reason", "tests", "inputs of the first"]]
+    for key, group in alike.items():
+        first, *more = [each.case for each in group]
+        named = f"{first} and {len(more)} more" if more else first
+        rows.append([*key, named, shortened(group[0].inputs)])
     return _table(rows) if len(rows) > 1 else ["Every test that was run is right."]
 
 

@@ -13,13 +13,14 @@ from toolkit.conformance.outcome import OperatorOutcome, OutcomeLedger
 from toolkit.conformance.running import Watch
 from toolkit.engine import selection
 from toolkit.records import store
+from toolkit.report import operators as operators_page
 from toolkit.runtimes import listing
 from toolkit.runtimes.target import Target, parse
 from toolkit.workers import environments
 from toolkit.workers.jobs import Patience
 from toolkit.workers.launch import Launcher
 
-LEDGER, REPORT = "ledger.jsonl", "report.md"
+LEDGER, REPORT, PAGE = "ledger.jsonl", "report.md", "report.html"
 FOLDER = Path("reports/conformance")
 """The folder where none is named."""
 
@@ -63,6 +64,7 @@ def conformance(
         finally:  # After ^C, too: what was done is shown.
             outcomes = ledger.read()
             store.write(folder / REPORT, tables.markdown(outcomes).encode())
+            store.write(folder / PAGE, operators_page.render(outcomes).encode())
     return Conformance(folder, outcomes)
 
 

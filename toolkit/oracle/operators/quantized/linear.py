@@ -54,7 +54,7 @@ class QuantizeLinear(Rounding):
         output_dtype: int = 0,
         precision: int = 0,
     ) -> Steps:
-        zeros = np.zeros((), _kind(zero, output_dtype)) if zero is None else zero
+        zeros = np.zeros(scale.shape, _kind(zero, output_dtype)) if zero is None else zero
         numbers = x / spread(scale, x.shape, axis, block_size)
         return numbers, spread(zeros, x.shape, axis, block_size)
 
