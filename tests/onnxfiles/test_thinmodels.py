@@ -117,6 +117,18 @@ def test_copies_share_the_tensors_that_are_as_they_were(path: Path, work: Path) 
     assert [*work.iterdir()] == []
 
 
+def test_a_relative_folder_gets_no_copy_of_its_own_files(
+    path: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(work)
+    copy = opened(path).copy()
+    copy.stand_in("w1", copy.weights["w1"].then(np.negative))
+
+    copy.save(Path("copy.onnx"))
+
+    assert sorted(file.name for file in work.iterdir()) == ["copy.0.data", "copy.onnx"]
+
+
 def test_a_large_constant_is_a_weight_too(tmp_path: Path, work: Path) -> None:
     weight = numpy_helper.from_array(np.ones((64, 40), np.float32))
     nodes = [

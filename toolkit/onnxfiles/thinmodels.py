@@ -263,7 +263,7 @@ def _beside(file: Path, folder: Path) -> str:
     No hard link: onnx refuses external data that has a second one, so the model itself could not be
     converted or exported as long as the link is there.
     """
-    if file.parent == folder.resolve():
+    if file.parent.resolve() == folder.resolve():
         return file.name
     state = file.stat()
     copy = folder / f"{state.st_dev}-{state.st_ino}-{state.st_mtime_ns}{COPY}"
