@@ -52,6 +52,16 @@ def test_a_file_that_two_evaluators_read_differently_is_told(
     assert not sentence or re.fullmatch(r"'y' by \S+ times the noise of float32", sentence)
 
 
+def test_numbers_beyond_float32_have_a_noise_too() -> None:
+    huge = [{"y": WANTED * 1e200}]
+    theirs = [{"y": np.where(np.arange(2000) < 1, 0, WANTED) * 1e200}]
+    rounded = [[{"y": theirs[0]["y"] * 1.001}]]
+
+    assert dispute.misread(["y"], huge, huge, huge, lambda: rounded) == ""
+    sentence = dispute.misread(["y"], huge, huge, theirs, lambda: rounded)
+    assert re.fullmatch(r"'y' by \S+ times the noise of float32", sentence)
+
+
 def test_two_libraries_that_agree_are_named_and_two_ways_into_one_are_not() -> None:
     truth = WANTED + 1.0
     answers = {

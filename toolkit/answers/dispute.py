@@ -95,11 +95,23 @@ def _distance(a: Array, b: Array) -> float:
     finite = np.isfinite(a) & np.isfinite(b)
     if not finite.any() or (np.isfinite(a) != np.isfinite(b)).any():
         return float("inf")
-    return float(np.sqrt(np.mean((a[finite] - b[finite]) ** 2)))
+    return _rms(a[finite] - b[finite])
 
 
 def _ulp(values: Array) -> float:
-    """Gives one ulp of the typical size: a noise below it is the rounding of the output alone."""
-    finite = values[np.isfinite(values)]
-    typical = np.sqrt(np.mean(finite**2)) if finite.size else 0.0
+    """Gives one ulp of the typical size: a noise below it is the rounding of the output alone.
+
+    A file in float64 may hold what is beyond float32's range: its ulp is as large beside it.
+    """
+    typical = _rms(values[np.isfinite(values)])
+    if typical > float(np.finfo(np.float32).max):
+        return typical * float(np.finfo(np.float32).eps)
     return float(np.spacing(np.float32(typical)))
+
+
+def _rms(values: Array) -> float:
+    """Gives the RMS of finite values, also of those whose squares float64 does not hold."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    if largest in (0.0, float("inf")):
+        return largest
+    return largest * float(np.sqrt(np.mean((values / largest) ** 2)))

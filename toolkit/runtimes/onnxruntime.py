@@ -32,6 +32,9 @@ CPU_PROVIDER, CUDA_PROVIDER = "CPUExecutionProvider", "CUDAExecutionProvider"
 TYPES = {"float": "float32", "double": "float64"}
 """ONNX Runtime's names of types, where they differ, → ONNX's."""
 
+HALF_BYTES = ("int4", "uint4", "float4e2m1")
+"""ONNX's types of 4 bits."""
+
 NO_GRAPH = -1
 """The number by which ONNX Runtime neither captures a run as a CUDA graph nor replays one."""
 
@@ -218,7 +221,10 @@ class OrtSession(Session):
         """Makes a call whose inputs and outputs lie in buffers of the device; a first run tells the
         outputs' shapes."""
         binding = self._session.io_binding()
-        inputs = [self._value(_contiguous(feed[name]), self._types[name]) for name in feed]
+        ready = [_as_bytes(_contiguous(feed[name]), self._types[name]) for name in feed]
+        inputs = [
+            self._value(array, self._types[name]) for name, array in zip(feed, ready, strict=True)
+        ]
         for name, value in zip(feed, inputs, strict=True):
             binding.bind_ortvalue_input(name, value)
         for name in self._outputs:
@@ -235,7 +241,7 @@ class OrtSession(Session):
         run = _runner(self._session, binding, options)
         return Call(
             run if self._provider == "cpu" else partial(_run_and_wait, run, binding),
-            partial(self._left, values, inputs),
+            partial(self._left, values, [ready, inputs]),
             partial(_forget, values),
             Moves(),
         )
@@ -373,6 +379,17 @@ def _contiguous(array: Array) -> Array:
 
 def _is_text(array: Any) -> bool:
     return isinstance(array, np.ndarray) and array.dtype == object
+
+
+def _as_bytes(array: Array, kind: str) -> Array:
+    """Gives an input the bytes that the library reads: of types of 4 bits it reads two from each
+    byte, the first from the lower half, in a buffer whose shape is that of the elements."""
+    if kind not in HALF_BYTES:
+        return array
+    halves = np.append(array.reshape(-1), np.zeros(array.size % 2, array.dtype)) & 0x0F
+    packed = np.zeros_like(array)
+    packed.reshape(-1)[: halves.size // 2] = halves[::2] | halves[1::2] << 4
+    return packed
 
 
 def _array(value: Any) -> Array:

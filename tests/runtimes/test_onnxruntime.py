@@ -1,0 +1,50 @@
+"""ONNX Runtime, with types that numpy lacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from tests.workers.conftest import Start, start
+from toolkit.onnxfiles import modelfile
+from toolkit.runtimes.base import Program
+
+pytestmark = pytest.mark.process
+
+__all__ = ["start"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("INT4", [[1, 2, -8], [-1, 5, 7], [0, 3, -2]]),
+        ("UINT4", [[1, 2, 8], [15, 5, 7], [0, 3, 14]]),
+    ],
+)
+def test_an_input_of_4_bits_has_the_values_that_were_fed(
+    start: Start, tmp_path: Path, kind: str, expected: list[list[int]]
+) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)],
+        "g",
+        [helper.make_tensor_value_info("x", getattr(TensorProto, kind), [3, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3, 3])],
+    )
+    opset = helper.make_opsetid("", 21)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[opset], ir_version=10), tmp_path / "cast.onnx"
+    )
+    file = modelfile.read(tmp_path / "cast.onnx")
+    worker = start("onnxruntime", io="bound")
+    worker.post_hello()
+    worker.hello()
+    worker.load_program(Program(file.path, file.inputs, file.outputs))
+
+    bits = np.array(expected, np.int8).view(np.uint8) & 0x0F
+    answer = worker.evaluate("0", {"x": bits}, {"x": kind.lower()})
+
+    assert answer["y"].tolist() == expected
