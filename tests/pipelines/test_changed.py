@@ -18,7 +18,6 @@ from toolkit import bench, check, compare, deploy
 from toolkit.errors import InputError
 from toolkit.measure import schedule
 from toolkit.pipelines.bench import BenchRequest
-from toolkit.pipelines.deploy import DeployRequest
 from toolkit.records import store
 from toolkit.runtimes.target import parse
 
@@ -210,7 +209,7 @@ def test_a_deployment_leaves_no_folder(tmp_path: Path, step: str) -> None:
             model,
             ["onnxruntime"],
             tmp_path / "deployed",
-            request=DeployRequest(make_python=pythons.shared),
+            make_python=pythons.shared,
             watch=watch,
         )
 
