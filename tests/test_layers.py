@@ -50,7 +50,7 @@ ROOMS = (
     "records",
     "doctor",
     "engine",
-    "conformance",
+    "operatortests",
     "deployment",
     "report",
     "pipelines",
@@ -135,6 +135,11 @@ def room(module: str) -> str:
 
 def test_every_file_lies_in_a_room_of_the_order() -> None:
     assert {room(name) for name in MODULES} - {""} == set(ROOMS)
+
+
+def test_no_room_hides_a_function_of_the_api() -> None:
+    """Importing a room gives the package an attribute of its name."""
+    assert set(toolkit.__all__) & set(ROOMS) == set()
 
 
 def test_the_architectures_table_has_the_rooms_in_their_order() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from toolkit.conformance import tables
-from toolkit.conformance.outcome import OperatorOutcome
+from toolkit.operatortests import tables
+from toolkit.operatortests.outcome import OperatorOutcome
 
 RIGHT = OperatorOutcome("test_relu", "Relu", 14, "oracle", "1", "1.23", "right")
 OUTCOMES = [

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from toolkit.conformance.outcome import OperatorOutcome, Result
+from toolkit.operatortests.outcome import OperatorOutcome, Result
 
 SHOWN: tuple[Result, ...] = ("right", "wrong", "refused", "crashed", "left out")
 
