@@ -54,6 +54,7 @@ ROOMS = (
     "deployment",
     "report",
     "pipelines",
+    "api",
     "cli",
     "__main__",
 )
@@ -198,8 +199,13 @@ def test_the_command_line_alone_imports_click() -> None:  # L4
     } == {"cli"}
 
 
-# A probe's and a worker's programs run in a process of their own, whose end and output they are.
-PROGRAMS = {"toolkit.workers.child", "toolkit.runtimes.fake", "toolkit.doctor.inside"}
+# These programs run in a process of their own, whose end and output they are.
+PROGRAMS = {
+    "toolkit.api.child",
+    "toolkit.workers.child",
+    "toolkit.runtimes.fake",
+    "toolkit.doctor.inside",
+}
 
 
 def test_the_command_line_alone_prints_or_exits() -> None:  # L4

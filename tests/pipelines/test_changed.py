@@ -14,10 +14,12 @@ from onnx import helper, numpy_helper
 
 from tests import plugin, small
 from tests.deployment import pythons
-from toolkit import bench, check, compare, deploy
 from toolkit.errors import InputError
 from toolkit.measure import schedule
-from toolkit.pipelines.bench import BenchRequest
+from toolkit.pipelines.bench import BenchRequest, bench
+from toolkit.pipelines.check import check
+from toolkit.pipelines.compare import compare
+from toolkit.pipelines.deploy import deploy
 from toolkit.records import store
 from toolkit.runtimes.target import parse
 

@@ -118,6 +118,8 @@ def _run() -> int | None:
     from toolkit.supervision import limits, progress
 
     if progress.join():
+        # Before memory is scarce: what tells that needs some.
+        importlib.import_module("toolkit.supervision.exhausted")
         limits.apply()
         return _here()
     from toolkit.supervision import parent
