@@ -27,13 +27,13 @@ from benchmarks import ledger
 from benchmarks.ledger import Job, Ledger, Line
 from benchmarks.rates import Rate, rate
 from benchmarks.trust import MODEL, PLUGIN
-from toolkit import export
 from toolkit.engine.assignment import FeedRequest
 from toolkit.errors import InputError
 from toolkit.machine import describe
 from toolkit.measure import schedule, stats, steady
 from toolkit.measure.stats import Outcome
 from toolkit.pipelines.bench import BenchRequest, bench
+from toolkit.pipelines.export import export
 from toolkit.records.schema import Run, Series
 from toolkit.runtimes.onnxruntime import CUDA_PROVIDER
 from toolkit.runtimes.target import parse

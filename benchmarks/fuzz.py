@@ -33,11 +33,11 @@ from onnx import AttributeProto, ModelProto, TensorProto
 from benchmarks import ledger
 from benchmarks.ledger import Ledger, Line
 from toolkit.answers import simulate
-from toolkit.conformance import cases
 from toolkit.engine import assignment as assignments
 from toolkit.engine.assignment import FeedRequest
 from toolkit.errors import ToolkitError, typed_line
 from toolkit.feeds import elements
+from toolkit.operatortests import cases
 from toolkit.supervision import limits
 
 MEMORY = 3 * 1024**3

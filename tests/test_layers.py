@@ -50,10 +50,11 @@ ROOMS = (
     "records",
     "doctor",
     "engine",
-    "conformance",
+    "operatortests",
     "deployment",
     "report",
     "pipelines",
+    "api",
     "cli",
     "__main__",
 )
@@ -137,6 +138,11 @@ def test_every_file_lies_in_a_room_of_the_order() -> None:
     assert {room(name) for name in MODULES} - {""} == set(ROOMS)
 
 
+def test_no_room_hides_a_function_of_the_api() -> None:
+    """Importing a room gives the package an attribute of its name."""
+    assert set(toolkit.__all__) & set(ROOMS) == set()
+
+
 def test_the_architectures_table_has_the_rooms_in_their_order() -> None:
     page = (PACKAGE.parent / "docs/design/architecture.md").read_text("utf-8")
     table = page[page.index("| room |") :].split("\n\n")[0]
@@ -193,8 +199,13 @@ def test_the_command_line_alone_imports_click() -> None:  # L4
     } == {"cli"}
 
 
-# A probe's and a worker's programs run in a process of their own, whose end and output they are.
-PROGRAMS = {"toolkit.workers.child", "toolkit.runtimes.fake", "toolkit.doctor.inside"}
+# These programs run in a process of their own, whose end and output they are.
+PROGRAMS = {
+    "toolkit.api.child",
+    "toolkit.workers.child",
+    "toolkit.runtimes.fake",
+    "toolkit.doctor.inside",
+}
 
 
 def test_the_command_line_alone_prints_or_exits() -> None:  # L4

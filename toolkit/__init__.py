@@ -1,8 +1,8 @@
 """toolkit takes a PyTorch model to a proven, measured .onnx on any runtime.
 
-The Python API is the pipelines: `train`, `export`, `check`, `bench`, `compare`, `deploy`,
-`conformance`. Each is loaded when it is first used, so that `import toolkit` needs neither torch
-nor any runtime.
+The Python API is a function for each pipeline: `train`, `export`, `check`, `bench`, `compare`,
+`deploy`, `conformance`. Each is loaded when it is first used, so that `import toolkit` needs
+neither torch nor any runtime. All but `train` run in a process that the calling one watches over.
 """
 
 from typing import TYPE_CHECKING
@@ -22,12 +22,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from toolkit.pipelines.bench import bench
-    from toolkit.pipelines.check import check
-    from toolkit.pipelines.compare import compare
-    from toolkit.pipelines.conformance import conformance
-    from toolkit.pipelines.deploy import deploy
-    from toolkit.pipelines.export import export
+    from toolkit.api.functions import bench, check, compare, conformance, deploy, export
     from toolkit.pipelines.train import train
 else:
 
@@ -36,4 +31,5 @@ else:
             raise AttributeError(f"module 'toolkit' has no attribute {name!r}")
         import importlib
 
-        return getattr(importlib.import_module(f"toolkit.pipelines.{name}"), name)
+        home = "toolkit.pipelines.train" if name == "train" else "toolkit.api.functions"
+        return getattr(importlib.import_module(home), name)

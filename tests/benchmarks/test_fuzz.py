@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import fuzz
-from toolkit.conformance import cases
-from toolkit.conformance.cases import OperatorTest
 from toolkit.engine import assignment
+from toolkit.operatortests import cases
+from toolkit.operatortests.cases import OperatorTest
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.deployment import pythons
 from tests.deployment.test_destinations import CONVERTED
 from toolkit.deployment import listing
 from toolkit.pipelines.bench import REFERENCE
-from toolkit.pipelines.deploy import Deployment, DeployRequest, deploy
+from toolkit.pipelines.deploy import Deployment, deploy
 from toolkit.runtimes import listing as runtimes
 from toolkit.runtimes.target import parse
 from toolkit.tensors import Array
@@ -31,8 +31,7 @@ CONVERTERS = {"iree-base-compiler", "onnx2tf", "onnx", "pnnx", "sng4onnx"}
 
 
 def deployed(name: str, model: Path, out: Path) -> Deployment:
-    request = DeployRequest(make_python=pythons.managed_of(name))
-    (done,) = deploy(model, [name], out, request=request)
+    (done,) = deploy(model, [name], out, make_python=pythons.managed_of(name))
     return done
 
 
@@ -192,9 +191,7 @@ def test_a_folder_is_proven_at_the_sizes_that_its_client_takes(tmp_path: Path) -
     narrow = pythons.changed(REFUSING.replace("SIZES", "(2, 3)"))
 
     model = small.layer(tmp_path / "layer.onnx")
-    (done,) = deploy(
-        model, ["onnxruntime"], tmp_path / "out", request=DeployRequest(make_python=narrow)
-    )
+    (done,) = deploy(model, ["onnxruntime"], tmp_path / "out", make_python=narrow)
 
     assert done.proven, done.proof.what
     assert done.folder is not None
@@ -213,9 +210,7 @@ def test_a_client_that_refuses_what_was_asked_for_is_not_right(tmp_path: Path) -
     narrow = pythons.changed(REFUSING.replace("SIZES", "(1,)"))
 
     model = small.layer(tmp_path / "layer.onnx")
-    (done,) = deploy(
-        model, ["onnxruntime"], tmp_path / "out", request=DeployRequest(make_python=narrow)
-    )
+    (done,) = deploy(model, ["onnxruntime"], tmp_path / "out", make_python=narrow)
 
     assert done.proof.outcome == "failed"
     assert done.proof.what == "the client refuses the size that was asked for: no 1 rows"

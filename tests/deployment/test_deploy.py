@@ -18,12 +18,10 @@ from tests import needs, small
 from tests.deployment import pythons
 from toolkit.deployment.base import MakePython
 from toolkit.errors import EnvironmentFault, InputError
-from toolkit.pipelines.deploy import Deployment, DeployRequest, deploy
+from toolkit.pipelines.deploy import Deployment, deploy
 from toolkit.tensors import Array
 
 pytestmark = pytest.mark.process
-
-SHARED = DeployRequest(make_python=pythons.shared)
 
 OFF_BY_SOME = """
     import onnxruntime
@@ -55,7 +53,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def proven(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for ONNX Runtime in Python."""
     out = tmp_path_factory.mktemp("deployed")
-    (done,) = deploy(model, ["onnxruntime"], out, request=SHARED)
+    (done,) = deploy(model, ["onnxruntime"], out, make_python=pythons.shared)
     assert done.proven, done.proof.what
     assert done.folder == out / "onnxruntime"
     return done.folder
@@ -67,7 +65,7 @@ def record(folder: Path) -> dict[str, object]:
 
 
 def tried(model: Path, out: Path, python: MakePython) -> Deployment:
-    (done,) = deploy(model, ["onnxruntime"], out, request=DeployRequest(make_python=python))
+    (done,) = deploy(model, ["onnxruntime"], out, make_python=python)
     return done
 
 
@@ -298,7 +296,7 @@ def test_a_folder_of_somebody_else_is_left_alone(model: Path, tmp_path: Path) ->
     (tmp_path / "onnxruntime" / "mine.txt").write_text("mine")
 
     with pytest.raises(InputError, match="was not made by toolkit deploy"):
-        deploy(model, ["onnxruntime"], tmp_path, request=SHARED)
+        deploy(model, ["onnxruntime"], tmp_path, make_python=pythons.shared)
 
     assert [path.name for path in tmp_path.rglob("*")] == ["onnxruntime", "mine.txt"]
 
@@ -329,7 +327,9 @@ def test_external_data_goes_along(tmp_path: Path) -> None:
         size_threshold=0,
     )
 
-    (done,) = deploy(tmp_path / "split.onnx", ["onnxruntime"], tmp_path / "out", request=SHARED)
+    (done,) = deploy(
+        tmp_path / "split.onnx", ["onnxruntime"], tmp_path / "out", make_python=pythons.shared
+    )
 
     assert done.proven, done.proof.what
     assert (tmp_path / "out" / "onnxruntime" / "model" / "weights.bin").is_file()
@@ -348,7 +348,9 @@ def test_data_that_is_called_as_a_module_is_not_run(tmp_path: Path) -> None:
     with (tmp_path / "numpy.py").open("ab") as data:
         data.write(b"\nopen('caught', 'w')\n")
 
-    (done,) = deploy(tmp_path / "split.onnx", ["onnxruntime"], tmp_path / "out", request=SHARED)
+    (done,) = deploy(
+        tmp_path / "split.onnx", ["onnxruntime"], tmp_path / "out", make_python=pythons.shared
+    )
 
     assert done.proven, done.proof.what
     assert done.folder is not None

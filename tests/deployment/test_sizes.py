@@ -11,7 +11,7 @@ from tests import large
 from toolkit.deployment import listing, operators
 from toolkit.onnxfiles import modelfile
 from toolkit.onnxfiles.modelfile import ModelFile
-from toolkit.pipelines.deploy import DeployRequest, deploy, each
+from toolkit.pipelines.deploy import deploy, each
 from toolkit.units import THIN, Bytes
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -91,6 +91,6 @@ def test_nothing_is_asked_of_a_model_that_no_destination_takes(
 def test_a_refusal_comes_before_the_work_for_the_others(
     beyond_two: ModelFile, tmp_path: Path
 ) -> None:
-    steps = each(beyond_two.path, ["onnxruntime", "ncnn"], tmp_path, request=DeployRequest())
+    steps = each(beyond_two.path, ["onnxruntime", "ncnn"], tmp_path)
 
     assert next(steps).name == "ncnn"  # The work for the others begins when the next is asked for.

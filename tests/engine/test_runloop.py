@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from tests import command, small
-from toolkit import bench
 from toolkit.engine import generation
 from toolkit.engine.setup import Calibrations, GenerationResult, RunSetup
 from toolkit.errors import InputError
 from toolkit.measure import schedule, stats
 from toolkit.measure.schedule import Pace
-from toolkit.pipelines.bench import BenchRequest, FinishedRun
+from toolkit.pipelines.bench import BenchRequest, FinishedRun, bench
 from toolkit.records import store
 from toolkit.records.schema import Run, WarningKind
 from toolkit.report.facts import protocol_line

@@ -10,7 +10,8 @@ ONE = {"n": 1}
 
 
 def held(judged: list[int], refused: list[int], *stated: str) -> SizesHeld:
-    return SizesHeld([{"n": size} for size in judged], [{"n": size} for size in refused], stated)
+    sizes, others = (tuple({"n": size} for size in each) for each in (judged, refused))
+    return SizesHeld(sizes, others, stated)
 
 
 def test_a_file_that_holds_everywhere_has_nothing_to_tell() -> None:

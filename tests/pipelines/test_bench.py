@@ -16,10 +16,9 @@ import pytest
 from onnx import helper, numpy_helper
 
 from tests import command, plugin, small
-from toolkit import bench
 from toolkit.errors import InputError, RunError
 from toolkit.measure import schedule
-from toolkit.pipelines.bench import BenchRequest, FinishedRun
+from toolkit.pipelines.bench import BenchRequest, FinishedRun, bench
 from toolkit.records import store
 from toolkit.records.schema import Run, TargetRecord
 from toolkit.runtimes.target import parse

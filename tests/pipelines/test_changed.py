@@ -14,11 +14,12 @@ from onnx import helper, numpy_helper
 
 from tests import plugin, small
 from tests.deployment import pythons
-from toolkit import bench, check, compare, deploy
 from toolkit.errors import InputError
 from toolkit.measure import schedule
-from toolkit.pipelines.bench import BenchRequest
-from toolkit.pipelines.deploy import DeployRequest
+from toolkit.pipelines.bench import BenchRequest, bench
+from toolkit.pipelines.check import check
+from toolkit.pipelines.compare import compare
+from toolkit.pipelines.deploy import deploy
 from toolkit.records import store
 from toolkit.runtimes.target import parse
 
@@ -210,7 +211,7 @@ def test_a_deployment_leaves_no_folder(tmp_path: Path, step: str) -> None:
             model,
             ["onnxruntime"],
             tmp_path / "deployed",
-            request=DeployRequest(make_python=pythons.shared),
+            make_python=pythons.shared,
             watch=watch,
         )
 

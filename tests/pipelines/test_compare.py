@@ -12,11 +12,11 @@ import pytest
 from msgspec.structs import replace
 
 from tests import command, small
-from toolkit import bench, compare
 from toolkit.errors import InputError, RunError
 from toolkit.measure import schedule
 from toolkit.measure.schedule import Pace
-from toolkit.pipelines.bench import BenchRequest
+from toolkit.pipelines.bench import BenchRequest, bench
+from toolkit.pipelines.compare import compare
 from toolkit.records.schema import Run
 from toolkit.report import compared
 from toolkit.report.compared import Gates

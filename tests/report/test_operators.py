@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.report.test_page import HOSTILE, browser
-from toolkit.conformance.outcome import OperatorOutcome
+from toolkit.operatortests.outcome import OperatorOutcome
 from toolkit.report import operators
 
 if TYPE_CHECKING:

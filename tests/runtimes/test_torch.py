@@ -12,10 +12,9 @@ from onnx import helper, numpy_helper
 
 from tests import needs, small
 from tests.workers.conftest import Start, program, start
-from toolkit import bench
 from toolkit.errors import ShapeRefused, TargetError
 from toolkit.measure import schedule
-from toolkit.pipelines.bench import BenchRequest
+from toolkit.pipelines.bench import BenchRequest, bench
 from toolkit.records.schema import TargetRecord
 from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import parse

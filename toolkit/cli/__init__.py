@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 the user's error or a failed check, 2 usage, 3 our bug, 13
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import sys
@@ -43,9 +42,6 @@ toolkit.cli.main()
 """
 """Runs the very files of this process: whatever else is called toolkit, and wherever it is started.
 The current folder is on no path of the new process."""
-
-# Errors of a full disk, a used-up quota and a limit on a file's size.
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Lazy(click.Group):
@@ -99,16 +95,13 @@ def main() -> None:
         for note in getattr(error.__cause__ or error, "__notes__", ()):
             click.echo(f"  {note}", err=True)
         code = 130
-    except MemoryError:
-        complain(_no_memory())
-        code = 1
     except BrokenPipeError:
         # The reader of our output went away, as `| head` does. Python would complain once more when
         # it flushes stdout at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except Exception as error:  # The last handler: whatever comes here is a bug of ours.
-        if os.environ.get("TOOLKIT_TRACE"):
+        if os.environ.get("TOOLKIT_TRACE") and not isinstance(error, MemoryError):
             raise
         code = _unforeseen(error)
     sys.exit(code if isinstance(code, int) else 0)
@@ -125,6 +118,8 @@ def _run() -> int | None:
     from toolkit.supervision import limits, progress
 
     if progress.join():
+        # Before memory is scarce: what tells that needs some.
+        importlib.import_module("toolkit.supervision.exhausted")
         limits.apply()
         return _here()
     from toolkit.supervision import parent
@@ -138,25 +133,13 @@ def _here() -> int | None:
     return code
 
 
-def _no_memory() -> ToolkitError:
-    from toolkit.supervision import limits
-
-    limit = limits.in_words()
-    return ToolkitError(
-        f"the memory limit of {limit} was reached" if limit else "there is no memory left",
-        "--memory-limit 16GB    allows more, where the machine has it",
-        "--dim NAME=N    asks for smaller sizes, where the model has dynamic ones",
-    )
-
-
 def _unforeseen(error: Exception) -> int:
     """Tells an error that nobody foresaw. A full disk is the user's to mend, wherever it shows, and
     so is a memory that does not suffice; all else is our bug."""
-    if "can't allocate memory" in str(error):  # torch's own words, in a RuntimeError
-        complain(_no_memory())
-        return 1
-    if isinstance(error, OSError) and error.errno in FULL:
-        complain(ToolkitError(f"{error.filename or 'a file'} cannot be written: {error.strerror}"))
+    from toolkit.supervision import exhausted
+
+    if (told := exhausted.in_words(error)) is not None:
+        complain(told)
         return 1
     click.echo(f"error: a bug in toolkit: {type(error).__name__}: {error}", err=True)
     click.echo("  TOOLKIT_TRACE=1 toolkit …    shows where; please report it", err=True)

@@ -13,7 +13,7 @@ from toolkit.cli import options, screen
 from toolkit.cli.values import DURATION
 
 if TYPE_CHECKING:
-    from toolkit.conformance.outcome import OperatorOutcome
+    from toolkit.operatortests.outcome import OperatorOutcome
 
 EXAMPLES = """\b
 Examples:
@@ -75,7 +75,7 @@ def command(
 
 
 def _print(outcomes: Sequence[OperatorOutcome]) -> None:
-    from toolkit.conformance import tables
+    from toolkit.operatortests import tables
 
     for target, version in tables.targets(outcomes):
         own = [each for each in outcomes if (each.target, each.version) == (target, version)]

@@ -331,9 +331,9 @@ def _held(feeds: Sequence[Feed], expected: Sequence[Expected], wanted: FeedReque
     kept = {id(each.feed) for each in expected}
     first = [] if not wanted.batch or not feeds[0].dims else [next(iter(feeds[0].dims))]
     return SizesHeld(
-        [each.feed.dims for each in expected],
-        [feed.dims for feed in feeds if id(feed) not in kept],
-        [*wanted.dims, *first],
+        tuple(each.feed.dims for each in expected),
+        tuple(feed.dims for feed in feeds if id(feed) not in kept),
+        (*wanted.dims, *first),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from toolkit.feeds import sizes
@@ -16,9 +15,9 @@ ENOUGH = 3
 class SizesHeld:
     """The sizes at which a file was judged, and those that it refuses though it declares them."""
 
-    judged: Sequence[Dims] = ()
-    refused: Sequence[Dims] = ()
-    stated: Collection[str] = ()
+    judged: tuple[Dims, ...] = ()
+    refused: tuple[Dims, ...] = ()
+    stated: tuple[str, ...] = ()
     """Dimensions whose sizes the user stated: at others nobody asked."""
 
     @property

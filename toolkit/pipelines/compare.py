@@ -24,7 +24,7 @@ class ComparedModels:
     pairings: Sequence[Pairing]
     finished: FinishedRun | None = None
     """The run that was made for it; None where two runs were there."""
-    notes: Sequence[str] = ()
+    notes: tuple[str, ...] = ()
     """Sentences that a reader must know besides."""
 
 
@@ -47,7 +47,9 @@ def compare(
         title = f"{now.name} against {was.name}"
         before, after = store.read(was), store.read(now)
         pairings = comparison.between(before, after)
-        return ComparedModels(title, pairings, notes=comparison.machines_apart(before, after))
+        return ComparedModels(
+            title, pairings, notes=tuple(comparison.machines_apart(before, after))
+        )
     request = as_request(order)
     targets, pairs = _pairs(request, now)
     both = replace(

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.conformance import cases, running, tables
-from toolkit.conformance.outcome import OperatorOutcome, OutcomeLedger
-from toolkit.conformance.running import Watch
 from toolkit.engine import selection
+from toolkit.operatortests import cases, running, tables
+from toolkit.operatortests.outcome import OperatorOutcome, OutcomeLedger
+from toolkit.operatortests.running import Watch
 from toolkit.records import store
 from toolkit.report import operators as operators_page
 from toolkit.runtimes import listing

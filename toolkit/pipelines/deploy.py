@@ -48,8 +48,6 @@ class DeployRequest:
     limits: Limits = field(default_factory=Limits)
     deadline: Seconds | None = None
     """The limit for finding out what is right (`BenchRequest.deadline`)."""
-    make_python: MakePython = venvs.fresh
-    """Makes the environment in which a client in Python is run."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +79,18 @@ def deploy(
     out: str | Path | None = None,
     *,
     request: DeployRequest | None = None,
+    make_python: MakePython = venvs.fresh,
     watch: Watch = lambda name, step: None,
 ) -> list[Deployment]:
     """Makes a folder for each destination that runs there without toolkit, and proves it.
 
     The folders come to stand in `out`, default deployed/MODEL. Only one whose client was run and is
     right has the destination's name: NAME-unproven could not be run here, and NAME-failed is kept
-    to be looked into; a script that takes deployed/mlp/web never finds either. Raises InputError
-    for a model, a destination or a request that cannot be met, and where another folder is in the
-    way.
+    to be looked into; a script that takes deployed/mlp/web never finds either. `make_python` makes
+    the environment in which a client in Python is run. Raises InputError for a model, a destination
+    or a request that cannot be met, and where another folder is in the way.
     """
-    deployments = [*each(model, to, out, request=request, watch=watch)]
+    deployments = [*each(model, to, out, request=request, make_python=make_python, watch=watch)]
     return sorted(deployments, key=lambda deployment: [*to].index(deployment.name))
 
 
@@ -101,6 +100,7 @@ def each(
     out: str | Path | None = None,
     *,
     request: DeployRequest | None = None,
+    make_python: MakePython = venvs.fresh,
     watch: Watch = lambda name, step: None,
 ) -> Iterator[Deployment]:
     """Does the same as `deploy`, and yields each destination as soon as it is done: first those
@@ -124,7 +124,7 @@ def each(
         assignment = _assignment(opened, request, stack, watch)
         for destination in able:
             final = parent / destination.name
-            yield _deployment(destination, assignment, final, request, watch)
+            yield _deployment(destination, assignment, final, request.limits, make_python, watch)
 
 
 def _assignment(
@@ -143,7 +143,8 @@ def _deployment(
     destination: Destination,
     assignment: Assignment,
     final: Path,
-    request: DeployRequest,
+    limits: Limits,
+    make_python: MakePython,
     watch: Watch,
 ) -> Deployment:
     """Packs, proves and documents one folder beside its final place, then gives it its name.
@@ -166,8 +167,8 @@ def _deployment(
                 proof = FolderProof("not made", (), what=error.what, cures=error.cures)
                 return Deployment(destination.name, None, 0, proof)
             watch(destination.name, "proving")
-            workspace = proving.workspace(folder, payload, assignment, scratch, request.make_python)
-            proof = proving.prove(destination, workspace, assignment, request.limits)
+            workspace = proving.workspace(folder, payload, assignment, scratch, make_python)
+            proof = proving.prove(destination, workspace, assignment, limits)
             if proof.refused:
                 payload = replace(payload, sets=datasets.shipped(assignment, proof.refused))
                 datasets.write(payload, folder)

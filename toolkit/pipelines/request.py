@@ -46,7 +46,8 @@ class BenchRequest:
     patience: Patience = field(default_factory=Patience)
     deadline: Seconds | None = None
     """The limit for finding out what is right; None: 60 s a node of the graph, half an hour in
-    all. It holds where another process watches over this one, as the command line has it."""
+    all. It holds where another process watches over this one, as the command line and the
+    functions of `toolkit` have it."""
     command: Sequence[str] = ()
     """The command as it was typed, for the record."""
 
@@ -73,7 +74,7 @@ class FinishedRun:
     folder: Path | None
     """None where nothing was kept: `check`."""
     run: Run
-    notes: Sequence[str] = ()
+    notes: tuple[str, ...] = ()
     """The things that could not be done while the assignment was made, in words."""
     held: SizesHeld = field(default_factory=SizesHeld)
     """The sizes at which a bare file holds; empty where nothing was left out."""

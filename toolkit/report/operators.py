@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from toolkit.conformance import tables
-from toolkit.conformance.outcome import OperatorOutcome
-from toolkit.conformance.tables import SHOWN, Column, OperatorRow, Shown, Tally
+from toolkit.operatortests import tables
+from toolkit.operatortests.outcome import OperatorOutcome
+from toolkit.operatortests.tables import SHOWN, Column, OperatorRow, Shown, Tally
 from toolkit.report.markup import Child, Markup, script, style, tag
 from toolkit.report.svg import asset
 from toolkit.report.words import counted, printable

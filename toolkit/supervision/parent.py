@@ -1,17 +1,25 @@
-"""The process that a user started: it starts the real command, waits, and ends it in time."""
+"""Starts a process that does the work, waits for it, and ends it in time.
+
+It runs in the process that a user started as a command, or in a user's own Python program: there
+other threads may be alive, and it may itself be called from one.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import mmap
 import os
+import select
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from toolkit.errors import InputError, ToolkitError
 from toolkit.supervision import progress
@@ -34,6 +42,16 @@ class Ended(ToolkitError):
     """The command was ended, or ended by itself, before it could tell its own error."""
 
 
+@dataclass(frozen=True)
+class Finished:
+    """How a process ended that was watched over."""
+
+    code: int
+    """Its exit code; 130 where ^C ended it."""
+    interrupted: bool
+    """There was a ^C, whatever the process made of it."""
+
+
 def supervise(command: Sequence[str]) -> int:
     """Runs a command to its end and returns its exit code; 130 after ^C.
 
@@ -41,19 +59,12 @@ def supervise(command: Sequence[str]) -> int:
     at the end, and a page to tell what it does. Raises Ended where it took too long or crashed, and
     KeyboardInterrupt where it had to be ended by force after ^C.
     """
-    with (
-        _scratch() as folder,
-        open(folder / PAGE, "r+b") as file,
-        mmap.mmap(file.fileno(), SIZE) as page,
-    ):
-        try:
-            return _run(command, folder, page)
-        finally:
-            _sweep(folder)
+    with scratch() as folder:
+        return watch_over(command, folder).code
 
 
 @contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
+def scratch() -> Iterator[Path]:
     """The folder of the page, and of the command's temporary files. Raises InputError where none
     can be written."""
     with contextlib.ExitStack() as stack:
@@ -71,39 +82,122 @@ def _scratch() -> Iterator[Path]:
         yield folder
 
 
-def _run(command: Sequence[str], folder: Path, page: mmap.mmap) -> int:
+def watch_over(
+    command: Sequence[str], folder: Path, glance: Callable[[], None] = lambda: None
+) -> Finished:
+    """Runs a command to its end, with a folder that `scratch` made. Raises as `supervise`.
+
+    `glance` is called whenever the page is looked at; what it raises ends the command.
+    """
+    with open(folder / PAGE, "r+b") as file, mmap.mmap(file.fileno(), SIZE) as page:
+        try:
+            return _run(command, folder, page, glance)
+        finally:
+            _sweep(folder)
+
+
+def _run(
+    command: Sequence[str], folder: Path, page: mmap.mmap, glance: Callable[[], None]
+) -> Finished:
     environment = {**os.environ, VARIABLE: str(folder), "TMPDIR": str(folder / "tmp")}
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
-    guard = ProcessGuard(process.pid)
+    with _interrupts() as interrupts:
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        guard = ProcessGuard(process.pid)
+        try:
+            with _alarm(process) as alarm:
+                interrupts.pass_on_to(process)
+                return _watched(process, page, interrupts, alarm, glance)
+        finally:
+            guard.end()
+            process.wait()
+
+
+class _Interrupts:
+    """The moments of ^C, each of which is passed on to the process that works."""
+
+    def __init__(self) -> None:
+        self.times: list[Seconds] = []
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def hear(self, number: int, frame: FrameType | None) -> None:
+        """Handles SIGINT. It raises nothing: the process may have something to keep."""
+        self.times.append(time.monotonic())
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+
+    def pass_on_to(self, process: subprocess.Popen[bytes]) -> None:
+        """Names the process, which gets the ^C that came while it was started, too."""
+        self._process = process
+        if self.times:
+            process.send_signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[_Interrupts]:
+    """Hears ^C as long as the block lasts, where this is the main thread, which alone can.
+
+    A handler, and not a mask: a mask holds for one thread, and the kernel gives ^C to any that is
+    left, such as one of numpy's, after which Python raises KeyboardInterrupt here all the same. A
+    handler of the user's own stays: what it raises ends the process that works.
+    """
+    interrupts = _Interrupts()
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield interrupts
+        return
+    signal.signal(signal.SIGINT, interrupts.hear)
     try:
-        with _held(signal.SIGINT, signal.SIGCHLD) as signals:
-            return _watched(process, page, signals)
+        yield interrupts
     finally:
-        guard.end()
-        process.wait()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_Alarm = Callable[[Seconds], object]
+"""Sleeps so long, or until a process ends."""
+
+
+@contextlib.contextmanager
+def _alarm(process: subprocess.Popen[bytes]) -> Iterator[_Alarm]:
+    """Gives what sleeps until the process ends. It may be called in any thread."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except OSError:  # Linux has it from 5.3 on. Without it the end is looked for 20 times a second.
+        yield lambda rest: _wait(process, rest)
+        return
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    try:
+        yield lambda rest: poll.poll(1000 * rest)
+    finally:
+        os.close(descriptor)
+
+
+def _wait(process: subprocess.Popen[bytes], rest: Seconds) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(rest)
 
 
 def _watched(
-    process: subprocess.Popen[bytes], page: mmap.mmap, signals: Sequence[signal.Signals]
-) -> int:
+    process: subprocess.Popen[bytes],
+    page: mmap.mmap,
+    interrupts: _Interrupts,
+    alarm: _Alarm,
+    glance: Callable[[], None],
+) -> Finished:
     """Waits for the process, and ends it where it takes too long or is interrupted."""
-    interrupts: list[Seconds] = []
     while True:
-        state = progress.look(page)
-        if (code := process.poll()) is not None:
-            return _code(code, state, interrupted=bool(interrupts))
-        if interrupts:
+        state, code = progress.look(page), process.poll()
+        glance()
+        times = interrupts.times
+        if code is not None:
+            return Finished(_code(code, state, interrupted=bool(times)), bool(times))
+        if times:
             grace = GRACE if state.bounded else LONG_GRACE
-            if len(interrupts) > 1 or time.monotonic() - interrupts[0] > grace:
+            if len(times) > 1 or time.monotonic() - times[0] > grace:
                 raise KeyboardInterrupt
         elif state.bounded and (state.seconds > state.limit or state.left < 0):
             raise _too_slow(state)
-        # It sleeps until a signal comes: that its child ended, or ^C.
-        rest = GLANCE if state.bounded or interrupts else REST
-        heard = signal.sigtimedwait(signals, rest)
-        if heard is not None and heard.si_signo == signal.SIGINT:
-            interrupts.append(time.monotonic())
-            process.send_signal(signal.SIGINT)
+        alarm(GLANCE if state.bounded or times else REST)
 
 
 def _code(code: int, state: Look, *, interrupted: bool) -> int:
@@ -139,16 +233,6 @@ def _too_slow(state: Look) -> Ended:
         "--dim NAME=N    asks for smaller sizes, where the model has dynamic ones",
         "--source FILE.py:NAME    judges by the PyTorch module that the file was made from",
     )
-
-
-@contextlib.contextmanager
-def _held(*signals: signal.Signals) -> Iterator[Sequence[signal.Signals]]:
-    """Holds signals back, so that they can be waited for; processes started before hear them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield signals
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _sweep(folder: Path) -> None:

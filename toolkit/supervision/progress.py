@@ -2,7 +2,7 @@
 
 A step is one piece of work that is expected to end soon: reading a file, one node of a graph. Where
 none ends for long, the watching process ends this one, and tells the step that did not end. Without
-a page, as where toolkit is used from Python, nothing is told and nothing is ended.
+a page, as where a pipeline is called by itself, nothing is told and nothing is ended.
 """
 
 from __future__ import annotations
@@ -89,6 +89,11 @@ def join() -> bool:
         _page.map = mmap.mmap(file.fileno(), SIZE)
     _page.folder = Path(folder)
     return True
+
+
+def is_watched() -> bool:
+    """Says whether another process watches over this one."""
+    return _page.map is not None
 
 
 @contextlib.contextmanager

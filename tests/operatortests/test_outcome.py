@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from toolkit.conformance.outcome import OperatorOutcome, OutcomeLedger, fault
+from toolkit.operatortests.outcome import OperatorOutcome, OutcomeLedger, fault
 from toolkit.tensors import Array
 
 ONE = OperatorOutcome("test_relu", "Relu", 20, "oracle", "1.0", "1.0", "right")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolkit.conformance import cases
-from toolkit.conformance.cases import SEVERAL, OperatorTest
 from toolkit.errors import InputError
+from toolkit.operatortests import cases
+from toolkit.operatortests.cases import SEVERAL, OperatorTest
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, TypeAlias
 
-from toolkit.conformance import exceptions
-from toolkit.conformance.outcome import FLOAT32, OperatorOutcome
+from toolkit.operatortests import exceptions
+from toolkit.operatortests.outcome import FLOAT32, OperatorOutcome
 
 Shown: TypeAlias = Literal[
     "right", "less precise", "wrong", "refused", "crashed", "left out", "not run"

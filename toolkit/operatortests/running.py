@@ -11,8 +11,6 @@ import numpy as np
 import onnx
 
 from toolkit.answers.simulate import Runner, StartRunner
-from toolkit.conformance.cases import OperatorTest, as_fed
-from toolkit.conformance.outcome import OperatorOutcome, OutcomeLedger, Result, fault
 from toolkit.engine import assignment as assignments
 from toolkit.engine import conversion, unoptimised
 from toolkit.engine.assignment import FeedRequest
@@ -20,6 +18,8 @@ from toolkit.engine.failures import without_paths
 from toolkit.errors import TargetError, ToolkitError, WorkerDied
 from toolkit.onnxfiles import modelfile
 from toolkit.onnxfiles.modelfile import ModelFile
+from toolkit.operatortests.cases import OperatorTest, as_fed
+from toolkit.operatortests.outcome import OperatorOutcome, OutcomeLedger, Result, fault
 from toolkit.oracle.evaluator import Evaluator, from_bits
 from toolkit.oracle.portable import Unsupported
 from toolkit.runtimes import listing

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from toolkit.conformance import exceptions, tables
-from toolkit.conformance.outcome import OperatorOutcome
+from toolkit.operatortests import exceptions, tables
+from toolkit.operatortests.outcome import OperatorOutcome
 
 RIGHT = OperatorOutcome("test_relu", "Relu", 14, "oracle", "1", "1.23", "right")
 OLD = replace(RIGHT, case="test_relu_old", opset=6)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests import command
-from toolkit.conformance import cases
-from toolkit.conformance.outcome import OutcomeLedger
+from toolkit.operatortests import cases
+from toolkit.operatortests.outcome import OutcomeLedger
 
 pytestmark = pytest.mark.process
 
