@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from toolkit.pipelines.check import check
 from toolkit.pipelines.compare import compare
 from toolkit.pipelines.export import Exported, NotProven, export
 from toolkit.pipelines.request import BenchRequest
+from toolkit.records import store
 from toolkit.records.schema import Run
 from toolkit.runtimes.target import parse
 from toolkit.supervision import parent, progress
@@ -120,9 +121,14 @@ def timeless(run: Run) -> Run:
     return replace(run, started="", seconds=0.0)
 
 
-def test_a_loop_without_an_end_is_ended_and_named(endless: Path) -> None:
+@pytest.mark.parametrize("name", ["check", "bench", "compare", "deploy"])
+def test_a_loop_without_an_end_is_ended_and_named(here: Path, endless: Path, name: str) -> None:
+    both = {"new": endless} if name == "compare" else {}
+
     with pytest.raises(Ended, match="at Loop 'turn'"):
-        toolkit.check(endless, ["reference"], timeout=3)
+        getattr(toolkit, name)(endless, **both, timeout=3)
+
+    assert [each.name for each in here.rglob("*") if each.is_file()] == ["net.py"]
 
 
 def test_what_is_larger_than_the_memory_limit_is_named(tmp_path: Path) -> None:
@@ -332,22 +338,39 @@ def test_what_stands_in_the_script_alone_is_exported_there(here: Path) -> None:
     assert (ended.out, ended.code) == ("True\n", 0)
 
 
-INTERRUPTED = """
+# Another thread is there, which the kernel may give ^C to.
+CHECKING = """
 import sys, threading, time
 import toolkit
-# Another thread, that ^C may be given to.
 threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
 try:
     toolkit.check(sys.argv[1], ["reference"])
 except KeyboardInterrupt:
     print("interrupted")
 """
+MEASURING = """
+import sys, threading, time
+import toolkit
+from toolkit.measure import schedule
+from toolkit.pipelines.request import BenchRequest
+from toolkit.runtimes.target import parse
+threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+order = BenchRequest([parse("fake,us=1000"), parse("fake,us=500")], pace=schedule.pace(None, 600))
+try:
+    toolkit.bench(sys.argv[1], order)
+except KeyboardInterrupt as interrupt:
+    print(*interrupt.__notes__)
+"""
 
 
-def test_an_interrupt_ends_the_call_and_all_its_processes(here: Path, endless: Path) -> None:
-    script = [*map(str, program(here, INTERRUPTED)), str(endless)]
+def interrupted(
+    script: list[str | Path], here: Path, when: Callable[[psutil.Process], bool]
+) -> tuple[str, str, int]:
+    """Sends ^C to a script as soon as something holds of it; returns what it wrote and its code
+    when no process of it is left."""
     with subprocess.Popen(
-        script,
+        [*map(str, script)],
+        cwd=here,
         env={**os.environ, **ROOT, "TMPDIR": str(here.parent / "scratch")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -355,10 +378,28 @@ def test_an_interrupt_ends_the_call_and_all_its_processes(here: Path, endless: P
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         caller = psutil.Process(process.pid)
-        command.until(lambda: any(child.cpu_times().user > 3 for child in caller.children()))
+        command.until(lambda: when(caller))
         started = caller.children(recursive=True)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-
-    assert (out, err, process.returncode) == ("interrupted\n", "", 0)
     assert psutil.wait_procs(started, timeout=10)[1] == []
+    return out, err, process.returncode
+
+
+def test_an_interrupt_ends_the_call_and_all_its_processes(here: Path, endless: Path) -> None:
+    def is_in_the_loop(caller: psutil.Process) -> bool:
+        return any(child.cpu_times().user > 3 for child in caller.children())
+
+    ended = interrupted([*program(here, CHECKING), endless], here, is_in_the_loop)
+
+    assert ended == ("interrupted\n", "", 0)
+
+
+def test_an_interrupted_bench_keeps_what_it_measured(here: Path, model: Path) -> None:
+    def has_measured(caller: psutil.Process) -> bool:
+        return any(here.glob("reports/*/generations/*"))
+
+    ended = interrupted([*program(here, MEASURING), model], here, has_measured)
+
+    assert ended == ("toolkit bench --resume    goes on with what was measured\n", "", 0)
+    assert store.head(here / "reports/latest").state == "interrupted"

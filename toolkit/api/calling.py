@@ -116,7 +116,7 @@ def _readable() -> Iterator[None]:
     """Raises Ended where the process wrote something else than it may (A1)."""
     try:
         yield
-    except (msgspec.MsgspecError, OSError, ValueError, EOFError) as error:
+    except (ValueError, OSError, EOFError) as error:  # msgspec's are ValueErrors.
         raise Ended(
             f"what the process that worked wrote cannot be read: {typed_line(error)}"
         ) from error
