@@ -6,14 +6,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from tests import needs, small
 from tests.workers.conftest import Start, start
-from toolkit.errors import EnvironmentFault
+from toolkit.errors import EnvironmentFault, LibraryError
+from toolkit.onnxfiles import modelfile
 from toolkit.pipelines.bench import BenchRequest
 from toolkit.pipelines.check import check
 from toolkit.runtimes import listing
+from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import parse
 from toolkit.workers import cache, managed
 
@@ -57,6 +61,29 @@ def test_its_default_is_named_bfloat16_and_not_right(tmp_path: Path) -> None:
     )
 
     assert found == [("bfloat16", False), ("bfloat16", True)]
+
+
+def test_a_refusal_names_the_operator(start: Start, tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("ImageDecoder", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, [9])],
+        [helper.make_tensor_value_info("y", TensorProto.UINT8, ["a", "b", 3])],
+    )
+    opset = helper.make_opsetid("", 20)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=10)
+    onnx.save(model, tmp_path / "image.onnx")
+    file = modelfile.read(tmp_path / "image.onnx")
+    worker = start("openvino")
+    worker.post_hello()
+    worker.hello()
+
+    with pytest.raises(LibraryError) as raised:
+        worker.load_program(Program(file.path, file.inputs, file.outputs))
+
+    assert raised.value.what == (
+        "RuntimeError: No conversion rule found for operations: ImageDecoder-20"
+    )
 
 
 def test_it_reports_nothing(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
