@@ -86,6 +86,31 @@ def test_a_refusal_names_the_operator(start: Start, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("io", ["numpy", "bound"])
+def test_an_input_that_it_folds_away_may_be_fed(start: Start, tmp_path: Path, io: str) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=1)],
+        "g",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3]),
+            helper.make_tensor_value_info("axes", TensorProto.INT64, [0]),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])],
+    )
+    opset = helper.make_opsetid("", 13)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    onnx.save(model, tmp_path / "sum.onnx")
+    file = modelfile.read(tmp_path / "sum.onnx")
+    worker = start("openvino", io=io)
+    worker.post_hello()
+    worker.hello()
+    worker.load_program(Program(file.path, file.inputs, file.outputs))
+
+    feed = {"x": np.ones((2, 3), np.float32), "axes": np.zeros(0, np.int64)}
+
+    assert worker.evaluate("0", feed, {})["y"].tolist() == [[6.0]]
+
+
 def test_it_reports_nothing(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A report leaves an identity in the user's home; `CI` would silence it by itself."""
     monkeypatch.setenv("TOOLKIT_CACHE", str(cache.root()))

@@ -92,6 +92,8 @@ class OpenVinoSession(Session):
     def __init__(self, compiled: Any, program: Program, *, bound: bool) -> None:
         self._compiled = compiled
         self._bound = bound
+        # An input that no node needs after its folding, such as axes without elements, has no port.
+        self._ports = {name for port in compiled.inputs for name in port.get_names()}
         self._names = [spec.name for spec in program.outputs]
         self._positions = [self._position(name) for name in self._names]
 
@@ -99,7 +101,11 @@ class OpenVinoSession(Session):
         import openvino
 
         request = self._compiled.create_infer_request()
-        ready = {name: np.asarray(array, order="C") for name, array in feed.items()}
+        ready = {
+            name: np.asarray(array, order="C")
+            for name, array in feed.items()
+            if name in self._ports
+        }
         if not self._bound:
             with _told():
                 moves = self._moves(ready)
@@ -162,7 +168,7 @@ def reason(text: str) -> str:
     'No rule found for: Foo-20'
     """
     telling = [line.removeprefix("-- ") for line in lines(text) if not PLACE.match(line)]
-    return "; ".join(telling[:MOST_LINES]) or first_line(text)
+    return "; ".join(telling[:MOST_LINES]).replace(":; ", ": ") or first_line(text)
 
 
 def _infer(request: Any, inputs: Mapping[str, Array]) -> None:
