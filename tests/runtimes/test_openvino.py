@@ -6,14 +6,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from tests import needs, small
 from tests.workers.conftest import Start, start
-from toolkit.errors import EnvironmentFault
+from toolkit.errors import EnvironmentFault, LibraryError
+from toolkit.onnxfiles import modelfile
 from toolkit.pipelines.bench import BenchRequest
 from toolkit.pipelines.check import check
 from toolkit.runtimes import listing
+from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import parse
 from toolkit.workers import cache, managed
 
@@ -57,6 +61,54 @@ def test_its_default_is_named_bfloat16_and_not_right(tmp_path: Path) -> None:
     )
 
     assert found == [("bfloat16", False), ("bfloat16", True)]
+
+
+def test_a_refusal_names_the_operator(start: Start, tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("ImageDecoder", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, [9])],
+        [helper.make_tensor_value_info("y", TensorProto.UINT8, ["a", "b", 3])],
+    )
+    opset = helper.make_opsetid("", 20)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=10)
+    onnx.save(model, tmp_path / "image.onnx")
+    file = modelfile.read(tmp_path / "image.onnx")
+    worker = start("openvino")
+    worker.post_hello()
+    worker.hello()
+
+    with pytest.raises(LibraryError) as raised:
+        worker.load_program(Program(file.path, file.inputs, file.outputs))
+
+    assert raised.value.what == (
+        "RuntimeError: No conversion rule found for operations: ImageDecoder-20"
+    )
+
+
+@pytest.mark.parametrize("io", ["numpy", "bound"])
+def test_an_input_that_it_folds_away_may_be_fed(start: Start, tmp_path: Path, io: str) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=1)],
+        "g",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3]),
+            helper.make_tensor_value_info("axes", TensorProto.INT64, [0]),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])],
+    )
+    opset = helper.make_opsetid("", 13)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    onnx.save(model, tmp_path / "sum.onnx")
+    file = modelfile.read(tmp_path / "sum.onnx")
+    worker = start("openvino", io=io)
+    worker.post_hello()
+    worker.hello()
+    worker.load_program(Program(file.path, file.inputs, file.outputs))
+
+    feed = {"x": np.ones((2, 3), np.float32), "axes": np.zeros(0, np.int64)}
+
+    assert worker.evaluate("0", feed, {})["y"].tolist() == [[6.0]]
 
 
 def test_it_reports_nothing(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from toolkit.report.grids.grid import Grid
 
-VOID = {"br", "col", "hr", "img", "input", "link", "meta"}
+VOID = {"br", "col", "hr", "img", "input", "link", "meta", "wbr"}
 """Elements that HTML never closes."""
 
 

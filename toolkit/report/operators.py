@@ -5,9 +5,11 @@ One file that needs no network, and no JavaScript but for its filter.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from toolkit.operatortests import tables
+from toolkit.operatortests.cases import SEVERAL
 from toolkit.operatortests.outcome import OperatorOutcome
 from toolkit.operatortests.tables import SHOWN, Column, OperatorRow, Shown, Tally
 from toolkit.report.markup import Child, Markup, script, style, tag
@@ -148,7 +150,7 @@ def _exceptions(outcomes: Sequence[OperatorOutcome]) -> Child:
             tag("th", printable(", ".join(dict.fromkeys(e.operator for e in own))), scope="row"),
             tag("td", printable(", ".join(dict.fromkeys(e.result for e in own)))),
             tag("td", printable(reason)),
-            tag("td", tag("span", printable(", ".join(e.case for e in own)), class_="names")),
+            tag("td", tag("span", _breakable(", ".join(e.case for e in own)), class_="names")),
         )
         for reason, own in alike.items()
     ]
@@ -174,7 +176,7 @@ def _operators(rows: Sequence[OperatorRow], columns: Sequence[Column]) -> Markup
         tag("th", "operator", scope="col"),
         tag("th", "opset", scope="col"),
         [
-            tag("th", printable(name), tag("small", printable(version)), scope="col")
+            tag("th", _breakable(name), tag("small", printable(version)), scope="col")
             for name, version in columns
         ],
     )
@@ -193,6 +195,12 @@ def _operators(rows: Sequence[OperatorRow], columns: Sequence[Column]) -> Markup
         "section",
         tag("h2", "By operator"),
         tag(
+            "p",
+            f"A test whose graph holds several operators stands below “{SEVERAL}”. A name leads to "
+            "the tests that are not right.",
+            class_="lead-in",
+        ),
+        tag(
             "form",
             tag("label", "Operator ", tag("input", type="search", id="filter")),
             tag("label", tag("input", type="checkbox", id="fails"), " only what fails somewhere"),
@@ -208,9 +216,15 @@ def _operators(rows: Sequence[OperatorRow], columns: Sequence[Column]) -> Markup
     )
 
 
+def _breakable(name: str) -> Child:
+    """A name that may be broken behind a mark, and not within a word."""
+    parts = re.split(r"(?<=[:,._-])", printable(name))
+    return [[tag("wbr") if index else None, part] for index, part in enumerate(parts)]
+
+
 def _link(row: OperatorRow) -> Child:
     """The operator's name, which leads to its failing tests where it has any."""
-    name = printable(row.operator)
+    name = _breakable(row.operator)
     return tag("a", name, href=f"#{_anchor(row)}") if row.failing else name
 
 
@@ -263,7 +277,7 @@ def _tests(row: OperatorRow) -> Markup:
         first = outcomes[0]
         span = str(len(outcomes)) if len(outcomes) > 1 else None
         lead = (
-            tag("th", printable(case), scope="row", rowspan=span),
+            tag("th", _breakable(case), scope="row", rowspan=span),
             tag("td", str(first.opset), rowspan=span),
             tag("td", printable(tables.shortened(first.inputs)), rowspan=span, class_="inputs"),
         )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
+from toolkit.errors import first_line, lines
 from toolkit.runtimes.base import (
     Call,
     Moves,
@@ -24,6 +27,14 @@ from toolkit.tensors import Array, Feed
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 """Precision → OpenVINO's name of it in INFERENCE_PRECISION_HINT."""
+
+PLACE = re.compile(
+    r"(Exception from|Check '.*' failed at) \S+:\d+:$|FrontEnd API failed|Model wasn't fully|"
+    r"Summary:|-- Conversion is failed|While validating ONNX node"
+)
+"""The beginnings of lines in OpenVINO's errors that say nothing of the reason."""
+MOST_LINES = 2
+"""The operator, and what is wrong with it."""
 
 NO_WORK = {"Const", "Input", "Output", "Parameter", "Result"}
 """Layers of the compiled model that compute nothing."""
@@ -70,7 +81,8 @@ class OpenVino(Runtime):
         }
         if options["precision"] != "default":
             settings["INFERENCE_PRECISION_HINT"] = HINTS[options["precision"]]
-        compiled = openvino.Core().compile_model(str(program.model), "CPU", settings)
+        with _told():
+            compiled = openvino.Core().compile_model(str(program.model), "CPU", settings)
         return OpenVinoSession(compiled, program, bound=options["io"] == "bound")
 
 
@@ -80,6 +92,8 @@ class OpenVinoSession(Session):
     def __init__(self, compiled: Any, program: Program, *, bound: bool) -> None:
         self._compiled = compiled
         self._bound = bound
+        # An input that no node needs after its folding, such as axes without elements, has no port.
+        self._ports = {name for port in compiled.inputs for name in port.get_names()}
         self._names = [spec.name for spec in program.outputs]
         self._positions = [self._position(name) for name in self._names]
 
@@ -87,9 +101,15 @@ class OpenVinoSession(Session):
         import openvino
 
         request = self._compiled.create_infer_request()
-        ready = {name: np.asarray(array, order="C") for name, array in feed.items()}
+        ready = {
+            name: np.asarray(array, order="C")
+            for name, array in feed.items()
+            if name in self._ports
+        }
         if not self._bound:
-            return Call(partial(request.infer, ready), self._named, moves=self._moves(ready))
+            with _told():
+                moves = self._moves(ready)
+            return Call(partial(request.infer, ready), self._named, moves=moves)
         for name, array in ready.items():
             request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
         return Call(
@@ -129,6 +149,26 @@ class OpenVinoSession(Session):
 
     def _buffers(self, request: Any) -> list[Array]:
         return [request.get_output_tensor(position).data for position in self._positions]
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Puts what OpenVINO raises into the lines that say why: its first ones name places in its
+    source, and the operator comes last."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise RuntimeError(reason(str(error))) from error
+
+
+def reason(text: str) -> str:
+    """Gives the first lines of an error that are no place, joined.
+
+    >>> reason("Exception from src/core.cpp:1:\\nSummary:\\n-- No rule found for: Foo-20\\n")
+    'No rule found for: Foo-20'
+    """
+    telling = [line.removeprefix("-- ") for line in lines(text) if not PLACE.match(line)]
+    return "; ".join(telling[:MOST_LINES]).replace(":; ", ": ") or first_line(text)
 
 
 def _infer(request: Any, inputs: Mapping[str, Array]) -> None:
