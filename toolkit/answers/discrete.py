@@ -13,6 +13,7 @@ from toolkit.answers.acceptance import (
     misfit,
     names_of,
     top1_fault,
+    with_moved,
 )
 from toolkit.answers.formats import RANK
 from toolkit.answers.indices import Choice, Logits
@@ -32,6 +33,8 @@ class DiscreteOutput:
     """The operator that made the indices; None: it holds no indices."""
     logits: Callable[[], tuple[Logits, ...]] = tuple
     """Gives the logits of each feed; none where the oracle does not know them."""
+    moved: int = 0
+    """Slices that the oracle's arrays hold by the target's choice among equals, not by its own."""
 
     def judge(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput:
         """Demands equality, but for indices among near ties; then the user's limits.
@@ -41,7 +44,8 @@ class DiscreteOutput:
         reason = misfit(self.spec, arrays, self.oracle, acceptance)
         if reason:
             return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
-        return self._judged(*self._find([a for a in arrays if a is not None]), acceptance)
+        finding, flips = self._find([a for a in arrays if a is not None])
+        return self._judged(with_moved(finding, self.moved), flips, acceptance)
 
     def short(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput | None:
         """Judges by float32's errors alone; None where an index flipped that they do not
@@ -55,7 +59,7 @@ class DiscreteOutput:
             unmeasured(self.spec.name, finding.evidence),
             names=names_of(finding),
             elements=flips.size,
-            top1_changes=int(flips.sum()) if self.choice else None,
+            top1_changes=int(flips.sum()) + self.moved if self.choice else None,
             rows=flips.size if self.choice else None,
         )
         fault = fault_of(finding, acceptance, None)
