@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -10,7 +11,8 @@ import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from toolkit.answers import simulate
-from toolkit.answers.gathered import Candidates, Gathering
+from toolkit.answers.choosing import FeedChoice, of_feeds
+from toolkit.answers.gathered import Chooser, Gathering
 from toolkit.answers.indices import Choice
 from toolkit.answers.judge import Judge
 from toolkit.engine import judges
@@ -29,14 +31,19 @@ def node(operator: str, inputs: list[str], outputs: list[str], **attributes: int
     return helper.make_node(operator, inputs, outputs, None, None, None, None, **attributes)
 
 
+Detected: TypeAlias = tuple[Path, Judge, list[Feed], list[dict[str, Array]]]
+OPERATORS = ("Gather", "GatherElements", "GatherND")
+
+
 def detector(path: Path, operator: str) -> Path:
-    """Boxes of the KEPT best of SIZE candidates, two of which tie in every row."""
+    """Boxes and labels of the KEPT best of SIZE candidates, two of which tie in every row."""
     scores = DRAW.normal(size=(8, SIZE))
     scores[:, TIED[1]] = scores[:, TIED[0]]
     weights = {
         "scores_w": scores.astype(np.float32),
         "boxes_w": DRAW.normal(size=(8, SIZE * WIDTH)).astype(np.float32),
         "k": np.array([KEPT]),
+        "labels_w": DRAW.normal(size=(8, SIZE * WIDTH)).astype(np.float32),
         "boxes_shape": np.array([0, SIZE, WIDTH]),
         "last": np.array([-1]),
         "expanded": np.array([1, 1, WIDTH]),
@@ -47,6 +54,9 @@ def detector(path: Path, operator: str) -> Path:
         node("MatMul", ["x", "scores_w"], ["scores"]),
         node("MatMul", ["x", "boxes_w"], ["boxes_flat"]),
         node("Reshape", ["boxes_flat", "boxes_shape"], ["boxes"]),
+        node("MatMul", ["x", "labels_w"], ["ratings_flat"]),
+        node("Reshape", ["ratings_flat", "boxes_shape"], ["ratings"]),
+        node("ArgMax", ["ratings"], ["labels"], axis=2, keepdims=0),
         node("TopK", ["scores", "k"], ["best", "chosen"], axis=1),
     ]
     if operator == "GatherElements":
@@ -54,19 +64,34 @@ def detector(path: Path, operator: str) -> Path:
             node("Unsqueeze", ["chosen", "last"], ["chosen3"]),
             node("Expand", ["chosen3", "expanded"], ["where"]),
             node("GatherElements", ["boxes", "where"], ["y"], axis=1),
+            node("GatherElements", ["labels", "chosen"], ["label"], axis=1),
         ]
         rows, shape = ROWS, [ROWS, KEPT, WIDTH]
     else:
         nodes += [
             node("Squeeze", ["boxes", "row"], ["table"]),
-            node("Gather", ["table", "chosen"], ["y"], axis=0),
+            node("Squeeze", ["labels", "row"], ["label_table"]),
         ]
+        if operator == "Gather":
+            nodes += [
+                node("Gather", ["table", "chosen"], ["y"], axis=0),
+                node("Gather", ["label_table", "chosen"], ["label"], axis=0),
+            ]
+        else:
+            nodes += [
+                node("Unsqueeze", ["chosen", "last"], ["where"]),
+                node("GatherND", ["table", "where"], ["y"]),
+                node("GatherND", ["label_table", "where"], ["label"]),
+            ]
         rows, shape = 1, [1, KEPT, WIDTH]
     graph = helper.make_graph(
         nodes,
         "detector",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, shape),
+            helper.make_tensor_value_info("label", TensorProto.INT64, shape[:2]),
+        ],
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
@@ -96,81 +121,135 @@ def judge(path: Path) -> tuple[Judge, list[Feed], list[dict[str, Array]]]:
     return built.judge, feeds, simulate.run_on_reference(onnx.load(path), feeds)
 
 
-def chosen(path: Path, feed: Feed, *, swap: bool, other: int | None = None) -> Array:
-    """The output by hand, in float32: with the tied candidates swapped, or with one replaced."""
+def chosen(path: Path, feed: Feed, *, swap: bool, worse: bool = False) -> dict[str, Array]:
+    """The outputs by hand, in float32: with the tied candidates swapped, or with a worse one."""
     weights = {t.name: numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
     scores = feed["x"] @ weights["scores_w"]
     boxes = (feed["x"] @ weights["boxes_w"]).reshape(-1, SIZE, WIDTH)
+    labels = (feed["x"] @ weights["labels_w"]).reshape(-1, SIZE, WIDTH).argmax(-1)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :KEPT]
     if swap:
         first, second = order == TIED[0], order == TIED[1]
         order = np.where(first, TIED[1], np.where(second, TIED[0], order))
-    if other is not None:
+    if worse:
         order = order.copy()
         order[0, 0] = next(i for i in range(SIZE) if i not in (*order[0], *TIED))
-    return np.take_along_axis(boxes, order[..., None], axis=1)
+    return {
+        "y": np.take_along_axis(boxes, order[..., None], axis=1),
+        "label": np.take_along_axis(labels, order, axis=1),
+    }
 
 
-@pytest.mark.parametrize("operator", ["Gather", "GatherElements"])
-def test_the_boxes_of_another_choice_among_equals_are_right(tmp_path: Path, operator: str) -> None:
-    path = detector(tmp_path / "m.onnx", operator)
-    judging, feeds, right = judge(path)
-    shape = right[0]["y"].shape
-    swapped = [{"y": chosen(path, f, swap=True).reshape(shape)} for f in feeds]
+@pytest.fixture(scope="module", params=OPERATORS)
+def detected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Detected:
+    path = detector(tmp_path_factory.mktemp("detector") / "m.onnx", request.param)
+    return path, *judge(path)
+
+
+def test_what_another_choice_among_equals_gathers_is_right(detected: Detected) -> None:
+    path, judging, feeds, right = detected
+    swapped = [chosen(path, f, swap=True) for f in feeds]
     assert any(not np.allclose(a["y"], b["y"]) for a, b in zip(swapped, right, strict=True))
+    assert any((a["label"] != b["label"]).any() for a, b in zip(swapped, right, strict=True))
 
     verdict = judging.verdict(swapped)
 
     assert verdict.right, verdict.reason
-    assert "gathered by another choice among equals" in verdict.outputs[0].evidence
+    for output in verdict.outputs:
+        assert "gathered by another choice among equals" in output.evidence
     assert judging.verdict(right).right
     whole = judging.whole.verdict(swapped)
     assert (whole.text, whole.reason) == (verdict.text, verdict.reason)
     assert judging.border(swapped, verdict).within
 
 
-@pytest.mark.parametrize("operator", ["Gather", "GatherElements"])
-def test_the_boxes_of_a_worse_choice_are_wrong(tmp_path: Path, operator: str) -> None:
-    path = detector(tmp_path / "m.onnx", operator)
-    judging, feeds, right = judge(path)
-    shape = right[0]["y"].shape
-    worse = [{"y": chosen(path, f, swap=True, other=0).reshape(shape)} for f in feeds]
+def test_what_a_worse_choice_gathers_is_wrong(detected: Detected) -> None:
+    path, judging, feeds, _ = detected
+    worse = [chosen(path, f, swap=True, worse=True) for f in feeds]
 
     assert not judging.verdict(worse).right
 
 
-def candidates(data: Array, logits: Array, indices: Array) -> Candidates:
-    gathering = Gathering("Gather", "d", "i", 0, Choice("TopK", "l", -1))
-    return Candidates(gathering, data, indices, logits, 1e-7)
+def test_labels_of_another_choice_than_the_boxes_are_wrong(detected: Detected) -> None:
+    path, judging, feeds, right = detected
+    labels = [chosen(path, f, swap=True)["label"] for f in feeds]
+    mixed = [{**a, "label": b} for a, b in zip(right, labels, strict=True)]
+
+    assert not judging.verdict(mixed).right
+    assert not judging.whole.verdict(mixed).right
+
+
+def choice(
+    data: Array, logits: Array, indices: Array, labels: Array | None = None
+) -> FeedChoice | None:
+    """Slices of data, and labels beside them, gathered by indices that TopK chose."""
+    chooser = Chooser(Choice("TopK", "logits", -1), "indices")
+    tensors = {"y": data, "label": np.arange(len(data)) if labels is None else labels}
+    values = {f"all {name}": each for name, each in tensors.items()}
+    values |= {name: each[indices] for name, each in tensors.items()}
+    values |= {"logits": logits, "indices": indices}
+    gathered = {name: Gathering("Gather", f"all {name}", 0, (1,), chooser) for name in tensors}
+    plain = {**values, "logits": logits + 1e-7}
+    feeds = of_feeds(chooser, gathered, [values], [[plain]])
+    return None if feeds is None else feeds[0]
+
+
+TIED_DATA = np.arange(8.0).reshape(4, 2)
+TIED_LOGITS = np.array([1.0, 1.0, 0.0, 0.0])
+
+
+def held(*order: int, labels: tuple[int, ...] | None = None, off: float = 0.0) -> Array | None:
+    """The candidates that an answer shows, where TopK chose 0 and 1, which are equal."""
+    known = choice(TIED_DATA, TIED_LOGITS, np.array([0, 1]))
+    assert known is not None
+    answer = {
+        "y": TIED_DATA[[*order]] + off,
+        "label": np.array(order if labels is None else labels),
+    }
+    return known.of_answer(answer)
+
+
+def test_all_outputs_of_one_choice_are_looked_at_together() -> None:
+    np.testing.assert_array_equal(held(1, 0), [1, 0])
+    np.testing.assert_array_equal(held(0, 1), [0, 1])
+    # Labels have no precision: they say which slice is meant, and the slices are wrong for it.
+    np.testing.assert_array_equal(held(0, 1, labels=(1, 0)), [1, 0])
 
 
 def test_a_slice_that_is_there_twice_is_no_choice_among_equals() -> None:
-    data = np.arange(8.0).reshape(4, 2)
-    pair = candidates(data, np.array([1.0, 1.0, 0.0, 0.0]), np.array([0, 1]))
-
-    swapped, moved = pair.aligned(data[[1, 0]])
-    twice, kept = pair.aligned(data[[1, 1]])
-
-    assert moved == 2
-    np.testing.assert_array_equal(swapped, data[[0, 1]])
-    assert kept == 0
-    np.testing.assert_array_equal(twice, data[[1, 1]])
+    np.testing.assert_array_equal(held(1, 1), [0, 1])
 
 
-def test_errors_stay_what_they_were_against_what_was_chosen() -> None:
-    data = np.arange(8.0).reshape(4, 2)
-    pair = candidates(data, np.array([1.0, 1.0, 0.0, 0.0]), np.array([0]))
+def test_a_candidate_that_is_not_equal_is_none() -> None:
+    np.testing.assert_array_equal(held(2, 1), [0, 1])
 
-    moved, _ = pair.aligned(data[[1]] + 1e-3)
 
-    np.testing.assert_allclose(moved - data[[0]], 1e-3)
+def test_slices_with_errors_are_those_that_are_nearest() -> None:
+    np.testing.assert_array_equal(held(1, 0, off=0.3), [1, 0])
+
+
+def test_an_answer_with_more_slices_than_were_asked_for_shows_no_choice() -> None:
+    assert held(0, 1, 2) is None
+
+
+def test_what_is_right_comes_from_the_oracle_where_it_has_the_slice() -> None:
+    known = choice(TIED_DATA, np.array([1.0, 1.0, 1.0, 0.0]), np.array([0, 1]))
+    assert known is not None
+    oracle = TIED_DATA[[0, 1]] + 1e-9
+
+    right = known.right("y", np.array([1, 2]), np.array([0, 1]), oracle, (2, 2))
+
+    np.testing.assert_array_equal(right, [oracle[1], TIED_DATA[2]])
 
 
 def test_rows_that_the_graph_rearranged_are_left_alone() -> None:
-    data = np.arange(8.0).reshape(4, 2)
-    strange = candidates(data, np.zeros((3, 4)), np.array([0, 1]))
+    chooser = Chooser(Choice("TopK", "logits", -1), "indices")
+    gathered = {"y": Gathering("Gather", "data", 0, (1,), chooser)}
+    values = {
+        "logits": np.zeros((1, 4)),
+        "indices": np.array([[0, 1]]),
+        "data": TIED_DATA,
+        "y": TIED_DATA[[1, 0]],
+    }
 
-    answer, moved = strange.aligned(data[[1, 0]])
-
-    assert moved == 0
-    np.testing.assert_array_equal(answer, data[[1, 0]])
+    assert of_feeds(chooser, gathered, [values], [[values]]) is None

@@ -16,9 +16,10 @@ from tests.answers.networks import (
     mlp,
     onnxruntime_runner,
 )
-from toolkit.answers.gathered import Gathering
+from toolkit.answers.gathered import Chooser, Gathering
 from toolkit.answers.indices import Choice
 from toolkit.answers.intermediates import exposed, find
+from toolkit.answers.suppressed import Suppression
 from toolkit.onnxfiles import thinmodels
 
 
@@ -68,11 +69,9 @@ def test_what_is_gathered_by_chosen_indices_is_looked_at() -> None:
 
     intermediates = find(b.model(["batch", 64], (gathered, TensorProto.FLOAT)))
 
-    choice = Choice("ArgMax", logits, 1)
-    assert intermediates.gathered == {
-        gathered: Gathering("GatherElements", data, chosen, 1, choice)
-    }
-    assert intermediates.tensors() == (logits, data, chosen)
+    chooser = Chooser(Choice("ArgMax", logits, 1), chosen)
+    assert intermediates.gathered == {gathered: Gathering("GatherElements", data, 1, (1,), chooser)}
+    assert intermediates.tensors() == (logits, chosen, data)
 
 
 def test_selected_boxes_are_looked_at_by_their_scores() -> None:
@@ -86,6 +85,52 @@ def test_selected_boxes_are_looked_at_by_their_scores() -> None:
     intermediates = find(b.model([1, 64], (kept, TensorProto.INT64)))
 
     assert intermediates.choices == {kept: Choice("NonMaxSuppression", scores, 2)}
+
+
+def selecting(b: Builder, least: str = "") -> tuple[str, str, str]:
+    """Boxes (1, 10, 4), and those that NonMaxSuppression selects of them by two classes."""
+    boxes, scores = (
+        b.node("Reshape", b.gemm("x", 64, n), b.constant(np.array(s)))
+        for n, s in ((40, [1, 10, 4]), (20, [1, 2, 10]))
+    )
+    most, overlap = b.constant(np.array([9])), b.constant(np.array([0.5], np.float32))
+    return boxes, scores, b.node("NonMaxSuppression", boxes, scores, most, overlap, least)
+
+
+def column(b: Builder, selected: str, place: int, how: str) -> str:
+    if how == "Gather":
+        return b.node("Gather", selected, b.constant(np.array([place - 3])), axis=1)
+    start, end, axis = (b.constant(np.array([n])) for n in (place, place + 1, -1))
+    return b.node("Slice", selected, start, end, axis)
+
+
+@pytest.mark.parametrize("how", ["Gather", "Slice"])
+def test_columns_of_selected_boxes_are_followed(how: str) -> None:
+    b = Builder(0)
+    boxes, scores, selected = selecting(b)
+    places = b.node("Concat", *(column(b, selected, n, how) for n in (0, 2)), axis=1)
+    each = b.node("GatherND", boxes, places)
+    number = b.node("Squeeze", column(b, selected, 2, how))
+
+    found = find(b.model([1, 64], (each, TensorProto.FLOAT), (number, TensorProto.INT64)))
+
+    suppression = Suppression(boxes, 9, 0.5, None, centred=False)
+    chooser = Chooser(Choice("NonMaxSuppression", scores, 2), selected, suppression)
+    assert found.gathered == {
+        each: Gathering("GatherND", boxes, 0, (0, 2), chooser),
+        number: Gathering("Identity", "", 0, (2,), chooser),
+    }
+
+
+def test_boxes_that_a_computed_threshold_selects_are_not_followed() -> None:
+    b = Builder(0)
+    least = b.node("ReduceMean", b.gemm("x", 64, 1), keepdims=0)
+    _, scores, selected = selecting(b, least)
+
+    found = find(b.model([1, 64], (selected, TensorProto.INT64)))
+
+    assert found.gathered == {}
+    assert found.choices == {selected: Choice("NonMaxSuppression", scores, 2)}
 
 
 def test_an_argmax_of_the_input_itself_needs_no_intermediate_output() -> None:

@@ -19,6 +19,7 @@ from toolkit.pipelines.check import check
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import parse
+from toolkit.tensors import Feed
 from toolkit.workers import cache, managed
 
 pytestmark = pytest.mark.process
@@ -106,7 +107,7 @@ def test_an_input_that_it_folds_away_may_be_fed(start: Start, tmp_path: Path, io
     worker.hello()
     worker.load_program(Program(file.path, file.inputs, file.outputs))
 
-    feed = {"x": np.ones((2, 3), np.float32), "axes": np.zeros(0, np.int64)}
+    feed: Feed = {"x": np.ones((2, 3), np.float32), "axes": np.zeros(0, np.int64)}
 
     assert worker.evaluate("0", feed, {})["y"].tolist() == [[6.0]]
 

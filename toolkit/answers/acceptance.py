@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -83,6 +83,12 @@ def type_of(spec: TensorSpec, array: Array, acceptance: Acceptance) -> str:
 def names_of(finding: Finding) -> tuple[Name, ...]:
     """Gives the names of a finding as a verdict holds them."""
     return (cast(Name, finding.name),) if isinstance(finding, Fault) else finding.names
+
+
+def with_moved(finding: Finding, moved: int) -> Finding:
+    """Adds how many slices were gathered by another choice."""
+    words = f"; {moved:,} gathered by another choice among equals" if moved else ""
+    return replace(finding, evidence=finding.evidence + words)
 
 
 def text(verdict: OutputVerdict) -> str:

@@ -13,6 +13,7 @@ from toolkit.answers.acceptance import (
     misfit,
     names_of,
     top1_fault,
+    with_moved,
 )
 from toolkit.answers.formats import RANK
 from toolkit.answers.indices import Choice, Logits
@@ -32,6 +33,8 @@ class DiscreteOutput:
     """The operator that made the indices; None: it holds no indices."""
     logits: Callable[[], tuple[Logits, ...]] = tuple
     """Gives the logits of each feed; none where the oracle does not know them."""
+    moved: int = 0
+    """Slices that the oracle's arrays hold by the target's choice among equals, not by its own."""
 
     def judge(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput:
         """Demands equality, but for indices among near ties; then the user's limits.
@@ -43,7 +46,8 @@ class DiscreteOutput:
             return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
         answers = [a for a in arrays if a is not None]
         values = [self._values(a, o) for a, o in zip(answers, self.oracle, strict=True)]
-        return self._judged(*self._find(values), acceptance)
+        finding, flips = self._find(values)
+        return self._judged(with_moved(finding, self.moved), flips, acceptance)
 
     def _values(self, answer: Array, wanted: Array) -> Array:
         """Gives an answer that came as its bits, such as float8's, the oracle's own type."""
@@ -63,7 +67,7 @@ class DiscreteOutput:
             unmeasured(self.spec.name, finding.evidence),
             names=names_of(finding),
             elements=flips.size,
-            top1_changes=int(flips.sum()) if self.choice else None,
+            top1_changes=int(flips.sum()) + self.moved if self.choice else None,
             rows=flips.size if self.choice else None,
         )
         fault = fault_of(finding, acceptance, None)

@@ -15,10 +15,10 @@ from toolkit.answers.acceptance import (
     names_of,
     top1_fault,
     type_of,
+    with_moved,
 )
 from toolkit.answers.direction import Floats
 from toolkit.answers.formats import ORDER, Precision, real
-from toolkit.answers.gathered import Candidates
 from toolkit.answers.near import Near
 from toolkit.answers.pieces import STANDS_OUT, Measures, PlainOutput, measure
 from toolkit.answers.pool import Pool, flat
@@ -53,9 +53,8 @@ class FloatOutput:
 
     spec: TensorSpec
     pool: Pool
-    candidates: Callable[[], Sequence[Candidates]] = tuple
-    """Gives, for each feed, what else the output may hold where it is gathered by chosen indices;
-    nothing where it is not."""
+    moved: int = 0
+    """Slices that the oracle's arrays hold by the target's choice among equals, not by its own."""
 
     def judge(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput:
         """Follows the whole rule, and then the user's limits.
@@ -65,8 +64,8 @@ class FloatOutput:
         reason = misfit(self.spec, arrays, self.pool.oracle, acceptance)
         if reason:
             return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
-        answers, moved = self._aligned(self._shaped(arrays, acceptance), range(len(arrays)))
-        finding = _with_moved(self._find(answers), moved)
+        answers = self._shaped(arrays, acceptance)
+        finding = with_moved(self._find(answers), self.moved)
         bands = self.pool.scale.relative_bands() if self.pool.scale else {}
         return self._judged(answers, measure(self.pool.plain, answers), finding, bands, acceptance)
 
@@ -80,12 +79,12 @@ class FloatOutput:
         reason = misfit(self.spec, arrays, self.pool.oracle, acceptance)
         if reason:
             return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
-        answers, moved = self._aligned(self._shaped(arrays, acceptance), range(len(arrays)))
+        answers = self._shaped(arrays, acceptance)
         measures = measure(self.pool.plain, answers)
         finding = self._find_shortly(measures, near)
         if finding is None:
             return None
-        finding = _with_moved(finding, moved)
+        finding = with_moved(finding, self.moved)
         bands = near().bands() if names_of(finding) == ("float32",) else {}
         return self._judged(answers, measures, finding, bands, acceptance)
 
@@ -119,7 +118,7 @@ class FloatOutput:
         reason = misfit(self.spec, arrays, pool.oracle, acceptance)
         if reason or "wrong" in first.names:
             return reason  # an answer that was wrong at first is held to no more than its form
-        values = flat(self._aligned(self._shaped(arrays, acceptance), feeds)[0])
+        values = flat(self._shaped(arrays, acceptance))
         if pool.off_limits(values).size:
             return SPECIAL
         if pool.scale is None or self.pool.scale is None:
@@ -139,8 +138,7 @@ class FloatOutput:
         reason = misfit(self.spec, arrays, pool.oracle, acceptance)
         if reason or "wrong" in first.names:
             return reason
-        answers, _ = self._aligned(self._shaped(arrays, acceptance), feeds)
-        measures = measure(pool.plain, answers)
+        measures = measure(pool.plain, self._shaped(arrays, acceptance))
         noise = max(pool.plain.noise.rms, self.pool.plain.noise.rms)
         if measures.off.size:
             return SPECIAL
@@ -166,19 +164,6 @@ class FloatOutput:
     def _shaped(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> list[Array]:
         """The answers as real numbers; floats of numpy's own types are not copied."""
         return [real(a, type_of(self.spec, a, acceptance)) for a in arrays if a is not None]
-
-    def _aligned(
-        self, answers: Sequence[Array], feeds: Sequence[int]
-    ) -> tuple[Sequence[Array], int]:
-        """The answers, with slices of another choice among equals moved onto the oracle's own; and
-        how many were."""
-        candidates = self.candidates()
-        if not candidates:
-            return answers, 0
-        pairs = [
-            candidates[feed].aligned(answer) for feed, answer in zip(feeds, answers, strict=True)
-        ]
-        return [answer for answer, _ in pairs], sum(moved for _, moved in pairs)
 
     def _find(self, answers: Sequence[Array]) -> Finding:
         values = flat(answers)
@@ -265,12 +250,6 @@ def _with_doubt(finding: Finding, size: int) -> Finding:
     """Adds that more elements would make it sure."""
     doubt = f"; only {elements(size)}, {ENOUGH:,} make it sure" if size < ENOUGH else ""
     return replace(finding, evidence=finding.evidence + doubt)
-
-
-def _with_moved(finding: Finding, moved: int) -> Finding:
-    """Adds how many slices were gathered by another choice."""
-    words = f"; {moved:,} gathered by another choice among equals" if moved else ""
-    return replace(finding, evidence=finding.evidence + words)
 
 
 def _in_words(finding: Finding) -> str:

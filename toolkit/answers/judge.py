@@ -10,6 +10,8 @@ e  An intermediate output is a second witness: asking for it may change what run
 f  Lower formats are simulated where the rule needs them (`Lower`). The short rule asks float32 and
    the formats nearest to it; where it settles an output, the whole rule would settle it alike. For
    all other answers, and where a target declares less than float32, everything is simulated.
+g  Outputs that a target gathered by another choice among equals (choosing.py) are held to what the
+   oracle and every simulation would have gathered by that choice.
 """
 
 from __future__ import annotations
@@ -21,17 +23,19 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from toolkit.answers.acceptance import FLOATS, Acceptance, JudgedOutput, text
+from toolkit.answers import choosing, gathered
+from toolkit.answers.acceptance import FLOATS, Acceptance, JudgedOutput, text, type_of
+from toolkit.answers.choosing import Followed, Taken
 from toolkit.answers.discrete import DiscreteOutput
 from toolkit.answers.floats import FloatOutput
 from toolkit.answers.formats import ORDER, Precision, numbers, real
-from toolkit.answers.gathered import Candidates, Gathering
-from toolkit.answers.indices import Choice, Logits, logit_error
+from toolkit.answers.gathered import Chooser, Gathering
+from toolkit.answers.indices import Choice, Logits
 from toolkit.answers.near import Near
 from toolkit.answers.pieces import rms_of
 from toolkit.answers.pool import Pool, SimulatedOutput
 from toolkit.answers.severity import severity
-from toolkit.answers.verdict import Border, Limits, OutputVerdict, Verdict, unmeasured
+from toolkit.answers.verdict import Border, Limits, Verdict, unmeasured
 from toolkit.oracle.enough import ENOUGH
 from toolkit.tensors import Array, TensorSpec
 
@@ -181,9 +185,10 @@ class Judge:
         )
 
     def _wholly(self, answers: Answers, acceptance: Acceptance) -> list[JudgedOutput]:
+        parts = self._parts_for(answers, acceptance, range(len(self.oracle)))
         return [
             output.judge([a.get(name) for a in answers], acceptance)
-            for name, output in self._parts.items()
+            for name, output in parts.items()
         ]
 
     def _shortly(self, answers: Answers, acceptance: Acceptance) -> list[JudgedOutput] | None:
@@ -191,7 +196,7 @@ class Judge:
         if self.lower is None:
             return None
         judged: list[JudgedOutput] = []
-        for name, output in self._parts.items():
+        for name, output in self._parts_for(answers, acceptance, range(len(self.oracle))).items():
             arrays = [a.get(name) for a in answers]
             if isinstance(output, FloatOutput):
                 settled = output.short(arrays, acceptance, partial(self.near, name))
@@ -220,7 +225,7 @@ class Judge:
         part = known.pool.part(feeds).plain
         factors: dict[Precision, list[float]] = {}
         for form in forms:
-            arrays = self._values(tensor, form, feeds)
+            arrays = _values(tensor, form, feeds, self._taken(tensor))
             factor = rms_of(part, arrays) / part.noise.rms if part.noise.judged else 0.0
             # One that is not finite is no class of this model.
             if np.isfinite(factor):
@@ -257,26 +262,17 @@ class Judge:
         acceptance = Acceptance(first.declared, Limits(), types or {})
         verdicts = {v.output: v for v in first.outputs}
         asked = range(len(self.oracle)) if feeds is None else feeds
-        for name in self._parts:
-            arrays = [a.get(name) for a in answers]
-            reason = self._beyond(name, arrays, verdicts[name], acceptance, asked)
+        for name, output in self._parts_for(answers, acceptance, asked).items():
+            arrays, earlier = [a.get(name) for a in answers], verdicts[name]
+            reason = None
+            if self.lower is not None:
+                reason = output.shortly_beyond(arrays, earlier, acceptance, asked)
+            if reason is None:
+                whole = self.whole._parts_for(answers, acceptance, asked)[name]
+                reason = whole.beyond(arrays, earlier, acceptance, asked)
             if reason:
                 return Border(False, f"{name}: {reason}" if len(self._parts) > 1 else reason)
         return Border(True)
-
-    def _beyond(
-        self,
-        name: str,
-        arrays: Sequence[Array | None],
-        first: OutputVerdict,
-        acceptance: Acceptance,
-        feeds: Sequence[int],
-    ) -> str:
-        if self.lower is not None:
-            reason = self._parts[name].shortly_beyond(arrays, first, acceptance, feeds)
-            if reason is not None:
-                return reason
-        return self.whole._parts[name].beyond(arrays, first, acceptance, feeds)
 
     def with_witness(self, verdict: Verdict, answers: Answers) -> Verdict:
         """Adds to a verdict what the intermediate outputs show (e).
@@ -291,66 +287,89 @@ class Judge:
         return replace(verdict, outputs=tuple(outputs))
 
     @cached_property
-    def _parts(self) -> Mapping[str, FloatOutput | DiscreteOutput]:
-        return {spec.name: self._part(spec) for spec in self.outputs}
+    def _parts(self) -> dict[str, FloatOutput | DiscreteOutput]:
+        return {spec.name: self._part(spec, self._taken(spec.name)) for spec in self.outputs}
 
-    def _part(self, spec: TensorSpec) -> FloatOutput | DiscreteOutput:
+    def _parts_for(
+        self, answers: Answers, acceptance: Acceptance, feeds: Sequence[int]
+    ) -> dict[str, FloatOutput | DiscreteOutput]:
+        """What these answers to some feeds are held to (g)."""
+        parts = dict(self._parts)
+        specs = {spec.name: spec for spec in self.outputs}
+        shown = [_reals(answer, specs, acceptance) for answer in answers]
+        for chooser, outputs in gathered.together(self.gathered).items():
+            # Nothing has to be computed where all agrees that must be equal.
+            free = [n for n in outputs if not self._is_settled(specs[n], shown, feeds)]
+            followed = self._followed(chooser) if free else None
+            taken = None if followed is None else followed.by(shown, feeds)
+            if taken is None or not taken.moved:
+                continue
+            for name in {*free} & {*taken.followed.outputs}:
+                parts[name] = self._part(specs[name], taken)
+        return parts
+
+    def _part(self, spec: TensorSpec, taken: Taken | None) -> FloatOutput | DiscreteOutput:
         choice = self.choices.get(spec.name)
+        moved = 0 if taken is None else taken.moved
         if choice is None and spec.type in FLOATS:
-            gathering = self.gathered.get(spec.name)
-            if gathering is None or not all(self._right(name) for name in gathering.tensors()):
-                return FloatOutput(spec, self._pool(spec))
-            pool = self._gathered_pool(spec, gathering)
-            return FloatOutput(spec, pool, partial(self._candidates, gathering))
-        oracle = tuple(o[spec.name] for o in self.oracle)
+            return FloatOutput(spec, self._pool(spec.name, taken), moved)
+        oracle = (
+            tuple(o[spec.name] for o in self.oracle) if taken is None else taken.right(spec.name)
+        )
         logits = partial(self._logits, choice) if choice else tuple
-        return DiscreteOutput(spec, oracle, choice, logits)
+        return DiscreteOutput(spec, oracle, choice, logits, moved)
 
-    def _pool(self, spec: TensorSpec) -> Pool:
-        oracle = tuple(numbers(array, "float64") for array in self._right(spec.name))
-        simulated = (
-            SimulatedOutput(
-                s.precision,
-                s.form,
-                tuple(_float32(o[spec.name]) for o in s.outputs),
-            )
-            for s in self.simulated
-        )
-        return Pool(oracle, tuple(simulated))
-
-    def _gathered_pool(self, spec: TensorSpec, gathering: Gathering) -> Pool:
-        """The output as each evaluation would have gathered it by the oracle's own choice: which of
-        equals one chose is no error of its numbers."""
-        pool, feeds = self._pool(spec), range(len(self.oracle))
-        simulated = (
-            SimulatedOutput(s.precision, s.form, tuple(self._values(spec.name, s, feeds)))
-            for s in self.simulated
-        )
-        return replace(pool, simulated=tuple(simulated))
-
-    def _values(self, tensor: str, form: Simulation, feeds: Sequence[int]) -> list[Array]:
-        """A simulation's values of a tensor for these feeds, which it was made on; those of an
-        output gathered as by the oracle's own choice."""
-        gathering = self.gathered.get(tensor)
-        if gathering is None or not all(self._right(name) for name in gathering.tensors()):
-            return [_float32(o[tensor]) for o in form.outputs]
-        indices, right = self._right(gathering.indices), self._right(tensor)
-        return [
-            gathering.take(_float32(o[gathering.data]), indices[feed]).reshape(right[feed].shape)
-            for feed, o in zip(feeds, form.outputs, strict=True)
+    def _is_settled(self, spec: TensorSpec, answers: Answers, feeds: Sequence[int]) -> bool:
+        """Says whether no other choice has to be looked for at an output: it must be equal, and is.
+        Indices are judged by their logits in each format (indices.py) unless there are more or
+        fewer of them."""
+        pairs = [
+            (answer.get(spec.name), self.oracle[feed][spec.name])
+            for feed, answer in zip(feeds, answers, strict=True)
         ]
+        if spec.name in self.choices:
+            return all(mine is None or mine.shape == right.shape for mine, right in pairs)
+        return spec.type not in FLOATS and all(
+            mine is not None and np.array_equal(mine, right) for mine, right in pairs
+        )
 
-    def _candidates(self, gathering: Gathering) -> tuple[Candidates, ...]:
-        """What the output gathered may hold for each feed."""
-        logits, data, indices = (self._right(name) for name in gathering.tensors())
-        plain = (s for s in self.simulated if s.precision == "float32")
-        noise = max(
-            logit_error(logits, [o[gathering.choice.tensor] for o in s.outputs]) for s in plain
+    def _taken(self, output: str) -> Taken | None:
+        """The oracle's own choice, by which a float output is gathered; None where there is none
+        that can be followed."""
+        gathering = self.gathered.get(output)
+        if gathering is None or output in self.choices:
+            return None
+        followed = self._followed(gathering.chooser)
+        return followed.by_oracle() if followed and output in followed.outputs else None
+
+    def _followed(self, chooser: Chooser) -> Followed | None:
+        """An operator's choice on all feeds; None where it cannot be followed."""
+        if chooser not in self._all_followed:
+            self._all_followed[chooser] = self._follow(chooser)
+        return self._all_followed[chooser]
+
+    @cached_property
+    def _all_followed(self) -> dict[Chooser, Followed | None]:
+        return {}
+
+    def _follow(self, chooser: Chooser) -> Followed | None:
+        outputs = gathered.together(self.gathered)[chooser]
+        # The file's own tensors go together; the oracle's outputs may be the PyTorch module's.
+        exact = self._behind or self.oracle
+        needed = {n for gathering in outputs.values() for n in gathering.tensors()} | {*outputs}
+        plain = [s.outputs for s in self.simulated if s.precision == "float32"]
+        if not all(needed <= values.keys() for form in (exact, *plain) for values in form):
+            return None
+        return choosing.followed(chooser, outputs, exact, plain, self.oracle)
+
+    def _pool(self, tensor: str, taken: Taken | None = None) -> Pool:
+        right = self._right(tensor) if taken is None else taken.right(tensor)
+        feeds = range(len(self.oracle))
+        simulated = (
+            SimulatedOutput(s.precision, s.form, tuple(_values(tensor, s, feeds, taken)))
+            for s in self.simulated
         )
-        return tuple(
-            Candidates(gathering, numbers(d, "float64"), i, numbers(x, "float64"), noise)
-            for d, i, x in zip(data, indices, logits, strict=True)
-        )
+        return Pool(tuple(numbers(array, "float64") for array in right), tuple(simulated))
 
     def _logits(self, choice: Choice) -> tuple[Logits, ...]:
         """The logits of each feed; none where the oracle was not asked for them."""
@@ -403,7 +422,32 @@ class Judge:
     def _intermediate(self, tensor: str) -> FloatOutput:
         # What comes as uint16 can only be bfloat16's bits; other floats say their own type.
         spec = TensorSpec(tensor, "bfloat16", None)
-        return FloatOutput(spec, self._pool(spec))
+        return FloatOutput(spec, self._pool(tensor))
+
+
+def _values(
+    tensor: str, form: Simulation, feeds: Sequence[int], taken: Taken | None
+) -> list[Array]:
+    """A simulation's values of a tensor for these feeds, which it was made on; those of an output
+    gathered by what was taken."""
+    outputs = form.outputs
+    arrays = (
+        [o[tensor] for o in outputs] if taken is None else taken.simulated(tensor, outputs, feeds)
+    )
+    return [_float32(array) for array in arrays]
+
+
+def _reals(
+    answer: Mapping[str, Array], specs: Mapping[str, TensorSpec], acceptance: Acceptance
+) -> dict[str, Array]:
+    """The outputs of one answer, floats as real numbers of numpy's own types."""
+    return {
+        name: real(array, type_of(specs[name], array, acceptance))
+        if specs[name].type in FLOATS
+        else array
+        for name, array in answer.items()
+        if name in specs
+    }
 
 
 def _float32(array: Array) -> Array:

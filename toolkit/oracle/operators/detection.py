@@ -36,14 +36,14 @@ class NonMaxSuppression(OpRun):
         rows = [
             (batch, kind, box)
             for batch in range(scores.shape[0])
-            for corners in [_corners(boxes[batch], centred=bool(center_point_box))]
+            for edges in [corners(boxes[batch], centred=bool(center_point_box))]
             for kind in range(scores.shape[1])
-            for box in _taken(corners, scores[batch, kind], count, limit, lowest)
+            for box in _taken(edges, scores[batch, kind], count, limit, lowest)
         ]
         return (np.array(rows, np.int64).reshape(-1, 3),)
 
 
-def _corners(boxes: Array, *, centred: bool) -> Array:
+def corners(boxes: Array, *, centred: bool) -> Array:
     """Gives the least and the largest coordinates of boxes: (B, 4) → (2, 2, B)."""
     if centred:
         middle, half = boxes[:, :2].T, boxes[:, 2:].T / 2
@@ -52,25 +52,29 @@ def _corners(boxes: Array, *, centred: bool) -> Array:
     return np.stack([pairs.min(axis=0), pairs.max(axis=0)])
 
 
-def _taken(corners: Array, scores: Array, most: int, limit: float, lowest: Any) -> Iterator[int]:
+def overlaps(box: Array, others: Array) -> Array:
+    """Gives the area that a box (2, 2, 1) shares with each other (2, 2, B), over that of both
+    together; -inf where they share nothing. A box without an area overlaps nothing."""
+    low, high = np.maximum(box[0], others[0]), np.minimum(box[1], others[1])
+    common = np.prod(np.maximum(high - low, 0), axis=0)
+    mine, theirs = (np.prod(each[1] - each[0], axis=0) for each in (box, others))
+    union = theirs + mine - common
+    counts = (theirs > 0) & (mine > 0) & (common > 0) & (union > 0)
+    nothing = np.full_like(common, -np.inf)
+    return np.asarray(np.divide(common, union, out=nothing, where=counts))
+
+
+def _taken(edges: Array, scores: Array, most: int, limit: float, lowest: Any) -> Iterator[int]:
     """Yields the boxes that are taken of one class."""
     order = np.argsort(-scores, kind="stable")
     if lowest is not None:
         order = order[scores[order] > lowest]
-    area = np.prod(corners[1] - corners[0], axis=0)
     for _ in range(most):
         if not order.size:
             return
         best, order = int(order[0]), order[1:]
         yield best
-        low = np.maximum(corners[0][:, order], corners[0][:, best, None])
-        high = np.minimum(corners[1][:, order], corners[1][:, best, None])
-        common = np.prod(np.maximum(high - low, 0), axis=0)
-        union = area[order] + area[best] - common
-        # A box without an area overlaps nothing.
-        counts = (area[order] > 0) & (area[best] > 0) & (common > 0) & (union > 0)
-        share = np.divide(common, union, out=np.zeros_like(common), where=counts)
-        order = order[~(counts & (share > limit))]
+        order = order[~(overlaps(edges[:, :, [best]], edges[:, :, order]) > limit)]
 
 
 class RoiAlign(OpRun):
