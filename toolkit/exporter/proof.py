@@ -53,6 +53,9 @@ class ComparedSizes:
     within_noise: bool = False
     """In each output the error is no larger than that of the module's own float32; looked for where
     it is above the limit."""
+    moved: int = 0
+    """Slices that the file gathers by another choice among equals than the module; the error is
+    that of the others, and of these as the module's choice gathers them."""
 
     def wrong(self, limit: float) -> bool:
         """Says whether the error is above the limit, and above float32's noise; one that is no

@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from toolkit.exporter import ties
 from toolkit.exporter.proof import ComparedSizes, Step
+from toolkit.exporter.ties import FileChoice, FileChoices
 from toolkit.feeds import sizes
 from toolkit.feeds.sizes import Dims
 from toolkit.onnxfiles.modelfile import Opened
@@ -45,8 +47,9 @@ def check(
     except Unsupported as error:
         says = f"{error.what}; the proof rests on the numbers"
         return Step("structure", "in float64", "not shown", says, details=notes), []
+    choices = ties.of_file(opened)
     compared = [
-        _compared(oracle, expected, answer, limit)
+        _compared(oracle, choices, expected, answer, limit)
         for expected, answer in zip(swept.expected, answers, strict=True)
     ]
     wrong = [each for each in compared if each.wrong(limit)]
@@ -55,7 +58,7 @@ def check(
         "structure",
         f"in float64 at {seen}",
         "fails" if wrong else "holds",
-        "another function" if wrong else "same function",
+        "another function" if wrong else f"same function{_moved(compared)}",
         max((each.error for each in compared), default=0.0),
         (*map(_wrong_line, wrong), *notes),
     )
@@ -108,34 +111,59 @@ def _answers(
 
 
 def _compared(
-    oracle: Oracle, expected: Expected, answer: dict[str, Array] | Unsupported, limit: float
+    oracle: Oracle,
+    choices: FileChoices | None,
+    expected: Expected,
+    answer: dict[str, Array] | Unsupported,
+    limit: float,
 ) -> ComparedSizes:
     dims = expected.feed.dims
     if isinstance(answer, Unsupported):  # It ran at the traced sizes: it is the graph that fails.
         return ComparedSizes(dims, math.inf, f"the file does not run: {answer.what}")
     error, reason = difference(answer, expected.outputs)
+    if error <= limit or len(answer) != len(expected.outputs):
+        return ComparedSizes(dims, error, reason)
+    right = dict(zip(answer, expected.outputs.values(), strict=True))
+    tied = () if choices is None else choices.on(expected.feed.arrays)
+    moved = 0
+    for tie in tied:
+        again, count = tie.as_in(right)
+        answer, moved = {**answer, **again}, moved + count
+    error, reason = difference(answer, right)
     amplified = limit >= CONSTANTS and limit < error < math.inf
-    within = amplified and _within_noise(oracle, expected, answer, limit)
-    return ComparedSizes(dims, error, reason, within)
+    within = amplified and _within_noise(oracle, tied, expected, answer, limit)
+    return ComparedSizes(dims, error, reason, within, moved)
 
 
 def _within_noise(
-    oracle: Oracle, expected: Expected, answer: Mapping[str, Array], limit: float
+    oracle: Oracle,
+    tied: Sequence[FileChoice],
+    expected: Expected,
+    answer: Mapping[str, Array],
+    limit: float,
 ) -> bool:
     """Says whether in each output the error is below the limit, or no larger than that of the
-    module's own float32."""
+    module's own float32. Where that chose otherwise among equals, only slices that it and the
+    module in float64 both hold show its error."""
     try:
         plain = oracle.in_float32(expected.feed.arrays)
     except RefusedFeed:
         plain = None
-    if plain is None or difference(plain, expected.outputs)[1]:
+    if plain is None or len(plain) != len(answer):
         return False
-    outputs = zip(answer.values(), plain.values(), expected.outputs.values(), strict=True)
+    theirs, right = (
+        dict(zip(answer, outputs.values(), strict=True)) for outputs in (plain, expected.outputs)
+    )
+    pairs = {name: (theirs[name], right[name]) for name in answer}
+    for tie in tied:
+        pairs |= tie.in_both(theirs, right)
+    if any(own.shape != wanted.shape for own, wanted in pairs.values()):
+        return False
+    noises = {name: _error(*pair) for name, pair in pairs.items()}
     # An output that float32 has wrong altogether shows no noise.
     return all(
-        _error(mine, right) <= max(limit, noise if math.isfinite(noise) else 0.0)
-        for mine, theirs, right in outputs
-        for noise in [_error(theirs, right)]
+        _error(mine, right[name]) <= max(limit, noises[name] if math.isfinite(noises[name]) else 0)
+        for name, mine in answer.items()
     )
 
 
@@ -193,6 +221,12 @@ def _too_few(swept: SizeSweep) -> list[str]:
             f" a range says where to look: {name}={traced}..{4 * traced}"
         )
     return lines
+
+
+def _moved(compared: Sequence[ComparedSizes]) -> str:
+    """Says how many slices the file's outputs hold by another choice; empty: none."""
+    count = sum(each.moved for each in compared)
+    return f"; {count} gathered by another choice among equals" if count else ""
 
 
 def _wrong_line(compared: ComparedSizes) -> str:
