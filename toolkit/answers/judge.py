@@ -299,13 +299,14 @@ class Judge:
         shown = [_reals(answer, specs, acceptance) for answer in answers]
         for chooser, outputs in gathered.together(self.gathered).items():
             # Nothing has to be computed where all agrees that must be equal.
-            free = [n for n in outputs if not self._is_settled(specs[n], shown, feeds)]
-            followed = self._followed(chooser) if free else None
+            settled = {n for n in outputs if self._is_settled(specs[n], shown, feeds)}
+            followed = self._followed(chooser) if len(settled) < len(outputs) else None
             taken = None if followed is None else followed.by(shown, feeds)
             if taken is None or not taken.moved:
                 continue
-            for name in {*free} & {*taken.followed.outputs}:
-                parts[name] = self._part(specs[name], taken)
+            for name in taken.followed.outputs:
+                if name not in self.choices or name not in settled:
+                    parts[name] = self._part(specs[name], taken)
         return parts
 
     def _part(self, spec: TensorSpec, taken: Taken | None) -> FloatOutput | DiscreteOutput:
