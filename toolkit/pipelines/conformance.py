@@ -55,8 +55,11 @@ def conformance(
     ledger = OutcomeLedger(folder / LEDGER)
     with tempfile.TemporaryDirectory(prefix="toolkit-") as work:
         entries = [listing.find(target.runtime) for target in chosen]
+        # Tests are small: what takes gigabytes for one is a fault of the library, not of the limit.
         launcher = Launcher(
-            environments.lay(Path(work) / "rooms", entries), patience or Patience(20.0, 200.0)
+            environments.lay(Path(work) / "rooms", entries),
+            patience or Patience(20.0, 200.0),
+            keeps_limit=True,
         )
         try:
             with running.served(chosen, launcher) as served:

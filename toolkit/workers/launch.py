@@ -355,6 +355,8 @@ class Launcher:
 
     worker_code: Path
     patience: Patience
+    keeps_limit: bool = False
+    """The workers have the memory limit of this process, where there is one."""
 
     @property
     def work(self) -> Path:
@@ -364,7 +366,13 @@ class Launcher:
     def start(self, spec: WorkerSpec, padding: int = 0) -> Worker:
         """Starts a worker with `padding` more bytes in its environment. Raises TargetError where
         its Python does not start."""
-        return Worker(spec, self.worker_code, patience=self.patience, padding=padding)
+        return Worker(
+            spec,
+            self.worker_code,
+            patience=self.patience,
+            padding=padding,
+            keeps_limit=self.keeps_limit,
+        )
 
     def start_importing(self, spec: WorkerSpec) -> Worker:
         """Starts a worker and asks it to import its library, without waiting. Raises TargetError
