@@ -68,10 +68,13 @@ def test_an_interrupt_within_a_test_leaves_no_crash(tmp_path: Path) -> None:
     ledger.append(ONE)
     begun = replace(ONE, case="test_other", result="crashed", reason="it ended the process")
 
-    with pytest.raises(KeyboardInterrupt), ledger.begun(begun):
-        assert [each.result for each in ledger.read()] == ["right", "crashed"]
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with ledger.begun(begun):
+            assert [each.result for each in ledger.read()] == ["right", "crashed"]
+            raise KeyboardInterrupt
 
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert ledger.read() == [ONE]
 
 
