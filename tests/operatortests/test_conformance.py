@@ -35,6 +35,10 @@ def test_the_oracle_and_a_runtime_are_run_and_what_is_there_is_not_run_again(
         "these feeds cannot tell",
     }
     assert "| Relu |" in (tmp_path / "kept/report.md").read_text()
+    page = (tmp_path / "kept/report.html").read_text()
+    assert "tests of 1 operator from onnx" in page
+    assert "Every test that was run is right." in page
+    assert "report   kept/report.html" in first.out
 
 
 def test_a_target_that_dies_is_replaced_and_the_others_go_on(tmp_path: Path) -> None:
@@ -67,7 +71,9 @@ def test_an_interrupt_keeps_what_was_done_and_writes_the_report(tmp_path: Path) 
     assert ended.code == 130
     done = OutcomeLedger(ledger).read()
     assert 0 < len(done) < len(cases.cases())
+    assert {each.result for each in done} <= {"right", "refused"}
     assert (tmp_path / "kept/report.md").exists()
+    assert (tmp_path / "kept/report.html").exists()
 
 
 def test_an_operator_without_a_test_is_one_line(tmp_path: Path) -> None:

@@ -63,6 +63,21 @@ def test_a_ledger_keeps_the_newest_of_each_and_reads_on_behind_damage(tmp_path: 
     assert [each.result for each in ledger.read()] == ["right", "wrong"]
 
 
+def test_an_interrupt_within_a_test_leaves_no_crash(tmp_path: Path) -> None:
+    ledger = OutcomeLedger(tmp_path / "ledger.jsonl")
+    ledger.append(ONE)
+    begun = replace(ONE, case="test_other", result="crashed", reason="it ended the process")
+
+    def interrupted() -> None:
+        with ledger.begun(begun):
+            assert [each.result for each in ledger.read()] == ["right", "crashed"]
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert ledger.read() == [ONE]
+
+
 def test_a_test_that_was_begun_and_never_ended_is_a_crash(tmp_path: Path) -> None:
     ledger = OutcomeLedger(tmp_path / "ledger.jsonl")
     ledger.append(replace(ONE, result="crashed", reason="it ended the process"))

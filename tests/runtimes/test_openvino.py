@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from tests import needs, small
 from tests.workers.conftest import Start, start
-from toolkit.errors import EnvironmentFault, LibraryError
+from toolkit.errors import EnvironmentFault, LibraryError, TargetError
 from toolkit.onnxfiles import modelfile
 from toolkit.pipelines.bench import BenchRequest
 from toolkit.pipelines.check import check
@@ -110,6 +110,33 @@ def test_an_input_that_it_folds_away_may_be_fed(start: Start, tmp_path: Path, io
     feed: Feed = {"x": np.ones((2, 3), np.float32), "axes": np.zeros(0, np.int64)}
 
     assert worker.evaluate("0", feed, {})["y"].tolist() == [[6.0]]
+
+
+def test_an_input_that_an_output_repeats_is_fed(start: Start, tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Dropout", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3])],
+    )
+    opset = helper.make_opsetid("", 13)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    onnx.save(model, tmp_path / "same.onnx")
+    file = modelfile.read(tmp_path / "same.onnx")
+    worker = start("openvino")
+    worker.post_hello()
+    worker.hello()
+    program = Program(file.path, file.inputs, file.outputs)
+    worker.load_program(program)
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+    bound = start("openvino", io="bound")
+    bound.post_hello()
+    bound.hello()
+
+    with pytest.raises(TargetError, match="an output is an input here"):
+        bound.load_program(program)
+    np.testing.assert_array_equal(worker.evaluate("0", {"x": x}, {})["y"], x)
 
 
 def test_it_reports_nothing(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

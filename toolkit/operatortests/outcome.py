@@ -73,16 +73,18 @@ class OutcomeLedger:
 
     @contextlib.contextmanager
     def begun(self, outcome: OperatorOutcome) -> Iterator[None]:
-        """Keeps an outcome for the case that the process ends within the block.
+        """Keeps an outcome for the case that the process ends within the block, which appends the
+        true one.
 
         Whatever is raised in the block, ^C among it, is no crash: then the outcome is taken back.
         """
         before = self.path.stat().st_size if self.path.exists() else 0
-        self.append(outcome)
         try:
+            self.append(outcome)
             yield
         except BaseException:
-            os.truncate(self.path, before)
+            if self.path.exists():
+                os.truncate(self.path, before)
             raise
 
 

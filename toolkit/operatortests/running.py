@@ -144,7 +144,7 @@ def run(
             if right is None:
                 with ledger.begun(blank):
                     right, reason = _of_oracle(case)
-                ledger.append(replace(blank, result=right, reason=reason))
+                    ledger.append(replace(blank, result=right, reason=reason))
             for target in wanted:
                 # The oracle judges the precision only where it is right itself.
                 judging = start if right == "right" else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from toolkit.errors import first_line, lines
+from toolkit.errors import TargetError, first_line, lines
 from toolkit.runtimes.base import (
     Call,
     Moves,
@@ -92,8 +92,7 @@ class OpenVinoSession(Session):
     def __init__(self, compiled: Any, program: Program, *, bound: bool) -> None:
         self._compiled = compiled
         self._bound = bound
-        # An input that no node needs after its folding, such as axes without elements, has no port.
-        self._ports = {name for port in compiled.inputs for name in port.get_names()}
+        self._inputs = _inputs(compiled, [spec.name for spec in program.inputs], bound=bound)
         self._names = [spec.name for spec in program.outputs]
         self._positions = [self._position(name) for name in self._names]
 
@@ -102,16 +101,14 @@ class OpenVinoSession(Session):
 
         request = self._compiled.create_infer_request()
         ready = {
-            name: np.asarray(array, order="C")
-            for name, array in feed.items()
-            if name in self._ports
+            position: np.asarray(feed[name], order="C") for name, position in self._inputs.items()
         }
         if not self._bound:
             with _told():
                 moves = self._moves(ready)
             return Call(partial(request.infer, ready), self._named, moves=moves)
-        for name, array in ready.items():
-            request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
+        for position, array in ready.items():
+            request.set_input_tensor(position, openvino.Tensor(array, shared_memory=True))
         return Call(
             partial(_infer, request, ready),
             lambda _: dict(zip(self._names, map(np.array, self._buffers(request)), strict=True)),
@@ -136,11 +133,11 @@ class OpenVinoSession(Session):
         """Finds the position of the output that has this name among others of its own."""
         return next(i for i, o in enumerate(self._compiled.outputs) if name in o.get_names())
 
-    def _moves(self, ready: Feed) -> Moves:
+    def _moves(self, ready: Mapping[int, Array]) -> Moves:
         """Copies into the tensors of a request of its own and out of them, as `infer` does."""
         request = self._compiled.create_infer_request()
         request.infer(ready)
-        inputs = [(request.get_tensor(name).data, array) for name, array in ready.items()]
+        inputs = [(request.get_input_tensor(n).data, array) for n, array in ready.items()]
         outputs = self._buffers(request)
         return Moves(partial(_fill, inputs), lambda: [np.array(output) for output in outputs])
 
@@ -149,6 +146,25 @@ class OpenVinoSession(Session):
 
     def _buffers(self, request: Any) -> list[Array]:
         return [request.get_output_tensor(position).data for position in self._positions]
+
+
+def _inputs(compiled: Any, names: Sequence[str], *, bound: bool) -> dict[str, int]:
+    """Finds the position of each input in the compiled model.
+
+    An input that is folded away, such as axes without elements, has none. One that an output merely
+    repeats is called as that output, which cannot be mistaken where it is the only one.
+    """
+    ports = [port.get_names() for port in compiled.inputs]
+    known = {name: n for n, port in enumerate(ports) for name in port if name in names}
+    unnamed = [n for n, _ in enumerate(ports) if n not in known.values()]
+    missing = [name for name in names if name not in known]
+    if not unnamed:
+        return known
+    if bound:
+        raise TargetError("an output is an input here, and both are one buffer: leave out io=bound")
+    if len(unnamed) > 1 or len(missing) > 1:
+        raise TargetError(f"OpenVINO has other names for the inputs {', '.join(missing)}")
+    return {**known, missing[0]: unnamed[0]}
 
 
 @contextlib.contextmanager
@@ -171,7 +187,7 @@ def reason(text: str) -> str:
     return "; ".join(telling[:MOST_LINES]).replace(":; ", ": ") or first_line(text)
 
 
-def _infer(request: Any, inputs: Mapping[str, Array]) -> None:
+def _infer(request: Any, inputs: Mapping[int, Array]) -> None:
     """Runs the request. It reads the arrays of `inputs` where they lie and does not hold them, so
     they are kept alive as arguments of the call."""
     request.infer()
