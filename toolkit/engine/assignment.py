@@ -49,6 +49,10 @@ second on two cores: the model in float32 and every target compute as many again
 them for 235 tokens, GPT-2 for 160, ResNet-50 for 5 pictures; ViT-B/16 takes more for two, and those
 it is given all the same."""
 
+MOST_HELD = 4_000_000
+"""Elements of the outputs of these feeds: the right ones, float32's, a witness's and a target's are
+held in 20 bytes of each. A model with 50,000 words has them for 80 tokens."""
+
 
 @dataclass(frozen=True)
 class FeedRequest:
@@ -162,7 +166,9 @@ def ask(
     timed = _timed(file, wanted, draws)
     oracle = _oracle(opened, source, timed[0])
     expected = _expected(oracle, timed, timed=True)
-    others, left_out = _others(file, wanted, draws, source, timed, oracle.work)
+    elements = sum(array.size for each in expected for array in each.outputs.values())
+    cost = None if oracle.work is None else max(oracle.work / MOST_WORK, elements / MOST_HELD)
+    others, left_out = _others(file, wanted, draws, source, timed, cost)
     expected += _expected(oracle, others, timed=False)
     held = _held([*timed, *others], expected, wanted)
     notes = [note for note in ("" if oracle.exact else oracle.name, held.told, left_out) if note]
@@ -226,39 +232,40 @@ def _others(
     draws: Draws,
     source: Source | None,
     timed: Sequence[Feed],
-    work: float | None,
+    cost: float | None,
 ) -> tuple[list[Feed], str]:
     """Feeds that are judged and not timed: other sizes of every dynamic dimension; and in words
-    those that a model of much work is not judged at.
+    those that a large model is not judged at.
 
-    `work` is what the timed feeds took, in multiplications, where that was counted.
+    `cost` is what the timed feeds took, as a share of the most that these may take all together,
+    where that was counted.
     """
     if wanted.inputs is not None or wanted.shapes or not dimensions.free(file.inputs):
         return [], ""
     batches = {"batch": reference.JUDGED_BATCHES} if _is_reference(source) else {}
     seen = [dict(feed.dims) for feed in timed]  # A size that is timed is judged already.
     others = [dims for dims in variations.tried(timed[0].dims, wanted=batches) if dims not in seen]
-    taken, left = _affordable(others, timed, work)
+    taken, left = _affordable(others, timed, cost)
     feeds = [draws.draw(dims, len(timed) + number) for number, dims in enumerate(taken)]
     names = "; ".join(sizes.text(dims) for dims in left)
     return feeds, f"not judged at {names}: the model computes too much there" if left else ""
 
 
 def _affordable(
-    others: Sequence[dict[str, int]], timed: Sequence[Feed], work: float | None
+    others: Sequence[dict[str, int]], timed: Sequence[Feed], cost: float | None
 ) -> tuple[list[dict[str, int]], list[dict[str, int]]]:
-    """The sizes whose work is not too much all together, and the rest; where there is a rest, all
+    """The sizes that do not cost too much all together, and the rest; where there is a rest, all
     dimensions just beyond the first timed sizes are looked at in its place.
 
-    Work is taken to grow in proportion to each size.
+    Costs are taken to grow in proportion to each size.
     """
-    if work is None:
+    if cost is None:
         return [*others], []
     first = timed[0].dims
-    unit = work / sum(_ratio(feed.dims, first) for feed in timed)
+    unit = cost / sum(_ratio(feed.dims, first) for feed in timed)
     ordered = sorted(others, key=lambda dims: _ratio(dims, first))  # many that take little
     total = itertools.accumulate(unit * _ratio(dims, first) for dims in ordered)
-    count = sum(work <= MOST_WORK for work in total)
+    count = sum(spent <= 1.0 for spent in total)
     taken = [dims for dims in others if dims in ordered[:count]]
     left = ordered[count:]
     beyond = variations.just_beyond(first)
