@@ -1,4 +1,4 @@
-"""Puts the committed results into METHODOLOGY.md, between marks.
+"""Puts the committed results into METHODOLOGY.md and README.md, between marks.
 
 python -m benchmarks.publish
 """
@@ -8,27 +8,35 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from benchmarks import blocks, conditions, ledger, overhead, startup, trust
 from benchmarks.ledger import Line
 from benchmarks.peers import summary as peers
+from benchmarks.scale import measure as scale
 
-DOCUMENT = Path(__file__).parent.parent / "METHODOLOGY.md"
-PROGRAMS: Mapping[str, Callable[[Sequence[Line]], str]] = {
-    "trust": trust.markdown,
-    "peers": peers.markdown,
-    "conditions": conditions.markdown,
-    "blocks": blocks.markdown,
-    "overhead": overhead.markdown,
-    "startup": startup.markdown,
-}
+ROOT = Path(__file__).parent.parent
+Tables: TypeAlias = Mapping[str, Callable[[Sequence[Line]], str]]
 """Program → what makes a table of its lines."""
+DOCUMENTS: Mapping[Path, Tables] = {
+    ROOT / "METHODOLOGY.md": {
+        "trust": trust.markdown,
+        "peers": peers.markdown,
+        "conditions": conditions.markdown,
+        "blocks": blocks.markdown,
+        "overhead": overhead.markdown,
+        "startup": startup.markdown,
+        "scale": scale.table,
+    },
+    ROOT / "README.md": {"scale": scale.of_bert},
+}
+"""Document → its tables."""
 CLOSING = "<!-- end -->"
 
 
-def filled(document: str) -> str:
+def filled(document: str, tables: Tables) -> str:
     """The document with the table of each program that has results between its marks."""
-    for name, markdown in PROGRAMS.items():
+    for name, markdown in tables.items():
         lines = ledger.committed(name).lines()
         if lines:
             before, after = around(name, document)
@@ -61,8 +69,9 @@ def provenance(name: str, lines: Sequence[Line]) -> str:
 
 
 def main() -> None:
-    """Rewrites the document."""
-    DOCUMENT.write_text(filled(DOCUMENT.read_text("utf-8")), "utf-8")
+    """Rewrites the documents."""
+    for path, tables in DOCUMENTS.items():
+        path.write_text(filled(path.read_text("utf-8"), tables), "utf-8")
 
 
 if __name__ == "__main__":

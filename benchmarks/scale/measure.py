@@ -1,7 +1,7 @@
 """Measures what export with its proof and check cost on models of real size: time and memory.
 
-    python -m benchmarks.scale.measure mlp bert resnet50
-    python -m benchmarks.scale.measure --table
+    python -m benchmarks.scale mlp bert resnet50
+    python -m benchmarks.scale --table
 
 Whole processes, import and building included: a bare `torch.onnx.export`, `toolkit export` and
 `toolkit check --target onnxruntime`, one after the other in turns, so that a machine which changes
@@ -149,6 +149,11 @@ def table(lines: Sequence[Line]) -> str:
         )
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def of_bert(lines: Sequence[Line]) -> str:
+    """The row of BERT-base alone."""
+    return table([line for line in lines if line["model"] == "bert"])
 
 
 def _cell(used: Line, text: str) -> str:

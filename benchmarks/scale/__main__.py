@@ -1,0 +1,5 @@
+"""Runs `python -m benchmarks.scale`."""
+
+from benchmarks.scale.measure import main
+
+main()
