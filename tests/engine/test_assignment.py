@@ -17,6 +17,7 @@ from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.errors import InputError
 from toolkit.onnxfiles import modelfile
 from toolkit.onnxfiles.modelfile import Opened
+from toolkit.oracle import oracles
 from toolkit.oracle.enough import ENOUGH
 from toolkit.sources import factory, reference, source
 
@@ -267,6 +268,83 @@ def test_a_file_of_another_function_than_its_source_is_refused(exported: Path) -
     assert caught.value.what.startswith(
         "the file is not the function of layer_source.py:off: in float64, at n 1, they differ by"
     )
+
+
+TIED = """
+import torch
+from torch import nn
+
+class Best(nn.Module):
+    def __init__(self, factor=0.1000000005):
+        super().__init__()
+        self.factor = factor
+    def forward(self, x):
+        scores = torch.cat([x * 0.1, x * self.factor, x * 0.2], 1)
+        values = torch.cat([x * 3, x * 5, x * 7], 1)
+        best = scores.topk(2, 1)
+        return values.gather(1, best.indices), best.values
+
+class Hidden(Best):
+    def forward(self, x):
+        return super().forward(x)[0]
+
+def off(): return Best(0.11)
+"""
+"""The first two scores are equal in float32."""
+
+
+def tied(folder: Path, *outputs: str) -> Path:
+    """A file of Best, whose constants were rounded to float32, beside its source."""
+    (folder / "tied_source.py").write_text(TIED)
+    return small.save(
+        folder / "tied.onnx",
+        [
+            helper.make_node("Mul", ["x", "factors"], ["scores"]),
+            helper.make_node("Mul", ["x", "sizes"], ["values"]),
+            helper.make_node("TopK", ["scores", "two"], ["best", "chosen"], axis=1),
+            helper.make_node("GatherElements", ["values", "chosen"], ["y"], axis=1),
+        ],
+        {"x": [32, 1]},
+        {name: [32, 2] for name in outputs},
+        [
+            numpy_helper.from_array(np.array([0.1, 0.1, 0.2], np.float32), "factors"),
+            numpy_helper.from_array(np.array([3, 5, 7], np.float32), "sizes"),
+            numpy_helper.from_array(np.array([2]), "two"),
+        ],
+    )
+
+
+def tied_with(file: Path, name: str) -> Assignment:
+    given = source.parse(f"{file.parent / 'tied_source.py'}:{name}")
+    return assignment.ask(file, FeedRequest(), file.parent, simulate.reference_runner, given=given)
+
+
+def test_a_file_that_chooses_otherwise_among_equals_is_of_its_source(tmp_path: Path) -> None:
+    file = tied(tmp_path, "y", "best")
+    asked = tied_with(file, "Best")
+    oracle = oracles.of_model(onnx.load(file))
+    exact = oracle.answer(asked.feeds[0].arrays)
+    assert not np.allclose(exact["y"], asked.judge.oracle[0]["y"])
+
+    plain = oracle.all_in_float32([feed.arrays for feed in asked.feeds])
+    verdict = asked.judge.verdict([each for each in plain if each is not None])
+
+    assert verdict.right, verdict.reason
+    assert "gathered by another choice among equals" in verdict.outputs[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("outputs", "name"),
+    [(("y", "best"), "off"), (("y",), "Hidden")],
+    ids=["other logits", "logits that no output shows"],
+)
+def test_a_file_that_may_choose_among_what_is_not_equal_is_refused(
+    tmp_path: Path, outputs: tuple[str, ...], name: str
+) -> None:
+    file = tied(tmp_path, *outputs)
+
+    with pytest.raises(InputError, match="the file is not the function of"):
+        tied_with(file, name)
 
 
 def test_a_source_with_another_number_of_outputs_than_the_file_is_refused(exported: Path) -> None:

@@ -41,11 +41,11 @@ class Ties:
     close: float
     """Logits that are no further apart are equal."""
 
-    def follow(self, count: int, nearest: Nearest) -> tuple[Array, bool] | None:
+    def follow(self, count: int, nearest: Nearest) -> tuple[Array, int] | None:
         """Chooses so many candidates, by `nearest` where several are equal.
 
-        Returns their numbers, and whether there was another way. None where the operator does not
-        choose so many.
+        Returns their numbers, and at how many places there was another way. None where the operator
+        does not choose so many.
         """
         if count != self.chosen.size:
             return None
@@ -57,7 +57,7 @@ class Ties:
             equal = np.flatnonzero(np.abs(logits - logits[own]) <= self.close)
             other = nearest(int(place), row * length + equal)
             result[place] = self.chosen[place] if other is None else other
-        return _each_once(result, self.chosen, length), bool(self._tied.size)
+        return _each_once(result, self.chosen, length), self._tied.size
 
     @cached_property
     def _tied(self) -> Array:
@@ -76,11 +76,12 @@ class Ties:
 class FeedChoice:
     """One operator's choice on one feed, with all outputs that are gathered by it."""
 
+    candidates: Candidates
     way: Ties | Replay
     chosen: Array
     """The candidates of the evaluation that this was made from."""
-    is_free: bool
-    """There are other ways to choose."""
+    free: int
+    """The number of places at which it could have chosen otherwise."""
     outputs: Mapping[str, Slices]
 
     def of_answer(self, answer: Mapping[str, Array]) -> Array | None:
@@ -91,7 +92,7 @@ class FeedChoice:
         counts = {len(each) for each in held.values()}
         if len(held) < len(self.outputs) or len(counts) != 1:
             return None
-        if not self.is_free:
+        if not self.free:
             return self.chosen if counts == {self.chosen.size} else None
 
         def nearest(place: int, candidates: Array) -> int:
@@ -110,6 +111,11 @@ class FeedChoice:
 
         way = self.way.follow(counts.pop(), nearest)
         return None if way is None else way[0]
+
+    def shown_by(self, output: Array) -> bool:
+        """Says whether an output of this evaluation is the logits, or those of what was chosen."""
+        logits = self.candidates.table.ravel()
+        return any(np.array_equal(output.ravel(), each) for each in (logits[self.chosen], logits))
 
     def gathered(self, output: str, chosen: Array, values: Values, shape: tuple[int, ...]) -> Array:
         """Gathers an output by a choice from another evaluation's tensors; gives that evaluation's
@@ -289,7 +295,7 @@ def _of_feed(
     again = way.follow(chosen.size, partial(_the_same, chosen))
     if again is None:
         return None
-    return FeedChoice(way, chosen, again[1], outputs)
+    return FeedChoice(candidates, way, chosen, again[1], outputs)
 
 
 def _the_same(chosen: Array, place: int, candidates: Array) -> int | None:

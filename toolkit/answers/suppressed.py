@@ -79,15 +79,15 @@ class Replay:
     close_overlap: float
     """Overlaps that are no further apart are equal."""
 
-    def follow(self, count: int, nearest: Nearest) -> tuple[Array, bool] | None:
+    def follow(self, count: int, nearest: Nearest) -> tuple[Array, int] | None:
         """Takes so many candidates, by `nearest` where several could come next.
 
-        Returns their numbers, and whether there was another way. None where the operator could
-        have taken neither so many nor these.
+        Returns their numbers, and at how many places there was another way. None where the operator
+        could have taken neither so many nor these.
         """
         kinds, current = self._kinds(), 0
         taken: list[int] = []
-        another = False
+        free = 0
         for place in range(count):
             ready = _ready(kinds[current:])
             candidates = np.concatenate([np.zeros(0, np.int64), *(kind.open for kind in ready)])
@@ -95,7 +95,7 @@ class Replay:
                 return None
             chosen: int | None = int(candidates[0])
             if candidates.size > 1:
-                another = True
+                free += 1
                 chosen = nearest(place, candidates)
             if chosen is None:
                 return None
@@ -104,8 +104,8 @@ class Replay:
             kinds[current].take(chosen)
         if not all(kind.may_end for kind in kinds[current:]):
             return None
-        another |= any(kind.open.size for kind in kinds[current:])
-        return np.array(taken, np.int64), another
+        free += any(kind.open.size for kind in kinds[current:])
+        return np.array(taken, np.int64), free
 
     def _kinds(self) -> list[_Kind]:
         """Every class of every batch, before a box was taken."""

@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from toolkit.engine.judges import JudgedFeed
 from toolkit.engine.sizesheld import SizesHeld
 from toolkit.engine.unoptimised import program
 from toolkit.errors import InputError, unknown
-from toolkit.exporter import structure
+from toolkit.exporter import structure, ties
 from toolkit.feeds import dimensions, drawing, sizes, supplied, variations
 from toolkit.feeds.digits import Digits
 from toolkit.feeds.feed import Draws, Feed
@@ -41,7 +42,7 @@ from toolkit.runtimes.base import Program
 from toolkit.sources import factory, reference
 from toolkit.sources.source import Source
 from toolkit.supervision import progress
-from toolkit.tensors import TensorSpec
+from toolkit.tensors import Array, TensorSpec
 
 MOST_WORK = 2e10
 """Multiplications in float64 of all feeds together that are judged beside the timed ones, about a
@@ -354,15 +355,18 @@ def _demand_same(
 ) -> list[str]:
     """Raises InputError for a file that is not the function of its source: judged by another
     model, every target would be wrong. Returns what could not be compared, in words."""
+    limit, choices = structure.CONSTANTS, ties.of_file(opened)
     try:
         file = oracles.of_model(opened.model, opened.folder)
         answers = file.answer_all([right.arrays for right in judged])
         for each, right, answer in zip(expected, judged, answers, strict=True):
             if not isinstance(answer, dict):
                 raise answer
-            error, reason = structure.difference(answer, right.right)
-            if error > structure.CONSTANTS:
-                reason = reason or f"they differ by {error:.2g} of the largest value"
+            wanted = Expected(each.feed, right.right)
+            compared = structure.compare(choices, wanted, answer, limit, partial(_plain, right))
+            if compared.wrong(limit):
+                error = f"they differ by {compared.error:.2g} of the largest value"
+                reason = compared.reason or error
                 raise InputError(
                     f"the file is not the function of {given.name}: "
                     f"in float64, at {each.feed.name}, {reason}",
@@ -371,6 +375,10 @@ def _demand_same(
     except Unsupported as error:
         return [f"the graph was not compared with its source: {error.what}"]
     return []
+
+
+def _plain(right: JudgedFeed) -> Mapping[str, Array] | None:
+    return right.plain
 
 
 def _portable(opened: Opened, work: Path, threads: int, notes: list[str]) -> ChangedFile | None:

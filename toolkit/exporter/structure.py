@@ -8,7 +8,8 @@ numbers refuses right graphs (1.2e-6 for a transformer layer that shows 4e-8 as 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def check(
         return Step("structure", "in float64", "not shown", says, details=notes), []
     choices = ties.of_file(opened)
     compared = [
-        _compared(oracle, choices, expected, answer, limit)
+        compare(choices, expected, answer, limit, partial(_plain, oracle, expected))
         for expected, answer in zip(swept.expected, answers, strict=True)
     ]
     wrong = [each for each in compared if each.wrong(limit)]
@@ -63,6 +64,36 @@ def check(
         (*map(_wrong_line, wrong), *notes),
     )
     return step, compared
+
+
+def compare(
+    choices: FileChoices | None,
+    expected: Expected,
+    answer: dict[str, Array] | Unsupported,
+    limit: float,
+    plain: Callable[[], Mapping[str, Array] | None],
+) -> ComparedSizes:
+    """Compares what the file gives in float64 for one feed with what is expected.
+
+    `choices` are those of the file. `plain` gives the module's outputs in float32, None where it
+    has none; it is asked where the error is above the limit.
+    """
+    dims = expected.feed.dims
+    if isinstance(answer, Unsupported):  # It ran at the traced sizes: it is the graph that fails.
+        return ComparedSizes(dims, math.inf, f"the file does not run: {answer.what}")
+    error, reason = difference(answer, expected.outputs)
+    if error <= limit or len(answer) != len(expected.outputs):
+        return ComparedSizes(dims, error, reason)
+    right = dict(zip(answer, expected.outputs.values(), strict=True))
+    tied = () if choices is None else choices.on(expected.feed.arrays)
+    moved = 0
+    for tie in tied:
+        again, count = tie.as_in(right)
+        answer, moved = {**answer, **again}, moved + count
+    error, reason = difference(answer, right)
+    amplified = limit >= CONSTANTS and limit < error < math.inf
+    within = amplified and _within_noise(tied, right, answer, limit, plain())
+    return ComparedSizes(dims, error, reason, within, moved)
 
 
 def difference(got: Mapping[str, Array], right: Mapping[str, Array]) -> tuple[float, str]:
@@ -110,50 +141,26 @@ def _answers(
     return answers
 
 
-def _compared(
-    oracle: Oracle,
-    choices: FileChoices | None,
-    expected: Expected,
-    answer: dict[str, Array] | Unsupported,
-    limit: float,
-) -> ComparedSizes:
-    dims = expected.feed.dims
-    if isinstance(answer, Unsupported):  # It ran at the traced sizes: it is the graph that fails.
-        return ComparedSizes(dims, math.inf, f"the file does not run: {answer.what}")
-    error, reason = difference(answer, expected.outputs)
-    if error <= limit or len(answer) != len(expected.outputs):
-        return ComparedSizes(dims, error, reason)
-    right = dict(zip(answer, expected.outputs.values(), strict=True))
-    tied = () if choices is None else choices.on(expected.feed.arrays)
-    moved = 0
-    for tie in tied:
-        again, count = tie.as_in(right)
-        answer, moved = {**answer, **again}, moved + count
-    error, reason = difference(answer, right)
-    amplified = limit >= CONSTANTS and limit < error < math.inf
-    within = amplified and _within_noise(oracle, tied, expected, answer, limit)
-    return ComparedSizes(dims, error, reason, within, moved)
+def _plain(oracle: Oracle, expected: Expected) -> Mapping[str, Array] | None:
+    try:
+        return oracle.in_float32(expected.feed.arrays)
+    except RefusedFeed:
+        return None
 
 
 def _within_noise(
-    oracle: Oracle,
     tied: Sequence[FileChoice],
-    expected: Expected,
+    right: Mapping[str, Array],
     answer: Mapping[str, Array],
     limit: float,
+    plain: Mapping[str, Array] | None,
 ) -> bool:
     """Says whether in each output the error is below the limit, or no larger than that of the
     module's own float32. Where that chose otherwise among equals, only slices that it and the
     module in float64 both hold show its error."""
-    try:
-        plain = oracle.in_float32(expected.feed.arrays)
-    except RefusedFeed:
-        plain = None
     if plain is None or len(plain) != len(answer):
         return False
-    theirs, right = (
-        dict(zip(answer, outputs.values(), strict=True)) for outputs in (plain, expected.outputs)
-    )
+    theirs = dict(zip(answer, plain.values(), strict=True))
     pairs = {name: (theirs[name], right[name]) for name in answer}
     for tie in tied:
         pairs |= tie.in_both(theirs, right)
