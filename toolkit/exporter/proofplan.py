@@ -29,7 +29,7 @@ ORACLE = 1 / 4
 in float32 and what they are judged by (profiles of BERT-base and ResNet-50)."""
 RAISED = 2.0
 """The time of a call in float64 over that in float32 (ViT-B/16, Whisper's encoder)."""
-LEAST: Seconds = 1.0
+LEAST: Seconds = 0.5
 """Time that the oracle's calls may take in any case: small models are proven at all sizes."""
 
 
