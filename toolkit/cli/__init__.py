@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the user's error or a failed check, 2 usage, 3 our bug, 13
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -104,6 +105,8 @@ def main() -> None:
         if os.environ.get("TOOLKIT_TRACE") and not isinstance(error, MemoryError):
             raise
         code = _unforeseen(error)
+    # Python looks for garbage once more at its end; behind an export that takes a second.
+    gc.freeze()
     sys.exit(code if isinstance(code, int) else 0)
 
 
