@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 import toolkit
 from tests import command, small
+from tests.hostile import ENDLESS, HEAD, HUGE
 from toolkit.api import calling
 from toolkit.errors import InputError, ToolkitError
 from toolkit.exporter.quiet import Chatter
@@ -39,20 +40,6 @@ from toolkit.tensors import Array
 
 pytestmark = pytest.mark.process
 
-HEAD = '<ir_version: 10, opset_import: ["" : 20]>'
-ENDLESS = """
-g (float[2] x) => (float[2] y) {
-    ["turn"] y = Loop <
-        body = b (int64 i, bool c, float[2] s) => (bool d, float[2] t) {
-            d = Identity (c)
-            t = Neg (s)
-        }
-    > (, , x)
-}
-"""
-HUGE = """
-g (float[2] x) => (float[n, 2] y) <int64[2] s = {500000000, 2}> { ["grow"] y = Expand (x, s) }
-"""
 NET = """
 import torch
 

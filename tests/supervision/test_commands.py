@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests import command
+from tests.hostile import ENDLESS, HEAD, HUGE
 from tests.workers.conftest import Start, start
 from toolkit import units
 from toolkit.machine import memory
@@ -20,21 +21,6 @@ from toolkit.supervision import limits, parent
 __all__ = ["start"]
 
 pytestmark = pytest.mark.process
-
-HEAD = '<ir_version: 10, opset_import: ["" : 20]>'
-ENDLESS = """
-g (float[2] x) => (float[2] y) {
-    ["turn"] y = Loop <
-        body = b (int64 i, bool c, float[2] s) => (bool d, float[2] t) {
-            d = Identity (c)
-            t = Neg (s)
-        }
-    > (, , x)
-}
-"""
-HUGE = """
-g (float[2] x) => (float[n, 2] y) <int64[2] s = {500000000, 2}> { ["grow"] y = Expand (x, s) }
-"""
 
 SLOW = """
 import time
