@@ -14,6 +14,7 @@ from toolkit.exporter import guards, refusal
 from toolkit.exporter.guards import SizeGuard
 from toolkit.exporter.quiet import Chatter, quiet
 from toolkit.exporter.tracing import Traced
+from toolkit.onnxfiles import streamed
 from toolkit.sources import calls, exported, weights
 from toolkit.sources.inputs import Stated, dimensions
 from toolkit.sources.source import Source
@@ -111,7 +112,7 @@ def write(model: ir.Model, path: Path, *, inline: Bytes = INLINE) -> list[Path]:
         if value.const_value is not None
     )
     if size <= inline:
-        ir.save(model, path)
+        streamed.save(model, path)
         return [path]
     data = path.with_name(f"{path.name}.data")
     ir.save(model, path, external_data=data.name)

@@ -1,11 +1,10 @@
 """Reads an .onnx file without the bytes of its large tensors, which stay in the file.
 
 A protobuf message is read as a whole, so a model of 500 MB takes as much memory before a node of it
-is known, and twice that while it is parsed. Here its fields are walked through (Protocol Buffers'
-wire format: a key of field number and wire type, then a varint, 4 or 8 bytes, or a length and so
-many bytes). The bytes of a large initializer are passed over, and the tensor refers to them as
-external data that lies in the file itself. What is not as ONNX's writers lay it out is left to
-protobuf's own parser.
+is known, and twice that while it is parsed. Here its fields are walked through (wireformat.py). The
+bytes of a large initializer are passed over, and the tensor refers to them as external data that
+lies in the file itself. What is not as ONNX's writers lay it out is left to protobuf's own
+parser.
 """
 
 from __future__ import annotations
@@ -18,6 +17,16 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto
 
 from toolkit.onnxfiles import storedtensors
+from toolkit.onnxfiles.wireformat import (
+    EIGHT,
+    FOUR,
+    GRAPH,
+    INITIALIZER,
+    LENGTH,
+    RAW_DATA,
+    VARINT,
+    varint,
+)
 from toolkit.units import Bytes
 
 LEAST: Bytes = 1 << 16
@@ -25,10 +34,6 @@ LEAST: Bytes = 1 << 16
 SMALL: Bytes = 1 << 20
 """Bytes of a file up to which nothing is gained."""
 
-VARINT, EIGHT, LENGTH, FOUR = 0, 1, 2, 5
-"""Wire types: the others are groups, which ONNX does not have."""
-GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9
-"""Numbers of the fields that lead to the bytes: of ModelProto, GraphProto and TensorProto."""
 LISTS = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 
 
@@ -58,7 +63,7 @@ def _model(stream: BinaryIO, size: Bytes, name: str) -> Iterator[bytes]:
         if graphs > 1 or wire != LENGTH:  # protobuf would merge them
             raise Irregular
         graph = b"".join(_graph(stream, _end(stream, size), name))
-        yield key + _varint_of(len(graph)) + graph
+        yield key + varint(len(graph)) + graph
 
 
 def _graph(stream: BinaryIO, end: int, name: str) -> Iterator[bytes]:
@@ -66,7 +71,7 @@ def _graph(stream: BinaryIO, end: int, name: str) -> Iterator[bytes]:
         key, number, wire = _key(stream)
         if number == INITIALIZER and wire == LENGTH:
             tensor = _tensor(stream, _end(stream, end), name)
-            yield key + _varint_of(len(tensor)) + tensor
+            yield key + varint(len(tensor)) + tensor
         else:
             yield key + _value(stream, wire, end)
 
@@ -82,7 +87,7 @@ def _tensor(stream: BinaryIO, end: int, name: str) -> bytes:
         behind = _end(stream, end)
         length = behind - stream.tell()
         if length < LEAST:
-            rest.append(key + _varint_of(length) + _bytes(stream, length))
+            rest.append(key + varint(length) + _bytes(stream, length))
         elif place is None:
             place = stream.tell(), length
             stream.seek(behind)
@@ -161,12 +166,3 @@ def _varint(stream: BinaryIO) -> tuple[bytes, int]:
         if byte[0] < 0x80:
             return data, value
     raise Irregular
-
-
-def _varint_of(value: int) -> bytes:
-    data = bytearray()
-    while value > 0x7F:
-        data.append(value & 0x7F | 0x80)
-        value >>= 7
-    data.append(value)
-    return bytes(data)
