@@ -74,7 +74,7 @@ def proof(
     draws: Draws = Digits("input") if contract.reference else drawing.drawer(model, contract.inputs)
     right = oracles.of_module(module, contract.inputs, draws.draw(at.traced).arrays)
     opened = modelfile.open_once(path)
-    return prove.prove(opened, contract, right, draws, at, numbers=numbers)
+    return prove.prove(opened, contract, right, draws, at, numbers=lambda: numbers)
 
 
 def exported(

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
 from torch import nn
 
-from tests.exporter import proofs
+from tests.exporter import models, proofs
 from toolkit.answers.verdict import OutputVerdict, Verdict
 from toolkit.errors import TargetError
-from toolkit.exporter.proof import Step
+from toolkit.exporter.proof import Contract, Step
 from toolkit.exporter.prove import Answers, Numbers
 from toolkit.oracle.oracles import Expected
 from toolkit.oracle.sizesweep import Sizes
-from toolkit.tensors import Feed
+from toolkit.tensors import Feed, TensorSpec
 
 pytestmark = pytest.mark.export
 
@@ -102,6 +104,60 @@ def test_the_untouched_file_is_run_and_judged_on_1000_elements_or_more(
     assert 0 < numbers.figure < 1e-6
     assert sum(2 * len(feed["input"]) for feed in seen) >= 1000
     assert len(proof.expected) == len(seen)
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_where_calls_are_dear_the_numbers_are_judged_at_the_least_size_that_is_enough(
+    tmp_path: Path, few: bool
+) -> None:
+    seen: list[Feed] = []
+    torch.manual_seed(0)
+    wide = nn.Linear(8, 1200)
+    model = models.converted(wide, "input:float32[batch,8]").model
+    spec = TensorSpec("input", "float32", ("batch", 8))
+    contract = Contract((spec,), (str(model.graph.outputs[0].name),))
+
+    def counted(feeds_: Sequence[Feed]) -> Answers:
+        seen.extend(feeds_)
+        return run(feeds_, tmp_path / "m.onnx")
+
+    proof = proofs.proof(
+        tmp_path,
+        wide,
+        ir.to_proto(model),
+        contract,
+        Sizes({"batch": 2}, allowance=0.0 if few else math.inf, dear=few),
+        Numbers(counted, judge),
+    )
+
+    assert proof.holds
+    structure, numbers = proofs.step(proof, "structure"), proofs.step(proof, "numbers")
+    if few:
+        assert structure.what == "in float64 at batch 1, 3"
+        assert numbers.what == "onnxruntime cpu at batch 1"
+        assert [len(feed["input"]) for feed in seen] == [1]
+        assert [each.feed.dims["batch"] for each in proof.expected] == [1, 3]
+    else:
+        assert numbers.what == "onnxruntime cpu at the same"
+        assert [len(feed["input"]) for feed in seen] == [
+            e.feed.dims["batch"] for e in proof.expected
+        ]
+
+
+def test_where_no_structure_is_shown_the_numbers_are_judged_at_all_sizes_though_calls_are_dear(
+    tmp_path: Path,
+) -> None:
+    model = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["" : 20, "com.microsoft" : 1]>
+        g (float[n] x) => (float[n] output)
+        { output = com.microsoft.SampleOp (x) }"""
+    )
+    at = Sizes({"n": 2000}, dear=True)
+
+    proof = proofs.proof(tmp_path, Echo(), model, proofs.LINE, at, by_onnxruntime(tmp_path))
+
+    assert proofs.step(proof, "structure").outcome == "not shown"
+    assert proofs.step(proof, "numbers").what == "onnxruntime cpu at the same"
 
 
 def test_numbers_that_are_not_right_fail(tmp_path: Path, net: nn.Module) -> None:

@@ -17,12 +17,13 @@ from toolkit.engine.unoptimised import unoptimised
 from toolkit.errors import TargetError
 from toolkit.exporter.prove import Answers, Numbers
 from toolkit.machine.describe import cores_allowed
-from toolkit.onnxfiles.modelfile import ModelFile, Opened
+from toolkit.onnxfiles.modelfile import Opened
 from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
 from toolkit.supervision import progress
 from toolkit.tensors import Feed
+from toolkit.units import Bytes
 from toolkit.workers import environments
 from toolkit.workers.jobs import Patience, WorkerSpec
 from toolkit.workers.launch import Worker
@@ -34,12 +35,17 @@ LACKING = "NOT_IMPLEMENTED"
 nothing about the file."""
 
 
-@contextmanager
-def of_file(opened: Opened, oracle: Oracle) -> Iterator[Numbers | str]:
-    """Gives the means to run and judge a file here, or in one line why it cannot be run.
+EARLY: Bytes = 1 << 30
+"""Bytes of a file up to which it is loaded while the oracle computes. The session of a larger one
+is not in memory before there is something to run."""
 
-    `oracle` is that of the module that it was made from. The file is loaded at once; its worker is
-    gone at the end.
+
+@contextmanager
+def started() -> Iterator[FileRunner | str]:
+    """Starts onnxruntime in a worker, which lasts as long as the block, to run a file later; or
+    says in one line why none can be run here.
+
+    It is imported meanwhile: whoever exports a module needs it only after torch has traced that.
     """
     if importlib.util.find_spec("onnxruntime") is None:
         yield NONE
@@ -48,33 +54,72 @@ def of_file(opened: Opened, oracle: Oracle) -> Iterator[Numbers | str]:
     with tempfile.TemporaryDirectory(prefix="toolkit-") as work:
         worker_code = environments.lay(Path(work) / "rooms", [])
         with Worker(spec, worker_code, patience=Patience()) as worker:
-            refusal = _refusal(worker, opened.facts)
-            if refusal is not None and LACKING in refusal.what:
-                yield f"onnxruntime cpu cannot run it: {refusal.what}"
-            else:
-                file = _FileInWorker(opened, oracle, worker, worker_code, refusal)
-                yield Numbers(file.run, file.judge)
+            worker.post_hello()
+            yield FileRunner(worker, worker_code)
 
 
-def _refusal(worker: Worker, file: ModelFile) -> TargetError | None:
-    """Loads the file; returns what onnxruntime says where it refuses."""
-    with progress.waiting(f"onnxruntime with {file.name}"):
-        worker.post_hello()
-        worker.hello()
-        try:
-            worker.load_program(
-                Program(
-                    file.path.resolve(), file.inputs, file.outputs, threads=len(cores_allowed())
-                )
-            )
-        except TargetError as error:
-            return error
-    return None
+@dataclass(frozen=True)
+class FileRunner:
+    """A worker that imports onnxruntime, and our code for the worker of simulations."""
+
+    worker: Worker
+    worker_code: Path
+
+    def load(self, file: Opened) -> LoadingFile:
+        """Has the file loaded, a small one without waiting for it."""
+        loading = LoadingFile(file, self)
+        if file.facts.size <= EARLY:
+            loading.begin()
+        return loading
+
+
+class LoadingFile:
+    """A file that a worker loads, or will load once its numbers are asked for."""
+
+    def __init__(self, file: Opened, runner: FileRunner) -> None:
+        self.file = file
+        self._runner = runner
+        self._is_asked = False
+
+    def begin(self) -> None:
+        """Asks the worker to load the file, once. Raises TargetError where onnxruntime cannot be
+        imported."""
+        if self._is_asked:
+            return
+        self._is_asked = True
+        facts = self.file.facts
+        with progress.waiting("onnxruntime"):
+            self._runner.worker.hello()
+        self._runner.worker.post_load(
+            Program(facts.path.resolve(), facts.inputs, facts.outputs, threads=len(cores_allowed()))
+        )
+
+    def numbers(self, oracle: Oracle) -> Numbers | str:
+        """Gives the means to run and to judge the file, or says in one line why it cannot be run.
+
+        `oracle` is that of the module that it was made from.
+        """
+        refusal = self._refusal()
+        if refusal is not None and LACKING in refusal.what:
+            return f"onnxruntime cpu cannot run it: {refusal.what}"
+        runner = self._runner
+        file = _FileInWorker(self.file, oracle, runner.worker, runner.worker_code, refusal)
+        return Numbers(file.run, file.judge)
+
+    def _refusal(self) -> TargetError | None:
+        """Waits until the file is loaded; returns what onnxruntime says where it refuses."""
+        self.begin()
+        with progress.waiting(f"onnxruntime with {self.file.facts.name}"):
+            try:
+                self._runner.worker.load()
+            except TargetError as error:
+                return error
+        return None
 
 
 @dataclass(frozen=True)
 class _FileInWorker:
-    """One file in a worker, and our code for the worker of its simulations."""
+    """One loaded file in a worker, and our code for the worker of its simulations."""
 
     file: Opened
     oracle: Oracle

@@ -17,8 +17,8 @@ from toolkit.exporter import form, structure
 from toolkit.exporter.proof import Contract, ExportProof, Outcome, Step
 from toolkit.feeds.feed import Draws
 from toolkit.onnxfiles.modelfile import Opened
-from toolkit.oracle.oracles import Expected, Oracle, enough
-from toolkit.oracle.sizesweep import Sizes, sweep
+from toolkit.oracle.oracles import Expected, Oracle, enough, smallest
+from toolkit.oracle.sizesweep import Sizes, SizeSweep, sweep
 from toolkit.tensors import Array, Feed
 
 Answers: TypeAlias = Sequence[Mapping[str, Array]]
@@ -42,9 +42,10 @@ def prove(
     draws: Draws,
     at: Sizes,
     *,
-    numbers: Numbers | str,
+    numbers: Callable[[], Numbers | str],
 ) -> ExportProof:
-    """The proof of a file. `numbers` is how to run it, or why it cannot be run here.
+    """The proof of a file. `numbers` gives the way to run it, or why it cannot be run here; it is
+    asked for when all that needs no run holds.
 
     Steps that a failed one makes meaningless are not taken. Raises only what `draws` raises.
     """
@@ -56,24 +57,32 @@ def prove(
     second, compared = structure.check(opened, oracle, swept, limit)
     if second.outcome == "fails":
         return ExportProof((first, second), limit, tuple(compared), tuple(swept.expected))
-    third, expected = _numbers(oracle, draws, swept.expected, numbers)
+    # Where no structure was shown, the numbers are all that the proof rests on.
+    few = swept.at.dear and second.outcome == "holds"
+    third, expected = _numbers(oracle, draws, swept, numbers(), few=few)
     return ExportProof((first, second, third), limit, tuple(compared), tuple(expected))
 
 
 def _numbers(
-    oracle: Oracle, draws: Draws, swept: Sequence[Expected], numbers: Numbers | str
+    oracle: Oracle, draws: Draws, swept: SizeSweep, numbers: Numbers | str, *, few: bool
 ) -> tuple[Step, Sequence[Expected]]:
-    """The third step, with all feeds that it judged: those of the sweep and as many more as a
-    verdict needs."""
+    """The third step, with the feeds of the sweep and as many more as a verdict needs.
+
+    `few` judges the smallest feeds alone that are enough for a verdict: what float32 does to the
+    weights and constants of a file shows at any size, and its graph was held to at all of them.
+    """
     if isinstance(numbers, str):
-        return Step("numbers", "in float32", "not shown", numbers), swept
-    expected = enough(oracle, swept, draws)
-    what = f"{numbers.by} at the same"
+        return Step("numbers", "in float32", "not shown", numbers), swept.expected
+    chosen = smallest(swept.expected) if few else swept.expected
+    judged = enough(oracle, chosen, draws)
+    expected = [*swept.expected, *judged[len(chosen) :]]
+    seen = structure.summary([each.feed.dims for each in chosen], swept.at.traced, wrong=False)
+    what = f"{numbers.by} at {seen if len(chosen) < len(swept.expected) else 'the same'}"
     try:
-        answers = numbers.run([each.feed.arrays for each in expected])
+        answers = numbers.run([each.feed.arrays for each in judged])
     except ToolkitError as error:
         return Step("numbers", what, "fails", error.what), expected
-    verdict = numbers.judge(expected, answers)
+    verdict = numbers.judge(judged, answers)
     figure = max((float(output.max_abs) for output in verdict.outputs), default=None)
     outcome: Outcome = "holds" if verdict.right else "fails"
     details = (verdict.reason,) if verdict.reason else ()

@@ -285,6 +285,17 @@ def enough(oracle: Oracle, answered: Sequence[Expected], draws: Draws) -> list[E
     return pooled
 
 
+def smallest(answered: Sequence[Expected]) -> list[Expected]:
+    """Chooses the fewest small feeds that have ENOUGH elements of each output; all, where they have
+    not."""
+    chosen: list[Expected] = []
+    for each in sorted(answered, key=lambda each: sum(a.size for a in each.outputs.values())):
+        if chosen and all(sum(e.outputs[n].size for e in chosen) >= ENOUGH for n in each.outputs):
+            break
+        chosen.append(each)
+    return chosen
+
+
 def _widened(
     oracle: Oracle, pooled: Sequence[Expected], largest: Feed, draws: Draws
 ) -> list[Expected]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from toolkit.engine import filenumbers
+from toolkit.engine.filenumbers import FileRunner
 from toolkit.errors import InputError, ProofError
 from toolkit.exporter import (
     convert,
@@ -21,6 +22,7 @@ from toolkit.exporter import (
 from toolkit.exporter.conditions import Evidence
 from toolkit.exporter.convert import Converted
 from toolkit.exporter.proof import ExportProof
+from toolkit.exporter.prove import Numbers
 from toolkit.exporter.quiet import Chatter
 from toolkit.exporter.request import ExportRequest
 from toolkit.exporter.specialised import Narrowed
@@ -87,7 +89,7 @@ def export(
     own_weights = None if weights is None else Path(weights)
     asked = request.of_source(_source(of, input, own_weights, watch), input)
     final = asked.default_path if out is None else Path(out)
-    with landing.beside(final) as folder:
+    with landing.beside(final) as folder, filenumbers.started() as runner:
         watch("convert")
         converted = convert.convert(
             asked.module, asked.inputs, asked.traced, opset=opset, chatter=chatter
@@ -98,7 +100,7 @@ def export(
         files = convert.write(converted.model, folder / final.name)
         watch("prove")
         with progress.bounded(timeout):
-            exported = _proven(files[-1], asked, suspects, converted.seconds)
+            exported = _proven(files[-1], asked, suspects, converted.seconds, runner)
         watch("write")
         return _landed(files, final, exported, force=force)
 
@@ -130,19 +132,26 @@ def _suspects(asked: ExportRequest, converted: Converted) -> tuple[Narrowed, ...
 
 
 def _proven(
-    file: Path, asked: ExportRequest, suspects: Sequence[Narrowed], converting: Seconds
+    file: Path,
+    asked: ExportRequest,
+    suspects: Sequence[Narrowed],
+    converting: Seconds,
+    runner: FileRunner | str,
 ) -> Exported:
     """The file with its proof, which takes about half of `converting`.
 
     Raises NotProven, by the dimension at fault where one is.
     """
     opened = modelfile.open_once(file, check=False)  # The proof's first step has the checker.
+    loading = None if isinstance(runner, str) else runner.load(opened)
     draws = proofplan.draws(asked, opened.model)
     oracle, at = proofplan.oracle(asked, draws, proofplan.sizes(asked, suspects, converting))
     contract = proofplan.contract(asked)
-    # A worker has the file loaded as long as the block lasts.
-    with filenumbers.of_file(opened, oracle) as numbers:
-        proof = prove.prove(opened, contract, oracle, draws, at, numbers=numbers)
+
+    def numbers() -> Numbers | str:
+        return str(runner) if loading is None else loading.numbers(oracle)
+
+    proof = prove.prove(opened, contract, oracle, draws, at, numbers=numbers)
     exported = Exported(file, asked.source, opened.facts, asked.traced.sizes, proof)
     if not proof.holds:
         error = specialised.blamed(suspects, asked.traced, proof) or proof.error()
