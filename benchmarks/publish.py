@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from benchmarks import blocks, conditions, ledger, overhead, startup, trust
+from benchmarks import blocks, conditions, growth, ledger, overhead, startup, trust
 from benchmarks.ledger import Line
 from benchmarks.peers import summary as peers
 from benchmarks.scale import measure as scale
@@ -27,6 +27,7 @@ DOCUMENTS: Mapping[Path, Tables] = {
         "overhead": overhead.markdown,
         "startup": startup.markdown,
         "scale": scale.table,
+        "growth": growth.markdown,
     },
     ROOT / "README.md": {"scale": scale.of_bert},
 }

@@ -6,12 +6,14 @@ python -m benchmarks.scale.bare bert bert.onnx
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.export import Dim
 
-from benchmarks.scale import models
+from benchmarks.scale import grown, models
 from toolkit.exporter import tracing
 from toolkit.exporter.request import REFERENCE_INPUT
 from toolkit.sources import inputs, reference
@@ -19,9 +21,9 @@ from toolkit.sources import inputs, reference
 
 def main(name: str, out: Path) -> None:
     """Builds the model and exports it with the dimensions that its inputs state."""
-    build = reference.net if name == "mlp" else getattr(models, name)
+    build, texts = _model(name)
     module = build().eval()
-    stated = inputs.parse_all(models.INPUTS.get(name, (REFERENCE_INPUT,)))
+    stated = inputs.parse_all(texts)
     sizes = {dim.name: dim.traced or 2 for dim in inputs.dimensions(stated).values()}
     dims = {dim: Dim(dim) for dim in sizes}
     tensors = tracing.draw(stated, sizes)
@@ -43,6 +45,14 @@ def main(name: str, out: Path) -> None:
     if program is None:  # Its type allows that.
         raise SystemExit("torch.onnx.export gave no model")
     program.save(out)
+
+
+def _model(name: str) -> tuple[Callable[[], nn.Module], Sequence[str]]:
+    if name == "mlp":
+        return reference.net, (REFERENCE_INPUT,)
+    if name in models.INPUTS:
+        return getattr(models, name), models.INPUTS[name]
+    return getattr(grown, name), grown.inputs(name)
 
 
 if __name__ == "__main__":

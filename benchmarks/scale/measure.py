@@ -85,10 +85,13 @@ def commands(name: str, file: Path) -> dict[str, list[str]]:
             "export": [str(TOOLKIT), "export", "-o", str(file)],
             "check": check,
         }
-    from benchmarks.scale import models
+    from benchmarks.scale import grown, models
 
-    source = f"{Path(models.__file__).relative_to(ROOT)}:{name}"
-    inputs = [word for text in models.INPUTS[name] for word in ("--input", text)]
+    is_fixed = name in models.INPUTS
+    texts = models.INPUTS[name] if is_fixed else grown.inputs(name)
+    home = Path(models.__file__ if is_fixed else grown.__file__)
+    source = f"{home.relative_to(ROOT)}:{name}"
+    inputs = [word for text in texts for word in ("--input", text)]
     bare = ["-m", "benchmarks.scale.bare", name, str(file.with_name("bare.onnx"))]
     return {
         "bare": [sys.executable, *bare],

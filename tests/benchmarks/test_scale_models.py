@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks.scale import models
+from benchmarks import growth
+from benchmarks.scale import grown, models
 from toolkit.exporter import tracing
 from toolkit.feeds.drawing import Drawer
 from toolkit.sources import calls, inputs
@@ -48,3 +50,35 @@ def test_boxes_that_a_better_one_overlaps_are_suppressed() -> None:
     # Of the first and the second 90 of 110 are shared; the last has too low a score.
     assert models._suppressed(boxes, scores, overlap=0.5, least=0.05).tolist() == [1, 2]
     assert models._suppressed(boxes, scores, overlap=0.9, least=0.05).tolist() == [1, 0, 2]
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("dense_1", 1_002_000), ("chain_10", 1360)])
+def test_a_model_of_any_size_is_as_large_as_its_name_says(name: str, parameters: int) -> None:
+    module = getattr(grown, name)()
+    stated = inputs.parse_all(grown.inputs(name))
+    (drawn,) = tracing.draw(stated, {"batch": 2}).values()
+
+    assert sum(p.numel() for p in module.parameters()) == parameters
+    assert module(drawn).shape == drawn.shape
+
+
+def test_every_size_that_is_measured_has_a_factory() -> None:
+    assert all(callable(getattr(grown, name)) for name in growth.names())
+    with pytest.raises(AttributeError):
+        _ = grown.dense_many
+
+
+def test_how_cost_grows_is_shown_by_the_newest_line_of_each_size(tmp_path: Path) -> None:
+    used = {"seconds": 2.0, "memory": 1_000_000}
+    lines = [
+        {"model": name, "bare": used, "export": used, "check": {**used, "seconds": s}, "call": 0.01}
+        for name, s in (("chain_10", 9.0), ("chain_50", 4.0), ("dense_1", 5.0), ("chain_10", 3.0))
+    ]
+
+    rows = growth.markdown(lines).splitlines()[2:]
+    growth.draw(growth.newest(lines), tmp_path / "growth.svg")
+
+    sizes = [row.split("|")[1].strip() for row in rows]
+    assert sizes == ["1 million weights", "10 nodes", "50 nodes"]
+    assert [row.split("|")[4].strip() for row in rows] == ["5.0 s", "3.0 s", "4.0 s"]
+    assert "million weights" in (tmp_path / "growth.svg").read_text()
