@@ -15,7 +15,11 @@ from toolkit.errors import InputError
 from toolkit.exporter import convert, testdata
 from toolkit.onnxfiles import content, modelfile
 from toolkit.onnxfiles.filestates import FileState
+from toolkit.pipelines.check import check
 from toolkit.pipelines.export import NotProven, Stage, export
+from toolkit.pipelines.request import BenchRequest
+from toolkit.runtimes.target import parse
+from toolkit.sources import source
 
 pytestmark = pytest.mark.export
 
@@ -208,10 +212,86 @@ def test_the_users_own_values_are_what_is_fed(folder: Path) -> None:
 
     exported = export("net.py:Strict", input=["ids:int64[batch,seq]"])
 
-    assert exported.traced == {"batch": 1, "seq": 3}
+    # The batch of 1 is doubled: what is traced at 1 may hold at 1 alone.
+    assert exported.traced == {"batch": 2, "seq": 3}
     assert exported.proof.holds
     seen = [each.feed.arrays["ids"] for each in exported.proof.expected]
     assert {int(value) for array in seen for value in array.ravel()} == {3, 4}
+
+
+NESTED = """
+class Cache:
+    def __init__(self, key, value):
+        self.key, self.value = key, value
+
+class Nested(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+    def forward(self, pair, *, past, scale=1.0):
+        y = self.layer(pair["x"]) * scale + past[0].key + pair["more"][0]
+        return {"y": y, "past": [Cache(y + 1, past[0].value * 2)]}
+
+def example_inputs():
+    t = torch.rand
+    past = [Cache(t(2, 4), t(2, 3, 4))]
+    return ({"x": t(2, 4), "more": (t(2, 4), 3)},), {"past": past, "scale": 3.0}
+"""
+
+
+def test_lists_dictionaries_and_caches_become_named_tensors(folder: Path) -> None:
+    with (folder / "net.py").open("a") as net:
+        net.write(NESTED)
+        net.write("def dynamic_shapes():\n    n = {0: 'n'}\n")
+        net.write("    return {'pair': {'x': n, 'more': (n, None)},")
+        net.write(" 'past': [[n, {0: 'n', 1: 'length'}]]}\n")
+
+    exported = export("net.py:Nested")
+
+    assert exported.proof.holds
+    assert exported.traced == {"n": 2, "length": 3}
+    assert {spec.name: spec.shape for spec in exported.facts.inputs} == {
+        "pair.x": ("n", 4),
+        "pair.more.0": ("n", 4),
+        "past.0.key": ("n", 4),
+        "past.0.value": ("n", "length", 4),
+    }
+    assert [spec.name for spec in exported.facts.outputs] == ["y", "past_0_key", "past_0_value"]
+    names = {tensor.name for tensor in modelfile.load(exported.path).graph.initializer}
+    assert "layer.bias" in names
+    targets = (parse("torch"), parse("onnxruntime"))
+    checked = check(exported.path, BenchRequest(targets, source=source.parse("net.py:Nested")))
+    assert all(record.verdict and record.verdict.right for record in checked.run.records)
+
+
+def test_a_batch_that_nobody_stated_is_tried(folder: Path, no_onnxruntime: None) -> None:
+    with (folder / "net.py").open("a") as net:
+        net.write("def example_inputs():\n    return torch.rand(1, 4)\n")
+
+    exported = export("net.py:fixed")
+
+    assert exported.traced == {"batch": 2}
+    assert exported.facts.inputs[0].shape == ("batch", 4)
+
+
+def test_where_no_batch_holds_the_sizes_are_those_of_the_example(
+    folder: Path, no_onnxruntime: None
+) -> None:
+    with (folder / "net.py").open("a") as net:
+        net.write("class Half(nn.Module):\n    def forward(self, x):\n")
+        net.write("        return x * 2 if x.shape[0] < 3 else x * 3\n")
+        net.write("def example_inputs():\n    return torch.rand(2, 4)\n")
+
+    exported = export("net.py:Half")
+
+    assert exported.traced == {}
+    assert exported.facts.inputs[0].shape == (2, 4)
+
+
+def test_a_single_input_needs_no_name(folder: Path, no_onnxruntime: None) -> None:
+    exported = export("net.py:fixed", input=["pixels:float32[batch,4]"])
+
+    assert [spec.name for spec in exported.facts.inputs] == ["input"]
 
 
 def test_without_stated_inputs_the_error_shows_how_to_state_them(folder: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from toolkit.errors import InputError
-from toolkit.sources import factory, source
+from toolkit.sources import examples, factory, source
 
 NET = """
 import torch
@@ -171,7 +171,7 @@ def test_a_neighbour_with_a_librarys_name_shadows_nothing(tmp_path: Path) -> Non
         "import wave\nfrom torch import nn\ndef build(): return nn.Linear(2, 1)\n"
     )
     code = (
-        "from toolkit.sources import factory, source;"
+        "from toolkit.sources import examples, factory, source;"
         "print(type(factory.build(source.parse('json.py:build'))).__name__)"
     )
 
@@ -233,7 +233,8 @@ def test_example_inputs_belong_to_forwards_parameters(folder: Path, given: str) 
     (folder / "two.py").write_text(TWO.replace("{given}", given))
     two = source.parse("two.py:Two")
 
-    tensors = factory.examples(two, factory.build(two))
+    (example,) = examples.of(two, factory.build(two))
+    tensors = example.tensors
 
     assert {name: tuple(t.shape) for name, t in tensors.items()} == {"x": (2, 3), "ids": (2,)}
 
@@ -242,8 +243,8 @@ def test_example_inputs_belong_to_forwards_parameters(folder: Path, given: str) 
     ("given", "error"),
     [
         ("None", "gives None; a tensor, a tuple of tensors or a dictionary of tensors is needed"),
-        ("()", "gives {}; a tensor, a tuple of tensors or a dictionary of tensors is needed"),
-        ("{'x': 3}", "'x' is a int, not a tensor"),
+        ("()", "gives (); a tensor, a tuple of tensors or a dictionary of tensors is needed"),
+        ("{'x': 3}", "gives {'x': 3}; a tensor, a tuple of tensors"),
         ("(torch.zeros(1),) * 3", "gives 3 tensors, forward takes 2"),
         ("1 / 0", "raised ZeroDivisionError: division by zero"),
     ],
@@ -255,7 +256,7 @@ def test_example_inputs_that_are_no_tensors_are_refused(
     two = source.parse("two.py:Two")
 
     with pytest.raises(InputError) as caught:
-        factory.examples(two, factory.build(two))
+        factory.build(two)
 
     assert caught.value.what.startswith("example_inputs() of two.py")
     assert error in caught.value.what

@@ -17,7 +17,7 @@ from toolkit.engine.unoptimised import unoptimised
 from toolkit.errors import TargetError
 from toolkit.exporter.prove import Answers, Numbers
 from toolkit.machine.describe import cores_allowed
-from toolkit.onnxfiles.modelfile import Opened
+from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Program
@@ -58,12 +58,15 @@ def started() -> Iterator[FileRunner | str]:
             yield FileRunner(worker, worker_code)
 
 
-@dataclass(frozen=True)
 class FileRunner:
-    """A worker that imports onnxruntime, and our code for the worker of simulations."""
+    """A worker that imports onnxruntime and loads one file after the other, and our code for the
+    worker of simulations."""
 
-    worker: Worker
-    worker_code: Path
+    def __init__(self, worker: Worker, worker_code: Path) -> None:
+        self.worker = worker
+        self.worker_code = worker_code
+        self._is_greeted = False
+        self._is_loading = False
 
     def load(self, file: Opened) -> LoadingFile:
         """Has the file loaded, a small one without waiting for it."""
@@ -71,6 +74,31 @@ class FileRunner:
         if file.facts.size <= EARLY:
             loading.begin()
         return loading
+
+    def post(self, file: ModelFile) -> None:
+        """Asks the worker to load a file. Raises TargetError where onnxruntime cannot be
+        imported."""
+        if not self._is_greeted:
+            with progress.waiting("onnxruntime"):
+                self.worker.hello()
+            self._is_greeted = True
+        self.refusal(file)  # Of a file that was loaded before, and that nobody asked about.
+        self.worker.post_load(
+            Program(file.path.resolve(), file.inputs, file.outputs, threads=len(cores_allowed()))
+        )
+        self._is_loading = True
+
+    def refusal(self, file: ModelFile) -> TargetError | None:
+        """Waits until a file is loaded; returns what onnxruntime says where it refuses."""
+        if not self._is_loading:
+            return None
+        self._is_loading = False
+        with progress.waiting(f"onnxruntime with {file.name}"):
+            try:
+                self.worker.load()
+            except TargetError as error:
+                return error
+        return None
 
 
 class LoadingFile:
@@ -82,39 +110,23 @@ class LoadingFile:
         self._is_asked = False
 
     def begin(self) -> None:
-        """Asks the worker to load the file, once. Raises TargetError where onnxruntime cannot be
-        imported."""
-        if self._is_asked:
-            return
-        self._is_asked = True
-        facts = self.file.facts
-        with progress.waiting("onnxruntime"):
-            self._runner.worker.hello()
-        self._runner.worker.post_load(
-            Program(facts.path.resolve(), facts.inputs, facts.outputs, threads=len(cores_allowed()))
-        )
+        """Asks the worker to load the file, once. Raises TargetError as `FileRunner.post`."""
+        if not self._is_asked:
+            self._is_asked = True
+            self._runner.post(self.file.facts)
 
     def numbers(self, oracle: Oracle) -> Numbers | str:
         """Gives the means to run and to judge the file, or says in one line why it cannot be run.
 
         `oracle` is that of the module that it was made from.
         """
-        refusal = self._refusal()
+        self.begin()
+        refusal = self._runner.refusal(self.file.facts)
         if refusal is not None and LACKING in refusal.what:
             return f"onnxruntime cpu cannot run it: {refusal.what}"
         runner = self._runner
         file = _FileInWorker(self.file, oracle, runner.worker, runner.worker_code, refusal)
         return Numbers(file.run, file.judge)
-
-    def _refusal(self) -> TargetError | None:
-        """Waits until the file is loaded; returns what onnxruntime says where it refuses."""
-        self.begin()
-        with progress.waiting(f"onnxruntime with {self.file.facts.name}"):
-            try:
-                self._runner.worker.load()
-            except TargetError as error:
-                return error
-        return None
 
 
 @dataclass(frozen=True)

@@ -170,9 +170,23 @@ def _export(
     if program is None:  # Its type allows that.
         raise ExportError("torch.onnx.export gave no model")
     model: ir.Model = program.model
+    _name_as_the_user(model, module)
     seconds = time.perf_counter() - began
     assumed = guards.of_stated(met, arguments, inputs)
     return Converted(model, model.opset_imports[""], program.exported_program, assumed, seconds)
+
+
+def _name_as_the_user(model: ir.Model, module: nn.Module) -> None:
+    """Gives the weights the names that they have in the user's own module."""
+    from toolkit.sources import nested
+
+    if not nested.is_flat(module):
+        return
+    taken = {value.name for value in (*model.graph.inputs, *model.graph.outputs)}
+    for name, value in list(model.graph.initializers.items()):
+        own = name.removeprefix(f"{nested.INNER}.")
+        if own != name and own not in taken and own not in model.graph.initializers:
+            value.name = own
 
 
 def _shapes(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.errors import InputError
 from toolkit.exporter import tracing
 from toolkit.exporter.tracing import Traced
-from toolkit.sources import calls, factory, inputs, reference
+from toolkit.sources import calls, dynamic, examples, factory, inputs, reference
 from toolkit.sources.inputs import Stated
 from toolkit.sources.source import Source
 from toolkit.tensors import TensorSpec
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 MODEL = Path("models/mlp/mlp.onnx")
@@ -33,6 +34,9 @@ class ExportRequest:
     traced: Traced
     own_values: bool
     """The tensors to trace with are the user's."""
+    otherwise: ExportRequest | None = None
+    """The request with all sizes as in the example: nothing was stated as dynamic, and the batch is
+    tried as such."""
 
     @property
     def reference(self) -> bool:
@@ -65,13 +69,47 @@ def of_source(source: Source, texts: Sequence[str]) -> ExportRequest:
     if is_reference(source):
         stated = inputs.parse_all([REFERENCE_INPUT])
         return ExportRequest(source, module, stated, tracing.find(module, stated), own_values=False)
-    stated = inputs.parse_all(texts)
-    values = factory.examples(source, module)
-    stated = stated or inputs.of_examples(values)
+    given = examples.of(source, module)
+    stated = _named(module, inputs.parse_all(texts)) or dynamic.of(source, given)
+    tried: tuple[Stated, ...] = ()
+    if not stated and given:
+        fixed = inputs.of_examples(given[0].tensors)
+        stated, tried = fixed, dynamic.with_batch(fixed)
     if not stated:
         raise _unstated(module)
-    traced = tracing.find(module, stated, values)
+    values = given[0].tensors if given else {}
+    request = _traced(source, module, stated, values)
+    if tried:
+        try:
+            return replace(_traced(source, module, tried, values), otherwise=request)
+        except InputError:  # It takes no other batch than that of the examples.
+            pass
+    return request
+
+
+def _traced(
+    source: Source,
+    module: nn.Module,
+    stated: tuple[Stated, ...],
+    values: Mapping[str, torch.Tensor],
+) -> ExportRequest:
+    """The request with tensors that the module accepts, and a module whose results torch can
+    export. Raises InputError."""
+    from toolkit.sources import nested
+
+    traced = tracing.find(module, stated, dynamic.widened(values, stated))
+    if not traced.plain:
+        module = nested.flat(module, tuple(traced.tensors))
     return ExportRequest(source, module, stated, traced, own_values=bool(values))
+
+
+def _named(module: nn.Module, stated: tuple[Stated, ...]) -> tuple[Stated, ...]:
+    """The inputs, a single one under the name that forward has for it: `nn.Sequential` calls it
+    `input`, which nobody knows."""
+    own = calls.all_parameters(module)
+    if len(stated) == len(own) == 1 and stated[0].name != own[0]:
+        return (replace(stated[0], name=own[0]),)
+    return stated
 
 
 def is_reference(source: Source) -> bool:

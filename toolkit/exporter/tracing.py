@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from toolkit.errors import InputError, typed_line
 from toolkit.exporter import tracesizes
-from toolkit.sources import calls, lines
+from toolkit.sources import calls, containers, lines
 from toolkit.sources.inputs import Dimension, Stated, dimensions
 from toolkit.units import Seconds
 
@@ -35,6 +35,8 @@ class Traced:
     """The names of the module's outputs, in order."""
     seconds: Seconds
     """The time that the module's call with them took."""
+    plain: bool = True
+    """PyTorch itself can take the module's result apart."""
 
 
 def find(
@@ -62,7 +64,7 @@ def find(
         again = calls.outputs(call(module, ordered))
         seconds = time.perf_counter() - began
         _refuse_chance(outputs, again)
-        return Traced(sizes, ordered, tuple(outputs), seconds)
+        return Traced(sizes, ordered, tuple(outputs), seconds, containers.is_plain(result))
     raise _refused(inputs, dims, refusal)
 
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from toolkit.engine import filenumbers
 from toolkit.engine.filenumbers import FileRunner
-from toolkit.errors import InputError, ProofError
+from toolkit.errors import ExportError, InputError, ProofError
 from toolkit.exporter import (
     convert,
     landing,
@@ -90,19 +90,48 @@ def export(
     asked = request.of_source(_source(of, input, own_weights, watch), input)
     final = asked.default_path if out is None else Path(out)
     with landing.beside(final) as folder, filenumbers.started() as runner:
-        watch("convert")
+        steps = _Steps(folder / final.name, runner, opset, keep_traces, timeout, watch, chatter)
+        files, exported = _with_batch(asked, steps)
+        watch("write")
+        return _landed(files, final, exported, force=force)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """All that an export is made with, but for the module."""
+
+    file: Path
+    runner: FileRunner | str
+    opset: int | None
+    keep_traces: bool
+    timeout: Seconds | None
+    watch: Watch
+    chatter: Chatter
+
+    def take(self, asked: ExportRequest) -> tuple[list[Path], Exported]:
+        """Converts, writes and proves; raises as `export`."""
+        self.watch("convert")
         converted = convert.convert(
-            asked.module, asked.inputs, asked.traced, opset=opset, chatter=chatter
+            asked.module, asked.inputs, asked.traced, opset=self.opset, chatter=self.chatter
         )
         suspects = _suspects(asked, converted)
         origin = convert.metadata(asked.source, asked.module)
-        convert.portable(converted.model, origin, keep_traces=keep_traces)
-        files = convert.write(converted.model, folder / final.name)
-        watch("prove")
-        with progress.bounded(timeout):
-            exported = _proven(files[-1], asked, suspects, converted.seconds, runner)
-        watch("write")
-        return _landed(files, final, exported, force=force)
+        convert.portable(converted.model, origin, keep_traces=self.keep_traces)
+        files = convert.write(converted.model, self.file)
+        self.watch("prove")
+        with progress.bounded(self.timeout):
+            return files, _proven(files[-1], asked, suspects, converted.seconds, self.runner)
+
+
+def _with_batch(asked: ExportRequest, steps: _Steps) -> tuple[list[Path], Exported]:
+    """Takes all steps; where the batch was only tried as dynamic and does not hold so, once more
+    with the sizes of the example."""
+    if asked.otherwise is None:
+        return steps.take(asked)
+    try:
+        return steps.take(asked)
+    except (ExportError, ProofError, InputError):
+        return steps.take(asked.otherwise)
 
 
 def _source(

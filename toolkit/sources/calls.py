@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import InputError, unknown
+from toolkit.sources import containers
 
 if TYPE_CHECKING:
     import torch
@@ -32,8 +33,16 @@ def arguments(module: nn.Module, given: Mapping[str, Any]) -> Arguments:
 
     A parameter of forward takes the input of its name; `*args` takes the inputs of other names in
     their order, `**kwargs` by their names. Raises InputError for a name that forward does not
-    have, and for one that it needs.
+    have, and for one that it needs. A module that says itself in which order it takes which inputs
+    (`nested.flat`) gets them so.
     """
+    fixed = getattr(module, "input_names", None)
+    if isinstance(fixed, tuple) and fixed:
+        if others := [name for name in given if name not in fixed]:
+            raise InputError(unknown("input", others[0], fixed))
+        if lacking := [name for name in fixed if name not in given]:
+            raise InputError(f"the module needs {', '.join(lacking)} too")
+        return Arguments(tuple(given[name] for name in fixed), {}, fixed)
     parameters = inspect.signature(module.forward).parameters.values()
     kinds = {parameter.kind for parameter in parameters}
     own = {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
@@ -73,6 +82,15 @@ def parameters(module: nn.Module) -> list[str]:
     return [p.name for p in own if p.default is p.empty] or [p.name for p in own]
 
 
+def all_parameters(module: nn.Module) -> list[str]:
+    """The names of forward's parameters, but for `*args` and `**kwargs`."""
+    return [
+        p.name
+        for p in inspect.signature(module.forward).parameters.values()
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+
+
 def by_place(module: nn.Module, count: int) -> list[str]:
     """The names of forward's first parameters; behind `*args` they are numbered."""
     names: list[str] = []
@@ -88,13 +106,14 @@ def outputs(result: object) -> dict[str, torch.Tensor]:
     """A result's tensors by name, in the order in which PyTorch flattens it.
 
     One tensor is 'output'; in a tuple or list 'output_0', 'output_1' …; in a dictionary, a named
-    tuple or a dataclass they have their keys, joined by '_' where one lies in another. None is
-    left out. Raises InputError for a result that is no tensor.
+    tuple or a dataclass they have their keys, joined by '_' where one lies in another, and the
+    tensors of an object, such as a cache, the names of its attributes. None is left out. Raises
+    InputError for a result that is no tensor.
     """
     import torch
 
     tensors: dict[str, torch.Tensor] = {}
-    for path, value in _leaves(result, ()):
+    for path, value in containers.tensors(result):
         head = () if path and isinstance(path[0], str) else ("output",)
         name = "_".join(map(str, (*head, *path)))
         if not isinstance(value, torch.Tensor):
@@ -106,25 +125,3 @@ def outputs(result: object) -> dict[str, torch.Tensor]:
     if not tensors:
         raise InputError("the module returns no tensor")
     return tensors
-
-
-def _leaves(
-    value: object, path: tuple[str | int, ...]
-) -> Iterator[tuple[tuple[str | int, ...], object]]:
-    """Each value that holds no others, with the keys and indices that lead to it."""
-    if value is None:
-        return
-    parts: list[tuple[str | int, object]]
-    if isinstance(value, Mapping):
-        parts = [(str(key), part) for key, part in value.items()]
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        parts = list(zip(value._fields, value, strict=True))
-    elif isinstance(value, tuple | list):
-        parts = list(enumerate(value))
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
-    else:
-        yield path, value
-        return
-    for key, part in parts:
-        yield from _leaves(part, (*path, key))

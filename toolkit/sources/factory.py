@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from toolkit.errors import InputError, typed_line, unknown
-from toolkit.sources import calls, importing, lines, weights
+from toolkit.errors import InputError, unknown
+from toolkit.sources import examples, importing, weights
+from toolkit.sources.running import result
 from toolkit.sources.source import Source
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 
@@ -23,7 +23,9 @@ def build(source: Source) -> nn.Module:
     """The module with its weights, in eval mode. Runs the user's own code.
 
     torch's random numbers start anew for it: what a factory leaves random is the same in each
-    process, so that an untrained module is the same in its file and in a worker.
+    process, so that an untrained module is the same in its file and in a worker. A module whose
+    example_inputs() hold more than tensors comes as one that takes their tensors alone
+    (`nested.flat`).
 
     Raises InputError where the source cannot be imported, raises, is no module, or where the
     weights are not its own.
@@ -31,7 +33,7 @@ def build(source: Source) -> nn.Module:
     module = _make(source)
     if source.weights is not None:
         weights.put(source.weights, module)
-    return module.eval()
+    return examples.flattened(source, module.eval())
 
 
 def digest(source: Source) -> str:
@@ -85,38 +87,6 @@ def _named(source: Source) -> Any:
         raise InputError(what) from None
 
 
-def examples(source: Source, module: nn.Module) -> dict[str, torch.Tensor]:
-    """The tensors that `example_inputs()` beside the factory gives, by input; none where there is
-    no such function.
-
-    A dictionary has its names; a tensor or a tuple belongs to forward's parameters in their order.
-    Raises InputError where it raises, or gives something else.
-    """
-    import torch
-
-    function = getattr(importing.module_of(source), "example_inputs", None)
-    if function is None:
-        return {}
-    where = f"example_inputs() of {source.name.rpartition(':')[0]}"
-    given = _result(where, function)
-    if isinstance(given, torch.Tensor):
-        given = (given,)
-    if isinstance(given, tuple | list):
-        names = calls.by_place(module, len(given))
-        if len(names) < len(given):
-            raise InputError(f"{where} gives {len(given)} tensors, forward takes {len(names)}")
-        given = dict(zip(names, given, strict=True))
-    if not isinstance(given, Mapping) or not given:
-        raise InputError(
-            f"{where} gives {given!r}; a tensor, a tuple of tensors or a dictionary of tensors is"
-            " needed"
-        )
-    for name, value in given.items():
-        if not isinstance(value, torch.Tensor):
-            raise InputError(f"{where}: {name!r} is a {type(value).__name__}, not a tensor")
-    return {str(name): value for name, value in given.items()}
-
-
 def _called(source: Source, factory: Any) -> Any:
     """The object that a factory gives. Raises InputError where it cannot be called so."""
     if not callable(factory):
@@ -127,18 +97,7 @@ def _called(source: Source, factory: Any) -> Any:
             f"{source.name} needs arguments: {', '.join(needed)}",
             "a function without arguments that returns the finished module can be exported",
         )
-    return _result(source.name, factory)
-
-
-def _result(name: str, function: Callable[[], Any]) -> Any:
-    """The result of the user's function. Raises InputError, with the line, where it raises."""
-    try:
-        return function()
-    except Exception as error:  # The user's code, which may raise anything.
-        line = lines.of(error)
-        raise InputError(
-            f"{name} raised {typed_line(error)}", *([str(line)] if line else [])
-        ) from error
+    return result(source.name, factory)
 
 
 def _required(factory: Callable[..., Any]) -> list[str]:

@@ -5,6 +5,7 @@ dimension  40                         fixed
            batch                      dynamic; the tool picks a size to trace with
            seq=16                     dynamic; 16 is the size to trace with
            height=64..  w=64..512     dynamic; the range that it may have
+           seq=..512                  dynamic; from 1 to 512
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ TYPES = (
 
 EXAMPLE = "for example: --input 'x:float32[batch,seq=16,height=64..512,40]'"
 _INPUT = re.compile(r"(?P<name>[^:\[\]]+):(?P<type>\w+)\[(?P<dims>[^\[\]]*)\]")
-_RANGE = re.compile(r"(?P<least>\d+)\.\.(?P<most>\d*)")
+_RANGE = re.compile(r"(?P<least>\d*)\.\.(?P<most>\d*)")
 
 
 @dataclass(frozen=True)
@@ -139,14 +140,14 @@ def _dimension(text: str, part: str) -> int | Dimension:
     if value.isdecimal() and value.isascii() and int(value) > 0:
         return Dimension(name, int(value))
     span = _RANGE.fullmatch(value)
-    if span is None or int(span["least"]) < 1:
+    if span is None or span[0] == ".." or int(span["least"] or 1) < 1:
         raise _wrong(
             text, f"{part!r}: after = stands a size from 1 on (16) or a range (16.. or 16..512)"
         )
-    most = int(span["most"]) if span["most"] else None
-    if most is not None and most <= int(span["least"]):
+    least, most = int(span["least"] or 1), int(span["most"]) if span["most"] else None
+    if most is not None and most <= least:
         raise _wrong(text, f"{part!r}: a range goes from the smaller size to the larger")
-    return Dimension(name, None, int(span["least"]), most)
+    return Dimension(name, None, least, most)
 
 
 def _both(first: Dimension, second: Dimension) -> Dimension:

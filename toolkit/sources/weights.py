@@ -54,8 +54,10 @@ def sha256(source: Source, module: nn.Module) -> str:
     if source.weights is not None:
         with open(source.weights, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+    from toolkit.sources import nested
+
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(nested.inner(module).state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(_bytes(tensor))
     return digest.hexdigest()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import TargetError, typed_line
-from toolkit.sources import calls, exported
+from toolkit.sources import exported, nested
 from toolkit.sources.calls import Arguments
 from toolkit.tensors import Feed, TensorSpec
 
@@ -38,7 +38,7 @@ class CallableForm:
 
 def eager(module: nn.Module) -> CallableForm:
     """The module itself."""
-    return CallableForm(module, partial(calls.arguments, module))
+    return CallableForm(nested.inner(module), partial(nested.arguments, module))
 
 
 def compiled(module: nn.Module, inputs: Sequence[TensorSpec]) -> CallableForm:
@@ -50,7 +50,7 @@ def compiled(module: nn.Module, inputs: Sequence[TensorSpec]) -> CallableForm:
     """
     import torch
 
-    call = torch.compile(module, fullgraph=True, dynamic=False)
+    call = torch.compile(nested.inner(module), fullgraph=True, dynamic=False)
     return CallableForm(call, partial(_marked, module, inputs))
 
 
@@ -126,4 +126,4 @@ def _marked(
         for axis, dim in enumerate(spec.shape or ()):
             if not isinstance(dim, int) and tensors[spec.name].shape[axis] > 1:
                 torch._dynamo.maybe_mark_dynamic(tensors[spec.name], axis)
-    return calls.arguments(module, tensors)
+    return nested.arguments(module, tensors)
