@@ -34,13 +34,6 @@ class Net(nn.Module):
     def forward(self, x):
         return torch.relu(self.layer(x))
 
-class Wide(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(4, 20_000)
-    def forward(self, x):
-        return self.layer(x)
-
 class Branch(nn.Module):
     def forward(self, x):
         return x * 2 if x.shape[0] > 12 else x * 3
@@ -50,6 +43,13 @@ class OnValues(nn.Module):
         if x.sum() > 0:
             return x
         return -x
+
+class Wide(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 20_000)
+    def forward(self, x):
+        return self.layer(x)
 """
 LAYERS = """
 from torch import nn
@@ -284,7 +284,10 @@ def test_an_interrupted_export_leaves_nothing(folder: Path) -> None:
         (["net.py"], "error: 'net.py' names no factory; a source is FILE.py:NAME or MODULE:NAME"),
         (["net.py:Net"], "error: what goes into Net.forward(x) is not known"),
         (["net.py:Net", "--input", "x:float32"], "error: --input 'x:float32': it has no shape; "),
-        (["net.py:Net", "--input", "y:float32[4]"], "error: no input of Net.forward is called 'y'"),
+        (
+            ["net.py:Net", *INPUT, "--input", "y:float32[4]"],
+            "error: no input of Net.forward is called 'y'",
+        ),
         (["net.py:Net", "--weights", "w.pt", *INPUT], "error: no such file: "),
         (["--input", "x:float32[4]"], "error: --input states the inputs of a model of yours; "),
     ],

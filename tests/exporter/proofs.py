@@ -68,10 +68,12 @@ def proof(
     contract: Contract = CONTRACT,
     at: Sizes = AT,
     numbers: Numbers | str = NO_RUNTIME,
+    own: Draws | None = None,
 ) -> ExportProof:
     path = folder / "m.onnx"
     path.write_bytes(model.SerializeToString())
-    draws: Draws = Digits("input") if contract.reference else drawing.drawer(model, contract.inputs)
+    drawn = Digits("input") if contract.reference else drawing.drawer(model, contract.inputs)
+    draws: Draws = own or drawn
     right = oracles.of_module(module, contract.inputs, draws.draw(at.traced).arrays)
     opened = modelfile.open_once(path)
     return prove.prove(opened, contract, right, draws, at, numbers=lambda: numbers)

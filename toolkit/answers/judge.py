@@ -23,7 +23,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from toolkit.answers import choosing, gathered
+from toolkit.answers import choosing, gathered, unread
 from toolkit.answers.acceptance import FLOATS, Acceptance, JudgedOutput, text, type_of
 from toolkit.answers.choosing import Followed, Taken
 from toolkit.answers.discrete import DiscreteOutput
@@ -113,6 +113,8 @@ class Judge:
     lower: Lower | None = None
     """Simulates lower formats; None: `simulated` holds all that there are."""
     behind: Behind | None = None
+    unread: Sequence[Mapping[str, Array]] = ()
+    """For each feed the positions of outputs that nobody reads (`unread.py`); empty: all count."""
 
     def of(self, feeds: Sequence[int]) -> Judge:
         """Makes a judge of some of its feeds, given by their numbers; each once."""
@@ -128,6 +130,7 @@ class Judge:
                 ),
                 lower=self.lower and self.lower.of(key),
                 behind=self.behind and self.behind.of(key),
+                unread=[self.unread[i] for i in key] if self.unread else (),
             )
         return self._some[key]
 
@@ -168,6 +171,7 @@ class Judge:
         instead of the file's. Missing and surplus outputs are wrong, not an error.
         """
         acceptance = Acceptance(declared, limits or Limits(), types or {})
+        answers = unread.without(answers, self.unread)
         judged = self._shortly(answers, acceptance) if declared == "float32" else None
         if judged is None:
             judged = self.whole._wholly(answers, acceptance)  # f
@@ -262,6 +266,7 @@ class Judge:
         acceptance = Acceptance(first.declared, Limits(), types or {})
         verdicts = {v.output: v for v in first.outputs}
         asked = range(len(self.oracle)) if feeds is None else feeds
+        answers = unread.without(answers, [self.unread[i] for i in asked] if self.unread else ())
         for name, output in self._parts_for(answers, acceptance, asked).items():
             arrays, earlier = [a.get(name) for a in answers], verdicts[name]
             reason = None

@@ -23,7 +23,7 @@ from toolkit.answers.formats import Precision
 from toolkit.answers.judge import Judge
 from toolkit.answers.saturation import saturable
 from toolkit.answers.simulate import StartRunner
-from toolkit.engine import judges
+from toolkit.engine import judges, padding
 from toolkit.engine.judges import JudgedFeed
 from toolkit.engine.sizesheld import SizesHeld
 from toolkit.engine.unoptimised import program
@@ -175,9 +175,11 @@ def ask(
     notes = [note for note in ("" if oracle.exact else oracle.name, held.told, left_out) if note]
     if wanted.inputs is None:
         expected = oracles.enough(oracle, expected, draws)
+    expected = padding.left_out(opened, oracle, expected)
+    notes += [padding.TOLD] if any(each.unread for each in expected) else []
     judged = judges.judged_feeds(file, oracle, expected)
     if given is not None and oracle.exact:
-        notes += _demand_same(opened, expected, judged, given)
+        notes += _demand_same(opened, oracle, expected, judged, given)
     built = judges.build(opened, judged, origin=oracle.name, start=start, bare=source is None)
     whole = Program(file.path.resolve(), file.inputs, file.outputs, source, threads)
     return Assignment(
@@ -351,7 +353,11 @@ def _other(dims: sizes.Dims) -> list[str]:
 
 
 def _demand_same(
-    opened: Opened, expected: Sequence[Expected], judged: Sequence[JudgedFeed], given: Source
+    opened: Opened,
+    oracle: Oracle,
+    expected: Sequence[Expected],
+    judged: Sequence[JudgedFeed],
+    given: Source,
 ) -> list[str]:
     """Raises InputError for a file that is not the function of its source: judged by another
     model, every target would be wrong. Returns what could not be compared, in words."""
@@ -363,7 +369,10 @@ def _demand_same(
             if not isinstance(answer, dict):
                 raise answer
             wanted = Expected(each.feed, right.right)
-            compared = structure.compare(choices, wanted, answer, limit, partial(_plain, right))
+            off = partial(structure.unread_positions, opened, oracle, wanted)
+            compared = structure.compare(
+                choices, wanted, answer, limit, partial(_plain, right), off
+            )
             if compared.wrong(limit):
                 error = f"they differ by {compared.error:.2g} of the largest value"
                 reason = compared.reason or error

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from toolkit.answers import dispute, intermediates
+from toolkit.answers import dispute, intermediates, unread
 from toolkit.answers.acceptance import FLOATS
 from toolkit.answers.judge import Answers, Judge, Simulation
 from toolkit.answers.simulate import PLAIN, LowerForms, Simulator, StartRunner
+from toolkit.engine import readforms
 from toolkit.errors import InputError
 from toolkit.onnxfiles import thinmodels
 from toolkit.onnxfiles.modelfile import ModelFile, Opened
@@ -30,6 +31,8 @@ class JudgedFeed:
     plain: Mapping[str, Array] | None
     """The outputs of the oracle's own evaluator in float32; None where it has no such evaluation.
     They show the noise of float32."""
+    unread: Mapping[str, Array] = field(default_factory=dict)
+    """The positions of each output that nobody reads; empty: all count."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ def judged_feeds(file: ModelFile, oracle: Oracle, expected: Sequence[Expected]) 
             each.feed.arrays,
             by_file_names(file, each.outputs),
             None if own is None else by_file_names(file, own),
+            each.unread,
         )
         for each, own in zip(expected, plain, strict=True)
     ]
@@ -112,16 +116,19 @@ def build(
         plain = _with_plain(plain, feeds, beside=bare and not disputed)
     else:
         plain = _with_plain([_behind_in_float32(simulator, exposed, arrays)], feeds, beside=False)
+    off = [feed.unread for feed in feeds]
+    lower = LowerForms(simulator, numbers)
     judge = Judge(
         outputs=file.outputs,
-        oracle=[feed.right for feed in feeds],
-        simulated=plain,
+        oracle=unread.without([feed.right for feed in feeds], off),
+        simulated=tuple(readforms.simulation_without(each, off) for each in plain),
         origin=origin,
         choices=hidden.choices,
         saturated=hidden.saturated,
         gathered=hidden.gathered,
-        lower=LowerForms(simulator, numbers),
+        lower=readforms.ReadForms(lower, off) if any(off) else lower,
         behind=None if exposed is None else BehindOutputs(exposed, arrays, numbers),
+        unread=off if any(off) else (),
     )
     return JudgeBuild(judge, exposed, tuple(notes), disputed)
 

@@ -56,6 +56,9 @@ class ComparedSizes:
     moved: int = 0
     """Slices that the file gathers by another choice among equals than the module; the error is
     that of the others, and of these as the module's choice gathers them."""
+    unread: float | None = None
+    """The error with the positions that a mask switches off, which `error` leaves out; None: none
+    were left out."""
 
     def wrong(self, limit: float) -> bool:
         """Says whether the error is above the limit, and above float32's noise; one that is no

@@ -8,7 +8,7 @@ numbers    its untouched float32 numbers are right where ONNX Runtime computes t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from toolkit.answers.verdict import Verdict
@@ -59,12 +59,18 @@ def prove(
         return ExportProof((first, second), limit, tuple(compared), tuple(swept.expected))
     # Where no structure was shown, the numbers are all that the proof rests on.
     few = swept.at.dear and second.outcome == "holds"
-    third, expected = _numbers(oracle, draws, swept, numbers(), few=few)
+    third, expected = _numbers(opened, oracle, draws, swept, numbers(), few=few)
     return ExportProof((first, second, third), limit, tuple(compared), tuple(expected))
 
 
 def _numbers(
-    oracle: Oracle, draws: Draws, swept: SizeSweep, numbers: Numbers | str, *, few: bool
+    opened: Opened,
+    oracle: Oracle,
+    draws: Draws,
+    swept: SizeSweep,
+    numbers: Numbers | str,
+    *,
+    few: bool,
 ) -> tuple[Step, Sequence[Expected]]:
     """The third step, with the feeds of the sweep and as many more as a verdict needs.
 
@@ -83,6 +89,12 @@ def _numbers(
     except ToolkitError as error:
         return Step("numbers", what, "fails", error.what), expected
     verdict = numbers.judge(judged, answers)
+    if not verdict.right:
+        read = [
+            replace(each, unread=structure.unread_positions(opened, oracle, each))
+            for each in judged
+        ]
+        verdict = numbers.judge(read, answers) if any(e.unread for e in read) else verdict
     figure = max((float(output.max_abs) for output in verdict.outputs), default=None)
     outcome: Outcome = "holds" if verdict.right else "fails"
     details = (verdict.reason,) if verdict.reason else ()

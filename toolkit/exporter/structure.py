@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -18,11 +19,14 @@ from toolkit.exporter.proof import ComparedSizes, Step
 from toolkit.exporter.ties import FileChoice, FileChoices
 from toolkit.feeds import sizes
 from toolkit.feeds.sizes import Dims
+from toolkit.onnxfiles import masks
 from toolkit.onnxfiles.modelfile import Opened
+from toolkit.oracle import unread
 from toolkit.oracle.evaluator import Evaluator
 from toolkit.oracle.oracles import Expected, Oracle, RefusedFeed
 from toolkit.oracle.portable import Unsupported
 from toolkit.oracle.sizesweep import SizeSweep
+from toolkit.oracle.unread import zeroed
 from toolkit.tensors import Array
 
 EXACT = 1e-12
@@ -50,7 +54,14 @@ def check(
         return Step("structure", "in float64", "not shown", says, details=notes), []
     choices = ties.of_file(opened)
     compared = [
-        compare(choices, expected, answer, limit, partial(_plain, oracle, expected))
+        compare(
+            choices,
+            expected,
+            answer,
+            limit,
+            partial(_plain, oracle, expected),
+            partial(unread_positions, opened, oracle, expected),
+        )
         for expected, answer in zip(swept.expected, answers, strict=True)
     ]
     wrong = [each for each in compared if each.wrong(limit)]
@@ -61,7 +72,7 @@ def check(
         "fails" if wrong else "holds",
         "another function" if wrong else f"same function{_moved(compared)}",
         max((each.error for each in compared), default=0.0),
-        (*map(_wrong_line, wrong), *notes),
+        (*map(_wrong_line, wrong), *_switched_off(compared), *notes),
     )
     return step, compared
 
@@ -72,11 +83,13 @@ def compare(
     answer: dict[str, Array] | Unsupported,
     limit: float,
     plain: Callable[[], Mapping[str, Array] | None],
+    switched_off: Callable[[], Mapping[str, Array]] = dict,
 ) -> ComparedSizes:
     """Compares what the file gives in float64 for one feed with what is expected.
 
     `choices` are those of the file. `plain` gives the module's outputs in float32, None where it
-    has none; it is asked where the error is above the limit.
+    has none, and `switched_off` the positions of each output that a mask switches off; both are
+    asked where the error is above the limit.
     """
     dims = expected.feed.dims
     if isinstance(answer, Unsupported):  # It ran at the traced sizes: it is the graph that fails.
@@ -85,6 +98,16 @@ def compare(
     if error <= limit or len(answer) != len(expected.outputs):
         return ComparedSizes(dims, error, reason)
     right = dict(zip(answer, expected.outputs.values(), strict=True))
+    if not reason and (off := switched_off()):
+        # What stands there nobody reads; at all others the file is held to the module.
+        compared = compare(
+            choices,
+            replace(expected, outputs=zeroed(right, off)),
+            zeroed(answer, off),
+            limit,
+            lambda: _zeroed_plain(plain(), list(right), off),
+        )
+        return replace(compared, unread=error)
     tied = () if choices is None else choices.on(expected.feed.arrays)
     moved = 0
     for tie in tied:
@@ -94,6 +117,28 @@ def compare(
     amplified = limit >= CONSTANTS and limit < error < math.inf
     within = amplified and _within_noise(tied, right, answer, limit, plain())
     return ComparedSizes(dims, error, reason, within, moved)
+
+
+def unread_positions(opened: Opened, oracle: Oracle, expected: Expected) -> dict[str, Array]:
+    """Gives the positions that a mask among the file's inputs switches off, for each output that
+    has its axes. Only a module says so: the graph itself may be what is wrong."""
+    facts = opened.facts
+    return unread.positions(
+        oracle,
+        facts.inputs,
+        facts.outputs,
+        masks.inputs(opened.model),
+        expected.feed.arrays,
+        expected.outputs,
+    )
+
+
+def _zeroed_plain(
+    plain: Mapping[str, Array] | None, names: Sequence[str], off: Mapping[str, Array]
+) -> Mapping[str, Array] | None:
+    if plain is None or len(plain) != len(names):
+        return plain
+    return zeroed(dict(zip(names, plain.values(), strict=True)), off)
 
 
 def difference(got: Mapping[str, Array], right: Mapping[str, Array]) -> tuple[float, str]:
@@ -234,6 +279,16 @@ def _moved(compared: Sequence[ComparedSizes]) -> str:
     """Says how many slices the file's outputs hold by another choice; empty: none."""
     count = sum(each.moved for each in compared)
     return f"; {count} gathered by another choice among equals" if count else ""
+
+
+def _switched_off(compared: Sequence[ComparedSizes]) -> list[str]:
+    """One line where the file differs at positions that a mask switches off, and there alone."""
+    there = [each for each in compared if each.unread is not None]
+    if not there:
+        return []
+    worst = max(each.unread or 0.0 for each in there)
+    how = f"by {worst:.2g} of the largest value" if math.isfinite(worst) else "by no number"
+    return [f"differs {how} where a mask switches positions off, which nobody reads"]
 
 
 def _wrong_line(compared: ComparedSizes) -> str:

@@ -252,6 +252,9 @@ class Expected:
     feed: Feed
     outputs: Mapping[str, Array]
     """Name → array, in the order of the model's outputs."""
+    unread: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    """Output of the file → the positions (batch, length) that a mask switches off, as booleans:
+    nobody reads what stands there (unread.py). Empty: all counts."""
 
 
 def expected(oracle: Oracle, feeds: Sequence[Feed], draws: Draws | None = None) -> list[Expected]:
