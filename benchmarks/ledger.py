@@ -11,7 +11,7 @@ import os
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,6 +63,22 @@ class Ledger:
 def committed(program: str) -> Ledger:
     """The results of a program that are in this repository."""
     return Ledger(RESULTS / f"{program}.jsonl")
+
+
+def newest(lines: Sequence[Line]) -> list[Line]:
+    """The lines without those of a model that was measured again later: of each model the newest,
+    in the order in which the models came first. Lines of no model all stay."""
+    last = {line["model"]: line for line in lines if "model" in line}
+    seen: set[str] = set()
+    kept = []
+    for line in lines:
+        model = line.get("model")
+        if model is None:
+            kept.append(line)
+        elif model not in seen:
+            seen.add(model)
+            kept.append(last[model])
+    return kept
 
 
 def _whole(lines: list[str]) -> Iterator[Line]:

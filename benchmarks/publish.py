@@ -38,7 +38,7 @@ CLOSING = "<!-- end -->"
 def filled(document: str, tables: Tables) -> str:
     """The document with the table of each program that has results between its marks."""
     for name, markdown in tables.items():
-        lines = ledger.committed(name).lines()
+        lines = ledger.newest(ledger.committed(name).lines())
         if lines:
             before, after = around(name, document)
             document = f"{before}{provenance(name, lines)}\n\n{markdown(lines)}\n{after}"

@@ -302,29 +302,43 @@ def test_without_stated_inputs_the_error_shows_how_to_state_them(folder: Path) -
     assert caught.value.cures[0] == "--input 'ids:float32[batch,64]'   states its type and shape"
 
 
-def test_another_models_test_data_is_not_overwritten_without_force(
+def test_beside_another_model_the_test_data_stands_under_the_models_name(
+    folder: Path, no_onnxruntime: None
+) -> None:
+    first = export("net.py:fixed", "one.onnx", input=["input:float32[batch,4]"])
+    second = export("net.py:Strided", "two.onnx", input=["x:float32[batch,width]"])
+    again = export("net.py:Strided", "two.onnx", input=["x:float32[b,width]"])
+
+    assert testdata.owner(folder / "test_data_set_0") == first.facts.sha256
+    assert testdata.owner(folder / "two.testdata/test_data_set_0") == again.facts.sha256
+    assert second.test_data[0] == Path("two.testdata/test_data_set_0")
+    sets = ["test_data_set_0", "test_data_set_1", "test_data_set_2"]
+    assert files(folder) == ["one.onnx", *sets, "two.onnx", "two.testdata"]
+    assert len(testdata.read(modelfile.read(folder / "two.onnx"))) == 3
+    read = testdata.read(modelfile.read(folder / "one.onnx"))
+    assert [list(each.inputs) for each in read] == [["input"]] * 3
+
+
+def test_with_force_another_models_test_data_is_replaced(
     folder: Path, no_onnxruntime: None
 ) -> None:
     export("net.py:fixed", "one.onnx", input=["input:float32[batch,4]"])
-    before = testdata.owner(folder / "test_data_set_0")
-
-    with pytest.raises(InputError) as caught:
-        export("net.py:Strided", "two.onnx", input=["x:float32[batch,width]"])
-
-    assert caught.value.what.endswith("test_data_set_0 holds the test data of another model")
-    assert "two.onnx" not in files(folder)
-    assert testdata.owner(folder / "test_data_set_0") == before
 
     forced = export("net.py:Strided", "two.onnx", input=["x:float32[batch,width]"], force=True)
 
     assert testdata.owner(folder / "test_data_set_0") == forced.facts.sha256
-    assert files(folder) == [
-        "one.onnx",
-        "test_data_set_0",
-        "test_data_set_1",
-        "test_data_set_2",
-        "two.onnx",
-    ]
+    assert "two.testdata" not in files(folder)
+
+
+def test_test_data_that_is_nobodys_is_refused_before_the_work(folder: Path) -> None:
+    (folder / "two.testdata/test_data_set_0").mkdir(parents=True)
+    (folder / "two.testdata/test_data_set_0/input_0.pb").write_bytes(b"")
+    seen: list[Stage] = []
+
+    with pytest.raises(InputError, match="holds the test data of another model"):
+        export("net.py:Strided", "two.onnx", input=["x:float32[b,width]"], watch=seen.append)
+
+    assert "convert" not in seen
 
 
 def test_an_export_onto_itself_replaces_its_own_test_data(

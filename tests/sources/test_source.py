@@ -208,6 +208,51 @@ def test_importing_a_source_needs_no_torch() -> None:
     assert ran.stdout == "[]\n"
 
 
+def test_a_factory_is_called_with_the_arguments_that_stand_in_its_source(folder: Path) -> None:
+    (folder / "sized.py").write_text(
+        "from torch import nn\n"
+        "def build(width, kind='plain'):\n"
+        "    last = nn.Tanh() if kind == 'bent' else nn.ReLU()\n"
+        "    return nn.Sequential(nn.Linear(width, 3), last)\n"
+    )
+
+    text = source.with_arguments("sized.py:build(width=4)", ["kind=bent"])
+    module = factory.build(source.parse(text))
+
+    assert text == "sized.py:build(width=4, kind='bent')"
+    assert source.parse(text).name == text
+    assert isinstance(module, nn.Sequential)
+    assert module[0].in_features == 4
+    assert isinstance(module[1], nn.Tanh)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("net.py:build(4)", "the arguments of a factory are literals by name"),
+        ("net.py:build(width=open('x'))", "the arguments of a factory are literals by name"),
+        ("net.py:build(width=4", "the arguments end with ')'"),
+        ("net.py:build(**{})", "the arguments of a factory are literals by name"),
+    ],
+)
+def test_arguments_that_are_no_literals_are_refused_and_not_run(
+    folder: Path, text: str, error: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        source.parse(text)
+
+    assert error in caught.value.what
+
+
+def test_arguments_that_do_not_fit_are_told_in_one_line(folder: Path) -> None:
+    with pytest.raises(InputError, match="is a module itself"):
+        build("net.py:made(width=4)")
+    with pytest.raises(InputError, match="raised TypeError"):
+        build("net.py:build(width=4)")
+    with pytest.raises(InputError, match="the form is NAME=VALUE"):
+        source.with_arguments("net.py:build", ["width"])
+
+
 TWO = """
 import torch
 from torch import nn

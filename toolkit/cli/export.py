@@ -14,7 +14,7 @@ import click
 
 from toolkit import units
 from toolkit.cli import options, screen
-from toolkit.errors import ToolkitError
+from toolkit.errors import InputError, ToolkitError
 
 if TYPE_CHECKING:
     from toolkit.exporter.proof import Step
@@ -27,6 +27,8 @@ Examples:
       the reference model, to models/mlp/mlp.onnx
   toolkit export net.py:build --input 'x:float32[batch,seq=16,64]'
       a factory, class or module of yours, to net.onnx
+  toolkit export net.py:build --arg width=64 --input 'x:float32[batch,64]'
+      the same as 'net.py:build(width=64)', which --source takes too
   toolkit export mypkg.net:Net --weights net.safetensors \\
       --input 'ids:int64[batch,seq=1..512]' --input 'mask:bool[batch,seq]' -o out/net.onnx
 
@@ -57,6 +59,13 @@ STAGES = {
     help="An input of forward; give it once for each input.",
 )
 @click.option(
+    "--arg",
+    "arguments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An argument of the factory; give it once for each argument.",
+)
+@click.option(
     "--weights",
     type=click.Path(path_type=Path),
     help="A .safetensors, .pt or .npz file; .pt is read without running code.",
@@ -71,6 +80,7 @@ STAGES = {
 def command(
     source: str | None,
     inputs: tuple[str, ...],
+    arguments: tuple[str, ...],
     weights: Path | None,
     out: Path | None,
     opset: int | None,
@@ -91,6 +101,12 @@ def command(
     from toolkit.exporter.quiet import Chatter
 
     chatter = Chatter()
+    if arguments:
+        from toolkit.sources.source import with_arguments
+
+        if source is None:
+            raise InputError("--arg is for a factory of yours; the reference model has none")
+        source = with_arguments(source, arguments)
     try:
         show(
             source,

@@ -1,5 +1,6 @@
 """Writes test data beside a model, as the ONNX model zoo has it, so that any other tool can check
-itself: test_data_set_0/input_0.pb, output_0.pb …, each a TensorProto with its name.
+itself: test_data_set_0/input_0.pb, output_0.pb …, each a TensorProto with its name. Beside another
+model they stand in NAME.testdata.
 
 The zoo's form does not say which model data belongs to. So each tensor's doc_string, which every
 reader of the form skips, holds the sha256 of its model; and data is ours to replace where that is
@@ -63,25 +64,44 @@ def write(
     return written
 
 
+def home(model: Path, owners: Collection[str]) -> Path:
+    """The folder in which a model's data sets stand: its own, or NAME.testdata in that, where the
+    folder has another model, or data that belongs to none of `owners` (sha256)."""
+    folder, apart = model.parent, model.with_name(f"{model.stem}.testdata")
+    if not folder.is_dir() or apart.is_dir():
+        return apart if apart.is_dir() else folder
+    present = _present(folder)
+    if present:
+        return folder if all(owner(each) in owners for each in present) else apart
+    is_alone = all(each.suffix != ".onnx" or each == model for each in folder.iterdir())
+    return folder if is_alone else apart
+
+
 def read(model: ModelFile) -> list[DataSet]:
-    """The data sets beside a model. Raises InputError where there are none."""
+    """The data sets of a model. Raises InputError where there are none."""
     return [
         DataSet(
             stored.tensors_of(folder, "input", [spec.name for spec in model.inputs]),
             stored.tensors_of(folder, "output", [spec.name for spec in model.outputs]),
         )
-        for folder in stored.data_sets(model.path.parent)
+        for folder in stored.data_sets(home(model.path, {model.sha256}))
     ]
 
 
 def replaceable(folder: Path, owners: Collection[str], *, force: bool = False) -> list[Path]:
     """The data sets in a folder, which new ones replace. Raises InputError for data of a model that
     is none of `owners`, by their sha256, unless `force`."""
-    present = sorted(path for path in folder.iterdir() if stored.DATA_SET.fullmatch(path.name))
+    present = _present(folder)
     if not force:
         for data_set in present:
             _refuse_foreign(data_set, set(owners))
     return present
+
+
+def _present(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if stored.DATA_SET.fullmatch(path.name))
 
 
 def _refuse_foreign(folder: Path, owners: set[str]) -> None:

@@ -7,7 +7,9 @@ slow.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,6 +162,8 @@ class ModuleOracle(OneByOne):
         default_factory=list
     )
     """Feeds with their outputs in float32, which a proof may ask for twice."""
+    branching: list[bool] = dataclasses.field(default_factory=list)
+    """Not empty: the module has branches or loops of torch's own (`branches.py`)."""
 
     def answer(self, feed: tensors.Feed) -> dict[str, Array]:
         if self.probed is not None and _same(feed, self.probed[0]):
@@ -194,8 +198,30 @@ class ModuleOracle(OneByOne):
         return all(t.dtype == torch.float32 for t in state if t.is_floating_point())
 
     def _in_float64(self, feed: tensors.Feed) -> dict[str, Array]:
+        if self.branching:
+            return self._raised(feed, branching=True)
+        try:
+            return self._raised(feed)
+        except (ToolkitError, MemoryError):
+            raise
+        except Exception:  # whatever a user's forward raises
+            # PyTorch compiles torch.cond and its like by itself, which fails while floats are
+            # raised. Where its compiler is not there, nothing was compiled.
+            if "torch._dynamo" not in sys.modules:
+                raise
+            outputs = self._raised(feed, branching=True)
+            self.branching.append(True)
+            return outputs
+
+    def _raised(self, feed: tensors.Feed, *, branching: bool = False) -> dict[str, Array]:
         values = {name: raised.tensor(each) for name, each in self._tensors(feed).items()}
-        with progress.waiting("the PyTorch module in float64"), raised.float64() as mode:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(progress.waiting("the PyTorch module in float64"))
+            if branching:
+                from toolkit.oracle import branches
+
+                stack.enter_context(branches.interpreted())
+            mode = stack.enter_context(raised.float64())
             try:
                 outputs = _outputs(self.module, values)
             finally:

@@ -89,6 +89,9 @@ def export(
     own_weights = None if weights is None else Path(weights)
     asked = request.of_source(_source(of, input, own_weights, watch), input)
     final = asked.default_path if out is None else Path(out)
+    if not force:  # What is refused is refused before the work.
+        owners = _earlier(final)
+        testdata.replaceable(testdata.home(final, owners), owners)
     with landing.beside(final) as folder, filenumbers.started() as runner:
         steps = _Steps(folder / final.name, runner, opset, keep_traces, timeout, watch, chatter)
         files, exported = _with_batch(asked, steps)
@@ -191,12 +194,19 @@ def _proven(
 def _landed(files: Sequence[Path], final: Path, exported: Exported, *, force: bool) -> Exported:
     """Gives everything its final place; once the test data is written there are renames only."""
     facts = exported.facts
-    # The file that is replaced: the test data beside it may be its own, and is replaced with it.
-    owners = [modelfile.read(final).sha256] if final.is_file() else []
+    owners = {facts.sha256, *_earlier(final)}
     sets = [testdata.of_expected(facts, each) for each in exported.proof.expected[:DATA_SETS]]
     written = testdata.write(facts, sets)
-    old = testdata.replaceable(final.parent, [facts.sha256, *owners], force=force)
+    place = final.parent if force else testdata.home(final, owners)
+    old = testdata.replaceable(place, owners, force=force)
     for file in files:
         landing.land(file, final.with_name(file.name))
-    landed = landing.land_folders(written, final.parent, instead_of=old)
+    place.mkdir(exist_ok=True)
+    landed = landing.land_folders(written, place, instead_of=old)
     return replace(exported, path=final, facts=replace(facts, path=final), test_data=tuple(landed))
+
+
+def _earlier(final: Path) -> list[str]:
+    """The sha256 of the file that is replaced, if any: the test data beside it may be its own, and
+    is replaced with it."""
+    return [modelfile.read(final).sha256] if final.is_file() else []

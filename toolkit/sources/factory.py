@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,8 @@ def _make(source: Source) -> nn.Module:
         factory = _named(source)
         # Once more: whether the import happened now or before must make no difference.
         torch.manual_seed(0)
+        if isinstance(factory, nn.Module) and source.arguments:
+            raise InputError(f"{source.name} is a module itself: it takes no arguments")
         module = factory if isinstance(factory, nn.Module) else _called(source, factory)
     if not isinstance(module, nn.Module):
         kind = f"{type(module).__module__}.{type(module).__qualname__}".removeprefix("builtins.")
@@ -92,12 +95,13 @@ def _called(source: Source, factory: Any) -> Any:
     if not callable(factory):
         kind = type(factory).__qualname__
         raise InputError(f"{source.name} is a {kind}, neither a module nor a factory of one")
-    if needed := _required(factory):
+    arguments = source.keywords()
+    if needed := [name for name in _required(factory) if name not in arguments]:
         raise InputError(
             f"{source.name} needs arguments: {', '.join(needed)}",
-            "a function without arguments that returns the finished module can be exported",
+            f"--arg {needed[0]}=VALUE   gives one; or a function without arguments can be exported",
         )
-    return result(source.name, factory)
+    return result(source.name, partial(factory, **arguments))
 
 
 def _required(factory: Callable[..., Any]) -> list[str]:

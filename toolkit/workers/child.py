@@ -270,6 +270,7 @@ def program_of(message: Message) -> base.Program:
             source["factory"],
             None if source["weights"] is None else Path(source["weights"]),
             None if source["folder"] is None else Path(source["folder"]),
+            source["arguments"],
         ),
     )
 

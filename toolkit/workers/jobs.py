@@ -102,6 +102,7 @@ def message(program: Program) -> Message:
             "factory": source.factory,
             "weights": None if source.weights is None else str(source.weights),
             "folder": None if source.folder is None else str(source.folder),
+            "arguments": source.arguments,
         },
     }
 
