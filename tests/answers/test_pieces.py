@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,3 +92,32 @@ def test_an_output_is_not_copied() -> None:
 
     # One byte an element is allowed for: the flat indices of what is off.
     assert peak < 0.8 * whole.oracle[0].nbytes
+
+
+def behind_relu(bias: float = 0.0) -> tuple[PlainOutput, list[Array]]:
+    """An output of which more than half are zeros, in float64, in float32 and as an answer."""
+    random = np.random.default_rng(1)
+    x, w = random.normal(size=(60, 300)), random.normal(size=(300, 40))
+
+    def run(dtype: type[np.floating[Any]], order: int) -> Array:
+        product = x.astype(dtype)[:, ::order] @ w.astype(dtype)[::order]
+        output: Array = np.maximum(product + dtype(bias), dtype(0))
+        return output
+
+    given = run(np.float32, -1)
+    return PlainOutput((run(np.float64, 1),), ((run(np.float32, 1),),)), [given]
+
+
+@pytest.mark.parametrize("bias", [-3.0, 0.0])
+def test_zeros_that_are_exactly_right_hide_no_fault_and_make_none(bias: float) -> None:
+    whole, answers = behind_relu(bias)
+    assert np.mean(whole.oracle[0] == 0) > 0.48
+
+    before = measure(whole, answers).stands_out
+    of_a_zero = [np.where(whole.oracle[0] == 0, np.float32(1e-2), answers[0])]
+    one = answers[0].copy()
+    one[tuple(np.argwhere(whole.oracle[0] > 0)[5])] += np.float32(1e-2)
+
+    assert 1 < before < pieces.STANDS_OUT
+    assert measure(whole, [one]).stands_out > pieces.STANDS_OUT
+    assert measure(whole, of_a_zero).size > 10 * whole.noise.rms

@@ -185,7 +185,7 @@ def measure(output: PlainOutput, answers: Sequence[Array]) -> Measures:
     noise = output.noise
     squares = floors = counted = 0.0
     largest, overall, worst = 0.0, -1.0, 0
-    histogram = np.zeros(BINS, np.int64)
+    histogram, judged = np.zeros(BINS, np.int64), 0
     off: list[Array] = []
     for piece, values in output.pieces(answers):
         with np.errstate(invalid="ignore"):
@@ -199,14 +199,19 @@ def measure(output: PlainOutput, answers: Sequence[Array]) -> Measures:
         usable = piece.judged & np.isfinite(values)
         ulps = ulp(piece.wanted)
         scaled = np.log(error + ulps / 2 + 1e-300) - noise.sensitivity(piece)
+        # With half of all elements exactly right zeros, any error would stand out from the median.
+        telling = (error != 0) | (piece.wanted != 0)
         if not (piece.whole and usable.all()):
             error, ulps, scaled = error[usable], ulps[usable], scaled[usable]
+            telling = telling[usable]
         largest = max(largest, float(error.max(initial=0.0)))
         squares += float(np.sum(error**2))
         floors += float(np.sum(ulps**2)) / 12
-        histogram += np.bincount(_bins(scaled).ravel(), minlength=BINS)
+        judged += error.size
+        shown = scaled if telling.all() else scaled[telling]
+        histogram += np.bincount(_bins(shown).ravel(), minlength=BINS)
         counted = max(counted, _exp(scaled.max(where=error > noise.typical / 2, initial=-SPAN)))
-    judged = max(int(histogram.sum()), 1)
+    judged = max(judged, 1)
     return Measures(
         size=float(np.sqrt((squares + floors) / judged)),
         rms=float(np.sqrt(squares / judged)),
@@ -238,16 +243,18 @@ def _noise(output: PlainOutput) -> Noise:
     sums, by_value = _Sums(np.zeros(len(output.plain))), _Groups.of(KEYS)
     for piece, _ in output.pieces():
         sums.add(piece)
-        by_value.add(_keys(piece.wanted)[piece.judged], _logs(piece)[piece.judged])
+        telling = _telling(piece)
+        by_value.add(_keys(piece.wanted)[telling], _logs(piece)[telling])
     values = by_value.means()
     rows, columns = _Groups.of(output.size // output.columns), _Groups.of(output.columns)
     # A row of one column would be its own estimate.
     if output.columns > 1:
         for piece, _ in output.pieces():
-            rest = (_logs(piece) - values[_keys(piece.wanted)])[piece.judged]
+            telling = _telling(piece)
+            rest = (_logs(piece) - values[_keys(piece.wanted)])[telling]
             row = piece.start // output.columns + np.arange(len(piece.wanted))[:, None]
             for groups, keys in ((rows, row), (columns, np.arange(output.columns))):
-                groups.add(np.broadcast_to(keys, piece.wanted.shape)[piece.judged], rest)
+                groups.add(np.broadcast_to(keys, piece.wanted.shape)[telling], rest)
     judged = max(sums.judged, 1)
     return Noise(
         judged=sums.judged,
@@ -275,6 +282,13 @@ class _Sums:
         self.squares += [float(np.sum(error**2)) + floor for error in errors]
         self.sizes += float(np.sum(piece.wanted[judged] ** 2))
         self.judged += int(np.count_nonzero(judged))
+
+
+def _telling(piece: Piece) -> Array:
+    """Marks the elements that tell how large errors are: all that are judged but zeros that float32
+    has exactly right, as behind a Relu."""
+    moved = [each != piece.wanted for each in piece.plain]
+    return np.asarray(piece.judged & np.logical_or.reduce([piece.wanted != 0, *moved]))
 
 
 def _logs(piece: Piece) -> Floats:
