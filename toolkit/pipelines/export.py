@@ -89,7 +89,7 @@ def export(
     own_weights = None if weights is None else Path(weights)
     asked = request.of_source(_source(of, input, own_weights, watch), input)
     final = asked.default_path if out is None else Path(out)
-    if not force:  # What is refused is refused before the work.
+    if not force and not final.is_dir():  # What is refused is refused before the work.
         owners = _earlier(final)
         testdata.replaceable(testdata.home(final, owners), owners)
     with landing.beside(final) as folder, filenumbers.started() as runner:
