@@ -17,13 +17,17 @@ from benchmarks.scale import grown, models
 from toolkit.exporter import tracing
 from toolkit.exporter.request import REFERENCE_INPUT
 from toolkit.sources import inputs, reference
+from toolkit.sources.inputs import Stated
 
 
 def main(name: str, out: Path) -> None:
     """Builds the model and exports it with the dimensions that its inputs state."""
     build, texts = _model(name)
-    module = build().eval()
-    stated = inputs.parse_all(texts)
+    export(build().eval(), inputs.parse_all(texts), out)
+
+
+def export(module: nn.Module, stated: Sequence[Stated], out: Path) -> None:
+    """Exports with the dimensions that the inputs state, as somebody does who calls torch alone."""
     sizes = {dim.name: dim.traced or 2 for dim in inputs.dimensions(stated).values()}
     dims = {dim: Dim(dim) for dim in sizes}
     tensors = tracing.draw(stated, sizes)

@@ -121,7 +121,7 @@ def test_a_difference_where_nobody_reads_is_told_and_no_fault(tmp_path: Path, ki
     shown = proof(tmp_path, kind, model)
 
     assert masks.inputs(model)[-1:] == ["mask"]
-    assert shown.holds, shown.steps
+    assert not shown.fails, shown.steps
     assert any("mask switches positions off" in d for d in proofs.step(shown, "structure").details)
 
 
@@ -132,7 +132,7 @@ def test_a_fault_at_positions_that_count_is_refused(tmp_path: Path, kind: Kind, 
     weight = getattr(wrong, part).weight
     weight.data[3] *= 1.01
 
-    assert not proof(tmp_path, kind, exported(wrong, kind)).holds
+    assert proof(tmp_path, kind, exported(wrong, kind)).fails
 
 
 def test_types_of_tokens_are_no_mask(tmp_path: Path) -> None:
@@ -153,4 +153,4 @@ def test_types_of_tokens_are_no_mask(tmp_path: Path) -> None:
     shown = proofs.proof(tmp_path, right.eval(), model, contract, AT, own=LeftPadded("int64"))
 
     assert masks.inputs(model) == []
-    assert not shown.holds
+    assert shown.fails

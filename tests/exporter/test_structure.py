@@ -33,7 +33,7 @@ def net() -> nn.Module:
 
 def test_the_reference_model_holds_to_the_last_bit(tmp_path: Path, net: nn.Module) -> None:
     proof = proofs.proof(tmp_path, net, proofs.mlp(net))
-    assert proof.holds
+    assert not proof.fails
     assert [(s.name, s.outcome) for s in proof.steps] == [
         ("form", "holds"),
         ("structure", "holds"),
@@ -91,7 +91,7 @@ MASKED = ("input_ids:int64[batch,seq=16]", "attention_mask:int64[batch,seq]")
 def test_a_transformer_holds_at_sizes_that_were_not_traced(tmp_path: Path) -> None:
     proof = proofs.exported(tmp_path, Encoder(), *MASKED)
     structure = proofs.step(proof, "structure")
-    assert proof.holds, structure.details
+    assert not proof.fails, structure.details
     assert structure.what == "in float64 at batch 1, 2, 5, 7 and seq 1, 7, 16, 37"
     assert structure.figure is not None
     assert structure.figure < 1e-7
@@ -100,7 +100,7 @@ def test_a_transformer_holds_at_sizes_that_were_not_traced(tmp_path: Path) -> No
 def test_a_convolutional_net_holds_and_what_it_refuses_is_left_out(tmp_path: Path) -> None:
     proof = proofs.exported(tmp_path, Pixels(), "x:float32[batch,3,height=32,width=40]")
     structure = proofs.step(proof, "structure")
-    assert proof.holds, structure.details
+    assert not proof.fails, structure.details
     assert structure.figure is not None
     assert structure.figure < 1e-6
     assert [line.split(":")[1] for line in structure.details] == [" height 1, 7", " width 1, 7"]
@@ -109,14 +109,14 @@ def test_a_convolutional_net_holds_and_what_it_refuses_is_left_out(tmp_path: Pat
 
 def test_multiples_are_looked_at_where_a_module_takes_nothing_else(tmp_path: Path) -> None:
     proof = proofs.exported(tmp_path, models.Strided(), "x:float32[batch,3,w=16]")
-    assert proof.holds
+    assert not proof.fails
     assert proofs.step(proof, "structure").what == "in float64 at batch 1, 2, 5, 7 and w 16, 32, 48"
 
 
 def test_sizes_that_would_take_too_long_are_named(tmp_path: Path) -> None:
     at = Sizes({"n": 5}, allowance=0.0)
     proof = proofs.proof(tmp_path, Double(), proofs.times(2), proofs.LINE, at)
-    assert proof.holds
+    assert not proof.fails
     assert proofs.step(proof, "structure").what == "in float64 at n 1, 5, 7"
     assert proofs.step(proof, "structure").details == ("left out for time: n 11",)
 
@@ -132,7 +132,7 @@ class Sixteen(nn.Module):
 
 def test_too_few_sizes_are_said_with_the_way_to_state_a_range(tmp_path: Path) -> None:
     proof = proofs.proof(tmp_path, Sixteen(), proofs.times(2), proofs.LINE, Sizes({"n": 16}))
-    assert proof.holds
+    assert not proof.fails
     assert proofs.step(proof, "structure").details[-1] == (
         "n: of the sizes that were tried the module takes 16 only; a range says where to look:"
         " n=16..64"
@@ -145,7 +145,7 @@ def test_a_model_without_dynamic_dimensions_is_proven_at_its_shape(tmp_path: Pat
         value.type.tensor_type.shape.dim[0].dim_value = 5
     contract = Contract((TensorSpec("x", "float32", (5,)),), ("output",))
     proof = proofs.proof(tmp_path, Double(), model, contract, Sizes({}))
-    assert proof.holds
+    assert not proof.fails
     assert proofs.step(proof, "structure").what == "in float64 at the fixed shape"
 
 
@@ -180,7 +180,7 @@ def test_another_function_is_found_even_by_one_last_bit(
     model = proofs.mlp(net)
     fault(model)
     proof = proofs.proof(tmp_path, net, model)
-    assert not proof.holds
+    assert proof.fails
     assert [s.name for s in proof.steps] == ["form", "structure"]
     assert proofs.step(proof, "structure").says == "another function"
     assert [each.dims["batch"] for each in proof.wrong()] == [2, 1, 7, 32, 257]
@@ -245,7 +245,7 @@ class Other(nn.Module):
 @pytest.mark.parametrize("what", SHAPES)
 def test_outputs_of_another_kind_are_told(tmp_path: Path, what: str) -> None:
     proof = proofs.proof(tmp_path, Other(what), proofs.times(2), proofs.LINE, Sizes({"n": 5}))
-    assert not proof.holds
+    assert proof.fails
     assert f"wrong at n 5: {SHAPES[what][1]}" in proofs.step(proof, "structure").details[0]
 
 
@@ -274,14 +274,14 @@ def folded() -> ModelProto:
 def test_an_error_above_the_limit_is_none_where_float32_errs_as_much(tmp_path: Path) -> None:
     proof = proofs.proof(tmp_path, Amplifying(), folded(), proofs.LINE, Sizes({"n": 500}))
     structure = proofs.step(proof, "structure")
-    assert proof.holds, structure.details
+    assert not proof.fails, structure.details
     assert structure.figure is not None
     assert structure.figure > 1e-6
 
 
 def test_an_error_above_that_of_float32_is_another_function(tmp_path: Path) -> None:
     proof = proofs.proof(tmp_path, Amplifying(1e-6), folded(), proofs.LINE, Sizes({"n": 500}))
-    assert not proof.holds
+    assert proof.fails
 
 
 # What cannot be shown.
@@ -298,7 +298,7 @@ def test_without_a_float64_oracle_the_structure_is_not_shown(tmp_path: Path) -> 
     structure = proofs.step(proof, "structure")
     assert structure.outcome == "not shown"
     assert structure.says.startswith("PyTorch in float32, since there is no float64 oracle: ")
-    assert proof.holds
+    assert not proof.fails
 
 
 # Numbers.

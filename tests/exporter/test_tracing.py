@@ -104,14 +104,78 @@ class Writing(nn.Module):
         return x.add_(1) > 1
 
 
-@pytest.mark.parametrize("module", [Chance(), Counting()], ids=["random", "kept from call to call"])
-def test_a_module_that_is_no_function_of_its_inputs_is_refused(module: nn.Module) -> None:
+class Averaging(nn.Module):
+    """Keeps a moving mean in a buffer, and answers by it."""
+
+    mean: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(4))
+
+    def forward(self, x: Any) -> Any:
+        self.mean.mul_(0.9).add_(x.mean(0) * 0.1)
+        return x - self.mean
+
+
+class Remembering(nn.Module):
+    """Hands back the input of the call before: two calls with one input agree by luck."""
+
+    last: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("last", torch.zeros(2, 4))
+
+    def forward(self, x: Any) -> Any:
+        before = self.last
+        self.last = x.clone()
+        return torch.where(before.abs().sum() > 0, before, x)
+
+
+class Counted(nn.Module):
+    """Counts its calls, for nobody."""
+
+    calls: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x: Any) -> Any:
+        self.calls += 1
+        return x * 2
+
+
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [
+        (Chance(), "forward draws random numbers (aten.rand_like.default): the module's output"),
+        (Counting(), "the module's output is another one each time it is called with the same"),
+        (Averaging(), "forward changes the buffer mean, and the module's output depends on it"),
+        (Remembering(), "forward changes the buffer last, and the module's output depends on it"),
+    ],
+    ids=["random", "an attribute", "a buffer", "a buffer of the call before"],
+)
+def test_a_module_that_is_no_function_of_its_inputs_is_refused(
+    module: nn.Module, says: str
+) -> None:
     with pytest.raises(InputError) as caught:
         models.traced(module, "x:float32[batch,4]")
 
-    assert caught.value.what.startswith(
-        "the module's output is another one each time it is called with the same inputs"
-    )
+    assert caught.value.what.startswith(says)
+
+
+def test_the_line_that_draws_at_random_is_named() -> None:
+    with pytest.raises(InputError) as caught:
+        models.traced(Chance(), "x:float32[batch,4]")
+
+    assert caught.value.cures[0].endswith("return x + torch.rand_like(x)")
+
+
+def test_a_buffer_that_no_output_depends_on_is_told_and_refuses_nothing() -> None:
+    assert models.traced(Counted(), "x:float32[batch,4]")[1].forgotten == ("calls",)
+    assert models.traced(models.Linear(), "x:float32[batch,4]")[1].forgotten == ()
 
 
 def test_a_module_that_writes_into_its_input_is_a_function_of_it() -> None:

@@ -189,7 +189,7 @@ def test_a_condition_that_no_range_tells_is_found(folder: Path, no_onnxruntime: 
 def test_a_stated_range_makes_the_branch_right(folder: Path, no_onnxruntime: None) -> None:
     exported = export("net.py:Branch", input=["x:float32[batch,seq=13..,64]"])
 
-    assert exported.proof.holds
+    assert not exported.proof.fails
 
 
 def test_sizes_that_the_module_refuses_are_left_out_and_named(
@@ -351,13 +351,16 @@ def test_an_export_onto_itself_replaces_its_own_test_data(
     assert testdata.owner(folder / "test_data_set_0") == second.facts.sha256
 
 
-def test_what_onnxruntime_has_no_kernel_for_is_not_shown_and_no_fault(folder: Path) -> None:
-    exported = export("net.py:bfloat16", input=["x:bfloat16[batch,4]"])
+def test_what_no_runtime_here_can_run_is_not_proven_and_not_written(folder: Path) -> None:
+    with pytest.raises(NotProven) as caught:
+        export("net.py:bfloat16", input=["x:bfloat16[batch,4]"])
 
-    numbers = exported.proof.steps[2]
-    assert numbers.outcome == "not shown"
-    assert numbers.says.startswith("onnxruntime cpu cannot run it: ")
-    assert exported.path.exists()
+    assert not caught.value.exported.proof.holds
+    assert caught.value.what.startswith(
+        "the exported file was not shown to be right: onnxruntime cpu cannot run it: "
+    )
+    assert caught.value.cures[0].startswith("--no-proof ")
+    assert not Path("net.onnx").exists()
 
 
 def test_weights_too_large_for_the_file_land_beside_it(

@@ -97,8 +97,9 @@ def test_outputs_are_named_by_where_they_lie(result: object, names: list[str]) -
 @pytest.mark.parametrize(
     ("result", "error"),
     [
-        (3.0, "the module returns a float as 'output'; a file gives tensors only"),
-        ({"n": 1}, "the module returns a int as 'n'; a file gives tensors only"),
+        (3.0, "the module returns no tensor"),
+        ({"n": 1}, "the module returns no tensor"),
+        ({"f": range(3)}, "the module returns a range as 'f'; a file gives tensors only"),
         (None, "the module returns no tensor"),
         ({}, "the module returns no tensor"),
     ],

@@ -43,6 +43,9 @@ def export(
     input: Sequence[str] = (),
     weights: Path | str | None = None,
     opset: int | None = None,
+    exporter: str | None = None,
+    proof: bool = True,
+    stateful: bool = False,
     keep_traces: bool = False,
     force: bool = False,
     timeout: Seconds | None = None,
@@ -52,12 +55,15 @@ def export(
 ) -> Exported:
     """Exports a module and proves the file; without a source the reference model.
 
-    `input` states inputs as `--input` does. `keep_traces` leaves torch's notes in the file, with
-    absolute paths and lines of the source. `force` replaces another model's test data beside the
-    file. `timeout` limits the proof. `chatter` gathers what torch says, also where this raises.
-    Raises InputError for what the user gave, ExportError where torch refuses, NotProven where the
-    file is not the module's function; nothing is written then. A source `__main__:NAME` exists in
-    the calling process alone, and is exported there, without limits.
+    `input` states inputs as `--input` does. `exporter` pins one of torch's exporters: `dynamo`,
+    `dynamo-strict` or `torchscript`; without it the others are tried where the usual one fails.
+    `proof=False` compares nothing, and the file's metadata says so. `stateful` makes the buffers
+    that forward changes inputs and outputs of the file. `keep_traces` leaves torch's notes in
+    the file, with absolute paths and lines of the source. `force` replaces another model's test
+    data beside the file. `timeout` limits the proof. `chatter` gathers what torch says, also
+    where this raises. Raises InputError for what the user gave, ExportError where torch refuses,
+    NotProven where the file is not the module's function; nothing is written then. A source
+    `__main__:NAME` exists in the calling process alone, and is exported there, without limits.
     """
     heard = chatter or Chatter()
 
@@ -73,6 +79,9 @@ def export(
         input=tuple(input),
         weights=_path(weights),
         opset=opset,
+        exporter=exporter,
+        proof=proof,
+        stateful=stateful,
         keep_traces=keep_traces,
         force=force,
         timeout=_checked(timeout),

@@ -52,6 +52,9 @@ class ExportTask(Strict, frozen=True, tag=True):
     input: tuple[str, ...]
     weights: Path | None
     opset: int | None
+    exporter: str | None
+    proof: bool
+    stateful: bool
     keep_traces: bool
     force: bool
     timeout: Seconds | None
@@ -69,6 +72,9 @@ class ExportTask(Strict, frozen=True, tag=True):
                 input=self.input,
                 weights=self.weights,
                 opset=self.opset,
+                exporter=self.exporter,
+                proof=self.proof,
+                stateful=self.stateful,
                 keep_traces=self.keep_traces,
                 force=self.force,
                 timeout=self.timeout,

@@ -69,6 +69,9 @@ def command(to: str, out: Path | None, as_json: bool, **given: Any) -> None:
         deployments.append(deployment)
         if not as_json:
             screen.line("deploy", _row(deployment))
+    notes = dict.fromkeys(deployment.note for deployment in deployments if deployment.note)
+    for note in () if as_json else notes:
+        screen.line("", note)
     if as_json:
         _print_json(deployments)
     _exit_if_unproven(deployments)
@@ -144,6 +147,7 @@ def _print_json(deployments: list[Deployment]) -> None:
             "folder": None if deployment.folder is None else str(deployment.folder),
             "size": deployment.size,
             "proof": proof_record(deployment.proof),
+            **({"note": deployment.note} if deployment.note else {}),
         }
         for deployment in deployments
     ]

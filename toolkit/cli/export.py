@@ -46,7 +46,13 @@ STAGES = {
     "convert": "torch.onnx.export",
     "prove": "proving the file at several shapes",
     "write": "writing",
+    "unoptimized": "that file is wrong: once more without onnxscript's optimizer",
+    "strict": "once more by strict tracing",
+    "torchscript": "once more by the TorchScript exporter",
 }
+
+EXPORTERS = ("dynamo", "dynamo-strict", "torchscript")
+"""Those of pipelines.export; torch is not imported for a list of words."""
 
 
 @click.command("export", epilog=EXAMPLES)
@@ -72,6 +78,15 @@ STAGES = {
 )
 @click.option("-o", "out", type=click.Path(path_type=Path), help="The file to write.")
 @click.option("--opset", type=click.IntRange(min=1), help="The file's opset; default: torch's own.")
+@click.option(
+    "--exporter",
+    type=click.Choice(EXPORTERS),
+    help="torch's exporter; default: dynamo, and others where its file is wrong.",
+)
+@click.option("--no-proof", is_flag=True, help="Compare nothing; the file says so.")
+@click.option(
+    "--stateful", is_flag=True, help="Buffers that forward changes become inputs and outputs."
+)
 @click.option("--keep-traces", is_flag=True, help="Keep torch's notes: paths, lines of the source.")
 @click.option("--force", is_flag=True, help="Replace another model's test data beside the file.")
 @click.option("--verbose", is_flag=True, help="Show all that torch says, and its whole trace.")
@@ -84,6 +99,9 @@ def command(
     weights: Path | None,
     out: Path | None,
     opset: int | None,
+    exporter: str | None,
+    no_proof: bool,
+    stateful: bool,
     keep_traces: bool,
     force: bool,
     verbose: bool,
@@ -116,6 +134,9 @@ def command(
             input=inputs,
             weights=weights,
             opset=opset,
+            exporter=exporter,
+            proof=not no_proof,
+            stateful=stateful,
             keep_traces=keep_traces,
             force=force,
             timeout=timeout,
@@ -163,15 +184,34 @@ def show(
 
 def table(exported: Exported, seconds: units.Seconds, *, written: bool) -> None:
     """Prints what was exported, and the proof, a line for each step."""
+    from toolkit.exporter import ways
+
     screen.line("export", f"{headline(exported):<68}  {units.duration(seconds, 2)}")
+    if exported.instead:
+        screen.line("", f"{'fall-back':<12}{ways.WAYS[exported.way].says}, since:")
+        screen.line("", f"            {exported.instead}")
     for step in exported.proof.steps:
         screen.line("", step_line(step))
         for detail in step.details if written else ():
             screen.line("", f"            {detail}")
+    for note in exported.notes:
+        screen.line("", note)
+    if exported.unproven:
+        screen.line("", "not proven: --no-proof was given; the file's metadata says so")
+    screen.line("", times(exported))
     if written:
         size = units.size(exported.facts.size)
         sets = len(exported.test_data)
-        screen.line("", f"{exported.path} ({size}), {sets} sets of test data beside it")
+        beside = f", {sets} sets of test data beside it" if sets else ""
+        screen.line("", f"{exported.path} ({size}){beside}")
+
+
+def times(exported: Exported) -> str:
+    """Returns 'module 1.2 s · torch.onnx.export 5.1 s · structure 0.9 s · numbers 0.4 s'."""
+    named = {"build": "module", "convert": "torch.onnx.export", "write": "file"}
+    parts = [(named[key], seconds) for key, seconds in exported.seconds.items()]
+    parts += [(step.name, step.seconds) for step in exported.proof.steps]
+    return " · ".join(f"{label} {units.duration(seconds, 2)}" for label, seconds in parts)
 
 
 def headline(exported: Exported) -> str:
@@ -217,6 +257,10 @@ def record(exported: Exported, *, written: bool) -> dict[str, object]:
         "outputs": [dataclasses.asdict(spec) for spec in facts.outputs],
         "metadata": dict(facts.metadata),
         "traced": dict(exported.traced),
+        "exporter": exported.way,
+        "fallback": exported.instead or None,
+        "notes": list(exported.notes),
+        "seconds": dict(exported.seconds),
         "holds": proof.holds,
         "proof": [
             {

@@ -112,7 +112,7 @@ def _readme(
     return Template(FRAME).substitute(
         model=file.path.stem,
         title=destination.title,
-        proof=_proof(proof),
+        proof=_proof(proof) + (f"\n\n{_cell(file.unproven)}" if file.unproven else ""),
         run=usage(destination),
         tensors="\n".join(rows),
         limit="" if is_onnx else " that the client takes: it says which it refuses",

@@ -178,6 +178,8 @@ def ask(
     expected = padding.left_out(opened, oracle, expected)
     notes += [padding.TOLD] if any(each.unread for each in expected) else []
     judged = judges.judged_feeds(file, oracle, expected)
+    if given is None and file.unproven:
+        notes.append(file.unproven)
     if given is not None and oracle.exact:
         notes += _demand_same(opened, oracle, expected, judged, given)
     built = judges.build(opened, judged, origin=oracle.name, start=start, bare=source is None)

@@ -15,7 +15,7 @@ from toolkit.answers.verdict import Verdict
 from toolkit.engine import judges
 from toolkit.engine.unoptimised import unoptimised
 from toolkit.errors import TargetError
-from toolkit.exporter.prove import Answers, Numbers
+from toolkit.exporter.prove import Answers, CannotRun, Numbers
 from toolkit.machine.describe import cores_allowed
 from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.oracle.oracles import Expected, Oracle
@@ -115,7 +115,7 @@ class LoadingFile:
             self._is_asked = True
             self._runner.post(self.file.facts)
 
-    def numbers(self, oracle: Oracle) -> Numbers | str:
+    def numbers(self, oracle: Oracle) -> Numbers | CannotRun:
         """Gives the means to run and to judge the file, or says in one line why it cannot be run.
 
         `oracle` is that of the module that it was made from.
@@ -123,7 +123,7 @@ class LoadingFile:
         self.begin()
         refusal = self._runner.refusal(self.file.facts)
         if refusal is not None and LACKING in refusal.what:
-            return f"onnxruntime cpu cannot run it: {refusal.what}"
+            return CannotRun(f"onnxruntime cpu cannot run it: {refusal.what}")
         runner = self._runner
         file = _FileInWorker(self.file, oracle, runner.worker, runner.worker_code, refusal)
         return Numbers(file.run, file.judge)

@@ -104,7 +104,9 @@ def _span(evidence: Evidence, dim: Dimension) -> Dimension:
 
 
 def _symbols(converted: Converted, name: str) -> Iterator[tuple[Any, Any]]:
-    """The symbol that torch has for a dimension of the file, and its range."""
+    """The symbol that torch has for a dimension of the file, and its range; TorchScript: none."""
+    if converted.program is None:
+        return
     values = {
         node.name: node.meta.get("val")
         for node in converted.program.graph.nodes

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit import __version__
 from toolkit.errors import ExportError
-from toolkit.exporter import guards, refusal
+from toolkit.exporter import guards, refusal, ways
 from toolkit.exporter.guards import SizeGuard
 from toolkit.exporter.quiet import Chatter, quiet
 from toolkit.exporter.tracing import Traced
-from toolkit.onnxfiles import streamed
-from toolkit.sources import calls, exported, weights
+from toolkit.exporter.ways import Way
+from toolkit.onnxfiles import modelfile, streamed
+from toolkit.sources import calls, exported, nested, stateful, weights
 from toolkit.sources.inputs import Stated, dimensions
 from toolkit.sources.source import Source
 from toolkit.units import Bytes, Seconds
@@ -35,11 +36,12 @@ class Converted:
     model: ir.Model
     opset: int
     program: Any
-    """torch.export.ExportedProgram."""
+    """torch.export.ExportedProgram; None where TorchScript made the file."""
     guards: tuple[SizeGuard, ...]
     """The conditions on stated sizes that torch relied on while it traced."""
     seconds: Seconds
     """The time that torch took for it."""
+    way: Way = ways.DYNAMO
 
 
 def convert(
@@ -49,17 +51,18 @@ def convert(
     *,
     opset: int | None,
     chatter: Chatter,
+    way: Way = ways.DYNAMO,
 ) -> Converted:
     """Exports with the names and the dynamic dimensions that were stated.
 
     Raises ExportError where torch refuses, and where the opset was not reached: torch keeps
     another one then, without a word.
     """
-    converted = _export(module, inputs, traced, opset, chatter)
+    converted = _export(module, inputs, traced, opset, chatter, way)
     if opset is None or converted.opset == opset:
         return converted
     reached = _nearest(
-        opset, converted.opset, lambda n: _export(module, inputs, traced, n, chatter)
+        opset, converted.opset, lambda n: _export(module, inputs, traced, n, chatter, way)
     )
     raise ExportError(
         f"torch does not reach opset {opset} with this model; the nearest that it reaches is"
@@ -84,9 +87,12 @@ def portable(model: ir.Model, metadata: Mapping[str, str], *, keep_traces: bool)
     model.metadata_props.update(sorted(metadata.items()))
 
 
-def metadata(source: Source, module: nn.Module) -> dict[str, str]:
+def metadata(
+    source: Source, module: nn.Module, way: Way = ways.DYNAMO, *, proven: bool = True
+) -> dict[str, str]:
     """The origin of a file, as it stands in the file: this tool's version and torch's, the source
-    without its folder, and the sha256 of the weights."""
+    without its folder, the sha256 of the weights, torch's exporter unless it is the usual one, and
+    that nobody proved it where nobody did."""
     import torch
 
     return {
@@ -94,6 +100,8 @@ def metadata(source: Source, module: nn.Module) -> dict[str, str]:
         "torch": public(torch.__version__),
         "source": source.name,
         "weights_sha256": weights.sha256(source, module),
+        **({} if way is ways.DYNAMO else {"exporter": way.name}),
+        **({} if proven else {modelfile.PROOF: modelfile.NO_PROOF}),
     }
 
 
@@ -144,49 +152,42 @@ def _export(
     traced: Traced,
     opset: int | None,
     chatter: Chatter,
+    way: Way,
 ) -> Converted:
-    import torch
-    import torch.onnx
-
     arguments, by_name = _shapes(module, inputs, traced)
     dynamic = exported.dynamic_shapes(module, arguments, by_name)
     began = time.perf_counter()
     try:
         with quiet(chatter), guards.watched() as met:
-            program = torch.onnx.export(
+            model, program = ways.make(
+                way,
                 module,
-                arguments.args,
-                kwargs=arguments.kwargs,
-                dynamo=True,
-                external_data=False,  # `write` decides that, by the size of the weights.
-                verbose=False,
-                opset_version=opset,
-                input_names=list(arguments.order),
-                output_names=distinct(traced.outputs, arguments.order),
-                dynamic_shapes=dynamic,
+                arguments,
+                outputs=distinct(traced.outputs, arguments.order),
+                dynamic=dynamic,
+                axes=_axes(inputs),
+                opset=opset,
             )
     except Exception as error:  # torch's exporter raises all kinds.
         raise refusal.in_words(error) from error
-    if program is None:  # Its type allows that.
-        raise ExportError("torch.onnx.export gave no model")
-    model: ir.Model = program.model
     _name_as_the_user(model, module)
     seconds = time.perf_counter() - began
     assumed = guards.of_stated(met, arguments, inputs)
-    return Converted(model, model.opset_imports[""], program.exported_program, assumed, seconds)
+    return Converted(model, model.opset_imports[""], program, assumed, seconds, way)
 
 
 def _name_as_the_user(model: ir.Model, module: nn.Module) -> None:
     """Gives the weights the names that they have in the user's own module."""
-    from toolkit.sources import nested
-
-    if not nested.is_flat(module):
+    prefix, own = "", module
+    while nested.is_flat(own) or stateful.is_handed_over(own):
+        prefix, own = f"{prefix}{nested.INNER}.", getattr(own, nested.INNER)
+    if not prefix:
         return
     taken = {value.name for value in (*model.graph.inputs, *model.graph.outputs)}
     for name, value in list(model.graph.initializers.items()):
-        own = name.removeprefix(f"{nested.INNER}.")
-        if own != name and own not in taken and own not in model.graph.initializers:
-            value.name = own
+        short = name.removeprefix(prefix)
+        if short != name and short not in taken and short not in model.graph.initializers:
+            value.name = short
 
 
 def _shapes(
@@ -206,6 +207,16 @@ def _shapes(
         for stated in inputs
     }
     return calls.arguments(module, traced.tensors), by_name
+
+
+def _axes(inputs: Sequence[Stated]) -> dict[str, dict[int, str]]:
+    """Input → axis → the name of its dynamic dimension."""
+    return {
+        stated.name: {
+            axis: dim.name for axis, dim in enumerate(stated.dims) if not isinstance(dim, int)
+        }
+        for stated in inputs
+    }
 
 
 def _nearest(asked: int, kept: int, export: Callable[[int], Converted]) -> int:

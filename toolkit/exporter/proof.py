@@ -9,6 +9,7 @@ from toolkit.errors import ProofError
 from toolkit.feeds.sizes import Dims
 from toolkit.oracle.oracles import Expected
 from toolkit.tensors import TensorSpec
+from toolkit.units import Seconds
 
 Outcome: TypeAlias = Literal["holds", "fails", "not shown"]
 
@@ -38,6 +39,10 @@ class Step:
     """The largest error; of the structure over the output's largest value."""
     details: tuple[str, ...] = ()
     """A line for each thing that failed, or was left out."""
+    seconds: Seconds = 0.0
+    """The time that the step took."""
+    cures: tuple[str, ...] = ()
+    """Ways out where no runtime here can take the step; empty where the file itself is at fault."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +83,16 @@ class ExportProof:
     """Feeds with their float64 outputs, to judge by and to write as test data."""
 
     @property
+    def fails(self) -> bool:
+        """A step fails: the file is not the module's function, or nothing here can run it."""
+        return any(step.outcome == "fails" for step in self.steps)
+
+    @property
     def holds(self) -> bool:
-        """No step fails. What is not shown is said, and fails nothing."""
-        return all(step.outcome != "fails" for step in self.steps)
+        """The numbers were shown to be right, and no step fails. Where the structure could not be
+        shown the numbers carry the proof; what has no numbers is not proven."""
+        shown = any(step.name == "numbers" and step.outcome == "holds" for step in self.steps)
+        return shown and not self.fails
 
     def wrong(self) -> tuple[ComparedSizes, ...]:
         """The sizes at which the file is not the module's function though the module runs."""
@@ -93,6 +105,12 @@ class ExportProof:
     def error(self) -> ProofError:
         """The first step that fails, in words. Raises StopIteration where none does."""
         step = next(step for step in self.steps if step.outcome == "fails")
+        if step.cures:
+            return ProofError(
+                f"the exported file was not shown to be right: {step.says}",
+                *step.cures,
+                "No file was written.",
+            )
         return ProofError(
             f"the exported file is not what the module is: {step.name} {step.what}: {step.says}",
             *step.details,

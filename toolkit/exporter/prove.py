@@ -7,6 +7,7 @@ numbers    its untouched float32 numbers are right where ONNX Runtime computes t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -21,8 +22,17 @@ from toolkit.oracle.oracles import Expected, Oracle, enough, smallest
 from toolkit.oracle.sizesweep import Sizes, SizeSweep, sweep
 from toolkit.tensors import Array, Feed
 
+UNPROVEN = "--no-proof    writes the file as it is, for another runtime, and marks it as unproven"
+
 Answers: TypeAlias = Sequence[Mapping[str, Array]]
 """Named outputs, one mapping for each feed."""
+
+
+@dataclass(frozen=True)
+class CannotRun:
+    """There is a runtime, and it has no operator of this file for these types."""
+
+    what: str
 
 
 @dataclass(frozen=True)
@@ -42,25 +52,40 @@ def prove(
     draws: Draws,
     at: Sizes,
     *,
-    numbers: Callable[[], Numbers | str],
+    numbers: Callable[[], Numbers | CannotRun | str],
 ) -> ExportProof:
-    """The proof of a file. `numbers` gives the way to run it, or why it cannot be run here; it is
-    asked for when all that needs no run holds.
+    """The proof of a file. `numbers` gives the way to run it, says that its runtime cannot, or why
+    there is none; it is asked for when all that needs no run holds.
 
     Steps that a failed one makes meaningless are not taken. Raises only what `draws` raises.
     """
     limit = structure.EXACT if contract.reference else structure.CONSTANTS
-    first = form.check(opened, contract)
+    clock = _Clock()
+    first = clock.timed(form.check(opened, contract))
     if first.outcome == "fails":
         return ExportProof((first,), limit)
     swept = sweep(oracle, draws, at)
     second, compared = structure.check(opened, oracle, swept, limit)
+    second = clock.timed(second)
     if second.outcome == "fails":
         return ExportProof((first, second), limit, tuple(compared), tuple(swept.expected))
     # Where no structure was shown, the numbers are all that the proof rests on.
     few = swept.at.dear and second.outcome == "holds"
     third, expected = _numbers(opened, oracle, draws, swept, numbers(), few=few)
-    return ExportProof((first, second, third), limit, tuple(compared), tuple(expected))
+    steps = (first, second, clock.timed(third))
+    return ExportProof(steps, limit, tuple(compared), tuple(expected))
+
+
+class _Clock:
+    """Gives each step the time since the one before it."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def timed(self, step: Step) -> Step:
+        """The step with its time."""
+        before, self._last = self._last, time.perf_counter()
+        return replace(step, seconds=self._last - before)
 
 
 def _numbers(
@@ -68,7 +93,7 @@ def _numbers(
     oracle: Oracle,
     draws: Draws,
     swept: SizeSweep,
-    numbers: Numbers | str,
+    numbers: Numbers | CannotRun | str,
     *,
     few: bool,
 ) -> tuple[Step, Sequence[Expected]]:
@@ -79,6 +104,9 @@ def _numbers(
     """
     if isinstance(numbers, str):
         return Step("numbers", "in float32", "not shown", numbers), swept.expected
+    if isinstance(numbers, CannotRun):
+        step = Step("numbers", "in float32", "fails", numbers.what, cures=(UNPROVEN,))
+        return step, swept.expected
     chosen = smallest(swept.expected) if few else swept.expected
     judged = enough(oracle, chosen, draws)
     expected = [*swept.expected, *judged[len(chosen) :]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Literal, TypeAlias
 
 from toolkit.errors import ExportError, typed_line
 from toolkit.sources import lines
@@ -19,12 +20,27 @@ _ADVICE = re.compile(
 )
 
 
+Kind: TypeAlias = Literal["values", "operator", "other"]
+
+
+class Refused(ExportError):
+    """torch refuses the module itself: for a choice by values, for an operator, or for another
+    reason."""
+
+    def __init__(self, kind: Kind, what: str, *cures: str) -> None:
+        super().__init__(what, *cures)
+        self.kind = kind
+
+
 def in_words(error: BaseException) -> ExportError:
     """The refusal in words. Raise it from `error`, which `--verbose` shows whole."""
+    if isinstance(error, ExportError):
+        return error
     causes = lines.chain(error)
-    what, change = _constraint(causes[0])
+    kind, what, change = _constraint(causes[0])
     line = _line(causes)
-    return ExportError(
+    return Refused(
+        kind,
         f"torch cannot export this module: {what}",
         *([str(line)] if line else []),
         *change,
@@ -32,14 +48,15 @@ def in_words(error: BaseException) -> ExportError:
     )
 
 
-def _constraint(cause: BaseException) -> tuple[str, list[str]]:
-    """The constraint and the change that meets it, by the kind of torch's error."""
+def _constraint(cause: BaseException) -> tuple[Kind, str, list[str]]:
+    """The kind of constraint, its words and the change that meets it, by torch's error."""
     kind, text = type(cause).__name__, str(cause)
     # By its name: the class is private to torch, and so is the module that it stands in.
     if kind == "GuardOnDataDependentSymNode":
         match = _VALUE.search(text)
         value = f" ({match['expression']})" if match else ""
         return (
+            "values",
             f"a choice in Python depends on values in a tensor{value}, and torch traces without"
             " values",
             [
@@ -49,10 +66,11 @@ def _constraint(cause: BaseException) -> tuple[str, list[str]]:
         )
     if operator := _OPERATOR.search(text):
         return (
+            "operator",
             f"the operator {operator['operator']} has no ONNX form",
             ["Compute it with other operators, or outside of the module"],
         )
-    return typed_line(cause), _advice(text)
+    return "other", typed_line(cause), _advice(text)
 
 
 def _advice(text: str) -> list[str]:

@@ -11,6 +11,7 @@ from toolkit.errors import InputError
 from toolkit.exporter import tracing
 from toolkit.exporter.tracing import Traced
 from toolkit.sources import calls, dynamic, examples, factory, inputs, reference
+from toolkit.sources import stateful as stateful_modules
 from toolkit.sources.inputs import Stated
 from toolkit.sources.source import Source
 from toolkit.tensors import TensorSpec
@@ -58,11 +59,12 @@ class ExportRequest:
         return Path(f"{head.removesuffix('.py').rpartition('.')[2]}.onnx")
 
 
-def of_source(source: Source, texts: Sequence[str]) -> ExportRequest:
+def of_source(source: Source, texts: Sequence[str], *, stateful: bool = False) -> ExportRequest:
     """Builds the module, and finds tensors that it accepts. Runs the user's own code.
 
     `texts` state its inputs as `--input` does; without any, example_inputs() beside the factory
-    gives them. Raises InputError where the source gives no module, where its inputs are not known,
+    gives them. With `stateful` the buffers that forward changes are inputs and outputs, after all
+    others. Raises InputError where the source gives no module, where its inputs are not known,
     and where it accepts none of them.
     """
     module = factory.build(source)
@@ -77,7 +79,10 @@ def of_source(source: Source, texts: Sequence[str]) -> ExportRequest:
         stated, tried = fixed, dynamic.with_batch(fixed)
     if not stated:
         raise _unstated(module)
-    values = given[0].tensors if given else {}
+    values: Mapping[str, torch.Tensor] = given[0].tensors if given else {}
+    if stateful:
+        module, stated, values = _with_state(module, stated, values)
+        tried = ()
     request = _traced(source, module, stated, values)
     if tried:
         try:
@@ -85,6 +90,28 @@ def of_source(source: Source, texts: Sequence[str]) -> ExportRequest:
         except InputError:  # It takes no other batch than that of the examples.
             pass
     return request
+
+
+def _with_state(
+    module: nn.Module, stated: tuple[Stated, ...], values: Mapping[str, torch.Tensor]
+) -> tuple[nn.Module, tuple[Stated, ...], Mapping[str, torch.Tensor]]:
+    """The module with its state handed over, and its inputs with those of the state.
+
+    Raises InputError where it has none, and where it takes none of the tensors that are tried.
+    """
+    example = tracing.find(module, stated, dynamic.widened(values, stated), repeats=False)
+    if not example.forgotten:
+        raise InputError(
+            "--stateful is for a module whose forward changes its buffers; this one changes none"
+        )
+    buffers = dict(module.named_buffers())
+    kept = {name: buffers[name].detach().clone() for name in example.forgotten}
+    names = tuple(example.tensors)
+    return (
+        stateful_modules.handed_over(module, names, tuple(kept)),
+        (*stated, *inputs.of_examples(kept)),
+        {**values, **kept} if values else {},
+    )
 
 
 def _traced(

@@ -6,10 +6,12 @@ import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from toolkit.errors import InputError, typed_line
-from toolkit.exporter import tracesizes
+from toolkit.exporter import repeatable, tracesizes
+from toolkit.exporter.repeatable import BufferWatch
 from toolkit.sources import calls, containers, lines
 from toolkit.sources.inputs import Dimension, Stated, dimensions
 from toolkit.units import Seconds
@@ -37,14 +39,21 @@ class Traced:
     """The time that the module's call with them took."""
     plain: bool = True
     """PyTorch itself can take the module's result apart."""
+    forgotten: tuple[str, ...] = ()
+    """Buffers that forward changes though no output was seen to depend on them."""
 
 
 def find(
-    module: nn.Module, inputs: Sequence[Stated], given: Mapping[str, torch.Tensor] | None = None
+    module: nn.Module,
+    inputs: Sequence[Stated],
+    given: Mapping[str, torch.Tensor] | None = None,
+    *,
+    repeats: bool = True,
 ) -> Traced:
     """Tensors of the sizes that were stated, and else of the first that the module accepts.
 
-    `given` are tensors of the user's own, for some or all inputs. Raises InputError with the
+    `given` are tensors of the user's own, for some or all inputs. Without `repeats` the module may
+    give other outputs at each call. Raises InputError with the
     module's own words where it accepts none, and where its outputs are not a function of its
     inputs.
     """
@@ -54,6 +63,7 @@ def find(
         tensors = {**draw(inputs, sizes), **given}
         arguments = calls.arguments(module, tensors)
         ordered = {name: tensors[name] for name in arguments.order}
+        memory = BufferWatch(module)
         try:
             result = call(module, ordered)
         except Exception as error:  # noqa: BLE001 - the user's code may raise anything.
@@ -61,10 +71,18 @@ def find(
             continue
         outputs = calls.outputs(result)
         began = time.perf_counter()  # The first call of a module allocates, and starts threads.
-        again = calls.outputs(call(module, ordered))
+        again = _outputs(module, ordered)
         seconds = time.perf_counter() - began
-        _refuse_chance(outputs, again)
-        return Traced(sizes, ordered, tuple(outputs), seconds, containers.is_plain(result))
+        forgotten = memory.changed()
+        if repeats:
+            repeatable.demand(
+                forgotten,
+                (outputs, again),
+                partial(_outputs, module, ordered),
+                partial(_outputs, module, _moved(ordered)),
+            )
+        plain = containers.is_plain(result)
+        return Traced(sizes, ordered, tuple(outputs), seconds, plain, forgotten)
     raise _refused(inputs, dims, refusal)
 
 
@@ -77,6 +95,10 @@ def call(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> object:
     # Not inference_mode: a tensor that a forward keeps from it could not be traced any more.
     with torch.no_grad():
         return module(*arguments.args, **arguments.kwargs)
+
+
+def _outputs(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return calls.outputs(call(module, tensors))
 
 
 def accepts(module: nn.Module, inputs: Sequence[Stated], sizes: Mapping[str, int]) -> bool:
@@ -104,18 +126,9 @@ def draw(inputs: Sequence[Stated], sizes: Mapping[str, int]) -> dict[str, torch.
     return drawn
 
 
-def _refuse_chance(once: Mapping[str, torch.Tensor], again: Mapping[str, torch.Tensor]) -> None:
-    """Raises InputError for a module whose outputs are not a function of its inputs."""
-    import torch
-
-    for (name, first), second in zip(once.items(), again.values(), strict=True):
-        # A NaN equals nothing, itself included.
-        if not torch.equal(torch.nan_to_num(first), torch.nan_to_num(second)):
-            raise InputError(
-                f"the module's {name} is another one each time it is called with the same inputs:"
-                " no file can be shown to be the same function",
-                "What is drawn at random, or kept from call to call, can be an input instead",
-            )
+def _moved(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same values at other places: what a module took, it most likely takes so too."""
+    return {name: t.flip(tuple(range(t.ndim))) if t.ndim else t for name, t in tensors.items()}
 
 
 def _tried(

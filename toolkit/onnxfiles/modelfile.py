@@ -24,6 +24,9 @@ from toolkit.units import Bytes
 NOT_WEIGHTS = {TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING}
 """Types of shapes, indices and masks: initializers of these are not counted as parameters."""
 
+PROOF, NO_PROOF = "toolkit.proof", "none"
+"""The entry of a file's metadata that says that `toolkit export --no-proof` wrote it."""
+
 PIECE: Bytes = 1 << 24
 """Bytes that are hashed at once."""
 
@@ -59,6 +62,13 @@ class ModelFile:
     def name(self) -> str:
         """The file's name without its folder."""
         return self.path.name
+
+    @property
+    def unproven(self) -> str:
+        """Says that nobody proved the file, where it says so itself; else empty."""
+        if self.metadata.get(PROOF) != NO_PROOF:
+            return ""
+        return f"{self.name} was exported with --no-proof: nothing shows that it is its module"
 
     def dynamic(self) -> tuple[str, ...]:
         """Lists the names of the inputs' dynamic dimensions, in order, each once."""

@@ -61,6 +61,8 @@ class Deployment:
     size: Bytes
     """All files of the folder together; 0 without one."""
     proof: FolderProof
+    note: str = ""
+    """What is to be known of the model itself: that it was exported without a proof."""
 
     @property
     def proven(self) -> bool:
@@ -124,7 +126,9 @@ def each(
         assignment = _assignment(opened, request, stack, watch)
         for destination in able:
             final = parent / destination.name
-            yield _deployment(destination, assignment, final, request.limits, make_python, watch)
+            made = _deployment(destination, assignment, final, request.limits, make_python, watch)
+            # With its source the file was held to the module just now.
+            yield replace(made, note="" if request.source else file.unproven)
 
 
 def _assignment(

@@ -2,65 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from toolkit.engine import filenumbers
-from toolkit.engine.filenumbers import FileRunner
-from toolkit.errors import ExportError, InputError, ProofError
-from toolkit.exporter import (
-    convert,
-    landing,
-    proofplan,
-    prove,
-    request,
-    specialised,
-    testdata,
-)
-from toolkit.exporter.conditions import Evidence
-from toolkit.exporter.convert import Converted
-from toolkit.exporter.proof import ExportProof
-from toolkit.exporter.prove import Numbers
+from toolkit.errors import InputError, unknown
+from toolkit.exporter import landing, request, testdata, ways
 from toolkit.exporter.quiet import Chatter
 from toolkit.exporter.request import ExportRequest
-from toolkit.exporter.specialised import Narrowed
-from toolkit.feeds.sizes import Dims
 from toolkit.onnxfiles import modelfile
-from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.pipelines import train
+from toolkit.pipelines.attempts import Attempts, Exported, NotProven, Stage, Watch
 from toolkit.sources import reference, source
-from toolkit.sources.inputs import dimensions
 from toolkit.sources.source import Source
-from toolkit.supervision import progress
 from toolkit.units import Seconds
 
+__all__ = ["Exported", "NotProven", "Stage", "Watch", "export"]
+
+EXPORTERS = tuple(way.name for way in (ways.DYNAMO, ways.STRICT, ways.TORCHSCRIPT))
+"""Torch's exporters, as `exporter` takes them."""
 DATA_SETS = 3
 """Sets of test data beside a file: the traced sizes and two others."""
-
-Stage: TypeAlias = Literal["train", "build", "convert", "prove", "write"]
-Watch: TypeAlias = Callable[[Stage], None]
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A file and its proof."""
-
-    path: Path
-    source: Source
-    facts: ModelFile
-    traced: Dims
-    proof: ExportProof
-    test_data: tuple[Path, ...] = ()
-
-
-class NotProven(ProofError):
-    """The file is not the module's function; nothing was written. `exported` says how it failed."""
-
-    def __init__(self, error: ProofError, exported: Exported) -> None:
-        super().__init__(error.what, *error.cures)
-        self.exported = exported
 
 
 def export(
@@ -70,6 +34,9 @@ def export(
     input: Sequence[str] = (),
     weights: Path | str | None = None,
     opset: int | None = None,
+    exporter: str | None = None,
+    proof: bool = True,
+    stateful: bool = False,
     keep_traces: bool = False,
     force: bool = False,
     timeout: Seconds | None = None,
@@ -78,7 +45,10 @@ def export(
 ) -> Exported:
     """Exports a module and proves the file; without a source the reference model.
 
-    `input` states inputs as `--input` does. `keep_traces` leaves torch's notes in the file, with
+    `input` states inputs as `--input` does. `exporter` is the one of EXPORTERS to take; without it
+    the others are tried where the usual one fails. Without `proof` nothing is compared, and the
+    file's metadata says so. `stateful` makes the buffers that forward changes inputs and outputs.
+    `keep_traces` leaves torch's notes in the file, with
     absolute paths and lines of the source. `force` replaces another model's test data beside the
     file. `timeout` limits the proof, where another process watches over this one. `chatter` gathers
     what torch says, also where this raises. Raises InputError for what the user gave, ExportError
@@ -87,54 +57,53 @@ def export(
     """
     chatter = chatter or Chatter()
     own_weights = None if weights is None else Path(weights)
-    asked = request.of_source(_source(of, input, own_weights, watch), input)
+    pinned = _pinned(exporter)
+    began = time.perf_counter()
+    asked = request.of_source(_source(of, input, own_weights, watch), input, stateful=stateful)
+    building = time.perf_counter() - began
     final = asked.default_path if out is None else Path(out)
     if not force and not final.is_dir():  # What is refused is refused before the work.
         owners = _earlier(final)
         testdata.replaceable(testdata.home(final, owners), owners)
     with landing.beside(final) as folder, filenumbers.started() as runner:
-        steps = _Steps(folder / final.name, runner, opset, keep_traces, timeout, watch, chatter)
-        files, exported = _with_batch(asked, steps)
+        attempts = Attempts(
+            folder / final.name,
+            runner,
+            opset,
+            keep_traces,
+            timeout,
+            watch,
+            chatter,
+            pinned,
+            prove=proof,
+        )
+        files, exported = attempts.take(asked)
+        exported = replace(
+            exported,
+            notes=_notes(asked),
+            seconds={"build": building, **exported.seconds},
+        )
         watch("write")
         return _landed(files, final, exported, force=force)
 
 
-@dataclass(frozen=True)
-class _Steps:
-    """All that an export is made with, but for the module."""
-
-    file: Path
-    runner: FileRunner | str
-    opset: int | None
-    keep_traces: bool
-    timeout: Seconds | None
-    watch: Watch
-    chatter: Chatter
-
-    def take(self, asked: ExportRequest) -> tuple[list[Path], Exported]:
-        """Converts, writes and proves; raises as `export`."""
-        self.watch("convert")
-        converted = convert.convert(
-            asked.module, asked.inputs, asked.traced, opset=self.opset, chatter=self.chatter
-        )
-        suspects = _suspects(asked, converted)
-        origin = convert.metadata(asked.source, asked.module)
-        convert.portable(converted.model, origin, keep_traces=self.keep_traces)
-        files = convert.write(converted.model, self.file)
-        self.watch("prove")
-        with progress.bounded(self.timeout):
-            return files, _proven(files[-1], asked, suspects, converted.seconds, self.runner)
+def _notes(asked: ExportRequest) -> tuple[str, ...]:
+    """Lines about what forward does beside giving outputs."""
+    if not asked.traced.forgotten:
+        return ()
+    names = ", ".join(asked.traced.forgotten)
+    return (
+        f"forward changes the buffer {names}, which the file does not keep: no output was seen to"
+        " depend on it",
+    )
 
 
-def _with_batch(asked: ExportRequest, steps: _Steps) -> tuple[list[Path], Exported]:
-    """Takes all steps; where the batch was only tried as dynamic and does not hold so, once more
-    with the sizes of the example."""
-    if asked.otherwise is None:
-        return steps.take(asked)
-    try:
-        return steps.take(asked)
-    except (ExportError, ProofError, InputError):
-        return steps.take(asked.otherwise)
+def _pinned(exporter: str | None) -> ways.Way | None:
+    if exporter is None:
+        return None
+    if exporter not in EXPORTERS:
+        raise InputError(unknown("exporter", exporter, EXPORTERS))
+    return next(way for way in ways.WAYS.values() if way.name == exporter)
 
 
 def _source(
@@ -153,44 +122,6 @@ def _source(
     return of if isinstance(of, Source) else source.parse(of, weights=own_weights)
 
 
-def _suspects(asked: ExportRequest, converted: Converted) -> tuple[Narrowed, ...]:
-    """The sizes that torch took for granted. Raises ProofError for those that the file shows."""
-    if not dimensions(asked.inputs):
-        return ()
-    evidence = Evidence(asked.module, asked.inputs, asked.traced, converted)
-    if shown := next(specialised.fixed(evidence), None):
-        raise specialised.error(shown, asked.traced)
-    return specialised.possible(evidence)
-
-
-def _proven(
-    file: Path,
-    asked: ExportRequest,
-    suspects: Sequence[Narrowed],
-    converting: Seconds,
-    runner: FileRunner | str,
-) -> Exported:
-    """The file with its proof, which takes about half of `converting`.
-
-    Raises NotProven, by the dimension at fault where one is.
-    """
-    opened = modelfile.open_once(file, check=False)  # The proof's first step has the checker.
-    loading = None if isinstance(runner, str) else runner.load(opened)
-    draws = proofplan.draws(asked, opened.model)
-    oracle, at = proofplan.oracle(asked, draws, proofplan.sizes(asked, suspects, converting))
-    contract = proofplan.contract(asked)
-
-    def numbers() -> Numbers | str:
-        return str(runner) if loading is None else loading.numbers(oracle)
-
-    proof = prove.prove(opened, contract, oracle, draws, at, numbers=numbers)
-    exported = Exported(file, asked.source, opened.facts, asked.traced.sizes, proof)
-    if not proof.holds:
-        error = specialised.blamed(suspects, asked.traced, proof) or proof.error()
-        raise NotProven(error, exported)
-    return exported
-
-
 def _landed(files: Sequence[Path], final: Path, exported: Exported, *, force: bool) -> Exported:
     """Gives everything its final place; once the test data is written there are renames only."""
     facts = exported.facts
@@ -201,7 +132,8 @@ def _landed(files: Sequence[Path], final: Path, exported: Exported, *, force: bo
     old = testdata.replaceable(place, owners, force=force)
     for file in files:
         landing.land(file, final.with_name(file.name))
-    place.mkdir(exist_ok=True)
+    if written:
+        place.mkdir(exist_ok=True)
     landed = landing.land_folders(written, place, instead_of=old)
     return replace(exported, path=final, facts=replace(facts, path=final), test_data=tuple(landed))
 

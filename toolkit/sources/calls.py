@@ -107,15 +107,18 @@ def outputs(result: object) -> dict[str, torch.Tensor]:
 
     One tensor is 'output'; in a tuple or list 'output_0', 'output_1' …; in a dictionary, a named
     tuple or a dataclass they have their keys, joined by '_' where one lies in another, and the
-    tensors of an object, such as a cache, the names of its attributes. None is left out. Raises
-    InputError for a result that is no tensor.
+    tensors of an object, such as a cache, the names of its attributes. None, numbers and words are
+    left out: a file gives tensors only. Raises InputError for anything else that is no tensor.
     """
     import torch
 
+    plain = (int, float, complex, str, bytes, torch.SymInt, torch.SymFloat, torch.SymBool)
     tensors: dict[str, torch.Tensor] = {}
     for path, value in containers.tensors(result):
         head = () if path and isinstance(path[0], str) else ("output",)
         name = "_".join(map(str, (*head, *path)))
+        if isinstance(value, plain):
+            continue
         if not isinstance(value, torch.Tensor):
             kind = type(value).__name__
             raise InputError(f"the module returns a {kind} as {name!r}; a file gives tensors only")

@@ -29,16 +29,15 @@ def parts(value: object) -> list[tuple[Key, object]] | None:
 
 
 def is_plain(value: object) -> bool:
-    """Says whether PyTorch itself takes a container apart, whoever made its type."""
+    """Says whether PyTorch itself takes a container apart, whoever made its type, and tensors are
+    all that is in it."""
     from torch.utils import _pytree
 
     inner = parts(value)
-    known = (
-        inner is None
-        or isinstance(value, dict | tuple | list)
-        or type(value) in (_pytree.SUPPORTED_NODES)
-    )
-    return known and all(is_plain(part) for _, part in inner or ())
+    if inner is None:
+        return value is None or _is_tensor(value)
+    known = isinstance(value, dict | tuple | list) or type(value) in (_pytree.SUPPORTED_NODES)
+    return known and all(is_plain(part) for _, part in inner)
 
 
 def rebuilt(value: object, replaced: Sequence[tuple[Key, object]]) -> object:
@@ -121,8 +120,10 @@ def is_object(value: object) -> bool:
 def _is_object(value: object) -> bool:
     import torch
 
-    # What belongs to the code and not to a call: a module has its tensors for itself.
-    other = (torch.Tensor, torch.nn.Module, type, ModuleType, FunctionType, MethodType)
+    # What belongs to the code and not to a call: a module has its tensors for itself. A size that
+    # torch traces leads to all that it was computed from.
+    sizes = (torch.SymInt, torch.SymFloat, torch.SymBool)
+    other = (torch.Tensor, *sizes, torch.nn.Module, type, ModuleType, FunctionType, MethodType)
     container = isinstance(value, Mapping | tuple | list) or dataclasses.is_dataclass(value)
     return not container and not isinstance(value, other) and hasattr(value, "__dict__")
 

@@ -1,0 +1,150 @@
+"""Exports the zoo's architectures with bare PyTorch and with toolkit, and judges both files.
+
+    python -m benchmarks.zoo                 what is not in the ledger yet
+    python -m benchmarks.zoo hf_bert unet    these, anew
+    python -m benchmarks.zoo --table
+
+Whole processes, imports and building included. A model that takes longer than LIMIT counts as
+refused. Both files are judged by `judged.py`, which uses nothing of toolkit's own proof.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks import ledger
+from benchmarks.ledger import Ledger, Line
+from benchmarks.zoo import listing
+from benchmarks.zoo.entry import Entry
+
+ROOT = Path(__file__).parent.parent.parent
+TOOLKIT = Path(sys.executable).with_name("toolkit")
+LIMIT = 420.0
+"""Seconds for one command."""
+BOOK = ledger.RESULTS / "zoo.jsonl"
+
+
+def run(command: Sequence[str]) -> tuple[int | None, float, str, str]:
+    """Runs a command; gives its code (None: stopped), its seconds, and what it printed."""
+    began = time.monotonic()
+    try:
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        return None, LIMIT, "", "took too long"
+    return ended.returncode, time.monotonic() - began, ended.stdout, ended.stderr
+
+
+def exported(entry: Entry, command: Sequence[str], file: Path) -> dict[str, Any]:
+    """Exports with one of the two, and judges the file."""
+    code, seconds, _, errors = run(command)
+    result: dict[str, Any] = {"seconds": round(seconds, 2)}
+    if code != 0:
+        return {**result, "verdict": "refused", "says": refusal(errors), "code": code}
+    judge = [sys.executable, "-m", "benchmarks.zoo.judged", entry.group, entry.name, str(file)]
+    code, _, output, errors = run(judge)
+    if code != 0:
+        return {**result, "verdict": "not judged", "says": refusal(errors)}
+    return {**result, **json.loads(output.splitlines()[-1])}
+
+
+def refusal(errors: str) -> str:
+    """The paragraph of toolkit's error, or the last line of a traceback."""
+    lines = [line for line in errors.splitlines() if line.strip()]
+    start = next((i for i, line in enumerate(lines) if line.startswith("error")), None)
+    chosen = lines[-1:] if start is None else lines[start:]
+    return " | ".join(line.strip() for line in chosen)[:700]
+
+
+def measure(entry: Entry, kept: Mapping[str, Any] | None) -> Line:
+    """Both exports of one entry; `kept` is what bare torch gave before, where it is kept."""
+    with tempfile.TemporaryDirectory(prefix="zoo-") as scratch:
+        theirs, ours = Path(scratch) / "bare.onnx", Path(scratch) / "model.onnx"
+        stated = [word for text in entry.inputs for word in ("--input", text)]
+        bare = [sys.executable, "-m", "benchmarks.zoo.bare", entry.group, entry.name]
+        own = [str(TOOLKIT), "export", entry.source, *stated, "-o", str(ours)]
+        return {
+            "model": entry.name,
+            "group": entry.group,
+            **ledger.stamp(),
+            "bare": kept or exported(entry, [*bare, str(theirs)], theirs),
+            "ours": exported(entry, own, ours),
+        }
+
+
+def table(lines: Sequence[Line]) -> str:
+    """Counts and, of each model, both verdicts, as Markdown."""
+    lines = ledger.newest(lines)
+    counts = {who: Counter(line[who]["verdict"] for line in lines) for who in ("bare", "ours")}
+    both = [line for line in lines if line["bare"]["verdict"] == line["ours"]["verdict"] == "right"]
+    ratios = [line["ours"]["seconds"] / line["bare"]["seconds"] for line in both]
+    rows = [
+        f"{len(lines)} architectures. Where both are right, an export with its proof takes"
+        f" {statistics.median(ratios or [0]):.2f} times the bare one (median).",
+        "",
+        "| | right | wrong at a size that the module takes | refused |",
+        "|---|---|---|---|",
+        *(
+            f"| {label} | {counts[who]['right']} | {counts[who]['wrong']} |"
+            f" {len(lines) - counts[who]['right'] - counts[who]['wrong']} |"
+            for who, label in (("bare", "`torch.onnx.export`"), ("ours", "`toolkit export`"))
+        ),
+        "",
+        "| model | kind | bare | toolkit | why |",
+        "|---|---|---|---|---|",
+    ]
+    for line in sorted(lines, key=lambda line: (line["group"], line["model"])):
+        why = line["ours"]["says"] or line["bare"]["says"]
+        cells = [
+            line["model"],
+            line["group"],
+            *(f"{line[who]['verdict']}, {line[who]['seconds']:.0f} s" for who in ("bare", "ours")),
+            why.replace("|", "·")[:300],
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--group", help="Only the models of this kind.")
+@click.option("--ours", "only_ours", is_flag=True, help="Keep what bare torch gave before.")
+@click.option("--table", "shows", is_flag=True, help="Print the newest results and stop.")
+@click.option("--ledger", "path", type=click.Path(path_type=Path), default=BOOK)
+def main(
+    names: tuple[str, ...], group: str | None, only_ours: bool, shows: bool, path: Path
+) -> None:
+    """Measures the named models, or those that are not in the ledger yet."""
+    book = Ledger(path)
+    if shows:
+        click.echo(table(book.lines()))
+        return
+    entries = listing.every()
+    chosen = names or tuple(
+        name
+        for name, entry in entries.items()
+        if group in (None, entry.group) and name not in {line["model"] for line in book.lines()}
+    )
+    for name in chosen:
+        earlier = {line["model"]: line["bare"] for line in book.lines()}
+        line = measure(entries[name], earlier.get(name) if only_ours else None)
+        book.append(line)
+        click.echo(
+            f"{name:<24}bare {line['bare']['verdict']:<10}{line['bare']['seconds']:6.1f} s"
+            f"   toolkit {line['ours']['verdict']:<10}{line['ours']['seconds']:6.1f} s"
+            f"   {line['ours']['says'] or line['bare']['says']}"[:400]
+        )
+
+
+if __name__ == "__main__":
+    main()

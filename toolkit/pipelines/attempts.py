@@ -1,0 +1,199 @@
+"""Makes and proves a file of a module by one way of torch's, and by others where that fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from toolkit.engine.filenumbers import FileRunner
+from toolkit.errors import ExportError, InputError, ProofError
+from toolkit.exporter import convert, proofplan, prove, specialised, ways
+from toolkit.exporter.conditions import Evidence
+from toolkit.exporter.convert import Converted
+from toolkit.exporter.proof import ExportProof
+from toolkit.exporter.prove import CannotRun, Numbers
+from toolkit.exporter.quiet import Chatter
+from toolkit.exporter.request import ExportRequest
+from toolkit.exporter.specialised import Narrowed
+from toolkit.exporter.ways import Fault, Way
+from toolkit.feeds.sizes import Dims
+from toolkit.onnxfiles import modelfile
+from toolkit.onnxfiles.modelfile import ModelFile
+from toolkit.sources.inputs import dimensions
+from toolkit.sources.source import Source
+from toolkit.supervision import progress
+from toolkit.units import Seconds
+
+Stage: TypeAlias = Literal[
+    "train", "build", "convert", "prove", "write", "unoptimized", "strict", "torchscript"
+]
+Watch: TypeAlias = Callable[[Stage], None]
+
+STAGES: Mapping[Way, Stage] = {
+    ways.DYNAMO: "convert",
+    ways.UNOPTIMIZED: "unoptimized",
+    ways.STRICT: "strict",
+    ways.TORCHSCRIPT: "torchscript",
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file and its proof."""
+
+    path: Path
+    source: Source
+    facts: ModelFile
+    traced: Dims
+    proof: ExportProof
+    test_data: tuple[Path, ...] = ()
+    way: str = ways.DYNAMO.name
+    """The exporter of torch's that made the file."""
+    instead: str = ""
+    """Why the usual exporter did not; empty where it did, or another one was asked for."""
+    notes: tuple[str, ...] = ()
+    """A line for each thing that the module does and the file does not."""
+    seconds: Mapping[str, Seconds] = field(default_factory=dict)
+    """The time of the steps before the proof: 'build', 'convert', 'write'."""
+
+    @property
+    def unproven(self) -> bool:
+        """The file was written without a proof, since that was asked for."""
+        return not self.proof.steps
+
+
+class NotProven(ProofError):
+    """The file is not the module's function; nothing was written. `exported` says how it failed."""
+
+    def __init__(self, error: ProofError, exported: Exported, fault: Fault) -> None:
+        super().__init__(error.what, *error.cures)
+        self.exported = exported
+        self.fault = fault
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """All that a file is made and proven with, but for the module."""
+
+    file: Path
+    runner: FileRunner | str
+    opset: int | None
+    keep_traces: bool
+    timeout: Seconds | None
+    watch: Watch
+    chatter: Chatter
+    pinned: Way | None = None
+    """The one way to take; None: the usual one, and others where it fails."""
+    prove: bool = True
+
+    def take(self, asked: ExportRequest) -> tuple[list[Path], Exported]:
+        """The first file that is proven: by the usual way, at the fixed batch of the example where
+        a dynamic one was only tried, and then by such other ways as may help.
+
+        Raises what the first way raised where none of them gives a right file.
+        """
+        first = self.pinned or ways.DYNAMO
+        try:
+            return self._once(asked, first)
+        except (ExportError, ProofError, InputError) as error:
+            if asked.otherwise is not None:
+                return self.take(replace(asked.otherwise, otherwise=None))
+            if self.pinned or isinstance(error, InputError):
+                raise
+            return self._by_others(asked, error)
+
+    def _by_others(
+        self, asked: ExportRequest, failed: ExportError | ProofError
+    ) -> tuple[list[Path], Exported]:
+        # What `_suspects` raises is no NotProven: the file itself shows a fixed size.
+        fault = failed.fault if isinstance(failed, NotProven) else "fixed"
+        tried: list[str] = []
+        for way in ways.after(failed, fault):
+            try:
+                files, exported = self._once(asked, way)
+            except (ExportError, ProofError, InputError):
+                tried.append(way.says)
+                continue
+            return files, replace(exported, instead=failed.what)
+        if tried:
+            failed.cures = (*failed.cures, f"Tried too, in vain: {'; '.join(tried)}")
+        raise failed
+
+    def _once(self, asked: ExportRequest, way: Way) -> tuple[list[Path], Exported]:
+        """Converts, writes and proves by one way."""
+        self.watch(STAGES[way])
+        converted = convert.convert(
+            asked.module,
+            asked.inputs,
+            asked.traced,
+            opset=self.opset,
+            chatter=self.chatter,
+            way=way,
+        )
+        suspects = _suspects(asked, converted)
+        origin = convert.metadata(asked.source, asked.module, way, proven=self.prove)
+        convert.portable(converted.model, origin, keep_traces=self.keep_traces)
+        began = time.perf_counter()
+        files = convert.write(converted.model, self.file)
+        seconds = {"convert": converted.seconds, "write": time.perf_counter() - began}
+        if not self.prove:
+            unproven = ExportProof((), 0.0)
+            facts = modelfile.read(files[-1])
+            sizes = asked.traced.sizes
+            return files, Exported(
+                files[-1], asked.source, facts, sizes, unproven, way=way.name, seconds=seconds
+            )
+        self.watch("prove")
+        with progress.bounded(self.timeout):
+            return files, _proven(files[-1], asked, suspects, converted, self.runner, seconds)
+
+
+def _suspects(asked: ExportRequest, converted: Converted) -> tuple[Narrowed, ...]:
+    """The sizes that torch took for granted. Raises ProofError for those that the file shows."""
+    if not dimensions(asked.inputs):
+        return ()
+    evidence = Evidence(asked.module, asked.inputs, asked.traced, converted)
+    if shown := next(specialised.fixed(evidence), None):
+        raise specialised.error(shown, asked.traced)
+    return specialised.possible(evidence)
+
+
+def _proven(
+    file: Path,
+    asked: ExportRequest,
+    suspects: Sequence[Narrowed],
+    converted: Converted,
+    runner: FileRunner | str,
+    seconds: Mapping[str, Seconds],
+) -> Exported:
+    """The file with its proof, which takes about half of the time that converting took.
+
+    Raises NotProven, by the dimension at fault where one is.
+    """
+    opened = modelfile.open_once(file, check=False)  # The proof's first step has the checker.
+    loading = None if isinstance(runner, str) else runner.load(opened)
+    draws = proofplan.draws(asked, opened.model)
+    oracle, at = proofplan.oracle(asked, draws, proofplan.sizes(asked, suspects, converted.seconds))
+    contract = proofplan.contract(asked)
+
+    def numbers() -> Numbers | CannotRun | str:
+        return str(runner) if loading is None else loading.numbers(oracle)
+
+    proof = prove.prove(opened, contract, oracle, draws, at, numbers=numbers)
+    exported = Exported(
+        file,
+        asked.source,
+        opened.facts,
+        asked.traced.sizes,
+        proof,
+        way=converted.way.name,
+        seconds=seconds,
+    )
+    if proof.fails:
+        blamed = specialised.blamed(suspects, asked.traced, proof)
+        fault: Fault = "branch" if blamed else "runtime" if proof.steps[-1].cures else "file"
+        raise NotProven(blamed or proof.error(), exported, fault)
+    return exported
