@@ -40,6 +40,8 @@ class Converted:
     """The conditions on stated sizes that torch relied on while it traced."""
     seconds: Seconds
     """The time that torch took for it."""
+    translated: tuple[str, ...] = ()
+    """The operators that torch has no right ONNX form of, and toolkit has: 'aten.kthvalue'."""
 
 
 def convert(
@@ -84,9 +86,11 @@ def portable(model: ir.Model, metadata: Mapping[str, str], *, keep_traces: bool)
     model.metadata_props.update(sorted(metadata.items()))
 
 
-def metadata(source: Source, module: nn.Module) -> dict[str, str]:
+def metadata(
+    source: Source, module: nn.Module, translated: Sequence[str] = ()
+) -> dict[str, str]:
     """The origin of a file, as it stands in the file: this tool's version and torch's, the source
-    without its folder, and the sha256 of the weights."""
+    without its folder, the sha256 of the weights, and the operators that toolkit translated."""
     import torch
 
     return {
@@ -94,6 +98,7 @@ def metadata(source: Source, module: nn.Module) -> dict[str, str]:
         "torch": public(torch.__version__),
         "source": source.name,
         "weights_sha256": weights.sha256(source, module),
+        **({"toolkit.translations": ", ".join(translated)} if translated else {}),
     }
 
 
@@ -148,8 +153,11 @@ def _export(
     import torch
     import torch.onnx
 
+    from toolkit.exporter import translations
+
     arguments, by_name = _shapes(module, inputs, traced)
     dynamic = exported.dynamic_shapes(module, arguments, by_name)
+    translated: set[str] = set()
     began = time.perf_counter()
     try:
         with quiet(chatter), guards.watched() as met:
@@ -164,6 +172,7 @@ def _export(
                 input_names=list(arguments.order),
                 output_names=distinct(traced.outputs, arguments.order),
                 dynamic_shapes=dynamic,
+                custom_translation_table=dict(translations.table(translated)),
             )
     except Exception as error:  # torch's exporter raises all kinds.
         raise refusal.in_words(error) from error
@@ -173,7 +182,14 @@ def _export(
     _name_as_the_user(model, module)
     seconds = time.perf_counter() - began
     assumed = guards.of_stated(met, arguments, inputs)
-    return Converted(model, model.opset_imports[""], program.exported_program, assumed, seconds)
+    return Converted(
+        model,
+        model.opset_imports[""],
+        program.exported_program,
+        assumed,
+        seconds,
+        tuple(sorted(translated)),
+    )
 
 
 def _name_as_the_user(model: ir.Model, module: nn.Module) -> None:

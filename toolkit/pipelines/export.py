@@ -118,7 +118,7 @@ class _Steps:
             asked.module, asked.inputs, asked.traced, opset=self.opset, chatter=self.chatter
         )
         suspects = _suspects(asked, converted)
-        origin = convert.metadata(asked.source, asked.module)
+        origin = convert.metadata(asked.source, asked.module, converted.translated)
         convert.portable(converted.model, origin, keep_traces=self.keep_traces)
         files = convert.write(converted.model, self.file)
         self.watch("prove")
