@@ -154,6 +154,7 @@ def _export(
     import torch.onnx
 
     from toolkit.exporter import translations
+    from toolkit.exporter.translations import naming
 
     arguments, by_name = _shapes(module, inputs, traced)
     dynamic = exported.dynamic_shapes(module, arguments, by_name)
@@ -180,6 +181,7 @@ def _export(
         raise ExportError("torch.onnx.export gave no model")
     model: ir.Model = program.model
     _name_as_the_user(model, module)
+    naming.named_apart(model)
     seconds = time.perf_counter() - began
     assumed = guards.of_stated(met, arguments, inputs)
     return Converted(
