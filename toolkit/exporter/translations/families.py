@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from toolkit.exporter.translations import distances, factors, matrices, ordering, running, searching
+from toolkit.exporter.translations import (
+    bessel,
+    distances,
+    elementwise,
+    factors,
+    gamma,
+    matrices,
+    ordering,
+    pooling,
+    running,
+    scattering,
+    searching,
+    special,
+    windows,
+)
 
 ALL: dict[str, Callable[..., Any]] = {
     "kthvalue": ordering.kthvalue,
@@ -43,4 +57,30 @@ ALL: dict[str, Callable[..., Any]] = {
     "linalg_solve_triangular": factors.solve_triangular,
     "triangular_solve": factors.triangular_solve,
     "linalg_matrix_exp": factors.matrix_exp,
+    "lgamma": gamma.lgamma,
+    "digamma": gamma.digamma,
+    "erfinv": special.erfinv,
+    "special_ndtri": special.ndtri,
+    "special_erfcx": special.erfcx,
+    "i0": bessel.i0,
+    "special_i0e": bessel.i0e,
+    "special_i1": bessel.i1,
+    "special_i1e": bessel.i1e,
+    "special_modified_bessel_i0": bessel.i0,
+    "special_modified_bessel_i1": bessel.i1,
+    "hypot": elementwise.hypot,
+    "copysign.Tensor": elementwise.copysign,
+    "fmin": elementwise.fmin,
+    "fmax": elementwise.fmax,
+    "gcd": elementwise.gcd,
+    "scatter_reduce.two": scattering.scatter_reduce,
+    "index_reduce": scattering.index_reduce,
+    "put": scattering.put,
+    "histc": scattering.histc,
+    "adaptive_avg_pool1d": pooling.adaptive_avg_pool,
+    "_adaptive_avg_pool2d": pooling.adaptive_avg_pool,
+    "_adaptive_avg_pool3d": pooling.adaptive_avg_pool,
+    "adaptive_max_pool2d": pooling.adaptive_max_pool,
+    "adaptive_max_pool3d": pooling.adaptive_max_pool,
+    "im2col": windows.im2col,
 }

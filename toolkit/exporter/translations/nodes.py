@@ -6,10 +6,13 @@ N1  Every constant has the type of what it meets: onnxscript takes a bare float 
     beside a float64, where it does not know the type of a node's result.
 N2  A size is read from the graph (Shape), never from Python: it may be dynamic.
 N3  A body reads nothing from around it: all that it needs comes through its inputs.
+N4  No constant below 1e-8 is added: onnxscript's rewriter (0.7) takes it for a zero that changes
+    nothing. Sums with such terms are made at a multiple of all of them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -31,6 +34,9 @@ FLOATS = {
     ir.DataType.FLOAT,
     ir.DataType.DOUBLE,
 }
+
+LEAST = 1e-6
+"""Well above what onnxscript takes for zero (N4)."""
 
 
 def is_float(value: Value) -> bool:
@@ -176,3 +182,29 @@ def _node(kind: str, inputs: Values, outputs: int, **attributes: Any) -> Values:
     )
     evaluator.default().nodes.append(node)
     return node.outputs
+
+
+def polynomial(x: Value, coefficients: Sequence[float], dtype: ir.DataType) -> Value:
+    """c₀ + c₁x + c₂x² + …, by Horner (N4)."""
+    factor = lifting(coefficients[:-1])
+    result = number(factor * coefficients[-1], dtype)
+    for coefficient in reversed(coefficients[:-1]):
+        result = op.Add(op.Mul(result, x), number(factor * coefficient, dtype))
+    return result if factor == 1 else op.Div(result, number(factor, dtype))
+
+
+def lifting(summands: Sequence[float]) -> float:
+    """A power of two that makes all summands large enough to stay (N4)."""
+    least = min(abs(each) for each in summands)
+    return 1.0 if least > LEAST else 2.0 ** math.ceil(math.log2(LEAST / least))
+
+
+def result_type(x: Value) -> ir.DataType:
+    """The type that a function of real numbers gives: float32 for integers."""
+    return x.dtype if is_float(x) else ir.DataType.FLOAT
+
+
+def computed(x: Value, function: Callable[[Value, ir.DataType], Value]) -> Value:
+    """A function of real numbers in the type of its input; in float32 for what is shorter."""
+    dtype = x.dtype if x.dtype == ir.DataType.DOUBLE else ir.DataType.FLOAT
+    return op.Cast(function(op.Cast(x, to=dtype), dtype), to=result_type(x))
