@@ -86,9 +86,7 @@ def portable(model: ir.Model, metadata: Mapping[str, str], *, keep_traces: bool)
     model.metadata_props.update(sorted(metadata.items()))
 
 
-def metadata(
-    source: Source, module: nn.Module, translated: Sequence[str] = ()
-) -> dict[str, str]:
+def metadata(source: Source, module: nn.Module, translated: Sequence[str] = ()) -> dict[str, str]:
     """The origin of a file, as it stands in the file: this tool's version and torch's, the source
     without its folder, the sha256 of the weights, and the operators that toolkit translated."""
     import torch

@@ -16,7 +16,6 @@ def cdist(one: Value, other: Value, p: float, compute_mode: int | None = None) -
     return _norm(pairs, p, one.dtype)
 
 
-
 def pdist(x: Value, p: float = 2.0) -> Value:
     """(n, d) → the distances of row i and row j for i < j, in order."""
     places = numbered(size(x, 0))

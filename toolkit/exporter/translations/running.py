@@ -11,7 +11,6 @@ from onnxscript import opset18 as op
 from toolkit.exporter.translations.nodes import (
     Value,
     Values,
-    axes,
     axis_of,
     is_float,
     number,
@@ -72,5 +71,3 @@ def _extremes(x: Value, dim: int, at_least: Callable[[Value, Value], Value]) -> 
 def _shape_of_slice(x: Value, axis: int) -> Value:
     before, after = op.Shape(x, start=0, end=axis), op.Shape(x, start=axis + 1)
     return op.Concat(before, after, axis=0)
-
-

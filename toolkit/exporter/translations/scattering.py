@@ -45,7 +45,9 @@ def index_reduce(
     """As scatter_reduce, of whole slices."""
     axis = axis_of(x, dim)
     others = [place for place in range(rank(x)) if place != axis]
-    column = op.Unsqueeze(op.Cast(flat(index), to=ir.DataType.INT64), axes(*others)) if others else index
+    column = (
+        op.Unsqueeze(op.Cast(flat(index), to=ir.DataType.INT64), axes(*others)) if others else index
+    )
     places = known(op.Expand(column, op.Shape(source)), ir.DataType.INT64, rank(x))
     return scatter_reduce(x, axis, places, source, reduce, include_self=include_self)
 

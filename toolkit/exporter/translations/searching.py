@@ -55,16 +55,12 @@ def bucketize_scalar(
     return searchsorted_scalar(boundaries, x, out_int32=out_int32, right=right)
 
 
-def isin(
-    x: Value, among: Value, *, assume_unique: bool = False, invert: bool = False
-) -> Value:
+def isin(x: Value, among: Value, *, assume_unique: bool = False, invert: bool = False) -> Value:
     dtype = _wider(x, among)
     one = op.Unsqueeze(op.Cast(x, to=dtype), axes(-1))
     same = op.Cast(op.Equal(one, op.Cast(flat(among), to=dtype)), to=ir.DataType.INT32)
     # Padded with a False: a maximum over nothing has no value.
-    nothing = op.Expand(
-        number(0, ir.DataType.INT32), op.Concat(op.Shape(x), axes(1), axis=0)
-    )
+    nothing = op.Expand(number(0, ir.DataType.INT32), op.Concat(op.Shape(x), axes(1), axis=0))
     inside = op.ReduceMax(op.Concat(same, nothing, axis=-1), axes(-1), keepdims=0)
     return op.Equal(inside, number(0 if invert else 1, ir.DataType.INT32))
 

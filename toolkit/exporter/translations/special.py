@@ -80,7 +80,8 @@ FAR = (
         2.04426310338993978564e-15,
     ),
 )
-# W. H. Press et al., Numerical Recipes (2007), 6.2.2: log(erfcx(x)/t) in t = 2/(2 + x), by Chebyshev.
+# W. H. Press et al., Numerical Recipes (2007), 6.2.2: log(erfcx(x)/t) in t = 2/(2 + x), by
+# Chebyshev.
 SCALED_ERROR = (
     -1.3026537197817094,
     6.4196979235649026e-1,

@@ -37,9 +37,7 @@ def im2col(
 
 def _places(length: Value, kernel: int, dilation: int, stride: int) -> Value:
     """(kernel, windows): the place of each element of each window along an axis."""
-    count = op.Add(
-        op.Div(op.Sub(length, axes(dilation * (kernel - 1) + 1)), axes(stride)), axes(1)
-    )
+    count = op.Add(op.Div(op.Sub(length, axes(dilation * (kernel - 1) + 1)), axes(stride)), axes(1))
     begins = op.Mul(numbered(count), axes(stride))
     inside = axes(*(dilation * place for place in range(kernel)))
     return op.Add(op.Unsqueeze(inside, axes(1)), op.Unsqueeze(begins, axes(0)))
