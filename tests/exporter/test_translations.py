@@ -187,6 +187,35 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
 }
 
+COMPLEX: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "rotary": (
+        ("x:float32[batch,seq=6,2,8]", "angles:float32[seq,4]"),
+        "torch.view_as_real(torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))"
+        " * torch.polar(torch.ones_like(angles), angles)[:, None]).flatten(3)",
+        "aten.unsqueeze",
+    ),
+    "einsum": (
+        ("x:float32[batch,seq=6,4,2]", "y:float32[4,3,seq,2]"),
+        "torch.view_as_real(torch.einsum('bsi,ios->bos', torch.view_as_complex(x),"
+        " torch.view_as_complex(y)))",
+        "aten.einsum",
+    ),
+    "exp": (("x:float32[batch,seq=6,2]",), "torch.view_as_complex(x).exp().abs()", "aten.exp"),
+    "places": (
+        ("x:float32[batch=3,seq=6,2]",),
+        "torch.view_as_real(torch.view_as_complex(x)[torch.tensor([0, 0])]),"
+        " torch.view_as_real(torch.view_as_complex(x).select(1, -1)),"
+        " torch.view_as_real(torch.view_as_complex(x).index_select(1, torch.tensor([0])))",
+        "aten.index, aten.index_select, aten.select",
+    ),
+    "copies": (
+        ("x:float32[batch=3,seq=6,2]",),
+        "torch.view_as_real(torch.view_as_complex(x).expand(2, -1, -1)),"
+        " torch.view_as_real(torch.view_as_complex(x).repeat(2, 1, 3))",
+        "aten.expand, aten.repeat",
+    ),
+}
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -194,8 +223,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def proven(folder: Path, case: str) -> Exported:
-    stated, expression = CASES[case]
+def proven(folder: Path, case: str, stated: tuple[str, ...], expression: str) -> Exported:
     names = ", ".join(text.partition(":")[0] for text in stated)
     source = folder / f"net_{case}.py"
     source.write_text(NET.format(names=names, expression=expression))
@@ -204,12 +232,33 @@ def proven(folder: Path, case: str) -> Exported:
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_operator_is_proven_at_dynamic_sizes_and_named(folder: Path, case: str) -> None:
-    exported = proven(folder, case)
+    exported = proven(folder, case, *CASES[case])
 
     assert [step.outcome for step in exported.proof.steps] == ["holds"] * 3
     assert len(exported.proof.compared) > 3
     assert f"aten.{case}" in exported.facts.metadata["toolkit.translations"].split(", ")
     assert not any("." in name or "::" in name for name in exported.facts.operators)
+
+
+@pytest.mark.parametrize("case", COMPLEX)
+def test_complex_numbers_are_proven_at_dynamic_sizes(folder: Path, case: str) -> None:
+    stated, expression, names = COMPLEX[case]
+
+    exported = proven(folder, case, stated, expression)
+
+    assert [step.outcome for step in exported.proof.steps] == ["holds"] * 3
+    assert exported.facts.metadata["toolkit.translations"] == names
+
+
+def test_torchs_own_list_of_forms_is_left_as_it_was() -> None:
+    from onnxscript.function_libs.torch_lib import ops, registration
+
+    del ops
+    forms = registration.default_registry["aten::unsqueeze"].complex
+
+    models.converted(models.Even(), "x:float32[batch,seq=16]")
+
+    assert forms == []
 
 
 def test_every_translation_is_tried() -> None:
@@ -266,6 +315,7 @@ SPECIAL: dict[str, tuple[Callable[[Tensor], Any], str, list[Any]]] = {
     "sort with NaN": (lambda x: x.sort(stable=True), FLOATS, [2.0, NAN, 1.0, 3.0]),
     "cummax of equal ones": (lambda x: x.cummax(0), FLOATS, [1.0, 3.0, 3.0, 2.0, 3.0]),
     "cummax with NaN": (lambda x: x.cummax(0), FLOATS, [1.0, NAN, 3.0, NAN, 9.0]),
+    "cummax of booleans": (lambda x: (x > 0).cummax(0), INTEGERS, [0, 3, 0, 2]),
     "cummin of integers": (lambda x: x.cummin(0), INTEGERS, [3, 3, 1, 2, 1]),
     "cumprod of integers": (lambda x: x.cumprod(0), INTEGERS, [3, 3, 1, 2, 0, 7]),
     "cumprod of booleans": (lambda x: (x > 0).cumprod(0), INTEGERS, [3, 3, 0, 2]),
@@ -475,7 +525,7 @@ def test_what_has_no_form_is_refused_by_name(function: Callable[[Tensor], Any], 
 
 def test_what_has_no_form_for_complex_numbers_is_told_so() -> None:
     def function(x: Tensor) -> Tensor:
-        return torch.view_as_real(torch.polar(x, x).unsqueeze(1))
+        return torch.view_as_real(torch.polar(x, x).sqrt())
 
-    with pytest.raises(ExportError, match="unsqueeze has no ONNX form for complex numbers"):
+    with pytest.raises(ExportError, match="sqrt has no ONNX form for complex numbers"):
         models.converted(Of(function), "x:float32[n=4]")

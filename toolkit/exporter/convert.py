@@ -152,14 +152,14 @@ def _export(
     import torch.onnx
 
     from toolkit.exporter import translations
-    from toolkit.exporter.translations import naming
+    from toolkit.exporter.translations import imaginary, naming
 
     arguments, by_name = _shapes(module, inputs, traced)
     dynamic = exported.dynamic_shapes(module, arguments, by_name)
     translated: set[str] = set()
     began = time.perf_counter()
     try:
-        with quiet(chatter), guards.watched() as met:
+        with quiet(chatter), guards.watched() as met, imaginary.known(translated):
             program = torch.onnx.export(
                 module,
                 arguments.args,

@@ -9,9 +9,8 @@ import math
 from fractions import Fraction
 
 import onnx_ir as ir
-from onnxscript import opset18 as op
 
-from toolkit.exporter.translations.nodes import Value, computed, number, polynomial
+from toolkit.exporter.translations.nodes import Value, computed, number, op, polynomial
 
 BORDER = 18
 """Hankel's series has an error of exp(-2x): 2e-16 from here on."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import onnx_ir as ir
-from onnxscript import opset18 as op
 
-from toolkit.exporter.translations.nodes import Value, axes, number, numbered, size
+from toolkit.exporter.translations.nodes import Value, axes, number, numbered, op, size
 
 
 def cdist(one: Value, other: Value, p: float, compute_mode: int | None = None) -> Value:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import onnx_ir as ir
-from onnxscript import opset18 as op
 
 from toolkit.exporter.translations.nodes import (
     Value,
@@ -12,6 +11,7 @@ from toolkit.exporter.translations.nodes import (
     is_float,
     loop,
     number,
+    op,
     result_type,
 )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import onnx_ir as ir
-from onnxscript import opset18 as op
 
 from toolkit.exporter.translations.matrices import alike, batched, succeeded, turned, unit_like
 from toolkit.exporter.translations.nodes import (
@@ -16,6 +15,7 @@ from toolkit.exporter.translations.nodes import (
     loop,
     number,
     numbered,
+    op,
     rank,
     size,
 )

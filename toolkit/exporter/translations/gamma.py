@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 
 import onnx_ir as ir
-from onnxscript import opset18 as op
 
-from toolkit.exporter.translations.nodes import Value, number, polynomial, result_type
+from toolkit.exporter.translations.nodes import Value, number, op, polynomial, result_type
 
 STEPS = 10
 """Steps of the recurrence: from 10 on each series below has an error of less than 1e-16."""

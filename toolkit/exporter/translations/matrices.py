@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import onnx_ir as ir
-from onnxscript import opset18 as op
 
 from toolkit.exporter.translations.nodes import (
     Value,
@@ -18,6 +17,7 @@ from toolkit.exporter.translations.nodes import (
     loop,
     number,
     numbered,
+    op,
     rank,
     size,
 )
@@ -81,11 +81,12 @@ def solution(a: Value, b: Value) -> Value:
 def alike(a: Value, b: Value) -> tuple[Value, Value]:
     """Both with the same dimensions before the last two."""
     dims = max(rank(a), rank(b))
-    batches = [op.Shape(each, start=0, end=rank(each) - 2) for each in (b, a)]
-    return tuple(
-        known(op.Expand(each, op.Concat(batch, axes(1, 1), axis=0)), each.dtype, dims)
-        for each, batch in zip((a, b), batches, strict=True)
-    )  # type: ignore[return-value]
+
+    def spread(each: Value, other: Value) -> Value:
+        batch = op.Concat(op.Shape(other, start=0, end=rank(other) - 2), axes(1, 1), axis=0)
+        return known(op.Expand(each, batch), each.dtype, dims)
+
+    return spread(a, b), spread(b, a)
 
 
 def _eliminated(

@@ -17,8 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import onnx_ir as ir
-from onnxscript import evaluator
-from onnxscript import opset18 as op
+from onnxscript import evaluator, opset18
 
 Value: TypeAlias = Any
 """A value of the graph: an ir.Value, which torch's subclass gives Python's operators."""
@@ -26,8 +25,10 @@ Values: TypeAlias = Sequence[Value]
 Size: TypeAlias = Any
 """A size: an int, or a value of the graph where torch has a symbol."""
 
+op: Any = opset18
+"""torch's own translations are written in it, and brought to the asked opset afterwards. Its types
+hold for eager values alone."""
 OPSET = 18
-"""torch's own translations are written in it, and brought to the asked opset afterwards."""
 FLOATS = {
     ir.DataType.FLOAT16,
     ir.DataType.BFLOAT16,
@@ -35,6 +36,7 @@ FLOATS = {
     ir.DataType.DOUBLE,
 }
 
+COMPARED = {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT32, ir.DataType.INT64}
 LEAST = 1e-6
 """Well above what onnxscript takes for zero (N4)."""
 
@@ -47,6 +49,14 @@ def is_float(value: Value) -> bool:
 def number(value: float | Sequence[float], dtype: ir.DataType) -> Value:
     """A constant of a type (N1)."""
     return op.Constant(value=ir.tensor(value, dtype=dtype))
+
+
+def comparable(x: Value) -> Value:
+    """The same numbers in a type that ONNX Runtime compares and sorts on every processor."""
+    if x.dtype in COMPARED:
+        return x
+    dtype = ir.DataType.FLOAT if is_float(x) else ir.DataType.INT64
+    return known(op.Cast(x, to=dtype), dtype, rank(x))
 
 
 def index(value: Size) -> Value:
@@ -152,7 +162,7 @@ def _inputs(values: Values) -> list[Value]:
 
 def _recorded(make: Callable[[], Any]) -> tuple[list[ir.Node], Any]:
     """Makes nodes apart from those that torch is recording, as a body's own (N3)."""
-    around = evaluator.default()
+    around: Any = evaluator.default()
     inside = type(around)(around.opset, {})
     with evaluator.default_as(inside):
         made = make()
@@ -180,7 +190,8 @@ def _node(kind: str, inputs: Values, outputs: int, **attributes: Any) -> Values:
         num_outputs=outputs,
         version=OPSET,
     )
-    evaluator.default().nodes.append(node)
+    recorder: Any = evaluator.default()
+    recorder.nodes.append(node)
     return node.outputs
 
 

@@ -8,24 +8,22 @@ from __future__ import annotations
 from typing import Any
 
 import onnx_ir as ir
-from onnxscript import opset18 as op
 
 from toolkit.exporter.translations.nodes import (
     Size,
     Value,
     axes,
     axis_of,
+    comparable,
     flat,
     index,
     is_float,
     number,
+    op,
     picked,
     rank,
     size,
 )
-
-SORTABLE = {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT32, ir.DataType.INT64}
-"""The types that ONNX Runtime's TopK takes on every processor."""
 
 
 def kthvalue(x: Value, k: Size, dim: int = -1, keepdim: bool = False) -> Any:
@@ -128,9 +126,8 @@ def _at(x: Value, place: Value, axis: int, keepdim: bool) -> tuple[Value, Value]
 
 
 def _keys(x: Value) -> Value:
-    """Numbers of a type that TopK takes, in the order of the elements."""
+    """Numbers that TopK takes, in the order of the elements."""
+    keys = comparable(x)
     if not is_float(x):
-        return x if x.dtype in SORTABLE else op.Cast(x, to=ir.DataType.INT64)
-    keys = x if x.dtype in SORTABLE else op.Cast(x, to=ir.DataType.FLOAT)
-    kind = x.dtype if x.dtype in SORTABLE else ir.DataType.FLOAT
-    return op.Where(op.IsNaN(keys), number(float("inf"), kind), keys)
+        return keys
+    return op.Where(op.IsNaN(keys), number(float("inf"), keys.dtype), keys)

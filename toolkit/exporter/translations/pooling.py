@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import onnx_ir as ir
-from onnxscript import opset18 as op
 
 from toolkit.exporter.translations.nodes import (
     Size,
@@ -19,6 +18,7 @@ from toolkit.exporter.translations.nodes import (
     known,
     number,
     numbered,
+    op,
     rank,
     size,
 )

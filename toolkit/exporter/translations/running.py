@@ -6,14 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import onnx_ir as ir
-from onnxscript import opset18 as op
 
 from toolkit.exporter.translations.nodes import (
     Value,
     Values,
     axis_of,
+    comparable,
     is_float,
     number,
+    op,
     rank,
     scan,
 )
@@ -50,7 +51,8 @@ def _extremes(x: Value, dim: int, at_least: Callable[[Value, Value], Value]) -> 
     """
     if not rank(x):
         return op.Identity(x), number(0, ir.DataType.INT64)
-    axis = axis_of(x, dim)
+    axis, dtype = axis_of(x, dim), x.dtype
+    x = comparable(x)
     first = op.Gather(x, number(0, ir.DataType.INT64), axis=axis)
     zeros = op.Expand(number(0, ir.DataType.INT64), _shape_of_slice(x, axis))
     count = number(0, ir.DataType.INT64)
@@ -65,7 +67,7 @@ def _extremes(x: Value, dim: int, at_least: Callable[[Value, Value], Value]) -> 
         return [best, where, op.Add(place, number(1, ir.DataType.INT64))], [best, where]
 
     _, (values, places) = scan(turn, [first, zeros, count], [x], axis=axis, outputs=2)
-    return values, places
+    return op.Cast(values, to=dtype), places
 
 
 def _shape_of_slice(x: Value, axis: int) -> Value:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from onnxscript import opset18 as op
 
 from toolkit.exporter.translations.nodes import (
+    FLOATS,
     Value,
     axes,
     axis_of,
@@ -17,6 +17,7 @@ from toolkit.exporter.translations.nodes import (
     is_float,
     known,
     number,
+    op,
     rank,
 )
 
@@ -28,8 +29,9 @@ def scatter_reduce(
     x: Value, dim: int, index: Value, source: Value, reduce: str, *, include_self: bool = True
 ) -> Value:
     if not rank(x):
-        one = [known(op.Reshape(each, axes(-1)), each.dtype, 1) for each in (x, index, source)]
-        return op.Squeeze(scatter_reduce(one[0], 0, *one[1:], reduce, include_self=include_self))
+        row, places, sources = map(flat, (x, index, source))
+        reduced = scatter_reduce(row, 0, places, sources, reduce, include_self=include_self)
+        return op.Squeeze(reduced, axes(0))
     axis = axis_of(x, dim)
     # PyTorch reads as much of the source as there are indices.
     every = axes(*range(rank(x)))
@@ -86,7 +88,7 @@ def _emptied(x: Value, index: Value, updates: Value, reduce: str, axis: int) -> 
 def _neutral(reduce: str, dtype: ir.DataType) -> float:
     if reduce not in ("amax", "amin"):
         return 1 if reduce == "prod" else 0
-    if dtype in (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16):
+    if dtype in FLOATS:
         return -math.inf if reduce == "amax" else math.inf
     limits = np.iinfo(dtype.numpy())
     return int(limits.min if reduce == "amax" else limits.max)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import onnx_ir as ir
-from onnxscript import opset18 as op
 
 from toolkit.exporter.translations.nodes import (
+    FLOATS,
     Size,
     Value,
     axes,
@@ -20,6 +20,7 @@ from toolkit.exporter.translations.nodes import (
     known,
     number,
     numbered,
+    op,
     rank,
     size,
 )
@@ -135,7 +136,7 @@ def _counted(flags: Value, out_int32: bool) -> Value:
     return op.ReduceSum(op.Cast(flags, to=kind), axes(-1), keepdims=0)
 
 
-def _scalar(x: float, dtype: ir.DataType) -> Value:
+def _scalar(x: Any, dtype: ir.DataType) -> Value:
     if isinstance(x, int | float):
         return number(x, dtype)
     return op.Cast(x, to=dtype)
@@ -143,7 +144,8 @@ def _scalar(x: float, dtype: ir.DataType) -> Value:
 
 def _wider(one: Value, other: Value) -> ir.DataType:
     """A type that holds both."""
-    if one.dtype == other.dtype:
-        return one.dtype
-    floats = [each.dtype for each in (one, other) if is_float(each)]
+    dtypes: list[ir.DataType] = [one.dtype, other.dtype]
+    if dtypes[0] == dtypes[1]:
+        return dtypes[0]
+    floats = [dtype for dtype in dtypes if dtype in FLOATS]
     return max(floats, key=lambda dtype: dtype.bitwidth) if floats else ir.DataType.INT64

@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 
 import onnx_ir as ir
-from onnxscript import opset18 as op
 
-from toolkit.exporter.translations.nodes import Value, computed, lifting, number, polynomial
+from toolkit.exporter.translations.nodes import Value, computed, lifting, number, op, polynomial
 
 # M. J. Wichura, algorithm AS 241 (1988): the normal quantile to 1e-16, in three ranges.
 MIDDLE = (

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnxscript import opset18 as op
-
-from toolkit.exporter.translations.nodes import Value, axes, known, number, numbered, rank, size
+from toolkit.exporter.translations.nodes import Value, axes, known, number, numbered, op, rank, size
 
 
 def im2col(
