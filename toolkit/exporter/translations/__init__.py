@@ -4,8 +4,8 @@ Each is a function that adds plain ONNX operators, of opset 18, to the graph tha
 Its arguments are those of the aten operator: tensors are values of the graph, the rest is Python's.
 
 T1  It holds at dynamic sizes.
-T2  It gives what PyTorch gives for NaN, ties and empty tensors, where PyTorch says what that is.
-T3  The module below it that has the operator is named by its family.
+T2  It gives what PyTorch gives for NaN and ties, where PyTorch says what that is.
+T3  It is named once, in families.py; docs/translations.md says how it is written.
 """
 
 from __future__ import annotations

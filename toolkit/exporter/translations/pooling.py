@@ -69,18 +69,19 @@ def _means(x: Value, axis: int, count: Size) -> Value:
 
 
 def _largest(x: Value, axis: int, count: int) -> tuple[Value, Value]:
-    """The largest of each cell along an axis, and where it stands there; NaN is the largest."""
+    """The largest of each cell along an axis, and where it stands there: the first of equal ones.
+
+    NaN is the largest, and the last of several is PyTorch's choice.
+    """
     dtype, values, places = x.dtype, [], []
-    for number_, cell in enumerate(_cells(x, axis, count)):
-        broken = op.IsNaN(cell)
-        key = op.Where(broken, number(float("inf"), dtype), cell)
-        # Infinities are as large as NaN: which is there is asked first.
-        any_broken = op.ReduceMax(op.Cast(broken, to=ir.DataType.INT64), axes(axis), keepdims=1)
-        of_broken = op.ArgMax(op.Cast(broken, to=ir.DataType.INT64), axis=axis, keepdims=1)
-        at = op.ArgMax(key, axis=axis, keepdims=1)
-        at = op.Where(op.Cast(any_broken, to=ir.DataType.BOOL), of_broken, at)
+    for place, cell in enumerate(_cells(x, axis, count)):
+        is_nan = op.Cast(op.IsNaN(cell), to=ir.DataType.INT32)
+        last = op.ArgMax(is_nan, axis=axis, keepdims=1, select_last_index=1)
+        some = op.Cast(op.ReduceMax(is_nan, axes(axis), keepdims=1), to=ir.DataType.BOOL)
+        numbers = op.Where(op.IsNaN(cell), number(float("-inf"), dtype), cell)
+        at = op.Where(some, last, op.ArgMax(numbers, axis=axis, keepdims=1))
         values.append(op.GatherElements(cell, at, axis=axis))
-        begin, _ = _bounds(axes(number_), size(x, axis), axes(count))
+        begin, _ = _bounds(axes(place), size(x, axis), axes(count))
         places.append(op.Add(at, begin))
     largest = known(op.Concat(*values, axis=axis), dtype, rank(x))
     return largest, op.Concat(*places, axis=axis)
