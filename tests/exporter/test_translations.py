@@ -480,6 +480,21 @@ def test_special_values_are_those_of_pytorch(tmp_path: Path, case: str) -> None:
         np.testing.assert_allclose(mine, right, rtol=2e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: x.kthvalue(2), torch.lgamma, torch.erfinv, torch.i0],
+    ids=["kthvalue", "lgamma", "erfinv", "i0"],
+)
+def test_float16_stays_float16(tmp_path: Path, function: Callable[[Tensor], Any]) -> None:
+    x = torch.tensor([0.5, -0.25, 0.75], dtype=torch.float16)
+
+    got = answers(tmp_path, function, "x:float16[n=4]", x)
+
+    for mine, right in zip(got, expected(function, x), strict=True):
+        assert mine.dtype == right.dtype
+        np.testing.assert_allclose(mine, right, rtol=2e-3)
+
+
 @pytest.mark.parametrize("opset", [18, 21, 23])
 def test_bodies_and_reductions_hold_at_every_opset(tmp_path: Path, opset: int) -> None:
     x = torch.linspace(-2, 3, 16).reshape(4, 4)
