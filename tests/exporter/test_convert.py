@@ -118,7 +118,7 @@ def test_an_operator_without_an_onnx_form_is_told_with_the_line() -> None:
         models.converted(models.NoOperator(), "x:float32[batch,4,4]")
 
     assert caught.value.what == (
-        "torch cannot export this module: the operator aten.linalg_eig has no ONNX form"
+        "torch cannot export this module: torch.linalg.eig has no ONNX form"
     )
     assert caught.value.cures[0].endswith("   return torch.linalg.eigvals(x).real")
 

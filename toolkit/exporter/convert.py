@@ -42,6 +42,8 @@ class Converted:
     seconds: Seconds
     """The time that torch took for it."""
     way: Way = ways.DYNAMO
+    translated: tuple[str, ...] = ()
+    """The operators that torch has no right ONNX form of, and toolkit has: 'aten.kthvalue'."""
 
 
 def convert(
@@ -88,11 +90,16 @@ def portable(model: ir.Model, metadata: Mapping[str, str], *, keep_traces: bool)
 
 
 def metadata(
-    source: Source, module: nn.Module, way: Way = ways.DYNAMO, *, proven: bool = True
+    source: Source,
+    module: nn.Module,
+    way: Way = ways.DYNAMO,
+    *,
+    translated: Sequence[str] = (),
+    proven: bool = True,
 ) -> dict[str, str]:
     """The origin of a file, as it stands in the file: this tool's version and torch's, the source
-    without its folder, the sha256 of the weights, torch's exporter unless it is the usual one, and
-    that nobody proved it where nobody did."""
+    without its folder, the sha256 of the weights, the operators that toolkit translated, torch's
+    exporter unless it is the usual one, and that nobody proved it where nobody did."""
     import torch
 
     return {
@@ -102,6 +109,7 @@ def metadata(
         "weights_sha256": weights.sha256(source, module),
         **({} if way is ways.DYNAMO else {"exporter": way.name}),
         **({} if proven else {modelfile.PROOF: modelfile.NO_PROOF}),
+        **({"toolkit.translations": ", ".join(translated)} if translated else {}),
     }
 
 
@@ -154,8 +162,11 @@ def _export(
     chatter: Chatter,
     way: Way,
 ) -> Converted:
+    from toolkit.exporter.translations import naming
+
     arguments, by_name = _shapes(module, inputs, traced)
     dynamic = exported.dynamic_shapes(module, arguments, by_name)
+    translated: set[str] = set()
     began = time.perf_counter()
     try:
         with quiet(chatter), guards.watched() as met:
@@ -167,13 +178,23 @@ def _export(
                 dynamic=dynamic,
                 axes=_axes(inputs),
                 opset=opset,
+                translated=translated,
             )
     except Exception as error:  # torch's exporter raises all kinds.
         raise refusal.in_words(error) from error
     _name_as_the_user(model, module)
+    naming.named_apart(model)
     seconds = time.perf_counter() - began
     assumed = guards.of_stated(met, arguments, inputs)
-    return Converted(model, model.opset_imports[""], program, assumed, seconds, way)
+    return Converted(
+        model,
+        model.opset_imports[""],
+        program,
+        assumed,
+        seconds,
+        way,
+        tuple(sorted(translated)),
+    )
 
 
 def _name_as_the_user(model: ir.Model, module: nn.Module) -> None:

@@ -14,10 +14,27 @@ from toolkit.sources.lines import Line
 # of these forms is shown as it is.
 _FILE = re.compile(r'File "(?P<file>[^"]+)", line (?P<number>\d+)')
 _OPERATOR = re.compile(r"OpOverload\(op='(?P<operator>[^']+)'")
+_QUALIFIED = re.compile(r"(?P<operator>aten\.\w+)")
+_WITHOUT_FORM = {"UnsupportedOperatorException", "DynamicOutputShapeException"}
+"""What torch.export raises for an operator of which it does not know the shape."""
 _VALUE = re.compile(r"data-dependent expression (?P<expression>.*?)(?: \(unhinted|\. |$)")
 _ADVICE = re.compile(
     r"^\s*(?:\d+\.|-|\*)?\s*((?:consider|please|try|use|did you) .*)$", re.IGNORECASE
 )
+
+_MATRIX = {
+    "aten._linalg_svd": "torch.linalg.svd (also behind pinv, matrix_rank, cond and two norms)",
+    "aten._linalg_eigh": "torch.linalg.eigh",
+    "aten.linalg_eig": "torch.linalg.eig",
+    "aten.linalg_qr": "torch.linalg.qr",
+    "aten.linalg_pinv": "torch.linalg.pinv",
+    "aten.linalg_lstsq": "torch.linalg.lstsq",
+    "aten.linalg_lu": "torch.linalg.lu",
+    "aten.linalg_lu_factor_ex": "torch.linalg.lu_factor",
+    "aten.linalg_ldl_factor_ex": "torch.linalg.ldl_factor",
+    "aten.linalg_householder_product": "torch.linalg.householder_product",
+}
+"""Factors of matrices that toolkit does not translate, as a user calls them."""
 
 
 Kind: TypeAlias = Literal["values", "operator", "other"]
@@ -65,12 +82,28 @@ def _constraint(cause: BaseException) -> tuple[Kind, str, list[str]]:
             ],
         )
     if operator := _OPERATOR.search(text):
-        return (
-            "operator",
-            f"the operator {operator['operator']} has no ONNX form",
-            ["Compute it with other operators, or outside of the module"],
-        )
+        return "operator", *_without_form(operator["operator"], is_complex="complex-valued" in text)
+    if kind in _WITHOUT_FORM and (match := _QUALIFIED.match(text)):
+        return "operator", *_without_form(match["operator"], is_complex=False)
     return "other", typed_line(cause), _advice(text)
+
+
+def _without_form(operator: str, *, is_complex: bool) -> tuple[str, list[str]]:
+    """Says that an operator has no ONNX form, by the name that the user knows, and what has one."""
+    if name := _MATRIX.get(operator):
+        return (
+            f"{name} has no ONNX form",
+            ["Compute it outside of the module, or with torch.linalg.solve, inv or cholesky"],
+        )
+    if is_complex:
+        return (
+            f"the operator {operator} has no ONNX form for complex numbers",
+            ["Compute it with real numbers: torch.view_as_real gives both parts"],
+        )
+    return (
+        f"the operator {operator} has no ONNX form",
+        ["Compute it with other operators, or outside of the module"],
+    )
 
 
 def _advice(text: str) -> list[str]:

@@ -79,17 +79,26 @@ def make(
     dynamic: dict[str, Any] | tuple[Any, ...] | None,
     axes: Mapping[str, Mapping[int, str]],
     opset: int | None,
+    translated: set[str],
 ) -> tuple[ir.Model, Any]:
     """The graph by one way, and torch's exported program, which TorchScript has none of.
 
     `dynamic` are the dynamic dimensions as torch.export takes them, `axes` the same by input and
-    axis. Raises what torch raises, and ExportError where it gives nothing.
+    axis. The operators that toolkit's own translations write are added to `translated`. Raises what
+    torch raises, and ExportError where it gives nothing.
     """
     if way is TORCHSCRIPT:
         return _scripted(module, arguments, outputs, axes, opset), None
     import torch.onnx
 
-    with _captured_by("Strict" if way is STRICT else "NonStrict"), exactrules.exact():
+    from toolkit.exporter import translations
+    from toolkit.exporter.translations import imaginary
+
+    with (
+        _captured_by("Strict" if way is STRICT else "NonStrict"),
+        exactrules.exact(),
+        imaginary.known(translated),
+    ):
         program = torch.onnx.export(
             module,
             arguments.args,
@@ -102,6 +111,7 @@ def make(
             input_names=list(arguments.order),
             output_names=list(outputs),
             dynamic_shapes=dynamic,
+            custom_translation_table=dict(translations.table(translated)),
         )
     if program is None:  # Its type allows that.
         raise ExportError("torch.onnx.export gave no model")

@@ -134,7 +134,13 @@ class Attempts:
             way=way,
         )
         suspects = _suspects(asked, converted)
-        origin = convert.metadata(asked.source, asked.module, way, proven=self.prove)
+        origin = convert.metadata(
+            asked.source,
+            asked.module,
+            way,
+            translated=converted.translated,
+            proven=self.prove,
+        )
         convert.portable(converted.model, origin, keep_traces=self.keep_traces)
         began = time.perf_counter()
         files = convert.write(converted.model, self.file)
