@@ -5,11 +5,15 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from toolkit.errors import InputError, typed_line
-from toolkit.exporter import tracesizes
+from toolkit.exporter import tracesizes, valuekinds
+from toolkit.exporter.valuekinds import Kinds
+from toolkit.feeds import kinds as valued
 from toolkit.sources import calls, containers, lines
 from toolkit.sources.inputs import Dimension, Stated, dimensions
 from toolkit.units import Seconds
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 MOST_TRIED = 200
 """Sets of sizes that the module is called with until it accepts one. For two dimensions there are
 159 candidates in all."""
+FIRST = 4
+"""Sets of sizes at which all kinds of values are tried."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class Traced:
     """The time that the module's call with them took."""
     plain: bool = True
     """PyTorch itself can take the module's result apart."""
+    kinds: Kinds = field(default_factory=dict)
+    """Input → the kind of its values, where the module took no plain ones."""
 
 
 def find(
@@ -50,8 +58,8 @@ def find(
     """
     given, dims = given or {}, dimensions(inputs)
     refusal: tuple[dict[str, int], Exception] | None = None
-    for sizes in _tried(dims, given, inputs):
-        tensors = {**draw(inputs, sizes), **given}
+    for sizes, kinds in _with_kinds(_tried(dims, given, inputs), inputs, given):
+        tensors = {**draw(inputs, sizes, kinds), **given}
         arguments = calls.arguments(module, tensors)
         ordered = {name: tensors[name] for name in arguments.order}
         try:
@@ -59,12 +67,18 @@ def find(
         except Exception as error:  # noqa: BLE001 - the user's code may raise anything.
             refusal = refusal or (sizes, error)
             continue
+        if kinds:
+            kinds = _fewest(module, inputs, sizes, kinds, given)
+            tensors = {**draw(inputs, sizes, kinds), **given}
+            ordered = {name: tensors[name] for name in arguments.order}
+            result = call(module, ordered)
         outputs = calls.outputs(result)
         began = time.perf_counter()  # The first call of a module allocates, and starts threads.
         again = calls.outputs(call(module, ordered))
         seconds = time.perf_counter() - began
         _refuse_chance(outputs, again)
-        return Traced(sizes, ordered, tuple(outputs), seconds, containers.is_plain(result))
+        plain = containers.is_plain(result)
+        return Traced(sizes, ordered, tuple(outputs), seconds, plain, kinds)
     raise _refused(inputs, dims, refusal)
 
 
@@ -79,28 +93,34 @@ def call(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> object:
         return module(*arguments.args, **arguments.kwargs)
 
 
-def accepts(module: nn.Module, inputs: Sequence[Stated], sizes: Mapping[str, int]) -> bool:
-    """Says whether the module itself takes these sizes."""
+def accepts(
+    module: nn.Module,
+    inputs: Sequence[Stated],
+    sizes: Mapping[str, int],
+    kinds: Kinds | None = None,
+    given: Mapping[str, torch.Tensor] | None = None,
+) -> bool:
+    """Says whether the module itself takes these sizes, with values of these kinds."""
     try:
-        call(module, draw(inputs, sizes))
+        call(module, {**draw(inputs, sizes, kinds), **(given or {})})
     except Exception:  # noqa: BLE001 - the user's code, which may raise anything.
         return False
     return True
 
 
-def draw(inputs: Sequence[Stated], sizes: Mapping[str, int]) -> dict[str, torch.Tensor]:
-    """Seeded tensors: floats from 0 to 1; integers 0 and 1, which fit every vocabulary."""
+def draw(
+    inputs: Sequence[Stated], sizes: Mapping[str, int], kinds: Kinds | None = None, seed: int = 0
+) -> dict[str, torch.Tensor]:
+    """Seeded tensors: floats from 0 to 1; integers 0 and 1, which fit every vocabulary; those of
+    other kinds as `feeds/kinds.py` has them."""
     import torch
 
-    generator = torch.Generator().manual_seed(0)
     drawn = {}
-    for stated in inputs:
-        kind: torch.dtype = getattr(torch, stated.type)
-        shape = stated.shape(sizes)
-        if kind.is_floating_point:
-            drawn[stated.name] = torch.rand(shape, generator=generator).to(kind)
-        else:
-            drawn[stated.name] = torch.randint(0, 2, shape, generator=generator).to(kind)
+    for index, stated in enumerate(inputs):
+        random = np.random.default_rng([seed, index])
+        kind = (kinds or {}).get(stated.name, valued.PLAIN)
+        values = valued.first(kind, stated.shape(sizes), stated.type, random)
+        drawn[stated.name] = torch.from_numpy(np.array(values)).to(getattr(torch, stated.type))
     return drawn
 
 
@@ -116,6 +136,41 @@ def _refuse_chance(once: Mapping[str, torch.Tensor], again: Mapping[str, torch.T
                 " no file can be shown to be the same function",
                 "What is drawn at random, or kept from call to call, can be an input instead",
             )
+
+
+def _with_kinds(
+    tried: Iterator[dict[str, int]],
+    inputs: Sequence[Stated],
+    given: Mapping[str, torch.Tensor],
+) -> Iterator[tuple[dict[str, int], Kinds]]:
+    """Sizes with kinds of values: a few sizes with plain values, the same with all other kinds, and
+    then on so with many more sizes.
+
+    A module that refuses its values refuses them at any size, and one that refuses its sizes does
+    so whatever they hold: neither is to wait for all tries of the other.
+    """
+    free = [stated for stated in inputs if stated.name not in given]
+    for count in (FIRST, MOST_TRIED):
+        some = list(itertools.islice(tried, count))
+        yield from ((sizes, {}) for sizes in some)
+        for kinds in valuekinds.candidates(free):
+            yield from ((sizes, kinds) for sizes in some[:FIRST])
+
+
+def _fewest(
+    module: nn.Module,
+    inputs: Sequence[Stated],
+    sizes: Mapping[str, int],
+    kinds: Kinds,
+    given: Mapping[str, torch.Tensor],
+) -> Kinds:
+    """The kinds without those that the module does not ask for: plain values show more."""
+    needed = dict(kinds)
+    for name in kinds:
+        fewer = {other: kind for other, kind in needed.items() if other != name}
+        if accepts(module, inputs, sizes, fewer, given):
+            needed = fewer
+    return needed
 
 
 def _tried(
