@@ -68,15 +68,13 @@ def at_fault(request: ExportRequest, feed: Feed) -> tuple[str | None, str | None
 
 def _candidates(request: ExportRequest, drawn: Drawer) -> Iterator[Draws]:
     yield drawn
-    names = [
-        stated.name
-        for stated in request.inputs
-        if "float" not in stated.type or stated.name in request.traced.kinds
-    ]
+    names = [stated.name for stated in request.inputs]
+    whole = [stated.name for stated in request.inputs if "float" not in stated.type]
     for name in names if len(names) > 1 else ():
         yield Partly(drawn, request, frozenset([name]))
-    if names:
-        yield Partly(drawn, request, frozenset(names))
+    if 1 < len(whole) < len(names):
+        yield Partly(drawn, request, frozenset(whole))
+    yield Partly(drawn, request, frozenset(names))
 
 
 def _outputs(request: ExportRequest, feed: Feed) -> Mapping[str, torch.Tensor] | None:

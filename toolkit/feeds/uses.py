@@ -36,9 +36,18 @@ class Uses:
     """The nodes whose operators tell something, in order, those of subgraphs included."""
     shapes: Mapping[str, Sequence[Dim]] = field(default_factory=dict)
     constants: Mapping[str, Array] = field(default_factory=dict)
+    read: dict[object, dict[str, InputUse]] = field(default_factory=dict)
+    """Sizes → what was read at them: a verdict may take dozens of feeds of the same sizes."""
 
     def at(self, dims: Dims, drawn: Mapping[str, Sequence[int]]) -> dict[str, InputUse]:
         """Input → its use, where the dimensions have these sizes and the inputs these shapes."""
+        key = (tuple(dims.items()), tuple((name, tuple(shape)) for name, shape in drawn.items()))
+        if key not in self.read:
+            self.read[key] = self._read(dims, drawn)
+        return self.read[key]
+
+    def _read(self, dims: Dims, drawn: Mapping[str, Sequence[int]]) -> dict[str, InputUse]:
+        """Walks over the nodes once."""
         sizes = {
             dim: size
             for name, shape in drawn.items()
