@@ -32,7 +32,7 @@ def test_a_model_takes_what_is_stated_and_is_the_same_each_time(name: str) -> No
     stated = inputs.parse_all(models.INPUTS[name])
     factory = getattr(models, name)
     specs = [each.spec for each in stated]
-    drawn = Drawer(tuple(specs), {}).draw(tracing.find(factory(), stated).sizes).arrays
+    drawn = Drawer(tuple(specs)).draw(tracing.find(factory(), stated).sizes).arrays
     feed = {name: torch.from_numpy(array) for name, array in drawn.items()}
 
     first, second = (calls.outputs(tracing.call(factory(), feed)) for _ in range(2))

@@ -6,16 +6,23 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from tests.feeds.test_uses import parse
 from toolkit.errors import InputError
-from toolkit.feeds.drawing import Drawer
+from toolkit.feeds.drawing import Drawer, drawer
 from toolkit.tensors import Array, TensorSpec
 
 DIMS = {"batch": 3, "seq": 12}
 
 
 def draw(name: str, kind: str, *shape: int | str, table: int | None = None) -> Array:
-    tables = {} if table is None else {name: table}
-    return Drawer((TensorSpec(name, kind, shape),), tables).draw(DIMS).arrays[name]
+    inputs = (TensorSpec(name, kind, shape),)
+    if table is None:
+        return Drawer(inputs).draw(DIMS).arrays[name]
+    model = parse(
+        f"g ({kind}[a, b] {name}) => (float[a, b] y) <float[{table}] t>"
+        f" {{ y = Gather (t, {name}) }}"
+    )
+    return drawer(model, inputs).draw(DIMS).arrays[name]
 
 
 # Draws.
@@ -63,7 +70,7 @@ def test_other_integers_are_small_and_a_scalar_is_at_least_one() -> None:
     values = draw("n", "int32", 999)
     assert (values.dtype.name, values.min(), values.max()) == ("int32", 0, 9)
     assert all(
-        Drawer((TensorSpec("n", "int64", ()),), {}, seed).draw({}).arrays["n"] >= 1
+        Drawer((TensorSpec("n", "int64", ()),), seed=seed).draw({}).arrays["n"] >= 1
         for seed in range(9)
     )
 
@@ -95,7 +102,7 @@ def test_what_cannot_be_drawn_is_one_clear_line(kind: str) -> None:
 
 
 def test_a_seed_gives_the_same_feed_and_another_number_another() -> None:
-    drawer = Drawer((TensorSpec("x", "float32", ("batch", 8)),), {}, 3)
+    drawer = Drawer((TensorSpec("x", "float32", ("batch", 8)),), seed=3)
     first, again, other = (drawer.draw({"batch": 2}, n).arrays["x"] for n in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -105,12 +112,12 @@ def test_a_seed_gives_the_same_feed_and_another_number_another() -> None:
 
 def test_inputs_of_one_shape_are_not_the_same() -> None:
     pair = tuple(TensorSpec(name, "float32", (8,)) for name in "ab")
-    arrays = Drawer(pair, {}).draw({}).arrays
+    arrays = Drawer(pair).draw({}).arrays
     assert not np.array_equal(arrays["a"], arrays["b"])
 
 
 def test_an_input_that_no_memory_holds_is_told_with_what_it_takes() -> None:
-    drawer = Drawer((TensorSpec("x", "float32", ("n", 1 << 40)),), {})
+    drawer = Drawer((TensorSpec("x", "float32", ("n", 1 << 40)),))
 
     with pytest.raises(
         InputError, match=r"'x' of shape 1000x1099511627776 takes 8796\u2009TB"

@@ -15,7 +15,7 @@ from toolkit.sources.inputs import Dimension
 from toolkit.tensors import Array, TensorSpec
 
 TRACED = {"batch": 2, "seq": 16}
-DRAWER = Drawer((TensorSpec("x", "float32", ("batch", "seq")),), {})
+DRAWER = Drawer((TensorSpec("x", "float32", ("batch", "seq")),))
 
 
 @dataclass(frozen=True)
@@ -171,6 +171,6 @@ def test_a_dear_model_that_refuses_one_of_its_two_sizes_is_looked_at_where_it_wa
 
 
 def test_a_dear_model_of_one_size_is_looked_at_there() -> None:
-    drawer = Drawer((TensorSpec("x", "float32", (2, 16)),), {})
+    drawer = Drawer((TensorSpec("x", "float32", (2, 16)),))
     swept = sweep(Model(lambda batch, seq: True), drawer, Sizes({}, allowance=0.0, dear=True))
     assert [each.feed.dims for each in swept.expected] == [{}]

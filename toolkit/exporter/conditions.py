@@ -54,7 +54,9 @@ class Evidence:
         # Several conditions on a dimension mostly break at the same sizes.
         if (name, size) not in self.asked:
             at = {**self.traced.sizes, name: size}
-            self.asked[name, size] = tracing.accepts(self.module, self.inputs, at)
+            self.asked[name, size] = tracing.accepts(
+                self.module, self.inputs, at, self.traced.kinds
+            )
         return self.asked[name, size]
 
 

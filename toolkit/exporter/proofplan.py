@@ -9,14 +9,14 @@ from dataclasses import replace
 from onnx import ModelProto
 
 from toolkit.errors import InputError
-from toolkit.exporter import convert
+from toolkit.exporter import acceptable, convert
 from toolkit.exporter.proof import Contract
 from toolkit.exporter.request import ExportRequest
 from toolkit.exporter.resampled import Resampled
 from toolkit.exporter.specialised import Narrowed
-from toolkit.feeds import drawing
+from toolkit.feeds import drawing, uses
 from toolkit.feeds.digits import Digits
-from toolkit.feeds.feed import Draws
+from toolkit.feeds.feed import Draws, Feed
 from toolkit.oracle import oracles
 from toolkit.oracle.oracles import Oracle, RefusedFeed
 from toolkit.oracle.sizesweep import Sizes
@@ -51,8 +51,8 @@ def draws(request: ExportRequest, model: ModelProto) -> Draws:
     if request.own_values:
         tensors = request.traced.tensors
         values = {name: exchange.array(tensor.detach()) for name, tensor in tensors.items()}
-        return Resampled(request.specs, values, request.traced.sizes)
-    return drawing.drawer(model, request.specs)
+        return Resampled(request.specs, values, request.traced.sizes, uses.of(model))
+    return acceptable.of(request, drawing.drawer(model, request.specs, kinds=request.traced.kinds))
 
 
 def sizes(request: ExportRequest, suspects: Sequence[Narrowed], converting: Seconds) -> Sizes:
@@ -83,10 +83,20 @@ def oracle(request: ExportRequest, feeds: Draws, at: Sizes) -> tuple[Oracle, Siz
     try:
         return _oracle(request, feeds, at)
     except RefusedFeed as error:
-        raise InputError(
-            f"drawn inputs are not what this module takes: {error.what}",
-            "a function example_inputs() beside the factory gives real ones",
-        ) from error
+        raise _refused(request, feeds.draw(at.called_at or at.traced), error) from error
+
+
+def _refused(request: ExportRequest, feed: Feed, error: RefusedFeed) -> InputError:
+    """The last resort: no drawing is what the module takes. It names the input and the operator,
+    where they are known."""
+    name, operator = acceptable.at_fault(request, feed)
+    where = " ".join(
+        [f"input {name!r}"] * (name is not None) + [f"in {operator}"] * (operator is not None)
+    )
+    return InputError(
+        f"drawn inputs are not what this module takes: {where + ': ' if where else ''}{error.what}",
+        "a function example_inputs() beside the factory gives real ones",
+    )
 
 
 def _oracle(request: ExportRequest, feeds: Draws, at: Sizes) -> tuple[Oracle, Sizes]:

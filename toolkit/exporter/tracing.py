@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from toolkit.errors import InputError, typed_line
-from toolkit.exporter import repeatable, tracesizes
+from toolkit.exporter import repeatable, tracesizes, valuekinds
 from toolkit.exporter.repeatable import BufferWatch
+from toolkit.exporter.valuekinds import Kinds
+from toolkit.feeds import kinds as valued
 from toolkit.sources import calls, containers, lines
 from toolkit.sources.inputs import Dimension, Stated, dimensions
 from toolkit.units import Seconds
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 MOST_TRIED = 200
 """Sets of sizes that the module is called with until it accepts one. For two dimensions there are
 159 candidates in all."""
+FIRST = 4
+"""Sets of sizes at which all kinds of values are tried."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class Traced:
     """PyTorch itself can take the module's result apart."""
     forgotten: tuple[str, ...] = ()
     """Buffers that forward changes though no output was seen to depend on them."""
+    kinds: Kinds = field(default_factory=dict)
+    """Input → the kind of its values, where the module took no plain ones."""
 
 
 def find(
@@ -59,8 +67,8 @@ def find(
     """
     given, dims = given or {}, dimensions(inputs)
     refusal: tuple[dict[str, int], Exception] | None = None
-    for sizes in _tried(dims, given, inputs):
-        tensors = {**draw(inputs, sizes), **given}
+    for sizes, kinds in _with_kinds(_tried(dims, given, inputs), inputs, given):
+        tensors = {**draw(inputs, sizes, kinds), **given}
         arguments = calls.arguments(module, tensors)
         ordered = {name: tensors[name] for name in arguments.order}
         memory = BufferWatch(module)
@@ -69,6 +77,11 @@ def find(
         except Exception as error:  # noqa: BLE001 - the user's code may raise anything.
             refusal = refusal or (sizes, error)
             continue
+        if kinds:
+            kinds = _fewest(module, inputs, sizes, kinds, given)
+            tensors = {**draw(inputs, sizes, kinds), **given}
+            ordered = {name: tensors[name] for name in arguments.order}
+            result = call(module, ordered)
         outputs = calls.outputs(result)
         began = time.perf_counter()  # The first call of a module allocates, and starts threads.
         again = _outputs(module, ordered)
@@ -82,7 +95,7 @@ def find(
                 partial(_outputs, module, _moved(ordered)),
             )
         plain = containers.is_plain(result)
-        return Traced(sizes, ordered, tuple(outputs), seconds, plain, forgotten)
+        return Traced(sizes, ordered, tuple(outputs), seconds, plain, forgotten, kinds)
     raise _refused(inputs, dims, refusal)
 
 
@@ -101,34 +114,75 @@ def _outputs(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str
     return calls.outputs(call(module, tensors))
 
 
-def accepts(module: nn.Module, inputs: Sequence[Stated], sizes: Mapping[str, int]) -> bool:
-    """Says whether the module itself takes these sizes."""
+def accepts(
+    module: nn.Module,
+    inputs: Sequence[Stated],
+    sizes: Mapping[str, int],
+    kinds: Kinds | None = None,
+    given: Mapping[str, torch.Tensor] | None = None,
+) -> bool:
+    """Says whether the module itself takes these sizes, with values of these kinds."""
     try:
-        call(module, draw(inputs, sizes))
+        call(module, {**draw(inputs, sizes, kinds), **(given or {})})
     except Exception:  # noqa: BLE001 - the user's code, which may raise anything.
         return False
     return True
 
 
-def draw(inputs: Sequence[Stated], sizes: Mapping[str, int]) -> dict[str, torch.Tensor]:
-    """Seeded tensors: floats from 0 to 1; integers 0 and 1, which fit every vocabulary."""
+def draw(
+    inputs: Sequence[Stated], sizes: Mapping[str, int], kinds: Kinds | None = None, seed: int = 0
+) -> dict[str, torch.Tensor]:
+    """Seeded tensors: floats from 0 to 1; integers 0 and 1, which fit every vocabulary; those of
+    other kinds as `feeds/kinds.py` has them."""
     import torch
 
-    generator = torch.Generator().manual_seed(0)
     drawn = {}
-    for stated in inputs:
-        kind: torch.dtype = getattr(torch, stated.type)
-        shape = stated.shape(sizes)
-        if kind.is_floating_point:
-            drawn[stated.name] = torch.rand(shape, generator=generator).to(kind)
-        else:
-            drawn[stated.name] = torch.randint(0, 2, shape, generator=generator).to(kind)
+    for index, stated in enumerate(inputs):
+        random = np.random.default_rng([seed, index])
+        kind = (kinds or {}).get(stated.name, valued.PLAIN)
+        values = valued.first(kind, stated.shape(sizes), stated.type, random)
+        drawn[stated.name] = torch.from_numpy(np.array(values)).to(getattr(torch, stated.type))
     return drawn
 
 
 def _moved(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The same values at other places: what a module took, it most likely takes so too."""
     return {name: t.flip(tuple(range(t.ndim))) if t.ndim else t for name, t in tensors.items()}
+
+
+def _with_kinds(
+    tried: Iterator[dict[str, int]],
+    inputs: Sequence[Stated],
+    given: Mapping[str, torch.Tensor],
+) -> Iterator[tuple[dict[str, int], Kinds]]:
+    """Sizes with kinds of values: a few sizes with plain values, the same with all other kinds, and
+    then on so with many more sizes.
+
+    A module that refuses its values refuses them at any size, and one that refuses its sizes does
+    so whatever they hold: neither is to wait for all tries of the other.
+    """
+    free = [stated for stated in inputs if stated.name not in given]
+    for count in (FIRST, MOST_TRIED):
+        some = list(itertools.islice(tried, count))
+        yield from ((sizes, {}) for sizes in some)
+        for kinds in valuekinds.candidates(free):
+            yield from ((sizes, kinds) for sizes in some[:FIRST])
+
+
+def _fewest(
+    module: nn.Module,
+    inputs: Sequence[Stated],
+    sizes: Mapping[str, int],
+    kinds: Kinds,
+    given: Mapping[str, torch.Tensor],
+) -> Kinds:
+    """The kinds without those that the module does not ask for: plain values show more."""
+    needed = dict(kinds)
+    for name in kinds:
+        fewer = {other: kind for other, kind in needed.items() if other != name}
+        if accepts(module, inputs, sizes, fewer, given):
+            needed = fewer
+    return needed
 
 
 def _tried(

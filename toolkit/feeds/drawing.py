@@ -1,11 +1,13 @@
-"""Seeded draws that respect an input's type and name, where neither samples nor arrays are given.
+"""Seeded draws that respect what an input is used for, where neither samples nor arrays are given.
 
 Rules of a draw:
-f1  What indexes a table stays below its length, found from the Gathers that it reaches.
-f2  A mask is of ones, and the end of its last row is padding.
-f3  Token types are 0 and 1; positions count upwards; lengths are at least 1.
+f1  Values lie within the span that the model's graph tells at these sizes (feeds/needs.py).
+f2  A mask keeps everything, but for the end of its last row, which is padding.
+f3  Offsets begin with 0 and ascend. What ascended when the module was first called ascends.
 f4  Other integers are small, floats standard normal, booleans fair coins.
 f5  Nothing is all zeros or all ones, but for masks. No two feeds of one seed are the same.
+f6  Where the graph tells nothing, a name may: masks are of ones, token types 0 and 1; positions
+    count upwards; lengths are at least 1.
 """
 
 from __future__ import annotations
@@ -13,15 +15,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from onnx import ModelProto
 
 from toolkit.errors import InputError
-from toolkit.feeds import dimensions, elements, tables
+from toolkit.feeds import dimensions, elements, uses, within
 from toolkit.feeds.feed import Feed
+from toolkit.feeds.kinds import PLAIN, Kind, counted
+from toolkit.feeds.needs import FEW
 from toolkit.feeds.sizes import Dims
+from toolkit.feeds.spans import InputUse, Span
+from toolkit.feeds.uses import Uses
 from toolkit.tensors import Array, TensorSpec
 from toolkit.units import size
 
@@ -31,12 +37,6 @@ MASK = re.compile(r"mask", re.IGNORECASE)
 TYPES = re.compile(r"token_?type|segment", re.IGNORECASE)
 POSITIONS = re.compile(r"position", re.IGNORECASE)
 LENGTHS = re.compile(r"(^|_)len(gth)?s?$", re.IGNORECASE)
-SMALL = 10
-"""Integers of which nothing is known stay below it: if one indexes a table after all, in a way that
-the graph does not show, few tables are shorter."""
-LONG = 5
-"""Lengths and scalar integers stay below it: such an input cuts or repeats others, whose usual
-sizes are 7 and 16 (feeds/sizes.py, feeds/variations.py)."""
 
 
 @dataclass(frozen=True)
@@ -44,40 +44,45 @@ class Drawer:
     """Draws feeds for the inputs of one model."""
 
     inputs: tuple[TensorSpec, ...]
-    tables: Mapping[str, int]
-    """Input → the length of the shortest table that it indexes."""
+    uses: Uses = field(default_factory=Uses)
     seed: int = 0
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    """Input → the kind of values that the module took without a graph."""
 
     def draw(self, dims: Dims, number: int = 0) -> Feed:
         """One feed of these sizes. Raises InputError for an input that cannot be drawn."""
+        shapes = {spec.name: dimensions.shape(spec, dims) for spec in self.inputs}
+        found = self.uses.at(dims, shapes)
         arrays = {}
         for index, spec in enumerate(self.inputs):
             # All that tells two arrays apart stands in the seed (rule f5).
             random = np.random.default_rng([self.seed, number, index, *dims.values()])
-            shape = dimensions.shape(spec, dims)
+            shape = shapes[spec.name]
             try:
-                arrays[spec.name] = self._array(spec, shape, random)
+                values = self._array(spec, shape, found.get(spec.name, InputUse()), random)
+                arrays[spec.name] = elements.as_type(values, spec.type)
             except (MemoryError, ValueError) as error:  # ValueError: more than any address reaches
                 raise _too_large(spec, shape) from error
         return Feed(dict(dims), f"drawn with seed {self.seed}", arrays, number)
 
     def _array(
-        self, spec: TensorSpec, shape: tuple[int, ...], random: np.random.Generator
+        self, spec: TensorSpec, shape: tuple[int, ...], use: InputUse, random: np.random.Generator
     ) -> Array:
-        if MASK.search(spec.name) and spec.type != "string":
-            values = _mask(shape)
-        elif spec.type == "bool":
-            values = random.integers(0, 2, shape)
-        elif spec.type.startswith(("int", "uint")):
-            values = _integers(spec.name, shape, self.tables.get(spec.name), random)
-        elif "float" in spec.type:
-            values = random.standard_normal(shape)
-        else:
-            raise InputError(
-                f"the input {spec.name!r} holds {spec.type}, which cannot be drawn",
-                "--inputs feeds.npz   gives it",
-            )
-        return elements.as_type(values, spec.type)
+        if use.keeps is not None and spec.type != "string":
+            return _mask(shape) if use.keeps else 1 - _mask(shape)
+        if MASK.search(spec.name) and spec.type != "string" and not use.needed:
+            return _mask(shape)
+        kind = self.kinds.get(spec.name, PLAIN)
+        if spec.type == "bool":
+            return random.integers(0, 2, shape)
+        if spec.type.startswith(("int", "uint")):
+            return _integers(spec.name, shape, use, kind, random)
+        if "float" in spec.type:
+            return _floats(shape, use, kind, random)
+        raise InputError(
+            f"the input {spec.name!r} holds {spec.type}, which cannot be drawn",
+            "--inputs feeds.npz   gives it",
+        )
 
 
 def _too_large(spec: TensorSpec, shape: tuple[int, ...]) -> InputError:
@@ -93,9 +98,14 @@ def _too_large(spec: TensorSpec, shape: tuple[int, ...]) -> InputError:
     )
 
 
-def drawer(model: ModelProto, inputs: Sequence[TensorSpec], seed: int = 0) -> Drawer:
-    """Draws for a model, whose graph tells the lengths of the tables that its inputs index."""
-    return Drawer(tuple(inputs), tables.lengths(model), seed)
+def drawer(
+    model: ModelProto,
+    inputs: Sequence[TensorSpec],
+    seed: int = 0,
+    kinds: Mapping[str, Kind] | None = None,
+) -> Drawer:
+    """Draws for a model, whose graph tells what its inputs are used for."""
+    return Drawer(tuple(inputs), uses.of(model), seed, kinds or {})
 
 
 def _mask(shape: tuple[int, ...]) -> Array:
@@ -108,14 +118,39 @@ def _mask(shape: tuple[int, ...]) -> Array:
 
 
 def _integers(
-    name: str, shape: tuple[int, ...], table: int | None, random: np.random.Generator
+    name: str, shape: tuple[int, ...], use: InputUse, kind: Kind, random: np.random.Generator
 ) -> Array:
-    """Integers by the input's name and its table's length (rules f1, f3 and f4)."""
-    below = SMALL if table is None else table
+    """Integers by what they are used for, and where that is open by their name (f1, f3, f4, f6)."""
+    whole = use.span()
+    told = whole != Span()
+    if kind.least is not None and (kind.least == 1 or not use.needed):
+        whole = within.preferred(whole, Span(kind.least, math.inf))
     if TYPES.search(name):
-        below = min(2, below)
-    elif POSITIONS.search(name) and shape:
-        return np.broadcast_to(np.arange(shape[-1]) % (table or shape[-1]), shape)
-    elif LENGTHS.search(name) or (not shape and table is None):
-        return random.integers(1, LONG, shape)
-    return random.integers(0, below, shape)
+        whole = within.preferred(whole, Span(0, 1))
+    elif POSITIONS.search(name) and shape and whole.low <= 0 <= whole.high:
+        return counted(shape, -1, below=int(whole.high) + 1 if whole.high < math.inf else None)
+    elif not told and (LENGTHS.search(name) or not shape):
+        whole = within.preferred(whole, Span(1, FEW - 1))
+    axis = 0 if use.offsets else kind.ascending
+    if axis is not None and shape:
+        return within.ascending(whole, shape, axis, random) if told else counted(shape, axis)
+    values = within.integers(whole, shape, random)
+    for part in use.parts:
+        place = within.place(part, shape)
+        values[place] = within.integers(use.span(part), values[place].shape, random)
+    return values
+
+
+def _floats(
+    shape: tuple[int, ...], use: InputUse, kind: Kind, random: np.random.Generator
+) -> Array:
+    """Floats where their functions have values, ascending where they have to (f1, f3, f4)."""
+    whole = use.defined()
+    if kind.least is not None:
+        whole = within.preferred(whole, Span(kind.least, math.inf))
+    values = within.floats(whole, shape, random)
+    for part in use.parts:
+        place = within.place(part, shape)
+        values[place] = within.floats(use.defined(part), values[place].shape, random)
+    axis = use.ascending if kind.ascending is None else kind.ascending
+    return values if axis is None or not shape else np.sort(values, axis)
