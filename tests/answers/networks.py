@@ -127,6 +127,39 @@ def labeller(seed: int = 0) -> ModelProto:
     return b.model(["batch", 64], (b.node("ArgMax", x, axis=1, keepdims=0), TensorProto.INT64))
 
 
+def rectified(seed: int = 0) -> ModelProto:
+    """It ends in a Relu: half of what it gives is exactly zero."""
+    b = Builder(seed)
+    x = b.gemm(b.node("Relu", b.gemm("x", 64, 96)), 96, 32)
+    return b.model(["batch", 64], (b.node("Relu", x), TensorProto.FLOAT))
+
+
+def sizes(seed: int = 0) -> ModelProto:
+    """Heights and widths of boxes, as detectors have them: exponentials."""
+    b = Builder(seed)
+    x = b.gemm(b.node("Relu", b.gemm("x", 64, 96)), 96, 4)
+    return b.model(["batch", 64], (b.node("Exp", x), TensorProto.FLOAT))
+
+
+def cancelling(seed: int = 0) -> ModelProto:
+    """One column is a small difference of large numbers, and so sensitive that its value does not
+    tell it."""
+    b = Builder(seed)
+    x = b.gemm(b.node("Relu", b.gemm("x", 64, 96)), 96, 16)
+    far = np.zeros(16)
+    far[3] = 300
+    x = b.node("Sub", b.node("Add", x, b.floats(far)), b.floats(far))
+    return b.model(["batch", 64], (x, TensorProto.FLOAT))
+
+
+def vocabulary(seed: int = 0) -> ModelProto:
+    """A steep softmax over 2,000 classes, of which most are next to nothing."""
+    b = Builder(seed)
+    x = b.gemm(b.node("Relu", b.gemm("x", 64, 96)), 96, 2000)
+    x = b.node("Mul", x, b.floats(np.array(4)))
+    return b.model(["batch", 64], (b.node("Softmax", x), TensorProto.FLOAT))
+
+
 NETWORKS: dict[str, Callable[[int], ModelProto]] = {
     "mlp": mlp,
     "convnet": convnet,
@@ -134,11 +167,23 @@ NETWORKS: dict[str, Callable[[int], ModelProto]] = {
     "classifier": classifier,
 }
 
+UNEVEN: dict[str, Callable[[int], ModelProto]] = {
+    "rectified": rectified,
+    "sizes": sizes,
+    "cancelling": cancelling,
+    "vocabulary": vocabulary,
+}
+"""Networks of which some outputs are far more sensitive than others."""
+
 SHAPES: dict[str, tuple[int, ...]] = {
     "mlp": (80, 64),
     "convnet": (8, 3, 16, 16),
     "encoder": (2, 16, 64),
     "classifier": (20, 64),
+    "rectified": (20, 64),
+    "sizes": (40, 64),
+    "cancelling": (20, 64),
+    "vocabulary": (2, 64),
     "labeller": (64, 64),
 }
 
@@ -197,7 +242,9 @@ def _apply(node: NodeProto, x: list[torch.Tensor]) -> torch.Tensor:
         "Gemm": lambda: torch.nn.functional.linear(x[0], x[1], x[2]),
         "MatMul": lambda: x[0] @ x[1],
         "Add": lambda: x[0] + x[1],
+        "Sub": lambda: x[0] - x[1],
         "Mul": lambda: x[0] * x[1],
+        "Exp": lambda: torch.exp(x[0]),
         "Relu": lambda: torch.relu(x[0]),
         "Sigmoid": lambda: torch.sigmoid(x[0]),
         "Softmax": lambda: torch.softmax(x[0], -1),

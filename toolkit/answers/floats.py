@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,10 +17,18 @@ from toolkit.answers.acceptance import (
     type_of,
     with_moved,
 )
+from toolkit.answers.choosing import Taken
 from toolkit.answers.direction import Floats
 from toolkit.answers.formats import ORDER, Precision, real
-from toolkit.answers.near import Near
-from toolkit.answers.pieces import STANDS_OUT, Measures, PlainOutput, measure
+from toolkit.answers.near import Asked
+from toolkit.answers.pieces import (
+    FAR_OUT,
+    STANDS_OUT,
+    Measures,
+    PlainOutput,
+    measure,
+    standing_out,
+)
 from toolkit.answers.pool import Pool, flat
 from toolkit.answers.rule import (
     FLOAT32_BORDER,
@@ -53,8 +61,15 @@ class FloatOutput:
 
     spec: TensorSpec
     pool: Pool
-    moved: int = 0
-    """Slices that the oracle's arrays hold by the target's choice among equals, not by its own."""
+    taken: Taken | None = None
+    """The choice by which the oracle's and the simulations' arrays were gathered, where there is
+    one."""
+
+    @property
+    def moved(self) -> int:
+        """Slices that the oracle's arrays hold by the target's choice among equals, not by its
+        own."""
+        return 0 if self.taken is None else self.taken.moved
 
     def judge(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput:
         """Follows the whole rule, and then the user's limits.
@@ -70,7 +85,7 @@ class FloatOutput:
         return self._judged(answers, measure(self.pool.plain, answers), finding, bands, acceptance)
 
     def short(
-        self, arrays: Sequence[Array | None], acceptance: Acceptance, near: Callable[[], Near]
+        self, arrays: Sequence[Array | None], acceptance: Acceptance, asked: Asked
     ) -> JudgedOutput | None:
         """Follows the short rule, which asks no more than float32 and the formats near it.
 
@@ -81,27 +96,41 @@ class FloatOutput:
             return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
         answers = self._shaped(arrays, acceptance)
         measures = measure(self.pool.plain, answers)
-        finding = self._find_shortly(measures, near)
+        finding = self._find_shortly(answers, measures, asked)
         if finding is None:
             return None
         finding = with_moved(finding, self.moved)
-        bands = near().bands() if names_of(finding) == ("float32",) else {}
+        bands = asked.near().bands() if names_of(finding) == ("float32",) else {}
         return self._judged(answers, measures, finding, bands, acceptance)
 
-    def _find_shortly(self, measures: Measures, near: Callable[[], Near]) -> Finding | None:
+    def _find_shortly(
+        self, answers: Sequence[Array], measures: Measures, asked: Asked
+    ) -> Finding | None:
         if measures.off.size:
             return _off_limits(measures.off)
         noise = self.pool.plain.noise
         if not noise.judged:
             return Named(ORDER, NOTHING)
         factor = measures.size / noise.rms
-        if measures.size > FLOAT32_BORDER * noise.rms or measures.stands_out > STANDS_OUT:
+        if measures.size > FLOAT32_BORDER * noise.rms or not asked.near().is_clear(factor):
             return None
-        if not near().is_clear(factor):
+        if self._stands_out(answers, measures, asked):
             return None
         words = f"RMS error {times(factor)} times that of plain float32"
         finding = Named(("float32",), f"{words}; up to {FLOAT32_BORDER:g} is float32")
         return _with_doubt(finding, noise.judged)
+
+    def _stands_out(self, answers: Sequence[Array], measures: Measures, asked: Asked) -> bool:
+        """Says whether an element may stand out in the whole rule; not where its own error in
+        float32, or those of the near formats, show that it is as sensitive."""
+        if not STANDS_OUT < measures.stands_out <= FAR_OUT:
+            return measures.stands_out > FAR_OUT
+        plain = self.pool.plain
+        far = standing_out(plain, answers, measures.median)
+        if not far.indices.size:
+            return False
+        feeds = sorted({plain.index(int(index))[0] for index in far.indices})
+        return far.by(plain, asked.on(feeds)) > STANDS_OUT
 
     def beyond(
         self,
@@ -155,10 +184,10 @@ class FloatOutput:
         """Puts the finding on an intermediate output into words."""
         return _in_words(self._find([real(np.asarray(a), self.spec.type) for a in arrays]))
 
-    def short_witness(self, arrays: Sequence[Array | None], near: Callable[[], Near]) -> str | None:
+    def short_witness(self, arrays: Sequence[Array | None], asked: Asked) -> str | None:
         """Says the same as `witness` by the short rule; None where that does not settle it."""
         answers = [real(np.asarray(a), self.spec.type) for a in arrays]
-        finding = self._find_shortly(measure(self.pool.plain, answers), near)
+        finding = self._find_shortly(answers, measure(self.pool.plain, answers), asked)
         return None if finding is None else _in_words(finding)
 
     def _shaped(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> list[Array]:

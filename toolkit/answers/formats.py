@@ -29,9 +29,15 @@ def rounded(array: Array, bits: int) -> Array:
     raw = values.view(np.uint32)
     # Half a unit of the last kept bit, less one; the odd ones get it whole. A carry out of the
     # significand goes into the exponent, as it should.
-    odd = (raw >> drop) & np.uint32(1)
-    half = np.uint32((1 << (24 - bits - 1)) - 1)
-    kept = _cut(raw + half + odd, bits).view(np.float32)
+    sums = raw >> drop
+    sums &= np.uint32(1)
+    # In place: the weights of a model are rounded so, 100 million of them or more.
+    sums += np.uint32((1 << (24 - bits - 1)) - 1)
+    sums += raw
+    sums &= _mask(bits)
+    kept: Array = sums.view(np.float32)
+    if np.isfinite(kept).all():
+        return kept
     return np.where(np.isfinite(kept) | ~np.isfinite(values), kept, truncated(values, bits))
 
 
@@ -41,7 +47,11 @@ def truncated(array: Array, bits: int) -> Array:
 
 
 def _cut(raw: Array, bits: int) -> Array:
-    return raw & np.uint32(0xFFFFFFFF << (24 - bits) & 0xFFFFFFFF)
+    return raw & _mask(bits)
+
+
+def _mask(bits: int) -> np.uint32:
+    return np.uint32(0xFFFFFFFF << (24 - bits) & 0xFFFFFFFF)
 
 
 def through_float16(array: Array) -> Array:

@@ -31,7 +31,7 @@ from toolkit.answers.floats import FloatOutput
 from toolkit.answers.formats import ORDER, Precision, numbers, real
 from toolkit.answers.gathered import Chooser, Gathering
 from toolkit.answers.indices import Choice, Logits
-from toolkit.answers.near import Near
+from toolkit.answers.near import Asked, Near
 from toolkit.answers.pieces import rms_of
 from toolkit.answers.pool import Pool, SimulatedOutput
 from toolkit.answers.severity import severity
@@ -203,7 +203,7 @@ class Judge:
         for name, output in self._parts_for(answers, acceptance, range(len(self.oracle))).items():
             arrays = [a.get(name) for a in answers]
             if isinstance(output, FloatOutput):
-                settled = output.short(arrays, acceptance, partial(self.near, name))
+                settled = output.short(arrays, acceptance, self._asked(name, output.taken))
             else:
                 settled = output.short(arrays, acceptance)
             if settled is None:
@@ -235,6 +235,21 @@ class Judge:
             if np.isfinite(factor):
                 factors.setdefault(form.precision, []).append(factor)
         return Near(factors, self.lower.shows_nothing())
+
+    def _asked(self, tensor: str, taken: Taken | None = None) -> Asked:
+        return Asked(partial(self.near, tensor), partial(self._near_on, tensor, taken))
+
+    def _near_on(
+        self, tensor: str, taken: Taken | None, feeds: Sequence[int]
+    ) -> list[dict[int, Array]]:
+        """The near forms' values for some feeds, and for those that `near` measures."""
+        assert self.lower is not None, "only the short rule asks for it"
+        measured, _ = self._near_forms
+        every = sorted({*measured, *feeds})
+        forms = self.lower.near(every)
+        return [
+            dict(zip(every, _values(tensor, form, every, taken), strict=True)) for form in forms
+        ]
 
     @cached_property
     def _near_forms(self) -> tuple[Sequence[int], tuple[Simulation, ...]]:
@@ -316,13 +331,13 @@ class Judge:
 
     def _part(self, spec: TensorSpec, taken: Taken | None) -> FloatOutput | DiscreteOutput:
         choice = self.choices.get(spec.name)
-        moved = 0 if taken is None else taken.moved
         if choice is None and spec.type in FLOATS:
-            return FloatOutput(spec, self._pool(spec.name, taken), moved)
+            return FloatOutput(spec, self._pool(spec.name, taken), taken)
         oracle = (
             tuple(o[spec.name] for o in self.oracle) if taken is None else taken.right(spec.name)
         )
         logits = partial(self._logits, choice) if choice else tuple
+        moved = 0 if taken is None else taken.moved
         return DiscreteOutput(spec, oracle, choice, logits, moved)
 
     def _is_settled(self, spec: TensorSpec, answers: Answers, feeds: Sequence[int]) -> bool:
@@ -420,7 +435,7 @@ class Judge:
             return ""
         arrays = [a[tensor] for a in answers]
         if self.lower is not None:
-            short = self._intermediate(tensor).short_witness(arrays, partial(self.near, tensor))
+            short = self._intermediate(tensor).short_witness(arrays, self._asked(tensor))
             if short is not None:
                 return short
         return self.whole._intermediate(tensor).witness(arrays)

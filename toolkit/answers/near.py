@@ -7,11 +7,12 @@ simulated. That takes no more than the feeds with enough elements.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.answers.formats import ORDER, Precision
 from toolkit.answers.rule import BAND, FLOAT32_BORDER
+from toolkit.tensors import Array
 
 CLEAR = 4.0
 """How far above the answers' error the least lower band must begin. Another form may err less than
@@ -41,3 +42,14 @@ class Near:
             if sizes := self.factors.get(precision):
                 bands[precision] = (BAND[0] * min(sizes), BAND[1] * max(sizes))
         return bands
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The ways to ask the near forms about one output; neither costs anything before."""
+
+    near: Callable[[], Near]
+    """Measures them on the fewest feeds that are enough."""
+    on: Callable[[Sequence[int]], Sequence[Mapping[int, Array]]]
+    """Gives the values of each near form for these feeds and those that were measured, by their
+    numbers; nothing where the forms cannot be made."""

@@ -5,7 +5,7 @@ Arrays stay in the type in which they came; only a piece of them is raised to fl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,10 +18,18 @@ from toolkit.tensors import Array
 PIECE = 1 << 18
 """Elements of a piece: 2 MB in float64, which fits the caches of most processors."""
 STANDS_OUT = 25.0
-"""How far the largest scaled error may lie above the median one before all formats are asked (step
+"""How far the largest scaled error may lie above the median one before more formats are asked (step
 4), where only float32's own errors tell how sensitive an element is. Of 804 faults that the whole
 rule finds in one to three elements on the networks of tests/answers, the least was at 48; right
 float32 was at 3 to 20, and above where outputs saturate."""
+FAR_OUT = 100.0
+"""How far it may lie above that one for its own error in float32, and those of the near formats, to
+settle it. Behind saturated outputs right float32 is at 4,800 and more, the whole rule calls some of
+that wrong, and medians of what float32 has exactly right tell nothing."""
+OWN = LOCAL / 3
+"""An element whose error is at most so many times float32's own error there cannot stand out in the
+whole rule, whatever its sensitivity: that allows LOCAL times the worst of float32's elements, each
+in units of a median. A third, since the medians are estimated."""
 SHRINK = 4
 """Elements by which the mean of a small group is drawn to that of all."""
 OCTAVES = 1100
@@ -61,10 +69,18 @@ class PlainOutput:
     plain: tuple[tuple[Array, ...], ...]
     """One such tuple for each float32 evaluation, of the oracle's shapes."""
 
-    def pieces(self, answers: Sequence[Array] | None = None) -> Iterator[tuple[Piece, Floats]]:
-        """Yields the pieces in order, each with that of the answers (of the oracle, without)."""
+    def pieces(
+        self, answers: Sequence[Array] | Mapping[int, Array] | None = None
+    ) -> Iterator[tuple[Piece, Floats]]:
+        """Yields the pieces in order, each with that of the answers (of the oracle, without).
+
+        A mapping has the answers to some feeds by their numbers: there are no others' pieces.
+        """
         start = 0
         for feed, wanted in enumerate(self.oracle):
+            if isinstance(answers, Mapping) and feed not in answers:
+                start += wanted.size
+                continue
             arrays = [wanted, *(form[feed] for form in self.plain)]
             arrays += [] if answers is None else [answers[feed]]
             tables = [np.ravel(array).reshape(-1, self.columns) for array in arrays]
@@ -175,7 +191,11 @@ class Measures:
     worst: int
     """The flat index of the largest absolute error."""
     stands_out: float
-    """The largest scaled error that counts, over the median one."""
+    """The largest scaled error that counts, over the median one; infinite where one counts at a
+    zero that float32 has exactly right, as behind a Relu: no error of float32's tells how sensitive
+    that is."""
+    median: float
+    """The logarithm of the median scaled error."""
     off: Array
     """Flat indices of NaN and Inf where a right answer has none, and the reverse."""
 
@@ -184,7 +204,7 @@ def measure(output: PlainOutput, answers: Sequence[Array]) -> Measures:
     """Compares answers of the oracle's shapes with the oracle."""
     noise = output.noise
     squares = floors = counted = 0.0
-    largest, overall, worst = 0.0, -1.0, 0
+    largest, overall, worst, from_nothing = 0.0, -1.0, 0, False
     histogram, judged = np.zeros(BINS, np.int64), 0
     off: list[Array] = []
     for piece, values in output.pieces(answers):
@@ -200,7 +220,11 @@ def measure(output: PlainOutput, answers: Sequence[Array]) -> Measures:
         ulps = ulp(piece.wanted)
         scaled = np.log(error + ulps / 2 + 1e-300) - noise.sensitivity(piece)
         # With half of all elements exactly right zeros, any error would stand out from the median.
-        telling = (error != 0) | (piece.wanted != 0)
+        zeros = piece.wanted == 0
+        telling = (error != 0) | ~zeros
+        if zeros.any():
+            counts = usable & (error > noise.typical / 2)
+            from_nothing |= bool((counts & ~_telling(piece)).any())
         if not (piece.whole and usable.all()):
             error, ulps, scaled = error[usable], ulps[usable], scaled[usable]
             telling = telling[usable]
@@ -212,14 +236,83 @@ def measure(output: PlainOutput, answers: Sequence[Array]) -> Measures:
         histogram += np.bincount(_bins(shown).ravel(), minlength=BINS)
         counted = max(counted, _exp(scaled.max(where=error > noise.typical / 2, initial=-SPAN)))
     judged = max(judged, 1)
+    median = _median(histogram)
+    stands_out = float("inf") if from_nothing else counted / _exp(median)
     return Measures(
         size=float(np.sqrt((squares + floors) / judged)),
         rms=float(np.sqrt(squares / judged)),
         largest=largest,
         worst=worst,
-        stands_out=counted / _exp(_median(histogram)) if noise.judged else 0.0,
+        stands_out=stands_out if noise.judged else 0.0,
+        median=median,
         off=np.concatenate(off) if off else np.empty(0, np.intp),
     )
+
+
+def standing_out(output: PlainOutput, answers: Sequence[Array], median: float) -> StandingOut:
+    """Finds the elements whose scaled errors are too far above the median one, by its logarithm,
+    and above float32's own errors there."""
+    noise = output.noise
+    own = min(measure(output, form).median for form in output.plain)
+    most = OWN * min(1.0, _exp(median - own))
+    indices: list[Array] = [np.empty(0, np.intp)]
+    logs: list[Array] = [np.empty(0)]
+    for piece, values in output.pieces(answers):
+        ulps = ulp(piece.wanted)
+        with np.errstate(invalid="ignore"):
+            error = np.abs(values - piece.wanted)
+            theirs = np.max([np.abs(each - piece.wanted) for each in piece.plain], axis=0)
+        scaled = np.log(error + ulps / 2 + 1e-300) - noise.sensitivity(piece) - median
+        usable = piece.judged & (error > noise.typical / 2)  # NaN is not larger
+        usable &= error + ulps / 2 > most * (theirs + ulps / 2)
+        far = np.flatnonzero(usable & (scaled > np.log(STANDS_OUT)))
+        indices.append(piece.start + far)
+        logs.append(scaled.ravel()[far])
+    return StandingOut(np.concatenate(indices), np.concatenate(logs))
+
+
+@dataclass(frozen=True)
+class StandingOut:
+    """The elements that stand out where float32's errors alone tell how sensitive they are."""
+
+    indices: Array
+    """Flat indices, over all feeds."""
+    logs: Floats
+    """The logarithms of their scaled errors over the median one."""
+
+    def by(self, output: PlainOutput, forms: Sequence[Mapping[int, Array]]) -> float:
+        """Gives the furthest of them once lower formats tell how sensitive they are.
+
+        `forms` have the values of the feeds that hold these elements, and of any others. A form
+        tells it by how much larger its error is there than that of other elements is, each in units
+        of what value, row and column suggest. Infinite where no form can tell it.
+        """
+        told = [log for form in forms if (log := self._told_by(output, form)) is not None]
+        if not told:
+            return float("inf")
+        return _exp(float(np.max(self.logs - np.mean(told, axis=0), initial=-SPAN)))
+
+    def _told_by(self, output: PlainOutput, form: Mapping[int, Array]) -> Floats | None:
+        """The logarithms of how much more sensitive a form shows these elements to be; None for one
+        that is not finite or has another shape."""
+        if any(form[feed].shape != output.oracle[feed].shape for feed in form):
+            return None
+        histogram = np.zeros(BINS, np.int64)
+        told = np.full(self.indices.size, -np.inf)
+        for piece, values in output.pieces(form):
+            if not np.isfinite(values[piece.judged]).all():
+                return None
+            with np.errstate(invalid="ignore"):
+                error = np.abs(values - piece.wanted)
+            logs = np.log(error + ulp(piece.wanted) / 4 + 1e-30) - output.noise.sensitivity(piece)
+            telling = piece.judged & ((error != 0) | (piece.wanted != 0))
+            histogram += np.bincount(_bins(logs[telling]), minlength=BINS)
+            here = (self.indices >= piece.start) & (self.indices < piece.start + logs.size)
+            places = self.indices[here] - piece.start
+            # Where a form hardly errs, as at a saturated 1, it tells nothing.
+            shown = error.ravel()[places] > output.noise.typical / 2
+            told[here] = np.where(shown, logs.ravel()[places], -np.inf)
+        return told - _median(histogram)
 
 
 def rms_of(output: PlainOutput, arrays: Sequence[Array]) -> float:
