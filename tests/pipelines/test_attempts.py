@@ -69,6 +69,29 @@ class Counted(Linear):
         self.calls += 1
         return self.fc(x)
 
+class Biased(nn.Module):
+    "Attention with a learned mask: torch lays it out by whether that asks for a gradient."
+    def __init__(self):
+        super().__init__()
+        self.parts, self.bias = nn.Linear(16, 48), nn.Embedding(9, 4)
+    def forward(self, x):
+        batch, seq, _ = x.shape
+        q, k, v = self.parts(x).view(batch, seq, 3, 4, 4).permute(2, 0, 3, 1, 4)
+        places = torch.arange(seq)
+        bias = self.bias((places[None] - places[:, None]).clamp(-4, 4) + 4).permute(2, 0, 1)[None]
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return mixed.transpose(1, 2).contiguous().reshape(batch, seq, -1)
+
+class Windowed(nn.Module):
+    "Lowers its window to the size of a small input, for good, as Swin's layers do."
+    def __init__(self):
+        super().__init__()
+        self.window = 4
+    def forward(self, x):
+        if x.shape[1] < 4:
+            self.window = 1
+        return torch.nn.functional.avg_pool1d(x[:, None], self.window, 1)[:, 0]
+
 class WithWords(Linear):
     def forward(self, x):
         return {"y": self.fc(x), "rows": x.shape[0], "kind": "linear", "loss": None}
@@ -198,6 +221,23 @@ def test_words_and_numbers_among_the_outputs_are_left_out(folder: Path) -> None:
     exported = export("net.py:WithWords", input=INPUT)
 
     assert [spec.name for spec in exported.facts.outputs] == ["y"]
+
+
+def test_a_learned_mask_of_an_attention_is_no_hindrance(folder: Path) -> None:
+    exported = export("net.py:Biased", input=["x:float32[batch,seq=6,16]"])
+
+    assert exported.way == "dynamo"
+    assert exported.proof.holds
+
+
+def test_a_call_that_changes_the_module_for_good_changes_no_other_call(folder: Path) -> None:
+    """At width 1 and 3 the module is another function, which is a branch on a size; at all others
+    the file is what the module is that saw no small input."""
+    exported = export("net.py:Windowed", input=["x:float32[batch,width=4..]"])
+    assert exported.proof.holds
+
+    with pytest.raises(NotProven, match="the exported graph holds for width ≥ 4 only"):
+        export("net.py:Windowed", "all.onnx", input=["x:float32[batch,width=8]"])
 
 
 def test_each_step_has_its_time(folder: Path) -> None:

@@ -16,7 +16,7 @@ from toolkit.exporter import repeatable, tracesizes, valuekinds
 from toolkit.exporter.repeatable import BufferWatch
 from toolkit.exporter.valuekinds import Kinds
 from toolkit.feeds import kinds as valued
-from toolkit.sources import calls, containers, lines
+from toolkit.sources import attributes, calls, containers, lines
 from toolkit.sources.inputs import Dimension, Stated, dimensions
 from toolkit.units import Seconds
 
@@ -61,46 +61,76 @@ def find(
     """Tensors of the sizes that were stated, and else of the first that the module accepts.
 
     `given` are tensors of the user's own, for some or all inputs. Without `repeats` the module may
-    give other outputs at each call. Raises InputError with the
-    module's own words where it accepts none, and where its outputs are not a function of its
-    inputs.
+    give other outputs at each call. Raises InputError with the module's own words where it accepts
+    none, and where its outputs are not a function of its inputs.
     """
     given, dims = given or {}, dimensions(inputs)
     refusal: tuple[dict[str, int], Exception] | None = None
     for sizes, kinds in _with_kinds(_tried(dims, given, inputs), inputs, given):
-        tensors = {**draw(inputs, sizes, kinds), **given}
-        arguments = calls.arguments(module, tensors)
-        ordered = {name: tensors[name] for name in arguments.order}
-        memory = BufferWatch(module)
-        try:
-            result = call(module, ordered)
-        except Exception as error:  # noqa: BLE001 - the user's code may raise anything.
-            refusal = refusal or (sizes, error)
-            continue
-        if kinds:
-            kinds = _fewest(module, inputs, sizes, kinds, given)
-            tensors = {**draw(inputs, sizes, kinds), **given}
-            ordered = {name: tensors[name] for name in arguments.order}
-            result = call(module, ordered)
-        outputs = calls.outputs(result)
-        began = time.perf_counter()  # The first call of a module allocates, and starts threads.
-        again = _outputs(module, ordered)
-        seconds = time.perf_counter() - began
-        forgotten = memory.changed()
-        if repeats:
-            repeatable.demand(
-                forgotten,
-                (outputs, again),
-                partial(_outputs, module, ordered),
-                partial(_outputs, module, _moved(ordered)),
-            )
-        plain = containers.is_plain(result)
-        return Traced(sizes, ordered, tuple(outputs), seconds, plain, forgotten, kinds)
+        # All calls within one block: what the first leaves behind must not change the second.
+        with attributes.kept(module):
+            try:
+                return _accepted(module, inputs, given, sizes, kinds, repeats=repeats)
+            except _Refusal as refused:
+                refusal = refusal or (sizes, refused.error)
     raise _refused(inputs, dims, refusal)
 
 
+class _Refusal(Exception):
+    """The module does not take some tensors."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _accepted(
+    module: nn.Module,
+    inputs: Sequence[Stated],
+    given: Mapping[str, torch.Tensor],
+    sizes: Mapping[str, int],
+    kinds: Kinds,
+    *,
+    repeats: bool,
+) -> Traced:
+    """The tensors of these sizes and kinds. Raises _Refusal where the module does not take them."""
+    tensors = {**draw(inputs, sizes, kinds), **given}
+    arguments = calls.arguments(module, tensors)
+    ordered = {name: tensors[name] for name in arguments.order}
+    memory = BufferWatch(module)
+    try:
+        result = _call(module, ordered)
+    except Exception as error:
+        raise _Refusal(error) from error
+    if kinds:
+        kinds = _fewest(module, inputs, sizes, kinds, given)
+        tensors = {**draw(inputs, sizes, kinds), **given}
+        ordered = {name: tensors[name] for name in arguments.order}
+        result = _call(module, ordered)
+    outputs = calls.outputs(result)
+    began = time.perf_counter()  # The first call of a module allocates, and starts threads.
+    again = _outputs(module, ordered)
+    seconds = time.perf_counter() - began
+    forgotten = memory.changed()
+    if repeats:
+        repeatable.demand(
+            forgotten,
+            (outputs, again),
+            partial(_outputs, module, ordered),
+            partial(_outputs, module, _moved(ordered)),
+        )
+    plain = containers.is_plain(result)
+    return Traced(sizes, ordered, tuple(outputs), seconds, plain, forgotten, kinds)
+
+
 def call(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> object:
-    """Calls the module with named tensors, without gradients, and returns its result."""
+    """Calls the module with named tensors, without gradients, and returns its result. Its
+    attributes are afterwards as before."""
+    with attributes.kept(module):
+        return _call(module, tensors)
+
+
+def _call(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> object:
     import torch
 
     # Clones: a forward may write into its inputs.
@@ -111,7 +141,7 @@ def call(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> object:
 
 
 def _outputs(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return calls.outputs(call(module, tensors))
+    return calls.outputs(_call(module, tensors))
 
 
 def accepts(

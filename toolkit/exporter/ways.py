@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from toolkit.errors import ExportError, ProofError, typed_line
 from toolkit.exporter import exactrules
 from toolkit.exporter.refusal import Refused
+from toolkit.sources import attributes
 from toolkit.sources.calls import Arguments
 
 if TYPE_CHECKING:
@@ -88,13 +89,16 @@ def make(
     torch raises, and ExportError where it gives nothing.
     """
     if way is TORCHSCRIPT:
-        return _scripted(module, arguments, outputs, axes, opset), None
+        with attributes.kept(module):
+            return _scripted(module, arguments, outputs, axes, opset), None
     import torch.onnx
 
     from toolkit.exporter import translations
     from toolkit.exporter.translations import imaginary
 
     with (
+        attributes.kept(module),
+        _without_gradients(module),
         _captured_by("Strict" if way is STRICT else "NonStrict"),
         exactrules.exact(),
         imaginary.known(translated),
@@ -116,6 +120,24 @@ def make(
     if program is None:  # Its type allows that.
         raise ExportError("torch.onnx.export gave no model")
     return program.model, program.exported_program
+
+
+@contextlib.contextmanager
+def _without_gradients(module: nn.Module) -> Iterator[None]:
+    """Has no weight ask for a gradient while the block lasts.
+
+    Where a learned bias is the mask of an attention, torch (2.13) takes another kernel for it that
+    lays its result out otherwise than its own tracing believes: T5, BEiT and Swin were refused with
+    "Cannot view a tensor with shape …".
+    """
+    learning = [each for each in module.parameters() if each.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
 
 
 @contextlib.contextmanager

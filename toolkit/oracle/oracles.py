@@ -27,7 +27,7 @@ from toolkit.oracle import raised
 from toolkit.oracle.enough import ENOUGH
 from toolkit.oracle.evaluator import Evaluator, from_bits
 from toolkit.oracle.portable import Unsupported
-from toolkit.sources import calls
+from toolkit.sources import attributes, calls
 from toolkit.supervision import progress
 from toolkit.tensors import Array, TensorSpec
 
@@ -371,7 +371,7 @@ def _outputs(
     import torch
 
     given = calls.arguments(module, values)
-    with torch.no_grad():
+    with torch.no_grad(), attributes.kept(module):
         return calls.outputs(module(*given.args, **given.kwargs))
 
 
