@@ -85,7 +85,9 @@ def of(evidence: Evidence, dim: Dimension) -> Iterator[Condition]:
         yield Condition(_written(span), span, line, _outside(dim, span))
     for guard in about:
         if len(guard.dims) == 1 and not _implied(guard, dim, span):
-            yield Condition(guard.text, None, guard.line, _breaking(guard, dim, evidence.traced))
+            below = _below(guard, dim)
+            text = guard.text if below is None else _written(below)
+            yield Condition(text, below, guard.line, _breaking(guard, dim, evidence.traced))
 
 
 def _narrower(span: Dimension, dim: Dimension) -> bool:
@@ -139,6 +141,16 @@ def _implied(guard: SizeGuard, dim: Dimension, span: Dimension) -> bool:
     # Guards have no form that could be compared with a range, so they are tried.
     sizes = range(span.least, min(span.most or FARTHEST, FARTHEST) + 1)
     return all(guard.holds({dim.name: size}) for size in sizes if size in dim)
+
+
+def _below(guard: SizeGuard, dim: Dimension) -> Dimension | None:
+    """The range of a guard that is true up to a size and false from there on, as the end of a table
+    makes it: 'seq = Min(96, seq)'. None for any other."""
+    sizes = [size for size in range(dim.least, FARTHEST + 1) if size in dim]
+    held = [size for size in sizes if guard.holds({dim.name: size})]
+    if not held or held == sizes or held != sizes[: len(held)]:
+        return None
+    return Dimension(dim.name, None, dim.least, held[-1])
 
 
 def _outside(dim: Dimension, span: Dimension) -> list[int]:

@@ -66,7 +66,11 @@ def sizes(request: ExportRequest, suspects: Sequence[Narrowed], converting: Seco
         request.traced.sizes,
         dimensions(request.inputs),
         {"batch": [n for n in reference.JUDGED_BATCHES if n != 2]} if request.reference else {},
-        [suspect.dims(request.traced) for suspect in suspects],
+        # A limit that toolkit took by itself is to be seen to hold at its very end.
+        [
+            *({**request.traced.sizes, **limit.end} for limit in request.own_limits),
+            *(suspect.dims(request.traced) for suspect in suspects),
+        ],
         allowance,
         dear=dear and not request.reference,
     )

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from toolkit.errors import InputError
 from toolkit.exporter import tracing
+from toolkit.exporter.ownlimits import OwnLimit
 from toolkit.exporter.tracing import Traced
 from toolkit.sources import calls, dynamic, examples, factory, inputs, reference
 from toolkit.sources import stateful as stateful_modules
-from toolkit.sources.inputs import Stated
+from toolkit.sources.inputs import Dimension, Stated
 from toolkit.sources.source import Source
 from toolkit.tensors import TensorSpec
 
@@ -38,11 +39,29 @@ class ExportRequest:
     otherwise: ExportRequest | None = None
     """The request with all sizes as in the example: nothing was stated as dynamic, and the batch is
     tried as such."""
+    own_limits: tuple[OwnLimit, ...] = ()
+    """The limits of the module's own that its inputs are held to, where the user stated none."""
 
     @property
     def reference(self) -> bool:
         """Says whether it is the reference model."""
         return is_reference(self.source)
+
+    def within(self, limit: OwnLimit) -> ExportRequest:
+        """The same request, with one dimension held to a limit of the module's."""
+        name = limit.dim.name
+        others = [other for other in self.own_limits if other.dim.name != name]
+        held = tuple(
+            replace(
+                stated,
+                dims=tuple(
+                    limit.dim if isinstance(dim, Dimension) and dim.name == name else dim
+                    for dim in stated.dims
+                ),
+            )
+            for stated in self.inputs
+        )
+        return replace(self, inputs=held, own_limits=(*others, limit))
 
     @property
     def specs(self) -> list[TensorSpec]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from toolkit.errors import ProofError
-from toolkit.exporter import conditions
-from toolkit.exporter.conditions import Evidence
+from toolkit.exporter import conditions, ownlimits
+from toolkit.exporter.conditions import Condition, Evidence
+from toolkit.exporter.ownlimits import OwnLimit
 from toolkit.exporter.proof import ExportProof
 from toolkit.exporter.tracing import Traced
 from toolkit.feeds.sizes import Dims
@@ -34,6 +35,8 @@ class Narrowed:
     line: Line | None
     kind: Literal["fixed", "equal", "range", "guard"]
     cure: str
+    limit: OwnLimit | None = None
+    """The range up to a limit that the module itself states, where that is what `holds` says."""
 
     def dims(self, traced: Traced) -> Dims:
         """The sizes at which a proof can tell whether the graph is wrong."""
@@ -78,17 +81,51 @@ def possible(evidence: Evidence) -> tuple[Narrowed, ...]:
             size = evidence.accepted(name, condition.breaking)
             if size is not None:
                 kind: Literal["range", "guard"] = "range" if condition.span else "guard"
-                cure = _cure(stated, condition.span)
-                narrowed.append(Narrowed(name, condition.text, size, condition.line, kind, cure))
+                limit = _limit(evidence, dim, condition)
+                cure = _cure(stated, condition.span, limit)
+                narrowed.append(
+                    Narrowed(name, condition.text, size, condition.line, kind, cure, limit)
+                )
     return tuple(narrowed)
 
 
-def blamed(suspects: Iterable[Narrowed], traced: Traced, proof: ExportProof) -> ProofError | None:
-    """The error of the first suspected dimension at whose size the file is wrong; None where a
-    proof that fails does so for another reason."""
+def _limit(evidence: Evidence, dim: Dimension, condition: Condition) -> OwnLimit | None:
+    """The range up to a limit of the module's own, where a condition leaves out nothing below."""
+    span = condition.span
+    if span is None or span.most is None or span.least > dim.least:
+        return None
+    origin = ownlimits.origin(evidence.module, span.most, condition.line)
+    return OwnLimit(replace(dim, most=span.most), origin) if origin else None
+
+
+def blamed(
+    suspects: Iterable[Narrowed], traced: Traced, proof: ExportProof
+) -> tuple[Narrowed, ...]:
+    """The suspected dimensions at whose sizes the file is wrong, those first that no limit of the
+    module's explains; none where a proof that fails does so for another reason."""
     wrong = [compared.dims for compared in proof.wrong()]
     culprits = (suspect for suspect in suspects if suspect.dims(traced) in wrong)
-    return next((error(culprit, traced, proof.right()) for culprit in culprits), None)
+    return tuple(sorted(culprits, key=lambda culprit: culprit.limit is not None))
+
+
+def taken(
+    culprits: Iterable[Narrowed], inputs: Iterable[Stated], proof: ExportProof
+) -> tuple[OwnLimit, ...]:
+    """The limits of the module's own that a file may be held to: the user stated no upper end, and
+    all sizes at which the file is wrong lie beyond them. None where some do not."""
+    stated = dimensions(inputs)
+    lowest: dict[str, OwnLimit] = {}
+    for culprit in culprits:
+        if culprit.limit is not None and stated[culprit.name].most is None:
+            lowest[culprit.name] = min(
+                (lowest.get(culprit.name, culprit.limit), culprit.limit),
+                key=lambda limit: limit.end[culprit.name],
+            )
+    beyond = all(
+        any(compared.dims[name] not in limit.dim for name, limit in lowest.items())
+        for compared in proof.wrong()
+    )
+    return tuple(lowest.values()) if beyond else ()
 
 
 def error(
@@ -109,10 +146,12 @@ def error(
         seen = f": the module itself accepts {name} {narrowed.size}"
     else:
         seen = f", and so does the module: it refuses every other {name} that was tried"
+    line = [str(narrowed.line)] if narrowed.line else []
+    # Where the range is the module's own, no line is to be changed: what to paste comes first.
+    cures = [*line, narrowed.cure] if narrowed.limit is None else [narrowed.cure, *line]
     return ProofError(
         f"the exported graph holds for {narrowed.holds} only{seen}.",
-        *([str(narrowed.line)] if narrowed.line else []),
-        narrowed.cure,
+        *cures,
         "No file was written.",
     )
 
@@ -144,10 +183,13 @@ def _others(evidence: Evidence, dim: Dimension) -> list[int]:
     return [size for size in dict.fromkeys(sizes) if size != at and size > 0 and size in dim]
 
 
-def _cure(stated: Stated, span: Dimension | None) -> str:
+def _cure(stated: Stated, span: Dimension | None, limit: OwnLimit | None) -> str:
     if span is None:
         return "Write the branch with torch.cond, or as arithmetic that holds for every size."
     text = stated.with_dim(span.name, f"{span.name}={span.least}..{span.most or ''}")
+    if limit is not None:
+        text = stated.with_dim(span.name, f"{span.name}={limit.dim.least}..{limit.dim.most}")
+        return f"--input '{text}'    the limit that the module itself states: {limit.origin}"
     return f"Write the branch with torch.cond, or state a range: '{text}'"
 
 

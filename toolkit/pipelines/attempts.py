@@ -13,6 +13,7 @@ from toolkit.errors import ExportError, InputError, ProofError
 from toolkit.exporter import convert, proofplan, prove, specialised, ways
 from toolkit.exporter.conditions import Evidence
 from toolkit.exporter.convert import Converted
+from toolkit.exporter.ownlimits import OwnLimit
 from toolkit.exporter.proof import ExportProof
 from toolkit.exporter.prove import CannotRun, Numbers
 from toolkit.exporter.quiet import Chatter
@@ -66,12 +67,20 @@ class Exported:
 
 
 class NotProven(ProofError):
-    """The file is not the module's function; nothing was written. `exported` says how it failed."""
+    """The file is not the module's function; nothing was written. `exported` says how it failed,
+    `own_limits` up to where it may be the module's function all the same."""
 
-    def __init__(self, error: ProofError, exported: Exported, fault: Fault) -> None:
+    def __init__(
+        self,
+        error: ProofError,
+        exported: Exported,
+        fault: Fault,
+        own_limits: tuple[OwnLimit, ...] = (),
+    ) -> None:
         super().__init__(error.what, *error.cures)
         self.exported = exported
         self.fault = fault
+        self.own_limits = own_limits
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,9 @@ class Attempts:
             )
         self.watch("prove")
         with progress.bounded(self.timeout):
-            return files, _proven(files[-1], asked, suspects, converted, self.runner, seconds)
+            return files, _within_limits(
+                files[-1], asked, suspects, converted, self.runner, seconds
+            )
 
 
 def _suspects(asked: ExportRequest, converted: Converted) -> tuple[Narrowed, ...]:
@@ -165,6 +176,36 @@ def _suspects(asked: ExportRequest, converted: Converted) -> tuple[Narrowed, ...
     if shown := next(specialised.fixed(evidence), None):
         raise specialised.error(shown, asked.traced)
     return specialised.possible(evidence)
+
+
+def _within_limits(
+    file: Path,
+    asked: ExportRequest,
+    suspects: Sequence[Narrowed],
+    converted: Converted,
+    runner: FileRunner | str,
+    seconds: Mapping[str, Seconds],
+) -> Exported:
+    """The file with its proof; where it is wrong beyond limits of the module's own alone, with the
+    proof that it is right up to them. The graph is the same, so torch is not asked again.
+
+    Raises NotProven.
+    """
+    try:
+        return _proven(file, asked, suspects, converted, runner, seconds)
+    except NotProven as failed:
+        narrower = asked
+        for limit in failed.own_limits:
+            narrower = narrower.within(limit)
+        if narrower is asked:
+            raise
+        held = _within_limits(
+            file, narrower, _suspects(narrower, converted), converted, runner, seconds
+        )
+        ends = [{**asked.traced.sizes, **limit.end} for limit in narrower.own_limits]
+        if not all(end in held.proof.right() for end in ends):
+            raise  # The module refuses its own limit, or a call there is too dear.
+        return replace(held, notes=tuple(limit.told for limit in narrower.own_limits))
 
 
 def _proven(
@@ -200,6 +241,9 @@ def _proven(
     )
     if proof.fails:
         blamed = specialised.blamed(suspects, asked.traced, proof)
-        fault: Fault = "branch" if blamed else "runtime" if proof.steps[-1].cures else "file"
-        raise NotProven(blamed or proof.error(), exported, fault)
+        if not blamed:
+            raise NotProven(proof.error(), exported, "runtime" if proof.steps[-1].cures else "file")
+        error = specialised.error(blamed[0], asked.traced, proof.right())
+        limits = specialised.taken(blamed, asked.inputs, proof)
+        raise NotProven(error, exported, "branch", limits)
     return exported

@@ -80,7 +80,7 @@ def export(
         files, exported = attempts.take(asked)
         exported = replace(
             exported,
-            notes=_notes(asked),
+            notes=(*exported.notes, *_notes(asked)),
             seconds={"build": building, **exported.seconds},
         )
         watch("write")
