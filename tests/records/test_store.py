@@ -17,7 +17,7 @@ import pytest
 
 from tests.report import runs
 from toolkit.errors import InputError, RunError
-from toolkit.records import store, upgrade
+from toolkit.records import store, untrusted, upgrade
 from toolkit.records.parts import CasePart, GenerationPart, TargetPart
 from toolkit.records.schema import VERSION, Generation, Run, Series, TargetRecord
 from toolkit.records.store import RunFolder
@@ -208,11 +208,11 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "run.json"
-    store.write(file, b"old")
+    untrusted.write(file, b"old")
     monkeypatch.setattr(os, "fsync", full)
 
     with pytest.raises(InputError, match=r"run\.json cannot be written: No space left on device$"):
-        store.write(file, b"new")
+        untrusted.write(file, b"new")
 
     assert file.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]

@@ -113,6 +113,6 @@ def emit(text: str, output: Path | None) -> None:
     if output is None or output == STDOUT:
         click.echo(text, nl=False)
         return
-    from toolkit.records import store
+    from toolkit.records import untrusted
 
-    store.write(output, text.encode())
+    untrusted.write(output, text.encode())

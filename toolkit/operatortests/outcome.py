@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
+from toolkit.records import untrusted
 from toolkit.tensors import Array
 
 Result: TypeAlias = Literal["right", "wrong", "refused", "crashed", "left out"]
@@ -66,8 +67,8 @@ class OutcomeLedger:
 
     def append(self, outcome: OperatorOutcome) -> None:
         """Adds an outcome; it is on the disk when this returns."""
-        with self.path.open("a") as file:
-            file.write(_line(outcome))
+        with untrusted.appending(self.path) as file:
+            file.write(_line(outcome).encode())
             file.flush()
             os.fsync(file.fileno())
 
@@ -84,7 +85,8 @@ class OutcomeLedger:
             yield
         except BaseException:
             if self.path.exists():
-                os.truncate(self.path, before)
+                with untrusted.appending(self.path) as file:
+                    file.truncate(before)
             raise
 
 

@@ -16,8 +16,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
+import itertools
 import os
 import re
+import secrets
 import shutil
 import zipfile
 import zlib
@@ -30,7 +32,7 @@ import msgspec
 import numpy as np
 
 from toolkit.errors import InputError, RunError
-from toolkit.records import schema
+from toolkit.records import schema, untrusted
 from toolkit.records.parts import GenerationPart, assemble
 from toolkit.records.schema import Run
 from toolkit.records.upgrade import upgraded
@@ -88,7 +90,7 @@ class RunFolder:
     def begin(self, run: Run) -> None:
         """Writes or rewrites run.json; from the first time on, `latest` points here."""
         fresh = not (self.path / RUN).exists()
-        write(self.path / RUN, encode(run))
+        untrusted.write(self.path / RUN, encode(run))
         if fresh:
             _point(self.path.with_name(LATEST), self.path.name)
 
@@ -103,10 +105,12 @@ class RunFolder:
         """
         folder = self.path / GENERATIONS
         folder.mkdir(exist_ok=True)
+        if folder.is_symlink():
+            raise InputError(f"{folder} is a link, and a run is written into its own folder alone")
         text = np.frombuffer(_checked(part, msgspec.json.encode(part)), dtype=np.uint8)
         # One file of both: a kill between two would leave a part without its samples.
         data = _npz({PART: text, **samples})
-        write(folder / f"{part.generation.number:04d}.npz", data)
+        untrusted.write(folder / f"{part.generation.number:04d}.npz", data)
 
     def finish(self, run: Run, conclude: Callable[[Run], Run] = lambda run: run) -> Run:
         """Puts the generations into run.json and samples.npz and clears up; returns the whole.
@@ -118,7 +122,7 @@ class RunFolder:
         whole = conclude(assemble(run, parts(self.path)))
         samples = read_samples(self.path)
         if samples:
-            write(self.path / SAMPLES, _npz(samples))
+            untrusted.write(self.path / SAMPLES, _npz(samples))
         self.begin(whole)
         shutil.rmtree(self.path / GENERATIONS, ignore_errors=True)
         return whole
@@ -138,9 +142,7 @@ def create(root: Path, model: str, now: datetime) -> RunFolder:
     name = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{stem[:60]}"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        # Runs that begin in one second are told apart by a number.
-        path = next(p for n in range(1000) if not (p := _numbered(root / name, n)).exists())
-        path.mkdir()
+        path = _made(root / name)
     except OSError as error:
         raise InputError(
             f"no report can be written to {root}: {error.strerror}", "-o FOLDER    names another"
@@ -162,35 +164,24 @@ def reopen(path: Path) -> RunFolder:
     return folder
 
 
-def _numbered(path: Path, number: int) -> Path:
-    return path if number == 0 else path.with_name(f"{path.name}-{number + 1}")
+def _made(path: Path) -> Path:
+    """Makes a new folder. Runs that begin in one second are told apart by a number."""
+    for number in itertools.count(1):
+        numbered = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        # Not asked for before it is made: another run could take the name in between.
+        with contextlib.suppress(FileExistsError):
+            numbered.mkdir()
+            return numbered
+    raise AssertionError("the numbers do not end")
 
 
 def _point(link: Path, name: str) -> None:
-    beside = link.with_name(f".{LATEST}-{os.getpid()}")
+    beside = link.with_name(f".{LATEST}-{secrets.token_hex(8)}")
     # A file system without links has no `latest`; everything else works.
     with contextlib.suppress(OSError):
         beside.symlink_to(name)
         beside.replace(link)
     beside.unlink(missing_ok=True)
-
-
-def write(file: Path, data: bytes) -> None:
-    """Writes a whole file beside and renames it. Raises InputError; then the old one still stands.
-
-    What it wrote is on the disk before the rename: a crash leaves the old file or the new.
-    """
-    beside = file.with_name(f".{file.name}.part")
-    try:
-        with open(beside, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(file)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise InputError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def encode(run: Run) -> bytes:
