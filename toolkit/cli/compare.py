@@ -74,7 +74,7 @@ def command(old: Path, new: Path | None, **given: Any) -> None:
 def _show(models: ComparedModels, gates: Gates, given: dict[str, Any]) -> None:
     """Prints the table and the gates, and writes the files that are asked for; exits with 1 where
     a gate fails."""
-    from toolkit.records import store
+    from toolkit.records import untrusted
     from toolkit.report import compared
 
     rulings = compared.rulings(models.pairings, gates)
@@ -91,10 +91,10 @@ def _show(models: ComparedModels, gates: Gates, given: dict[str, Any]) -> None:
     if models.finished is not None and models.finished.folder is not None:
         screen.line("report", str(models.finished.folder / "report.html"))
     if given["junit"] is not None:
-        store.write(given["junit"], compared.junit(models.title, rulings))
+        untrusted.write(given["junit"], compared.junit(models.title, rulings))
     if given["markdown"] is not None:
         written = compared.markdown(models.title, models.pairings, rulings, models.notes)
-        store.write(given["markdown"], written.encode())
+        untrusted.write(given["markdown"], written.encode())
     if compared.fails(rulings, gates):
         raise click.exceptions.Exit(1)
     if models.finished is not None and not rulings:

@@ -62,6 +62,7 @@ def command(run: Path | None, form: str, output: Path | None, schema: bool) -> N
 
     path = run or store.newest(REPORTS)
     record = store.read(path)
+    screen.left_out(store.damage(path))
     folder = path if path.is_dir() else path.parent
     if form == "json":
         emit(store.encode(record).decode(), output)
@@ -113,6 +114,6 @@ def emit(text: str, output: Path | None) -> None:
     if output is None or output == STDOUT:
         click.echo(text, nl=False)
         return
-    from toolkit.records import store
+    from toolkit.records import untrusted
 
-    store.write(output, text.encode())
+    untrusted.write(output, text.encode())

@@ -44,8 +44,9 @@ def beside(final: Path, *, folder: bool = False) -> Iterator[Path]:
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         # In the same folder, hence on the same disk: os.replace moves within one only. The prefix
-        # is cut, since a name has at most 255 bytes.
-        working = Path(tempfile.mkdtemp(prefix=f".{final.name[:100]}.", dir=final.parent))
+        # is cut, since a name has at most 255 bytes and a character up to four. The folder is made
+        # exclusively and nobody else can write into it: no link can be planted there.
+        working = Path(tempfile.mkdtemp(prefix=f".{final.name[:40]}.", dir=final.parent))
         with progress.leaving(working):
             yield working
     except OSError as error:

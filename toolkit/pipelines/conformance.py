@@ -12,7 +12,7 @@ from toolkit.engine import selection
 from toolkit.operatortests import cases, running, tables
 from toolkit.operatortests.outcome import OperatorOutcome, OutcomeLedger
 from toolkit.operatortests.running import Watch
-from toolkit.records import store
+from toolkit.records import untrusted
 from toolkit.report import operators as operators_page
 from toolkit.runtimes import listing
 from toolkit.runtimes.target import Target, parse
@@ -66,8 +66,8 @@ def conformance(
                 running.run(every, served, ledger, watch)
         finally:  # After ^C, too: what was done is shown.
             outcomes = ledger.read()
-            store.write(folder / REPORT, tables.markdown(outcomes).encode())
-            store.write(folder / PAGE, operators_page.render(outcomes).encode())
+            untrusted.write(folder / REPORT, tables.markdown(outcomes).encode())
+            untrusted.write(folder / PAGE, operators_page.render(outcomes).encode())
     return Conformance(folder, outcomes)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolkit.records import store
+from toolkit.records import untrusted
 from toolkit.report import markdown, page
 from toolkit.report.plots import draw
 from toolkit.report.svg import svg
@@ -26,12 +26,12 @@ def write_markdown(view: View, file: Path) -> None:
     """Writes the Markdown, and beside it an SVG for each plot. Raises InputError."""
     plots = draw(view)
     for plot in plots:
-        store.write(file.with_name(f"{plot.name}.svg"), svg(plot).encode())
+        untrusted.write(file.with_name(f"{plot.name}.svg"), svg(plot).encode())
     pictures = [markdown.Picture(f"{plot.name}.svg", plot.title, plot.reading) for plot in plots]
-    store.write(file, markdown.render(view, pictures).encode())
+    untrusted.write(file, markdown.render(view, pictures).encode())
 
 
 def write_page(view: View, file: Path) -> Path:
     """Writes the page and returns its path. Raises InputError."""
-    store.write(file, page.render(view).encode())
+    untrusted.write(file, page.render(view).encode())
     return file
