@@ -135,7 +135,7 @@ def segnet() -> nn.Module:
 
         def forward(self, x: Tensor) -> Tensor:
             pooled, places = F.max_pool2d(self.down(x), 2, return_indices=True)
-            return self.up(F.max_unpool2d(pooled, places, [2]))
+            return self.up(F.max_unpool2d(pooled, places, [2, 2]))
 
     return Net()
 

@@ -92,6 +92,14 @@ class Windowed(nn.Module):
             self.window = 1
         return torch.nn.functional.avg_pool1d(x[:, None], self.window, 1)[:, 0]
 
+class Recurrent(nn.Module):
+    "torch.export unrolls a plain RNN over the traced length."
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.RNN(4, 6, batch_first=True)
+    def forward(self, x):
+        return self.rnn(x)[0]
+
 class WithWords(Linear):
     def forward(self, x):
         return {"y": self.fc(x), "rows": x.shape[0], "kind": "linear", "loss": None}
@@ -221,6 +229,16 @@ def test_words_and_numbers_among_the_outputs_are_left_out(folder: Path) -> None:
     exported = export("net.py:WithWords", input=INPUT)
 
     assert [spec.name for spec in exported.facts.outputs] == ["y"]
+
+
+def test_a_length_that_torch_export_fixes_is_free_by_torchscript(folder: Path) -> None:
+    exported = export("net.py:Recurrent", input=["x:float32[batch,seq=5,4]"])
+
+    assert exported.way == "torchscript"
+    assert exported.instead.startswith("the exported graph holds for seq = 5 only")
+    assert exported.facts.inputs[0].shape == ("batch", "seq", 4)
+    assert "seq 1, 5, 7" in exported.proof.steps[1].what
+    assert exported.proof.holds
 
 
 def test_a_learned_mask_of_an_attention_is_no_hindrance(folder: Path) -> None:
