@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from toolkit.cli.export import record
+from toolkit.engine.assignment import FeedRequest
+from toolkit.errors import InputError
+from toolkit.exporter.quiet import Chatter, quiet
+from toolkit.pipelines.check import check
 from toolkit.pipelines.export import NotProven, export
+from toolkit.pipelines.request import BenchRequest
+from toolkit.runtimes.target import Target
+from toolkit.sources import factory, source
 
 pytestmark = pytest.mark.export
 
@@ -28,6 +36,23 @@ class Truncating(Positions):
         if ids.shape[1] > self.pos.num_embeddings:
             ids = ids[:, : self.pos.num_embeddings]
         return self.word(ids) + self.pos.weight[: ids.shape[1]]
+
+class Short(Truncating):
+    def __init__(self):
+        super().__init__()
+        self.pos = nn.Embedding(20, 8)
+
+class Doubling(Positions):
+    "Its graph runs beyond the limit, too."
+    def __init__(self):
+        super().__init__()
+        self.max_len = 20
+    def forward(self, ids):
+        return self.word(ids) if ids.shape[1] > self.max_len else self.word(ids) * 2
+
+class Odd(Positions):
+    def forward(self, ids):
+        return self.word(ids) if ids.shape[1] > 20 else self.word(ids) * 2
 
 class Averaging(Positions):
     "torch has no range for it, but a guard: seq = Min(96, seq)."
@@ -166,3 +191,57 @@ def test_a_branch_of_the_codes_own_is_refused_with_its_line_and_a_range(
 
 def test_a_module_that_refuses_what_is_beyond_its_table_has_nothing_to_tell(folder: Path) -> None:
     assert export("net.py:Refusing", input=[IDS]).notes == ()
+
+
+def bare(folder: Path, name: str) -> Path:
+    """A file of torch's own exporter, which says nothing of a range."""
+    module = factory.build(source.parse(f"net.py:{name}"))
+    file = folder / "bare.onnx"
+    with quiet(Chatter()):
+        torch.onnx.export(
+            module,
+            (torch.ones(2, 5, dtype=torch.int64),),
+            str(file),
+            dynamo=True,
+            verbose=False,
+            input_names=["ids"],
+            output_names=["y"],
+            dynamic_shapes=({0: torch.export.Dim("batch"), 1: torch.export.Dim("seq")},),
+        )
+    return file
+
+
+def of(name: str, **dims: tuple[int, ...]) -> BenchRequest:
+    return BenchRequest(
+        [Target("onnxruntime", "cpu")],
+        wanted=FeedRequest(dims=dims),
+        source=source.parse(f"net.py:{name}"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "origin"),
+    [("Short", "pos has 20 rows"), ("Doubling", "Doubling.max_len = 20")],
+    ids=["does not run beyond", "is wrong beyond"],
+)
+def test_a_file_of_torchs_own_is_checked_up_to_the_limit_of_its_source(
+    folder: Path, name: str, origin: str
+) -> None:
+    finished = check(bare(folder, name), of(name))
+
+    assert finished.notes == (
+        f"seq is held to 1..20: beyond it the file is not the module ({origin})",
+    )
+    (target,) = finished.run.records
+    assert target.verdict is not None
+    assert not target.verdict.wrong
+
+
+def test_a_size_beyond_the_limit_that_is_asked_for_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="the file is not the function of net"):
+        check(bare(folder, "Doubling"), of("Doubling", seq=(24,)))
+
+
+def test_a_source_that_states_no_limit_has_none(folder: Path) -> None:
+    with pytest.raises(InputError, match="the file is not the function of net"):
+        check(bare(folder, "Odd"), of("Odd"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,12 @@ from toolkit.answers.saturation import saturable
 from toolkit.answers.simulate import StartRunner
 from toolkit.engine import judges, padding
 from toolkit.engine.judges import JudgedFeed
-from toolkit.engine.sizesheld import SizesHeld
+from toolkit.engine.sizesheld import ENOUGH, SizesHeld
 from toolkit.engine.unoptimised import program
 from toolkit.errors import InputError, unknown
-from toolkit.exporter import structure, ties
+from toolkit.exporter import ownlimits, structure, ties
+from toolkit.exporter.ownlimits import OwnLimit
+from toolkit.exporter.proof import ComparedSizes
 from toolkit.feeds import dimensions, drawing, sizes, supplied, variations
 from toolkit.feeds.digits import Digits
 from toolkit.feeds.feed import Draws, Feed
@@ -36,10 +38,11 @@ from toolkit.onnxfiles import graphs, modelfile, referencefile, thinmodels
 from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.oracle import oracles, portable
-from toolkit.oracle.oracles import Expected, Oracle
+from toolkit.oracle.oracles import Expected, Oracle, RefusedFeed
 from toolkit.oracle.portable import Unsupported
 from toolkit.runtimes.base import Program
 from toolkit.sources import factory, reference
+from toolkit.sources.inputs import Dimension
 from toolkit.sources.source import Source
 from toolkit.supervision import progress
 from toolkit.tensors import Array, TensorSpec
@@ -151,13 +154,14 @@ def ask(
     *,
     given: Source | None = None,
     threads: int = 1,
+    own_limit: OwnLimit | None = None,
 ) -> Assignment:
     """Reads the model, unless it was opened already, draws its feeds and finds out what is right
     for them.
 
     `work` is scratch space that lasts as long as the assignment, and `start` brings what runs the
-    simulations, now and when a verdict needs more of them. Raises InputError for a model or a wish
-    that cannot be met.
+    simulations, now and when a verdict needs more of them. Sizes that nobody asked for are chosen
+    within `own_limit` of the source. Raises InputError for a model or a wish that cannot be met.
     """
     opened = model if isinstance(model, Opened) else modelfile.open_once(model)
     work = work.resolve()  # By it a saved graph knows which weights lie beside it already.
@@ -169,7 +173,7 @@ def ask(
     expected = _expected(oracle, timed, timed=True)
     elements = sum(array.size for each in expected for array in each.outputs.values())
     cost = None if oracle.work is None else max(oracle.work / MOST_WORK, elements / MOST_HELD)
-    others, left_out = _others(file, wanted, draws, source, timed, cost)
+    others, left_out = _others(file, wanted, draws, source, timed, cost, own_limit)
     expected += _expected(oracle, others, timed=False)
     held = _held([*timed, *others], expected, wanted)
     notes = [note for note in ("" if oracle.exact else oracle.name, held.told, left_out) if note]
@@ -181,7 +185,18 @@ def ask(
     if given is None and file.unproven:
         notes.append(file.unproven)
     if given is not None and oracle.exact:
-        notes += _demand_same(opened, oracle, expected, judged, given)
+        try:
+            notes += _demand_same(opened, oracle, expected, judged, given)
+        except NotTheSource as error:
+            limit = None if own_limit else _own_limit(opened, oracle, draws, given, timed, error)
+            if limit is not None:
+                return ask(
+                    opened, wanted, work, start, given=given, threads=threads, own_limit=limit
+                )
+            if not error.unsupported:
+                raise
+            notes.append(f"the graph was not compared with its source: {error.unsupported}")
+    notes += [] if own_limit is None else [own_limit.told]
     built = judges.build(opened, judged, origin=oracle.name, start=start, bare=source is None)
     whole = Program(file.path.resolve(), file.inputs, file.outputs, source, threads)
     return Assignment(
@@ -238,6 +253,7 @@ def _others(
     source: Source | None,
     timed: Sequence[Feed],
     cost: float | None,
+    own_limit: OwnLimit | None,
 ) -> tuple[list[Feed], str]:
     """Feeds that are judged and not timed: other sizes of every dynamic dimension; and in words
     those that a large model is not judged at.
@@ -249,15 +265,20 @@ def _others(
         return [], ""
     batches = {"batch": reference.JUDGED_BATCHES} if _is_reference(source) else {}
     seen = [dict(feed.dims) for feed in timed]  # A size that is timed is judged already.
-    others = [dims for dims in variations.tried(timed[0].dims, wanted=batches) if dims not in seen]
-    taken, left = _affordable(others, timed, cost)
+    within = {} if own_limit is None else {own_limit.dim.name: own_limit.dim}
+    tried = variations.tried(timed[0].dims, within, batches)
+    others = [dims for dims in tried if dims not in seen]
+    taken, left = _affordable(others, timed, cost, within)
     feeds = [draws.draw(dims, len(timed) + number) for number, dims in enumerate(taken)]
     names = "; ".join(sizes.text(dims) for dims in left)
     return feeds, f"not judged at {names}: the model computes too much there" if left else ""
 
 
 def _affordable(
-    others: Sequence[dict[str, int]], timed: Sequence[Feed], cost: float | None
+    others: Sequence[dict[str, int]],
+    timed: Sequence[Feed],
+    cost: float | None,
+    within: Mapping[str, Dimension],
 ) -> tuple[list[dict[str, int]], list[dict[str, int]]]:
     """The sizes that do not cost too much all together, and the rest; where there is a rest, all
     dimensions just beyond the first timed sizes are looked at in its place.
@@ -273,7 +294,7 @@ def _affordable(
     count = sum(spent <= 1.0 for spent in total)
     taken = [dims for dims in others if dims in ordered[:count]]
     left = ordered[count:]
-    beyond = variations.just_beyond(first)
+    beyond = variations.just_beyond(first, within)
     if left and beyond not in [*taken, *(dict(feed.dims) for feed in timed)]:
         taken.append(beyond)
     return taken, [dims for dims in left if dims not in taken]
@@ -354,6 +375,28 @@ def _other(dims: sizes.Dims) -> list[str]:
     return [f"--dim {name}={2 * size}    asks for another size" for name, size in dims.items()]
 
 
+class NotTheSource(InputError):
+    """The file is not the function of its source; `compared` says at which sizes it is, and
+    `unsupported` why it could not be computed, where it is wrong nowhere else."""
+
+    def __init__(
+        self,
+        given: Source,
+        feed: Feed,
+        wrong: ComparedSizes,
+        compared: Sequence[ComparedSizes],
+        unsupported: str = "",
+    ) -> None:
+        error = f"they differ by {wrong.error:.2g} of the largest value"
+        super().__init__(
+            f"the file is not the function of {given.name}: "
+            f"in float64, at {feed.name}, {wrong.reason or error}",
+            "--source names the module that the file was made from, --weights its weights",
+        )
+        self.compared = compared
+        self.unsupported = unsupported
+
+
 def _demand_same(
     opened: Opened,
     oracle: Oracle,
@@ -361,31 +404,82 @@ def _demand_same(
     judged: Sequence[JudgedFeed],
     given: Source,
 ) -> list[str]:
-    """Raises InputError for a file that is not the function of its source: judged by another
+    """Raises NotTheSource for a file that is not the function of its source: judged by another
     model, every target would be wrong. Returns what could not be compared, in words."""
-    limit, choices = structure.CONSTANTS, ties.of_file(opened)
+    wanted = [
+        (Expected(each.feed, right.right), partial(_plain, right))
+        for each, right in zip(expected, judged, strict=True)
+    ]
     try:
-        file = oracles.of_model(opened.model, opened.folder)
-        answers = file.answer_all([right.arrays for right in judged])
-        for each, right, answer in zip(expected, judged, answers, strict=True):
-            if not isinstance(answer, dict):
-                raise answer
-            wanted = Expected(each.feed, right.right)
-            off = partial(structure.unread_positions, opened, oracle, wanted)
-            compared = structure.compare(
-                choices, wanted, answer, limit, partial(_plain, right), off
-            )
-            if compared.wrong(limit):
-                error = f"they differ by {compared.error:.2g} of the largest value"
-                reason = compared.reason or error
-                raise InputError(
-                    f"the file is not the function of {given.name}: "
-                    f"in float64, at {each.feed.name}, {reason}",
-                    "--source names the module that the file was made from, --weights its weights",
-                )
+        compared, refused = _compared(opened, oracle, wanted)
     except Unsupported as error:
         return [f"the graph was not compared with its source: {error.what}"]
-    return []
+    wrong = [n for n, seen in enumerate(compared) if seen.wrong(structure.CONSTANTS)]
+    if not wrong:
+        return []
+    computed = [n for n in wrong if n not in refused]
+    first = (computed or wrong)[0]
+    why = "" if computed else refused[first]
+    raise NotTheSource(given, expected[first].feed, compared[first], compared, why)
+
+
+def _compared(
+    opened: Opened,
+    oracle: Oracle,
+    wanted: Sequence[tuple[Expected, Callable[[], Mapping[str, Array] | None]]],
+) -> tuple[list[ComparedSizes], dict[int, str]]:
+    """The file's graph in float64 beside what is right, each with a way to its plain float32; and
+    by number the feeds for which it cannot be computed, with the reason. Raises Unsupported where
+    it cannot be for the first."""
+    limit, choices = structure.CONSTANTS, ties.of_file(opened)
+    answers = oracles.of_model(opened.model, opened.folder).answer_all(
+        [each.feed.arrays for each, _ in wanted]
+    )
+    compared, refused = [], {}
+    for number, ((each, plain), answer) in enumerate(zip(wanted, answers, strict=True)):
+        if not isinstance(answer, dict):
+            if isinstance(answer, RefusedFeed) or not number:
+                raise answer
+            refused[number] = answer.what
+        off = partial(structure.unread_positions, opened, oracle, each)
+        compared.append(structure.compare(choices, each, answer, limit, plain, off))
+    return compared, refused
+
+
+def _own_limit(
+    opened: Opened,
+    oracle: Oracle,
+    draws: Draws,
+    given: Source,
+    timed: Sequence[Feed],
+    error: NotTheSource,
+) -> OwnLimit | None:
+    """A limit that the source itself states, where the file is its function at three sizes or more
+    below it, at the limit itself, and not at the next size. None where a size that is timed lies
+    beyond."""
+    wrong = [each.dims for each in error.compared if each.wrong(structure.CONSTANTS)]
+    right = [each.dims for each in error.compared if not each.wrong(structure.CONSTANTS)]
+    if len(right) < ENOUGH or any(feed.dims in wrong for feed in timed):
+        return None
+    first = timed[0].dims
+    module = factory.build(given)
+    for name in first:
+        last, beyond = (
+            max(dims[name] for dims in right),
+            min(dims[name] for dims in wrong),
+        )
+        for most, origin in ownlimits.between(module, last, beyond - 1):
+            feeds = [draws.draw({**first, name: size}) for size in (most, most + 1)]
+            answers = [oracle.answer_all([feed.arrays])[0] for feed in feeds]
+            there = [
+                (Expected(feed, answer), lambda: None)
+                for feed, answer in zip(feeds, answers, strict=True)
+                if isinstance(answer, dict)
+            ]
+            seen = _compared(opened, oracle, there)[0] if len(there) == len(feeds) else []
+            if [each.wrong(structure.CONSTANTS) for each in seen] == [False, True]:
+                return OwnLimit(Dimension(name, None, 1, most), origin)
+    return None
 
 
 def _plain(right: JudgedFeed) -> Mapping[str, Array] | None:

@@ -74,6 +74,17 @@ def origin(module: nn.Module, most: int, line: Line | None) -> str:
     return next(iter((*exact, *near)), "")
 
 
+def between(module: nn.Module, least: int, most: int) -> list[tuple[int, str]]:
+    """All limits from one size to another that a module states, each with the place that does; the
+    largest first."""
+    stated: dict[int, str] = {}
+    for name, text, size, counts in _statements(module):
+        for limit in ((size,) if counts else ()) + (_limits_of(size) if _speaks(name) else ()):
+            if least <= limit <= most:
+                stated.setdefault(limit, text)
+    return sorted(stated.items(), reverse=True)
+
+
 def _limits_of(size: int) -> tuple[int, ...]:
     """The largest sizes for which a table with so many rows may have been made."""
     return (size - 1, size // 2, (size + 1) // 2)
