@@ -46,8 +46,8 @@ TORCHSCRIPT = Way("torchscript", "the TorchScript exporter")
 WAYS: Mapping[str, Way] = {way.name: way for way in (DYNAMO, UNOPTIMIZED, STRICT, TORCHSCRIPT)}
 
 CHECKING = "torch/nn/modules/rnn.py"
-"""The file whose choices by sizes are checks of its inputs alone: what TorchScript takes for granted
-there, every size of the proof meets too."""
+"""The file whose choices by sizes are checks of its inputs: TorchScript takes them for granted,
+and every size of the proof meets them too."""
 
 LISTED = "CAPTURE_STRATEGIES"
 """torch's list of the ways in which it traces."""

@@ -7,9 +7,10 @@ itself refuses is left out and named, and where fewer than two other sizes of a 
 multiples of the traced one are tried.
 
 A sweep may have an allowance of time. The first calls, which are made whatever they take (the
-traced sizes and one other of each dimension), tell what a call costs; of the further sizes those
-that would go beyond the allowance are left out, and named too. Instead, all dimensions are then
-looked at just beyond their traced sizes, in one call: 1 alone may be right by chance.
+traced sizes, one other of each dimension, and the suspected ones), tell what a call costs; of the
+further sizes those that would go beyond the allowance are left out, and named too. Instead, all
+dimensions are then looked at just beyond their traced sizes, in one call: 1 alone may be right by
+chance.
 """
 
 from __future__ import annotations
@@ -183,7 +184,8 @@ def sweep(
         for name, sizes in usual.items():
             _look_at_one(swept, name, sizes)
     for dims in at.suspected:
-        swept.look(dims)
+        # Where an exporter took something for granted a file may be wrong, whatever a look takes.
+        swept.look(dims, always=True)
     for turn in range(max(map(len, usual.values()), default=0)):
         for name, sizes in usual.items():
             for size in sizes[turn : turn + 1]:
