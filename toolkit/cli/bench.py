@@ -56,6 +56,7 @@ def command(resume: str | None, **given: Any) -> None:
     if resume is not None:
         folder = store.reopen(Path(resume) if resume else store.unfinished(given["reports"])).path
         given = _given_before(folder, given)
+        screen.left_out(store.damage(folder))
     model = options.model_of(given["model"])
     request = options.bench_request(given, _typed(folder))
     if given["install"]:

@@ -62,6 +62,7 @@ def command(run: Path | None, form: str, output: Path | None, schema: bool) -> N
 
     path = run or store.newest(REPORTS)
     record = store.read(path)
+    screen.left_out(store.damage(path))
     folder = path if path.is_dir() else path.parent
     if form == "json":
         emit(store.encode(record).decode(), output)

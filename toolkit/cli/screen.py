@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -25,6 +25,12 @@ Draw: TypeAlias = Callable[[float | None, str], None]
 def line(label: str, text: str = "") -> None:
     """Prints one line of the result; continuation lines have an empty label."""
     click.echo(f"{label:<{LABEL}}{text}".rstrip())
+
+
+def left_out(lines: Iterable[str]) -> None:
+    """Names on stderr what cannot be read and is not shown, a line each."""
+    for text in lines:
+        click.echo(f"left out: {text}", err=True)
 
 
 def columns() -> int:

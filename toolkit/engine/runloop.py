@@ -46,7 +46,7 @@ def measure(
 
 def _begun(setup: RunSetup, run: Run, folder: RunFolder, pace: Pace) -> _Loop:
     """The loop at its beginning, or where an earlier process was interrupted."""
-    parts = store.parts(folder.path)
+    parts = store.parts(folder.path, run.plan)
     # The clocks go on as if the run had never stood still.
     so_far = parts[-1].generation.ended if parts else 0.0
     loop = _Loop(
@@ -125,7 +125,7 @@ class _Loop:
         began, longer = time.monotonic(), 0.0
         ready: dict[str, Seconds] = {}
         for targets in self._groups():
-            group, number = replace(self.setup, targets=targets), len(self.run.generations)
+            group, number = replace(self.setup, targets=targets), self._next_number()
             tell = partial(self._outlook().tell, watch)
             with filestates.unchanged(self.setup.files):
                 result = generation.run(group, number, self.calibrations, tell)
@@ -133,6 +133,10 @@ class _Loop:
             ready |= result.starts
             longer += result.later_warm_up - result.warm_up
         return _Starts(time.monotonic() - began, ready, longer)
+
+    def _next_number(self) -> int:
+        # Not how many there are: one that cannot be read leaves a gap.
+        return 1 + max((generation.number for generation in self.run.generations), default=-1)
 
     def _groups(self) -> list[list[ReadyTarget]]:
         """The targets that are alive together, by what they hold and by the memory that is free."""

@@ -47,9 +47,9 @@ def compare(
         title = f"{now.name} against {was.name}"
         before, after = store.read(was), store.read(now)
         pairings = comparison.between(before, after)
-        return ComparedModels(
-            title, pairings, notes=tuple(comparison.machines_apart(before, after))
-        )
+        damage = [f"left out: {line}" for run in (was, now) for line in store.damage(run)]
+        notes = (*damage, *comparison.machines_apart(before, after))
+        return ComparedModels(title, pairings, notes=notes)
     request = as_request(order)
     targets, pairs = _pairs(request, now)
     both = replace(

@@ -21,28 +21,37 @@ import os
 import re
 import secrets
 import shutil
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 
 from toolkit.errors import InputError, RunError
-from toolkit.records import schema, untrusted
+from toolkit.machine import memory
+from toolkit.records import schema, sound, untrusted
 from toolkit.records.parts import GenerationPart, assemble
-from toolkit.records.schema import Run
+from toolkit.records.schema import Plan, Run
 from toolkit.records.upgrade import upgraded
 from toolkit.tensors import Array
+from toolkit.units import Bytes
+
+T = TypeVar("T")
 
 RUN = "run.json"
 SAMPLES = "samples.npz"
 GENERATIONS = "generations"
 WORK = "work"
 LATEST = "latest"
+GENERATION = re.compile(r"[0-9]{4,9}\.npz")
+LARGEST_RECORD: Bytes = 128 << 20
+"""The most that is read of a record: the largest of ours, of 24 targets, has 2 MB."""
+MOST_SAMPLES: Bytes = 2 << 30
+"""The most memory that the samples of a run may take: 1,600 blocks of 20 rounds of the shortest
+calls that there are."""
 PART = "slice"
 """The key in a generation's file under which its part lies, as JSON in bytes. It is an older word
 for a part, kept so that a run that was begun then can go on."""
@@ -119,12 +128,14 @@ class RunFolder:
         written; then the generations are still there.
         """
         self.clear()
-        whole = conclude(assemble(run, parts(self.path)))
-        samples = read_samples(self.path)
+        generations, broken = _sorted(_each_part(self.path, run.plan))
+        samples, unread = _samples(self.path)
+        whole = conclude(assemble(run, generations))
         if samples:
             untrusted.write(self.path / SAMPLES, _npz(samples))
         self.begin(whole)
-        shutil.rmtree(self.path / GENERATIONS, ignore_errors=True)
+        if not broken and not unread:  # Else somebody may be able to read what this could not.
+            shutil.rmtree(self.path / GENERATIONS, ignore_errors=True)
         return whole
 
     def clear(self) -> None:
@@ -155,7 +166,7 @@ def reopen(path: Path) -> RunFolder:
 
     Raises RunError for what is no run, and for one that is whole.
     """
-    folder = RunFolder(path if path.is_dir() else path.parent)
+    folder = RunFolder(_folder(path))
     if head(path).state == "done":
         raise RunError(
             f"{folder.path} is finished: there is nothing to go on with",
@@ -202,24 +213,32 @@ def _checked(record: Run | GenerationPart, data: bytes) -> bytes:
 def read(path: Path) -> Run:
     """The record of a run, given its folder or its run.json, with what is still in generations/.
 
-    Raises RunError for what is no run, for a broken one and for a newer version.
+    Raises RunError for what is no run, for a broken one and for a newer version. A generation that
+    cannot be read is left out, and `damage` names it.
     """
-    folder = path if path.is_dir() else path.parent
-    return assemble(head(path), parts(folder))
+    run = head(path)
+    return assemble(run, parts(_folder(path), run.plan))
 
 
 def head(path: Path) -> Run:
     """run.json alone. Raises RunError as `read`."""
     file = path / RUN if path.is_dir() else path
     try:
-        data = file.read_bytes()
+        data = untrusted.read(file, LARGEST_RECORD)
     except FileNotFoundError:
         raise RunError(
             f"there is no run in {path}", "toolkit bench    makes one under reports/"
         ) from None
     except OSError as error:
         raise RunError(f"{file} cannot be read: {error.strerror}") from error
-    return _decode(file, data)
+    run = _decode(file, data)
+    if fault := sound.fault(run):
+        raise RunError(f"{file} is a broken record: {fault}")
+    return run
+
+
+def _folder(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
 
 
 def _decode(file: Path, data: bytes) -> Run:
@@ -228,8 +247,8 @@ def _decode(file: Path, data: bytes) -> Run:
 
     try:
         version = msgspec.json.decode(data, type=Head).version
-    except msgspec.DecodeError as error:
-        raise RunError(f"{file} is no record of a run: {error}") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RunError(f"{file} is no record of a run: {untrusted.words(error)}") from error
     if version < 1:
         raise RunError(f"{file} is no record of a run: its version is {version}")
     if version > schema.VERSION:
@@ -241,56 +260,98 @@ def _decode(file: Path, data: bytes) -> Run:
         if version == schema.VERSION:
             return msgspec.json.decode(data, type=Run)
         return msgspec.convert(upgraded(msgspec.json.decode(data)), type=Run)
-    except msgspec.DecodeError as error:
-        raise RunError(f"{file} is a broken record: {error}") from error
-    except (KeyError, TypeError, AttributeError) as error:  # A step found another shape.
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RunError(f"{file} is a broken record: {untrusted.words(error)}") from error
+    # A step found another shape.
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise RunError(f"{file} is a broken record of version {version}") from error
 
 
-def parts(folder: Path) -> list[GenerationPart]:
-    """The generations that are not yet in run.json, in order. Raises RunError for a broken one."""
-    generations = []
-    for file in sorted((folder / GENERATIONS).glob("*.npz")):
-        try:
-            text = _arrays(file)[PART].tobytes()
-            generations.append(msgspec.json.decode(text, type=GenerationPart))
-        except (KeyError, msgspec.DecodeError) as error:
-            raise RunError(f"{file} is a broken record of a generation: {error}") from error
-    return generations
+def parts(folder: Path, plan: Plan) -> list[GenerationPart]:
+    """The generations that are not yet in run.json, in order, without those that cannot be read."""
+    return _sorted(_each_part(folder, plan))[0]
 
 
 def read_samples(folder: Path) -> dict[str, Array]:
     """Every sample of a run, by the keys of `schema.Timing`; empty where they were not kept.
 
-    Raises RunError for a broken file.
+    A file that cannot be read is left out, and `damage` names it.
     """
-    samples: dict[str, Array] = {}
-    for file in [folder / SAMPLES, *sorted((folder / GENERATIONS).glob("*.npz"))]:
-        if file.exists():
-            samples |= {key: array for key, array in _arrays(file).items() if key != PART}
-    return samples
+    return _samples(folder)[0]
 
 
-def _arrays(file: Path) -> dict[str, Array]:
-    """Reads the arrays that `_npz` wrote. Raises RunError for another file, and for one that holds
-    pickles."""
+def damage(path: Path) -> list[str]:
+    """A line for each file beside a run's record that cannot be read, and is left out."""
+    folder = _folder(path)
+    _, broken = _sorted(_each_part(folder, head(path).plan))
+    _, unread = _samples(folder)
+    return [*dict.fromkeys(error.what for error in (*broken, *unread))]
+
+
+def _samples(folder: Path) -> tuple[dict[str, Array], list[RunError]]:
+    """The samples of a run, and the reasons why others are left out."""
+    read, unread = _sorted(_each_samples(folder))
+    return {key: array for arrays in read for key, array in arrays.items()}, unread
+
+
+def _sorted(each: Iterable[T | RunError]) -> tuple[list[T], list[RunError]]:
+    """Parts what could be read from the reasons why the rest could not be."""
+    read: list[T] = []
+    unread: list[RunError] = []
+    for part in each:
+        if isinstance(part, RunError):
+            unread.append(part)
+        else:
+            read.append(part)
+    return read, unread
+
+
+def _each_part(folder: Path, plan: Plan) -> Iterator[GenerationPart | RunError]:
+    for file in _generations(folder):
+        try:
+            yield _part(file, plan)
+        except RunError as error:
+            yield error
+
+
+def _part(file: Path, plan: Plan) -> GenerationPart:
+    """The record of one generation. Raises RunError for a broken one."""
+    members = untrusted.arrays(file, LARGEST_RECORD, lambda name: name == PART)
     try:
-        with zipfile.ZipFile(file) as members:
-            return {
-                name.removesuffix(".npy"): np.load(
-                    io.BytesIO(members.read(name)), allow_pickle=False
-                )
-                for name in members.namelist()
-            }
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise RunError(f"{file} is broken: {error}") from error
+        part = msgspec.json.decode(members[PART].tobytes(), type=GenerationPart)
+    except (KeyError, msgspec.DecodeError, RecursionError) as error:
+        raise RunError(
+            f"{file} is a broken record of a generation: {untrusted.words(error)}"
+        ) from error
+    if fault := sound.part_fault(part, plan):
+        raise RunError(f"{file} is a broken record of a generation: {fault}")
+    return part
+
+
+def _each_samples(folder: Path) -> Iterator[dict[str, Array] | RunError]:
+    room = min(MOST_SAMPLES, memory.available() // 2)
+    for file in [*_present(folder / SAMPLES), *_generations(folder)]:
+        try:
+            arrays = untrusted.arrays(file, room, lambda name: name != PART)
+        except RunError as error:
+            yield error
+            continue
+        room -= sum(array.nbytes for array in arrays.values())
+        yield arrays
+
+
+def _present(file: Path) -> list[Path]:
+    # Also a link that leads nowhere is there, and is told.
+    return [file] if os.path.lexists(file) else []
+
+
+def _generations(folder: Path) -> list[Path]:
+    """The files of the generations by their numbers; none in a folder that is a link."""
+    place = folder / GENERATIONS
+    if place.is_symlink() or not place.is_dir():
+        return []
+    files = [path for path in place.iterdir() if GENERATION.fullmatch(path.name)]
+    return sorted(files, key=lambda path: int(path.stem))
 
 
 def newest(root: Path) -> Path:

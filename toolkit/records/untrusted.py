@@ -2,27 +2,43 @@
 
 U1  Only a regular file is opened. A pipe is told at once instead of waited for, and a link is not
     followed: git and tar keep links, so a folder that was sent may hold one to any file.
-U2  A file is made under a name that nobody can guess, and only where nothing has that name.
+U2  The size that a file claims is held against a limit before memory is taken for it, and what it
+    holds against what it claims.
+U3  A file is made under a name that nobody can guess, and only where nothing has that name.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
+import math
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from toolkit.errors import InputError
+import numpy as np
+
+from toolkit.errors import InputError, RunError, first_line
+from toolkit.tensors import Array
+from toolkit.units import Bytes, size
 
 SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """Flags of rule U1. Without O_NONBLOCK a pipe would be waited for before it can be looked at."""
 STEM = 40
 """Characters of a file's name in that of the file beside it: a name has at most 255 bytes, and a
 character has up to four."""
+PACKED: Bytes = 256 << 20
+"""The most that an archive may have on the disk. Its list of members takes up to ten times as much
+memory, and is read before its length can be looked at."""
+HEADER: Bytes = 4096
+"""The most that the header of an array of numbers may have: ours have 128 bytes."""
 KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -56,7 +72,7 @@ def write(file: Path, data: bytes) -> None:
 
 
 def _created(file: Path) -> tuple[Path, int]:
-    """A new empty file beside another (U2), and its handle. Its rights are those of the umask."""
+    """A new empty file beside another (U3), and its handle. Its rights are those of the umask."""
     beside = file.parent / f".{file.name[:STEM]}.{secrets.token_hex(8)}.part"
     # O_EXCL follows no link at the end of the name.
     return beside, os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o666)
@@ -66,8 +82,7 @@ def _demand_replaceable(file: Path) -> None:
     """Raises InputError for a pipe, a device or a folder, also behind a link: a rename would put a
     file in its place."""
     if file.exists() and not file.is_file():
-        kind = KINDS.get(stat.S_IFMT(file.stat().st_mode), "no file")
-        raise InputError(f"{file} cannot be written: it is {kind}")
+        raise InputError(f"{file} cannot be written: it is {_kind(file.stat().st_mode)}")
 
 
 @contextlib.contextmanager
@@ -80,9 +95,12 @@ def appending(file: Path) -> Iterator[BinaryIO]:
     with open(handle, "ab") as out:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
-            kind = KINDS.get(stat.S_IFMT(mode), "no file")
-            raise InputError(f"{file} cannot be written: it is {kind}")
+            raise InputError(f"{file} cannot be written: it is {_kind(mode)}")
         yield out
+
+
+def _kind(mode: int) -> str:
+    return KINDS.get(stat.S_IFMT(mode), "no file")
 
 
 def _reason(error: OSError) -> str:
@@ -91,3 +109,103 @@ def _reason(error: OSError) -> str:
     if error.errno == errno.ENXIO:  # A pipe that nobody reads, or a socket.
         return "it is a pipe or a socket"
     return error.strerror or type(error).__name__
+
+
+@contextlib.contextmanager
+def opened(file: Path, limit: Bytes) -> Iterator[BinaryIO]:
+    """A file that is there, to be read (U1, U2). Raises RunError, and OSError as `open` does."""
+    try:
+        handle = os.open(file, os.O_RDONLY | SAFELY)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise RunError(f"{file} is not read: {_reason(error)}") from error
+        raise
+    state = os.fstat(handle)
+    if not stat.S_ISREG(state.st_mode):
+        os.close(handle)  # Before Python's own `open`, which takes no folder.
+        raise RunError(f"{file} is not read: it is {_kind(state.st_mode)}")
+    with open(handle, "rb") as stream:
+        if state.st_size > limit:
+            raise RunError(
+                f"{file} is not read: it has {size(state.st_size)}, {size(limit)} are the most"
+            )
+        yield stream
+
+
+def read(file: Path, limit: Bytes) -> bytes:
+    """The bytes of a file. Raises RunError, and OSError as `open` does."""
+    with opened(file, limit) as stream:
+        # `read` takes memory for what it is asked for, so that is not the limit; and not all that
+        # there is, which another process may be making longer.
+        return stream.read(os.fstat(stream.fileno()).st_size)
+
+
+def arrays(
+    file: Path, room: Bytes, wanted: Callable[[str], bool] = lambda name: True
+) -> dict[str, Array]:
+    """The arrays of an .npz whose names are wanted, int64 or uint8; they take at most `room`.
+
+    Raises RunError for any other file, and for one that is damaged.
+    """
+    try:
+        with opened(file, PACKED) as stream, zipfile.ZipFile(stream) as archive:
+            members = {
+                name: member
+                for member in archive.infolist()
+                if wanted(name := member.filename.removesuffix(".npy"))
+            }
+            needed = sum(member.file_size for member in members.values())
+            if needed > room:
+                raise RunError(
+                    f"{file} is not read: it unpacks to {size(needed)}, {size(room)} are the most"
+                )
+            return {name: _array(_unpacked(archive, each)) for name, each in members.items()}
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        RuntimeError,  # An archive with a password.
+        struct.error,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise RunError(f"{file} is broken: {words(error)}") from error
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """The bytes of a member, never more than it claims (U2)."""
+    # The others are unpacked by zipfile without regard to how much is asked for.
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError("it is packed in a way that numpy does not use")
+    with archive.open(member) as stream:
+        data = stream.read(member.file_size)
+    if len(data) != member.file_size:
+        raise ValueError("it holds less than it claims")
+    return data
+
+
+def _array(data: bytes) -> Array:
+    """An array from the bytes of an .npy file, which it shares. Raises ValueError for one of other
+    numbers than int64 and uint8, pickles among them, and for one of another length."""
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        readers = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }
+        shape, is_fortran, dtype = readers[version](stream, max_header_size=HEADER)
+    except Exception as error:  # numpy's reader raises what Python's tokenizer does, among others.
+        raise ValueError(f"it holds no array: {words(error)}") from error
+    if dtype not in (np.int64, np.uint8):
+        raise ValueError(f"it holds {words(dtype)}, and neither int64 nor bytes")
+    start = stream.tell()
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(data) - start:
+        raise ValueError("an array has not the size that its header claims")
+    flat: Array = np.frombuffer(data, dtype, offset=start)
+    return flat.reshape(shape, order="F" if is_fortran else "C")
+
+
+def words(error: object) -> str:
+    """The first line of an error that may quote a stranger's text, without control characters."""
+    return "".join(letter if letter.isprintable() else "�" for letter in first_line(error))
