@@ -70,7 +70,7 @@ def first_block(words: Sequence[str]) -> float:
                 folder = _first_generation(Path(scratch), process)
                 # ctime, which the rename sets; mtime is when its bytes were written.
                 judged = (folder / store.RUN).stat().st_ctime
-                (first, *_) = store.parts(folder)
+                (first, *_) = store.parts(folder, store.head(folder).plan)
             finally:
                 process.send_signal(signal.SIGINT)
     blocks = [case.series.starts[0] for target in first.targets for case in target.cases]

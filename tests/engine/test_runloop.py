@@ -50,7 +50,7 @@ class Look:
 
     def __call__(self, step: str, share: float | None, text: str) -> None:
         if step == "measure":
-            parts = store.parts(self.folder)
+            parts = store.parts(self.folder, store.head(self.folder).plan)
             self.targets = [[target.target for target in part.targets] for part in parts]
 
 

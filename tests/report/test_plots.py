@@ -6,6 +6,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,10 +16,10 @@ import pytest
 from tests.report import runs
 from toolkit.answers.formats import ORDER, Precision
 from toolkit.records.schema import Conversion
-from toolkit.report import palette
+from toolkit.report import files, palette
 from toolkit.report.grids import machines
 from toolkit.report.plots import Plot, draw
-from toolkit.report.plots.base import ticks
+from toolkit.report.plots.base import slug, ticks
 from toolkit.report.summary import summarize
 from toolkit.report.svg import svg
 from toolkit.report.view import View
@@ -204,3 +205,26 @@ def test_what_a_runtime_made_of_the_model_first_stands_beside_its_cold_start() -
     assert grid.rows[0][1].replace("\u2009", " ") == "1.50 s → 35.2 KB"
     assert grid.rows[1][1] == "–"
     assert "converted once" not in machines.cold(summarize(run, samples).targets).head
+
+
+def test_a_dimension_with_a_long_name_has_a_report(tmp_path: Path) -> None:
+    """Two names that differ at their ends alone are two files."""
+    run, samples = runs.make(runs.MIXED, runs.Shape(starts=6, rounds=3, calls=5, batches=(1, 8)))
+    cases = [
+        msgspec.structs.replace(case, name=f"{'dimension' * 40}{end} 8", dims={"d" * 300 + end: 8})
+        for case, end in zip(run.plan.cases, "ab", strict=True)
+    ]
+    run = msgspec.structs.replace(run, plan=msgspec.structs.replace(run.plan, cases=cases))
+
+    files.write(summarize(run, samples), tmp_path)
+
+    names = [path.name for path in tmp_path.iterdir()]
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert max(map(len, names)) < 100
+    assert len([name for name in names if name.startswith("ratios-")]) == 2
+    assert all(name in text for name in names if name.endswith(".svg"))
+
+
+def test_a_name_that_is_short_stays_as_it_is_in_a_files_name() -> None:
+    assert slug("batch 8, seq 32") == "batch-8-seq-32"
+    assert slug("語") == "case"

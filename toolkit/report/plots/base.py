@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Sequence
@@ -25,6 +26,9 @@ Datum = dict[str, str | float | bool]
 Entry = tuple[str, str, tuple[int, ...]]
 """(name, colour, dash) of a legend."""
 
+SLUG = 60
+"""Characters of a case in the name of a plot's file: with the kind of plot and `.svg` it stays far
+below the 255 that a name may have, and short enough to be read."""
 STEP = 34
 """Pixels: the height of a target's line, its name and below it its mark."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
@@ -47,8 +51,15 @@ class Plot:
 
 
 def slug(text: str) -> str:
-    """Makes a case's name a part of a file's name."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "case"
+    """Makes a case's name a part of a file's name, of at most SLUG characters.
+
+    What is cut is told apart by a hash: two long names may differ at their ends alone.
+    """
+    whole = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "case"
+    if len(whole) <= SLUG:
+        return whole
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{whole[: SLUG - 9].strip('-')}-{digest}"
 
 
 def at_case(table: Table, view: View) -> str:
