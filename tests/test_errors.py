@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.errors import LONGEST, first_line, lines, typed_line
+from toolkit.errors import LONGEST, first_line, lines, signal_name, typed_line
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,12 @@ def test_the_type_of_an_error_stands_before_its_line_once() -> None:
 
 def test_blank_lines_are_left_out() -> None:
     assert lines("\n a \n\n b\n") == ["a", "b"]
+
+
+def test_a_signal_without_a_name_has_its_number() -> None:
+    assert [signal_name(number) for number in (11, 34, 35, 64)] == [
+        "SIGSEGV",
+        "SIGRTMIN",
+        "signal 35",
+        "SIGRTMAX",
+    ]

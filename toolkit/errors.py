@@ -18,6 +18,7 @@ Everything else that is raised is a bug of ours (exit code 3).
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
@@ -102,6 +103,15 @@ def first_line(error: object) -> str:
     """The first line that an error or a text says; the type's name where it says nothing."""
     said = lines(error)
     return said[0][:LONGEST] if said else type(error).__name__
+
+
+def signal_name(number: int) -> str:
+    """The name of a signal: 'SIGSEGV'; 'signal 35' where Python has none, as for most of the
+    real-time signals."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def typed_line(error: BaseException) -> str:

@@ -34,8 +34,9 @@ def test_a_client_gets_nothing_of_this_session(
     [
         ("print('ValueError: no kernel'); print('bye'); exit(3)", "ended with code 3: ValueError"),
         ("import os; os.abort()", "crashed with SIGABRT: it printed nothing"),
+        ("import os; os.kill(os.getpid(), 35)", "crashed with signal 35: it printed nothing"),
     ],
-    ids=["an exit code", "a signal"],
+    ids=["an exit code", "a signal", "a signal without a name"],
 )
 def test_a_client_that_fails_is_quoted(program: str, ending: str, tmp_path: Path) -> None:
     with pytest.raises(TargetError, match=f"the client {ending}"):

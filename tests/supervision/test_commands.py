@@ -96,6 +96,13 @@ with tempfile.TemporaryFile() as file:
     )
 
 
+def test_a_signal_without_a_name_is_told_by_its_number() -> None:
+    with pytest.raises(parent.Ended) as caught:
+        parent.supervise([sys.executable, "-c", "import os; os.kill(os.getpid(), 35)"])
+
+    assert caught.value.what.startswith("the command crashed with signal 35")
+
+
 def offered(ended: command.Ended) -> list[str]:
     return [line.split()[0] for line in ended.err.splitlines() if line.startswith("  --")]
 

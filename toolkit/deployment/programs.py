@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from toolkit.errors import LONGEST, EnvironmentFault, TargetError, lines
+from toolkit.errors import LONGEST, EnvironmentFault, TargetError, lines, signal_name
 from toolkit.units import Seconds
 
 LEAKS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONSAFEPATH", "NODE_PATH", "NODE_OPTIONS")
@@ -93,7 +93,7 @@ def _ending(code: int | None, limit: Seconds) -> str:
     if code is None:
         return f"was stopped after {limit:g} s without an end"
     if code < 0:
-        return f"crashed with {signal.Signals(-code).name}"
+        return f"crashed with {signal_name(-code)}"
     return f"ended with code {code}"
 
 

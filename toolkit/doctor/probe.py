@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.doctor import elf
-from toolkit.errors import EnvironmentFault
+from toolkit.errors import EnvironmentFault, signal_name
 from toolkit.units import Bytes, Seconds
 from toolkit.workers.environments import variables
 
@@ -206,7 +205,7 @@ def _ending(done: subprocess.CompletedProcess[bytes]) -> str:
     """Says how a process ended that gave no answer: by its signal, its last line, or its code."""
     printed = done.stderr.decode(errors="replace").strip().splitlines()
     if done.returncode < 0:
-        return f"killed by {signal.Signals(-done.returncode).name}"
+        return f"killed by {signal_name(-done.returncode)}"
     return printed[-1] if printed else f"ended with exit code {done.returncode}"
 
 

@@ -95,7 +95,7 @@ class CaseBlocks:
     @property
     def samples(self) -> Array:
         """The times of all calls; int64 nanoseconds, (rounds, calls)."""
-        return np.array([block.ns for block in self.blocks])
+        return np.array([block.ns for block in self.blocks], np.int64)
 
     @property
     def usual_threads(self) -> int:

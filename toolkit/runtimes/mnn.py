@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toolkit.errors import ShapeRefused, TargetError
+from toolkit.errors import ShapeRefused, TargetError, signal_name
 from toolkit.runtimes.base import Call, Moves, Option, Program, Runtime, Session
 from toolkit.runtimes.support import fitting, plainform
 from toolkit.tensors import Array, Feed
@@ -161,7 +160,7 @@ def _ready(array: Array, kind: str) -> Array:
 def _refusal(code: int, messages: str) -> str:
     """The reason why a conversion failed, in one line."""
     if code < 0:
-        return f"MNN's converter crashed with {signal.Signals(-code).name}"
+        return f"MNN's converter crashed with {signal_name(-code)}"
     if lacks := sorted({*LACKS.findall(messages)}):
         return f"MNN cannot convert {', '.join(lacks)}"
     return "MNN could not convert the model"

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from toolkit.errors import InputError, ToolkitError
+from toolkit.errors import InputError, ToolkitError, signal_name
 from toolkit.supervision import progress
 from toolkit.supervision.progress import LEAVINGS, PAGE, SIZE, VARIABLE, Look
 from toolkit.units import Seconds
@@ -206,7 +206,7 @@ def _code(code: int, state: Look, *, interrupted: bool) -> int:
         return code
     if interrupted:
         return 130
-    name = signal.Signals(-code).name
+    name = signal_name(-code)
     doing = f" while at {state.text}" if state.text else ""
     if -code == signal.SIGKILL:
         raise Ended(

@@ -13,7 +13,6 @@ import os
 import random
 import resource
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -23,7 +22,7 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from toolkit import tensors
-from toolkit.errors import TargetError, WorkerDied
+from toolkit.errors import TargetError, WorkerDied, signal_name
 from toolkit.runtimes.base import Placement, Program
 from toolkit.tensors import Array, Feed
 from toolkit.units import Bytes, Seconds
@@ -37,6 +36,10 @@ LAST_WORDS = 5
 
 WIDEST = 300
 """Characters of each of these lines: a record is read by people."""
+
+
+LONGEST = 2**63
+"""Nanoseconds, 292 years: int64, in which samples are kept, ends here."""
 
 
 class Worker:
@@ -233,7 +236,11 @@ class Worker:
         reply = self._wait()
         with self._understood():
             block = Block([*reply["ns"]], int(reply["start"]), int(reply["switches"]))
-        if len(block.ns) != calls or not all(isinstance(t, int) and t >= 0 for t in block.ns):
+        # A time beyond int64 would make an array of objects, which nobody may read again.
+        numbers = (*block.ns, block.start, block.switches)
+        if len(block.ns) != calls or not all(
+            isinstance(each, int) and 0 <= each < LONGEST for each in numbers
+        ):
             self._die("its times are not what was asked for")
         return block
 
@@ -308,7 +315,7 @@ class Worker:
         """Ends a worker whose reply lacks the protocol's fields, or has them in other types."""
         try:
             yield
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             self._die(f"answered nonsense to {self._verb}: {type(error).__name__}: {error}")
 
     def _cause(self) -> str:
@@ -319,7 +326,7 @@ class Worker:
         except subprocess.TimeoutExpired:
             return f"closed its pipe while {_doing(self._verb)}"
         if code < 0:
-            return f"crashed with {signal.Signals(-code).name} while {_doing(self._verb)}"
+            return f"crashed with {signal_name(-code)} while {_doing(self._verb)}"
         return f"ended by itself with exit code {code} while {_doing(self._verb)}"
 
     def _die(self, what: str, *cures: str) -> NoReturn:
