@@ -133,6 +133,11 @@ def test_a_suspected_size_comes_before_what_is_only_usual() -> None:
     assert sizes_of(swept) == [(2, 16), (1, 16), (2, 1), (2, 32), (3, 17)]
 
 
+def test_a_suspected_size_is_never_left_out_for_time() -> None:
+    swept = timed(Slow(), 0.0, [{"batch": 2, "seq": 640}])
+    assert (2, 640) in sizes_of(swept)
+
+
 def test_a_call_that_was_held_up_does_not_count_as_what_it_took() -> None:
     assert sizes_of(timed(Slow(held_up=1), 20.0)) == sizes_of(timed(Slow(), 20.0))
 
