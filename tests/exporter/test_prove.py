@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from tests.exporter import models, proofs
-from toolkit.answers.verdict import OutputVerdict, Verdict
+from toolkit.answers.verdict import Name, OutputVerdict, Verdict
 from toolkit.errors import TargetError
 from toolkit.exporter.proof import Contract, Step
 from toolkit.exporter.prove import Answers, Numbers
@@ -45,9 +45,12 @@ def judge(expected: Sequence[Expected], answers: Answers) -> Verdict:
         for each, answer in zip(expected, answers, strict=True)
         for got, right in zip(answer.values(), each.outputs.values(), strict=True)
     )
-    right = worst < 1e-5
-    output = OutputVerdict("output", (), "", 0, 1.0, worst, worst, (), 0.0, 0.0)
-    text = "float32" if right else "wrong"
+    return verdict(worst, "float32" if worst < 1e-5 else "wrong")
+
+
+def verdict(worst: float, text: Name) -> Verdict:
+    right = text == "float32"
+    output = OutputVerdict("output", (text,), "", 0, 1.0, worst, worst, (), 0.0, 0.0)
     return Verdict(text, right, "" if right else "far off", "float32", (output,), 1, "torch")
 
 
@@ -170,6 +173,28 @@ def test_numbers_that_are_not_right_fail(tmp_path: Path, net: nn.Module) -> None
     proof = proofs.proof(tmp_path, net, proofs.mlp(net), numbers=Numbers(zeros, judge))
     assert proof.fails
     assert proofs.step(proof, "numbers").details == ("far off",)
+
+
+def test_a_runtime_that_is_coarse_is_no_fault_of_a_file_whose_graph_is_right(
+    tmp_path: Path, net: nn.Module
+) -> None:
+    def coarse(expected: Sequence[Expected], answers: Answers) -> Verdict:
+        return verdict(1e-4, "between")
+
+    numbers = Numbers(lambda feeds_: run(feeds_, tmp_path / "m.onnx"), coarse)
+    proof = proofs.proof(tmp_path, net, proofs.mlp(net), numbers=numbers)
+    step = proofs.step(proof, "numbers")
+    assert (step.outcome, step.says) == ("holds", "between")
+    assert step.details == ("onnxruntime cpu is coarser than float32, the file is not: far off",)
+
+    model = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["" : 20, "com.microsoft" : 1]>
+        g (float[n] x) => (float[n] output)
+        { output = com.microsoft.SampleOp (x) }"""
+    )
+    bare = proofs.proof(tmp_path, Echo(), model, proofs.LINE, Sizes({"n": 16}), numbers)
+    assert proofs.step(bare, "structure").outcome == "not shown"
+    assert proofs.step(bare, "numbers").outcome == "fails"
 
 
 def test_a_worker_that_dies_is_a_failed_step(tmp_path: Path, net: nn.Module) -> None:
