@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from toolkit.errors import ExportError, ProofError, typed_line
-from toolkit.exporter import exactrules
+from toolkit.exporter import exactrules, freesizes
 from toolkit.exporter.refusal import Refused
 from toolkit.sources import attributes
 from toolkit.sources.calls import Arguments
@@ -105,6 +105,7 @@ def make(
         _without_gradients(module),
         _captured_by("Strict" if way is STRICT else "NonStrict"),
         exactrules.exact(),
+        contextlib.nullcontext() if way is STRICT else freesizes.traced(),
         imaginary.known(translated),
     ):
         program = torch.onnx.export(
@@ -134,7 +135,7 @@ def _without_gradients(module: nn.Module) -> Iterator[None]:
     lays its result out otherwise than its own tracing believes: T5, BEiT and Swin were refused with
     "Cannot view a tensor with shape …".
     """
-    learning = [each for each in module.parameters() if each.requires_grad]
+    learning = [each for each in module.parameters() if each.requires_grad and each.is_leaf]
     for parameter in learning:
         parameter.requires_grad_(False)
     try:
