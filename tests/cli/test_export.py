@@ -129,7 +129,11 @@ def test_the_proof_is_a_table_and_torch_says_nothing(folder: Path) -> None:
         r" {9}structure +in float64 at batch 1, 2, [\d, ]+ +[\d.e+-]+ +same function", lines[2]
     )
     assert re.fullmatch(r" {9}numbers +onnxruntime cpu at the same +[\d.e+-]+ +float32", lines[3])
-    assert lines[4].startswith("         net.onnx (")
+    duration = r"[\d.]+ (s|ms|µs|ns)"
+    steps = ("module", "torch.onnx.export", "file", "form", "structure", "numbers")
+    times = " · ".join(f"{re.escape(step)} {duration}" for step in steps)
+    assert re.fullmatch(f" {{9}}{times}", lines[4])
+    assert lines[5].startswith("         net.onnx (")
     assert files(folder) == ["net.onnx", "test_data_set_0", "test_data_set_1", "test_data_set_2"]
 
 
