@@ -6,7 +6,8 @@
 
 Whole processes, imports and building included; seconds of the clock and of the processor, all
 processes together. The latter hardly depend on what else runs. A model that takes longer than
-LIMIT counts as refused. Both files are judged by `judged.py`, which uses nothing of toolkit's own proof.
+LIMIT counts as refused. Both files are judged by `judged.py`, which uses nothing of toolkit's own
+proof.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def table(lines: Sequence[Line]) -> str:
     ratios = [line["ours"]["processor"] / line["bare"]["processor"] for line in both]
     rows = [
         f"{len(lines)} architectures. Where both are right, an export with its proof takes"
-        f" {statistics.median(ratios or [0]):.2f} times the processor time of the bare one (median).",
+        f" {statistics.median(ratios or [0]):.2f} times the processor time of a bare one (median).",
         "",
         "| | right | wrong at a size that the module takes | refused |",
         "|---|---|---|---|",
