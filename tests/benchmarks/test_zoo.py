@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from torch import Tensor, nn
+
+from benchmarks.zoo import judged, measure
+from toolkit.sources import inputs
+
+
+class Doubled(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, x], dim=1)
+
+
+def graph(path: Path, nodes: list[onnx.NodeProto], batch: str | int = "batch") -> str:
+    """A file with one input x [batch, 3] and one output y."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 3])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    model = helper.make_model(
+        helper.make_graph(nodes, "doubled", [x], [y]), opset_imports=[helper.make_opsetid("", 20)]
+    )
+    onnx.save(model, path)
+    return str(path)
+
+
+CONCAT = helper.make_node("Concat", ["x", "x"], ["y"], axis=1)
+STATED = inputs.parse_all(["x:float32[batch=2,3]"])
+
+
+def test_a_file_that_answers_as_its_module_is_right(tmp_path: Path) -> None:
+    verdict = judged.judge(Doubled(), STATED, graph(tmp_path / "m.onnx", [CONCAT]))
+
+    assert verdict["verdict"] == "right"
+    assert verdict["seen"] > 3
+
+
+@pytest.mark.parametrize(
+    ("nodes", "batch", "says"),
+    [
+        ([helper.make_node("Concat", ["x", "x"], ["y"], axis=0)], "batch", "at batch 2: shape"),
+        ([CONCAT], 2, "at batch 1: does not run"),
+        (
+            [
+                helper.make_node("Neg", ["x"], ["n"]),
+                helper.make_node("Concat", ["x", "n"], ["y"], axis=1),
+            ],
+            "batch",
+            "at batch 2: off by 2 of",
+        ),
+    ],
+    ids=["another shape", "a fixed size", "other numbers"],
+)
+def test_a_file_that_does_not_is_wrong_at_a_size(
+    tmp_path: Path, nodes: list[onnx.NodeProto], batch: str | int, says: str
+) -> None:
+    verdict = judged.judge(Doubled(), STATED, graph(tmp_path / "m.onnx", nodes, batch))
+
+    assert verdict["verdict"] == "wrong"
+    assert verdict["says"].startswith(says)
+
+
+def test_the_table_counts_verdicts_and_tells_reasons_without_paths() -> None:
+    def line(model: str, bare: dict[str, object], ours: dict[str, object]) -> dict[str, object]:
+        stamp = {"at": "2026-11-29T00:00:00+00:00", "machine": "two cores", "load": 1.0}
+        return {"model": model, "group": "blocks", **stamp, "bare": bare, "ours": ours}
+
+    right = {"verdict": "right", "says": "", "seconds": 9.0, "processor": 4.0}
+    lines = [
+        line("dense", {**right, "processor": 2.0}, right),
+        line("gated", {**right, "verdict": "wrong", "says": "at batch 1: off"}, right),
+        line(
+            "odd",
+            {**right, "verdict": "refused", "says": "[x] failed in /some/where/odd.py"},
+            {**right, "verdict": "refused", "says": "error: odd.py:3: no form | cure"},
+        ),
+    ]
+
+    text = measure.table(lines)
+
+    assert "takes 2.00 times the processor time" in text
+    assert "| `torch.onnx.export` | 1 | 1 | 1 |" in text
+    assert "| `toolkit export` | 2 | 0 | 1 |" in text
+    assert (
+        "| odd | blocks | refused: &#91;x&#93; failed in odd.py | refused: odd.py:3: no form |"
+        in text
+    )
