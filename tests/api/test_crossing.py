@@ -70,6 +70,7 @@ class Held:
             exporter="dynamo-strict",
             proof=True,
             stateful=False,
+            allow_fixed=False,
             keep_traces=True,
             force=False,
             timeout=None,

@@ -46,6 +46,7 @@ def export(
     exporter: str | None = None,
     proof: bool = True,
     stateful: bool = False,
+    allow_fixed: bool = False,
     keep_traces: bool = False,
     force: bool = False,
     timeout: Seconds | None = None,
@@ -58,11 +59,13 @@ def export(
     `input` states inputs as `--input` does. `exporter` pins one of torch's exporters: `dynamo`,
     `dynamo-strict` or `torchscript`; without it the others are tried where the usual one fails.
     `proof=False` compares nothing, and the file's metadata says so. `stateful` makes the buffers
-    that forward changes inputs and outputs of the file. `keep_traces` leaves torch's notes in
-    the file, with absolute paths and lines of the source. `force` replaces another model's test
-    data beside the file. `timeout` limits the proof. `chatter` gathers what torch says, also
-    where this raises. Raises InputError for what the user gave, ExportError where torch refuses,
-    NotProven where the file is not the module's function; nothing is written then. A source
+    that forward changes inputs and outputs of the file. `allow_fixed` gives a dimension that
+    cannot stay dynamic its traced size, and a note of the result says so. `keep_traces` leaves
+    torch's notes in the file, with absolute paths and lines of the source. `force` replaces
+    another model's test data beside the file. `timeout` limits the proof. `chatter` gathers what
+    torch says, also where this raises. Raises InputError for what the user gave, ExportError where
+    torch refuses, NotProven where the file is not the module's function; nothing is written then. A
+    source
     `__main__:NAME` exists in the calling process alone, and is exported there, without limits.
     """
     heard = chatter or Chatter()
@@ -82,6 +85,7 @@ def export(
         exporter=exporter,
         proof=proof,
         stateful=stateful,
+        allow_fixed=allow_fixed,
         keep_traces=keep_traces,
         force=force,
         timeout=_checked(timeout),

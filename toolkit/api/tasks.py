@@ -55,6 +55,7 @@ class ExportTask(Strict, frozen=True, tag=True):
     exporter: str | None
     proof: bool
     stateful: bool
+    allow_fixed: bool
     keep_traces: bool
     force: bool
     timeout: Seconds | None
@@ -75,6 +76,7 @@ class ExportTask(Strict, frozen=True, tag=True):
                 exporter=self.exporter,
                 proof=self.proof,
                 stateful=self.stateful,
+                allow_fixed=self.allow_fixed,
                 keep_traces=self.keep_traces,
                 force=self.force,
                 timeout=self.timeout,

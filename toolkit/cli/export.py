@@ -87,6 +87,11 @@ EXPORTERS = ("dynamo", "dynamo-strict", "torchscript")
 @click.option(
     "--stateful", is_flag=True, help="Buffers that forward changes become inputs and outputs."
 )
+@click.option(
+    "--allow-fixed",
+    is_flag=True,
+    help="Give a dimension that cannot stay dynamic its traced size, and say so.",
+)
 @click.option("--keep-traces", is_flag=True, help="Keep torch's notes: paths, lines of the source.")
 @click.option("--force", is_flag=True, help="Replace another model's test data beside the file.")
 @click.option("--verbose", is_flag=True, help="Show all that torch says, and its whole trace.")
@@ -102,6 +107,7 @@ def command(
     exporter: str | None,
     no_proof: bool,
     stateful: bool,
+    allow_fixed: bool,
     keep_traces: bool,
     force: bool,
     verbose: bool,
@@ -137,6 +143,7 @@ def command(
             exporter=exporter,
             proof=not no_proof,
             stateful=stateful,
+            allow_fixed=allow_fixed,
             keep_traces=keep_traces,
             force=force,
             timeout=timeout,

@@ -51,17 +51,15 @@ class ExportRequest:
         """The same request, with one dimension held to a limit of the module's."""
         name = limit.dim.name
         others = [other for other in self.own_limits if other.dim.name != name]
-        held = tuple(
-            replace(
-                stated,
-                dims=tuple(
-                    limit.dim if isinstance(dim, Dimension) and dim.name == name else dim
-                    for dim in stated.dims
-                ),
-            )
-            for stated in self.inputs
-        )
+        held = _with_dim(self.inputs, name, limit.dim)
         return replace(self, inputs=held, own_limits=(*others, limit))
+
+    def fixed(self, name: str) -> ExportRequest:
+        """The same request, with one dimension fixed at the size that it is traced with."""
+        size = self.traced.sizes[name]
+        held = _with_dim(self.inputs, name, size)
+        sizes = {other: at for other, at in self.traced.sizes.items() if other != name}
+        return replace(self, inputs=held, traced=replace(self.traced, sizes=sizes))
 
     @property
     def specs(self) -> list[TensorSpec]:
@@ -147,6 +145,20 @@ def _traced(
     if not traced.plain:
         module = nested.flat(module, tuple(traced.tensors))
     return ExportRequest(source, module, stated, traced, own_values=bool(values))
+
+
+def _with_dim(inputs: Sequence[Stated], name: str, instead: int | Dimension) -> tuple[Stated, ...]:
+    """The inputs with something else in place of one dimension, wherever it stands."""
+    return tuple(
+        replace(
+            stated,
+            dims=tuple(
+                instead if isinstance(dim, Dimension) and dim.name == name else dim
+                for dim in stated.dims
+            ),
+        )
+        for stated in inputs
+    )
 
 
 def _named(module: nn.Module, stated: tuple[Stated, ...]) -> tuple[Stated, ...]:

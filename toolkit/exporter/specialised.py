@@ -22,6 +22,14 @@ from toolkit.sources.inputs import Dimension, Stated, dimensions
 from toolkit.sources.lines import Line
 
 
+class NarrowedError(ProofError):
+    """A stated dimension came out narrower than stated: `dim` is its name."""
+
+    def __init__(self, dim: str, what: str, *cures: str) -> None:
+        super().__init__(what, *cures)
+        self.dim = dim
+
+
 @dataclass(frozen=True)
 class Narrowed:
     """A dynamic dimension for which the exported graph may hold at fewer sizes than stated."""
@@ -130,7 +138,7 @@ def taken(
 
 def error(
     narrowed: Narrowed, traced: Traced, right: Iterable[Mapping[str, int]] = ()
-) -> ProofError:
+) -> NarrowedError:
     """The fault in words: where the graph holds, where it was seen right and wrong, the line.
 
     `right` are sizes at which the file was seen to be the module's function.
@@ -149,7 +157,8 @@ def error(
     line = [str(narrowed.line)] if narrowed.line else []
     # Where the range is the module's own, no line is to be changed: what to paste comes first.
     cures = [*line, narrowed.cure] if narrowed.limit is None else [narrowed.cure, *line]
-    return ProofError(
+    return NarrowedError(
+        name,
         f"the exported graph holds for {narrowed.holds} only{seen}.",
         *cures,
         "No file was written.",

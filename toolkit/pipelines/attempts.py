@@ -18,7 +18,7 @@ from toolkit.exporter.proof import ExportProof
 from toolkit.exporter.prove import CannotRun, Numbers
 from toolkit.exporter.quiet import Chatter
 from toolkit.exporter.request import ExportRequest
-from toolkit.exporter.specialised import Narrowed
+from toolkit.exporter.specialised import Narrowed, NarrowedError
 from toolkit.exporter.ways import Fault, Way
 from toolkit.feeds.sizes import Dims
 from toolkit.onnxfiles import modelfile
@@ -68,7 +68,8 @@ class Exported:
 
 class NotProven(ProofError):
     """The file is not the module's function; nothing was written. `exported` says how it failed,
-    `own_limits` up to where it may be the module's function all the same."""
+    `own_limits` up to where it may be the module's function all the same, `dim` the dimension at
+    fault, empty where none is."""
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class NotProven(ProofError):
         own_limits: tuple[OwnLimit, ...] = (),
     ) -> None:
         super().__init__(error.what, *error.cures)
+        self.dim = error.dim if isinstance(error, NarrowedError) else ""
         self.exported = exported
         self.fault = fault
         self.own_limits = own_limits

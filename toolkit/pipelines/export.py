@@ -13,7 +13,7 @@ from toolkit.exporter import landing, request, testdata, ways
 from toolkit.exporter.quiet import Chatter
 from toolkit.exporter.request import ExportRequest
 from toolkit.onnxfiles import modelfile
-from toolkit.pipelines import train
+from toolkit.pipelines import fixing, train
 from toolkit.pipelines.attempts import Attempts, Exported, NotProven, Stage, Watch
 from toolkit.sources import reference, source
 from toolkit.sources.source import Source
@@ -37,6 +37,7 @@ def export(
     exporter: str | None = None,
     proof: bool = True,
     stateful: bool = False,
+    allow_fixed: bool = False,
     keep_traces: bool = False,
     force: bool = False,
     timeout: Seconds | None = None,
@@ -48,12 +49,12 @@ def export(
     `input` states inputs as `--input` does. `exporter` is the one of EXPORTERS to take; without it
     the others are tried where the usual one fails. Without `proof` nothing is compared, and the
     file's metadata says so. `stateful` makes the buffers that forward changes inputs and outputs.
-    `keep_traces` leaves torch's notes in the file, with
-    absolute paths and lines of the source. `force` replaces another model's test data beside the
-    file. `timeout` limits the proof, where another process watches over this one. `chatter` gathers
-    what torch says, also where this raises. Raises InputError for what the user gave, ExportError
-    where torch refuses, NotProven where the file is not the module's function; nothing is written
-    then.
+    `allow_fixed` gives a dimension that cannot stay dynamic its traced size. `keep_traces` leaves
+    torch's notes in the file, with absolute paths and lines of the source. `force` replaces
+    another model's test data beside the file. `timeout` limits the proof, where another process
+    watches over this one. `chatter` gathers what torch says, also where this raises. Raises
+    InputError for what the user gave, ExportError where torch refuses, NotProven where the file is
+    not the module's function; nothing is written then.
     """
     chatter = chatter or Chatter()
     own_weights = None if weights is None else Path(weights)
@@ -77,7 +78,7 @@ def export(
             pinned,
             prove=proof,
         )
-        files, exported = attempts.take(asked)
+        files, exported = fixing.take(attempts, asked) if allow_fixed else attempts.take(asked)
         exported = replace(
             exported,
             notes=(*exported.notes, *_notes(asked)),
