@@ -71,6 +71,7 @@ class Held:
             proof=True,
             stateful=False,
             allow_fixed=False,
+            cast_missing=True,
             keep_traces=True,
             force=False,
             timeout=None,

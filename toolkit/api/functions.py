@@ -47,6 +47,7 @@ def export(
     proof: bool = True,
     stateful: bool = False,
     allow_fixed: bool = False,
+    cast_missing: bool = False,
     keep_traces: bool = False,
     force: bool = False,
     timeout: Seconds | None = None,
@@ -60,8 +61,9 @@ def export(
     `dynamo-strict` or `torchscript`; without it the others are tried where the usual one fails.
     `proof=False` compares nothing, and the file's metadata says so. `stateful` makes the buffers
     that forward changes inputs and outputs of the file. `allow_fixed` gives a dimension that
-    cannot stay dynamic its traced size, and a note of the result says so. `keep_traces` leaves
-    torch's notes in the file, with absolute paths and lines of the source. `force` replaces
+    cannot stay dynamic its traced size, and a note of the result says so. `cast_missing`
+    has operators that onnxruntime lacks in float16 or bfloat16 computed in float32. `keep_traces`
+    leaves torch's notes in the file, with absolute paths and lines of the source. `force` replaces
     another model's test data beside the file. `timeout` limits the proof. `chatter` gathers what
     torch says, also where this raises. Raises InputError for what the user gave, ExportError where
     torch refuses, NotProven where the file is not the module's function; nothing is written then. A
@@ -86,6 +88,7 @@ def export(
         proof=proof,
         stateful=stateful,
         allow_fixed=allow_fixed,
+        cast_missing=cast_missing,
         keep_traces=keep_traces,
         force=force,
         timeout=_checked(timeout),

@@ -56,6 +56,7 @@ class ExportTask(Strict, frozen=True, tag=True):
     proof: bool
     stateful: bool
     allow_fixed: bool
+    cast_missing: bool
     keep_traces: bool
     force: bool
     timeout: Seconds | None
@@ -77,6 +78,7 @@ class ExportTask(Strict, frozen=True, tag=True):
                 proof=self.proof,
                 stateful=self.stateful,
                 allow_fixed=self.allow_fixed,
+                cast_missing=self.cast_missing,
                 keep_traces=self.keep_traces,
                 force=self.force,
                 timeout=self.timeout,

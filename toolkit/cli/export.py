@@ -92,6 +92,11 @@ EXPORTERS = ("dynamo", "dynamo-strict", "torchscript")
     is_flag=True,
     help="Give a dimension that cannot stay dynamic its traced size, and say so.",
 )
+@click.option(
+    "--cast-missing",
+    is_flag=True,
+    help="Have operators that onnxruntime lacks in bfloat16 or float16 computed in float32.",
+)
 @click.option("--keep-traces", is_flag=True, help="Keep torch's notes: paths, lines of the source.")
 @click.option("--force", is_flag=True, help="Replace another model's test data beside the file.")
 @click.option("--verbose", is_flag=True, help="Show all that torch says, and its whole trace.")
@@ -108,6 +113,7 @@ def command(
     no_proof: bool,
     stateful: bool,
     allow_fixed: bool,
+    cast_missing: bool,
     keep_traces: bool,
     force: bool,
     verbose: bool,
@@ -144,6 +150,7 @@ def command(
             proof=not no_proof,
             stateful=stateful,
             allow_fixed=allow_fixed,
+            cast_missing=cast_missing,
             keep_traces=keep_traces,
             force=force,
             timeout=timeout,

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import onnx
+
 from toolkit.answers.verdict import Verdict
 from toolkit.engine import judges
 from toolkit.engine.unoptimised import unoptimised
 from toolkit.errors import TargetError
+from toolkit.exporter import casting
 from toolkit.exporter.prove import Answers, CannotRun, Numbers
 from toolkit.machine.describe import cores_allowed
+from toolkit.onnxfiles import modelfile
 from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.runtimes import listing
@@ -75,6 +79,22 @@ class FileRunner:
             loading.begin()
         return loading
 
+    def takes(self, models: Sequence[onnx.ModelProto]) -> list[bool]:
+        """Says of each of some small models whether onnxruntime loads it.
+
+        Raises TargetError where onnxruntime cannot be imported.
+        """
+        taken = []
+        with tempfile.TemporaryDirectory(prefix="toolkit-") as folder:
+            for model in models:
+                path = Path(folder) / "alone.onnx"
+                path.write_bytes(model.SerializeToString())
+                # The checker refuses types that are only in a later opset; so does onnxruntime.
+                facts = modelfile.open_once(path, check=False).facts
+                self.post(facts)
+                taken.append(self.refusal(facts) is None)
+        return taken
+
     def post(self, file: ModelFile) -> None:
         """Asks the worker to load a file. Raises TargetError where onnxruntime cannot be
         imported."""
@@ -123,7 +143,8 @@ class LoadingFile:
         self.begin()
         refusal = self._runner.refusal(self.file.facts)
         if refusal is not None and LACKING in refusal.what:
-            return CannotRun(f"onnxruntime cpu cannot run it: {refusal.what}")
+            cures = (casting.CURE,) if casting.would_help(self.file.model) else ()
+            return CannotRun(f"onnxruntime cpu cannot run it: {refusal.what}", cures)
         runner = self._runner
         file = _FileInWorker(self.file, oracle, runner.worker, runner.worker_code, refusal)
         return Numbers(file.run, file.judge)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit import __version__
 from toolkit.errors import ExportError
-from toolkit.exporter import guards, refusal, ways
+from toolkit.exporter import casting, guards, refusal, ways
 from toolkit.exporter.guards import SizeGuard
 from toolkit.exporter.quiet import Chatter, quiet
 from toolkit.exporter.tracing import Traced
@@ -95,11 +95,13 @@ def metadata(
     way: Way = ways.DYNAMO,
     *,
     translated: Sequence[str] = (),
+    wide: Sequence[str] = (),
     proven: bool = True,
 ) -> dict[str, str]:
     """The origin of a file, as it stands in the file: this tool's version and torch's, the source
     without its folder, the sha256 of the weights, the operators that toolkit translated, torch's
-    exporter unless it is the usual one, and that nobody proved it where nobody did."""
+    exporter unless it is the usual one, the operators that are computed in float32 where the module
+    has a narrower type, and that nobody proved it where nobody did."""
     import torch
 
     return {
@@ -109,6 +111,7 @@ def metadata(
         "weights_sha256": weights.sha256(source, module),
         **({} if way is ways.DYNAMO else {"exporter": way.name}),
         **({} if proven else {modelfile.PROOF: modelfile.NO_PROOF}),
+        **({casting.KIND: ", ".join(wide)} if wide else {}),
         **({"toolkit.translations": ", ".join(translated)} if translated else {}),
     }
 

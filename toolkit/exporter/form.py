@@ -5,9 +5,14 @@ from __future__ import annotations
 import onnx
 
 from toolkit.errors import first_line
+from toolkit.exporter import casting
 from toolkit.exporter.proof import Contract, Step
 from toolkit.onnxfiles import referencefile, thinmodels
 from toolkit.onnxfiles.modelfile import Opened
+
+UNSUPPORTED = "has unsupported type"
+"""The checker's words for an operator that this opset allows not for this type (Conv in bfloat16
+before 22)."""
 
 
 def check(opened: Opened, contract: Contract) -> Step:
@@ -22,8 +27,9 @@ def check(opened: Opened, contract: Contract) -> Step:
         light, _ = thinmodels.of_opened(opened).apart()
         onnx.checker.check_model(light, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        line = first_line(error)
-        return Step("form", what, "fails", f"the ONNX checker refuses it: {line}")
+        says = f"the ONNX checker refuses it: {first_line(error)}"
+        narrow = UNSUPPORTED in says and casting.would_help(opened.model)
+        return Step("form", what, "fails", says, cures=(casting.CURE,) if narrow else ())
     if differences := _differences(opened, contract):
         return Step("form", what, "fails", differences[0], details=tuple(differences[1:]))
     return Step("form", what, "holds", "")

@@ -23,6 +23,9 @@ class Contract:
     """Names, in order; their shapes are the graph's own."""
     reference: bool = False
     """It is the reference model: operators, names and shapes are given."""
+    rounding: float = 0.0
+    """Half a step of the narrowest type that the module has weights or inputs in, where that is
+    below float32: torch writes Python's constants (1/√d, ε) in that type."""
 
 
 @dataclass(frozen=True)

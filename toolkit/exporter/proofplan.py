@@ -41,7 +41,17 @@ def contract(request: ExportRequest) -> Contract:
         tuple(specs[name] for name in names),
         tuple(convert.distinct(request.traced.outputs, names)),
         request.reference,
+        _rounding(request),
     )
+
+
+def _rounding(request: ExportRequest) -> float:
+    """Half a step of float16 or bfloat16 where the module has weights or inputs in them; else 0."""
+    import torch
+
+    tensors = (*request.module.parameters(), *request.traced.tensors.values())
+    types = {each.dtype for each in tensors} & {torch.float16, torch.bfloat16}
+    return max((float(torch.finfo(each).eps) / 2 for each in types), default=0.0)
 
 
 def draws(request: ExportRequest, model: ModelProto) -> Draws:

@@ -33,6 +33,7 @@ class CannotRun:
     """There is a runtime, and it has no operator of this file for these types."""
 
     what: str
+    cures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def prove(
 
     Steps that a failed one makes meaningless are not taken. Raises only what `draws` raises.
     """
-    limit = structure.EXACT if contract.reference else structure.CONSTANTS
+    limit = structure.EXACT if contract.reference else max(structure.CONSTANTS, contract.rounding)
     clock = _Clock()
     first = clock.timed(form.check(opened, contract))
     if first.outcome == "fails":
@@ -110,7 +111,9 @@ def _numbers(
     if isinstance(numbers, str):
         return Step("numbers", "in float32", "not shown", numbers), swept.expected
     if isinstance(numbers, CannotRun):
-        step = Step("numbers", "in float32", "fails", numbers.what, cures=(UNPROVEN,))
+        step = Step(
+            "numbers", "in float32", "fails", numbers.what, cures=(*numbers.cures, UNPROVEN)
+        )
         return step, swept.expected
     chosen = smallest(swept.expected) if few else swept.expected
     judged = enough(oracle, chosen, draws)

@@ -10,13 +10,13 @@ from typing import Literal, TypeAlias
 
 from toolkit.engine.filenumbers import FileRunner
 from toolkit.errors import ExportError, InputError, ProofError
-from toolkit.exporter import convert, proofplan, prove, specialised, ways
+from toolkit.exporter import casting, convert, proofplan, prove, specialised, ways
 from toolkit.exporter.conditions import Evidence
 from toolkit.exporter.convert import Converted
 from toolkit.exporter.ownlimits import OwnLimit
 from toolkit.exporter.proof import ExportProof
 from toolkit.exporter.prove import CannotRun, Numbers
-from toolkit.exporter.quiet import Chatter
+from toolkit.exporter.quiet import Chatter, quiet
 from toolkit.exporter.request import ExportRequest
 from toolkit.exporter.specialised import Narrowed, NarrowedError
 from toolkit.exporter.ways import Fault, Way
@@ -39,6 +39,8 @@ STAGES: Mapping[Way, Stage] = {
     ways.STRICT: "strict",
     ways.TORCHSCRIPT: "torchscript",
 }
+
+CAST = "computed in float32 and rounded, since onnxruntime has none for the module's type"
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ class Attempts:
     pinned: Way | None = None
     """The one way to take; None: the usual one, and others where it fails."""
     prove: bool = True
+    cast_missing: bool = False
+    """What onnxruntime lacks in a narrow type is computed in float32."""
 
     def take(self, asked: ExportRequest) -> tuple[list[Path], Exported]:
         """The first file that is proven: by the usual way, at the fixed batch of the example where
@@ -145,29 +149,42 @@ class Attempts:
             way=way,
         )
         suspects = _suspects(asked, converted)
+        wide = self._cast(converted)
         origin = convert.metadata(
             asked.source,
             asked.module,
             way,
             translated=converted.translated,
+            wide=wide,
             proven=self.prove,
         )
         convert.portable(converted.model, origin, keep_traces=self.keep_traces)
         began = time.perf_counter()
         files = convert.write(converted.model, self.file)
         seconds = {"convert": converted.seconds, "write": time.perf_counter() - began}
+        notes = [f"{', '.join(wide)}: {CAST}"] if wide else []
         if not self.prove:
             unproven = ExportProof((), 0.0)
             facts = modelfile.read(files[-1])
             sizes = asked.traced.sizes
-            return files, Exported(
+            exported = Exported(
                 files[-1], asked.source, facts, sizes, unproven, way=way.name, seconds=seconds
             )
+            return files, replace(exported, notes=tuple(notes))
         self.watch("prove")
         with progress.bounded(self.timeout):
-            return files, _within_limits(
-                files[-1], asked, suspects, converted, self.runner, seconds
-            )
+            exported = _within_limits(files[-1], asked, suspects, converted, self.runner, seconds)
+        return files, replace(exported, notes=(*exported.notes, *notes))
+
+    def _cast(self, converted: Converted) -> tuple[str, ...]:
+        """Has what onnxruntime lacks computed in float32, where that was asked for; gives the
+        operators. Raises InputError where there is no onnxruntime to ask."""
+        if not self.cast_missing:
+            return ()
+        if isinstance(self.runner, str):
+            raise InputError(f"--cast-missing asks onnxruntime what it lacks: {self.runner}")
+        with quiet(self.chatter):  # Inference of types logs what it refuses.
+            return casting.cast(converted.model, self.runner.takes)
 
 
 def _suspects(asked: ExportRequest, converted: Converted) -> tuple[Narrowed, ...]:

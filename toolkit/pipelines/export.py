@@ -38,6 +38,7 @@ def export(
     proof: bool = True,
     stateful: bool = False,
     allow_fixed: bool = False,
+    cast_missing: bool = False,
     keep_traces: bool = False,
     force: bool = False,
     timeout: Seconds | None = None,
@@ -49,8 +50,9 @@ def export(
     `input` states inputs as `--input` does. `exporter` is the one of EXPORTERS to take; without it
     the others are tried where the usual one fails. Without `proof` nothing is compared, and the
     file's metadata says so. `stateful` makes the buffers that forward changes inputs and outputs.
-    `allow_fixed` gives a dimension that cannot stay dynamic its traced size. `keep_traces` leaves
-    torch's notes in the file, with absolute paths and lines of the source. `force` replaces
+    `allow_fixed` gives a dimension that cannot stay dynamic its traced size. `cast_missing` has
+    operators that onnxruntime lacks in float16 or bfloat16 computed in float32. `keep_traces`
+    leaves torch's notes in the file, with absolute paths and lines of the source. `force` replaces
     another model's test data beside the file. `timeout` limits the proof, where another process
     watches over this one. `chatter` gathers what torch says, also where this raises. Raises
     InputError for what the user gave, ExportError where torch refuses, NotProven where the file is
@@ -77,6 +79,7 @@ def export(
             chatter,
             pinned,
             prove=proof,
+            cast_missing=cast_missing,
         )
         files, exported = fixing.take(attempts, asked) if allow_fixed else attempts.take(asked)
         exported = replace(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -163,13 +165,15 @@ class OrtSession(Session):
     ) -> None:
         self._session = session
         self._provider = provider
-        self._bound = options["io"] == "bound"
         self._graphs = itertools.count(1) if options.get("graph") == "on" else None
         self._device = int(options.get("device", "0"))
         self._placement = placement
         self._outputs = [output.name for output in session.get_outputs()]
         self._types = {node.name: _type(node.type) for node in session.get_inputs()}
         self._output_types = {node.name: _type(node.type) for node in session.get_outputs()}
+        # Session.run neither takes nor gives a type that numpy lacks.
+        types = (*self._types.values(), *self._output_types.values())
+        self._bound = options["io"] == "bound" or any(kind in BITS for kind in types)
 
     def bind(self, feed: Feed) -> Call:
         return self._bind_buffers(feed) if self._bound else self._bind_numpy(feed)
@@ -188,9 +192,6 @@ class OrtSession(Session):
         return "numpy arrays in, new numpy arrays out"
 
     def _bind_numpy(self, feed: Feed) -> Call:
-        if bits := [name for name in feed if self._types[name] in BITS]:
-            kind = self._types[bits[0]]
-            raise TargetError(f"{kind} is no numpy type: use onnxruntime:cpu,io=bound")
         ready = {name: _contiguous(array) for name, array in feed.items()}
         session, names = self._session, self._outputs
 
@@ -393,6 +394,14 @@ def _as_bytes(array: Array, kind: str) -> Array:
 
 
 def _array(value: Any) -> Array:
+    """Gives what a value on the CPU holds; the bits of a type that numpy lacks."""
+    kind = _type(value.data_type())
+    if kind in BITS and kind not in HALF_BYTES:  # `numpy()` refuses bfloat16 (1.32).
+        shape, dtype = tuple(value.shape()), np.dtype(BITS[kind])
+        buffer = (ctypes.c_char * (math.prod(shape) * dtype.itemsize)).from_address(
+            value.data_ptr()
+        )
+        return np.frombuffer(buffer, dtype).reshape(shape).copy()
     array: Array = value.numpy()
     # A type that numpy lacks comes as an extension type: its bits travel.
     return array if array.dtype.kind in "biufcO" else array.view(f"u{array.dtype.itemsize}")
