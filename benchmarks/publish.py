@@ -1,4 +1,4 @@
-"""Puts the committed results into METHODOLOGY.md and README.md, between marks.
+"""Puts the committed results into the documents, between marks.
 
 python -m benchmarks.publish
 """
@@ -14,6 +14,7 @@ from benchmarks import blocks, conditions, growth, ledger, overhead, startup, tr
 from benchmarks.ledger import Line
 from benchmarks.peers import summary as peers
 from benchmarks.scale import measure as scale
+from benchmarks.zoo import measure as zoo
 
 ROOT = Path(__file__).parent.parent
 Tables: TypeAlias = Mapping[str, Callable[[Sequence[Line]], str]]
@@ -30,6 +31,7 @@ DOCUMENTS: Mapping[Path, Tables] = {
         "growth": growth.markdown,
     },
     ROOT / "README.md": {"scale": scale.of_bert},
+    ROOT / "docs" / "zoo.md": {"zoo": zoo.table},
 }
 """Document → its tables."""
 CLOSING = "<!-- end -->"

@@ -1,11 +1,11 @@
-"""Judges a file against its module, by nothing of toolkit's proof: numbers against numbers.
+"""Judges files against their module, by nothing of toolkit's proof: numbers against numbers.
 
-    python -m benchmarks.zoo.judged families hf_bert bert.onnx
+    python -m benchmarks.zoo.judged families hf_bert bare.onnx model.onnx
 
 The module and the file (in ONNX Runtime) answer the same inputs at the traced sizes and at others,
 each dimension alone and all together, also at 1. A file is wrong where an output has another shape
 or is off by more than a thousandth of its largest value: float32 of either side is far nearer. It
-prints a line of JSON.
+prints a line of JSON for each file.
 """
 
 from __future__ import annotations
@@ -125,11 +125,12 @@ def _line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
-def main(group: str, name: str, file: str) -> None:
-    """Judges one file and prints the verdict."""
+def main(group: str, name: str, *files: str) -> None:
+    """Judges the files and prints the verdicts."""
     entry = listing.one(group, name)
-    module = entry.factory()
-    click.echo(json.dumps(judge(module, listing.inputs_of(entry, module), file)))
+    for file in files:
+        module = entry.factory()  # Anew: a call may have changed it.
+        click.echo(json.dumps(judge(module, listing.inputs_of(entry, module), file)))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -69,20 +70,28 @@ def processor_time() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def exported(entry: Entry, command: Sequence[str], file: Path) -> dict[str, Any]:
-    """Exports with one of the two, and judges the file."""
+def exported(command: Sequence[str]) -> dict[str, Any]:
+    """Exports with one of the two; the outcome has a verdict where no file came out."""
     export = run(command)
-    result: dict[str, Any] = {
+    outcome: dict[str, Any] = {
         "seconds": round(export.seconds, 2),
         "processor": round(export.processor, 2),
     }
     if export.code != 0:
-        says = refusal(export.errors)
-        return {**result, "verdict": "refused", "says": says, "code": export.code}
-    judge = run([sys.executable, "-m", "benchmarks.zoo.judged", entry.group, entry.name, str(file)])
-    if judge.code != 0:
-        return {**result, "verdict": "not judged", "says": refusal(judge.errors)}
-    return {**result, **json.loads(judge.output.splitlines()[-1])}
+        outcome |= {"verdict": "refused", "says": refusal(export.errors), "code": export.code}
+    return outcome
+
+
+def judged(entry: Entry, files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+    """The verdict on each file, all in one process, which imports and builds once."""
+    names = [name for name, file in files.items() if file.exists()]
+    if not names:
+        return {}
+    judge = [sys.executable, "-m", "benchmarks.zoo.judged", entry.group, entry.name]
+    ended = run([*judge, *(str(files[name]) for name in names)])
+    verdicts = [json.loads(line) for line in ended.output.splitlines() if line.startswith("{")]
+    unjudged = {"verdict": "not judged", "says": refusal(ended.errors)}
+    return dict(zip_longest(names, verdicts, fillvalue=unjudged))
 
 
 def refusal(errors: str) -> str:
@@ -96,16 +105,20 @@ def refusal(errors: str) -> str:
 def measure(entry: Entry, kept: Mapping[str, Any] | None) -> Line:
     """Both exports of one entry; `kept` is what bare torch gave before, where it is kept."""
     with tempfile.TemporaryDirectory(prefix="zoo-") as scratch:
-        theirs, ours = Path(scratch) / "bare.onnx", Path(scratch) / "model.onnx"
+        files = {who: Path(scratch) / f"{who}.onnx" for who in ("bare", "ours")}
         stated = [word for text in entry.inputs for word in ("--input", text)]
         bare = [sys.executable, "-m", "benchmarks.zoo.bare", entry.group, entry.name]
-        own = [str(TOOLKIT), "export", entry.source, *stated, "-o", str(ours)]
+        own = [str(TOOLKIT), "export", entry.source, *stated, "-o", str(files["ours"])]
+        outcomes = {
+            "bare": dict(kept) if kept else exported([*bare, str(files["bare"])]),
+            "ours": exported(own),
+        }
+        verdicts = judged(entry, files)
         return {
             "model": entry.name,
             "group": entry.group,
             **ledger.stamp(),
-            "bare": kept or exported(entry, [*bare, str(theirs)], theirs),
-            "ours": exported(entry, own, ours),
+            **{who: {**outcome, **verdicts.get(who, {})} for who, outcome in outcomes.items()},
         }
 
 
