@@ -201,6 +201,7 @@ def test_the_command_line_alone_imports_click() -> None:  # L4
 
 # These programs run in a process of their own, whose end and output they are.
 PROGRAMS = {
+    "toolkit.__main__",
     "toolkit.api.child",
     "toolkit.workers.child",
     "toolkit.runtimes.fake",

@@ -325,6 +325,7 @@ def only_loaded(worker: Worker, program: Program) -> None:
         ("iree", converted),
         ("litert", converted),
         ("openvino", only_loaded),
+        ("reference", only_loaded),
         ("tinygrad", only_loaded),
         ("tract", only_loaded),
         ("tvm", converted),

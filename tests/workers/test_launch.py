@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from tests.workers.conftest import Start
 from toolkit.errors import TargetError, WorkerDied
 from toolkit.runtimes.base import Program
 from toolkit.sources.source import Source
+from toolkit.workers import protocol
 from toolkit.workers.jobs import Patience
 from toolkit.workers.launch import Worker
 
@@ -242,3 +244,43 @@ def test_a_worker_tells_the_copies_that_its_call_holds(
     copies = worker.copies("a", 20)
 
     assert (copies and tuple(nanoseconds > 0 for nanoseconds in copies)) == told
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The verbs that are sent to workers."""
+    verbs: list[object] = []
+    send = protocol.send
+
+    def note(pipe: int, fields: protocol.Message) -> None:
+        verbs.append(fields["verb"])
+        send(pipe, fields)
+
+    monkeypatch.setattr(protocol, "send", note)
+    return verbs
+
+
+def test_a_worker_at_a_verb_is_ended_without_being_asked(start: Start, sent: list[object]) -> None:
+    """It would not hear it before it is done."""
+    worker = start("fake", fault="hang", at="hello")
+    worker.post_hello()
+
+    worker.stop()
+
+    assert sent == ["hello"]
+    assert not psutil.pid_exists(worker.pid)
+
+
+def test_an_idle_worker_is_asked_to_free_its_session_but_not_after_an_interrupt(
+    start: Start, sent: list[object]
+) -> None:
+    for interrupted in (False, True):
+        worker = start("fake")
+        worker.post_hello()
+        worker.hello()
+        with contextlib.suppress(KeyboardInterrupt), worker:
+            if interrupted:
+                raise KeyboardInterrupt
+        assert not psutil.pid_exists(worker.pid)
+
+    assert sent == ["hello", "close", "hello"]

@@ -149,6 +149,30 @@ def test_a_killed_installation_counts_as_nothing_and_leaves_no_process(shelf: Pa
 
 
 @pytest.mark.usefixtures("silent")
+def test_an_interrupted_installation_leaves_nothing(shelf: Path) -> None:
+    """Nor in the folder for temporary files, which pip fills and, when it is ended, leaves so."""
+    scratch = shelf / "scratch"
+    scratch.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", INSTALL],
+        cwd=Path.cwd(),
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stderr=subprocess.DEVNULL,
+        # A shell that starts pytest in the background has told all its children to ignore ^C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        parent = psutil.Process(process.pid)
+        command.until(lambda: bool(pips(parent)) and bool([*scratch.rglob("pip-*")]))
+        started = parent.children(recursive=True)
+        process.send_signal(signal.SIGINT)
+
+    _, alive = psutil.wait_procs(started, timeout=100)
+    assert alive == []
+    assert left(shelf) == []
+    assert [*scratch.iterdir()] == []
+
+
+@pytest.mark.usefixtures("silent")
 def test_an_installation_at_work_is_no_rubbish(shelf: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", INSTALL], cwd=Path.cwd()) as process:
         parent = psutil.Process(process.pid)

@@ -90,7 +90,7 @@ def test_npms_last_words_are_kept_where_it_fails(
     (tmp_path / "new").mkdir()
 
     with pytest.raises(EnvironmentFault) as caught:
-        node.install(tmp_path / "new", "onnxruntime-node")
+        node.install(tmp_path / "new", "onnxruntime-node", str(tmp_path))
 
     assert caught.value.what == (
         "npm could not install the packages: 404 Not Found - no such package"

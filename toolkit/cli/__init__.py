@@ -96,6 +96,7 @@ def main() -> None:
         for note in getattr(error.__cause__ or error, "__notes__", ()):
             click.echo(f"  {note}", err=True)
         code = 130
+        _leave_if_watched(code)
     except BrokenPipeError:
         # The reader of our output went away, as `| head` does. Python would complain once more when
         # it flushes stdout at its end.
@@ -128,7 +129,25 @@ def _run() -> int | None:
     from toolkit.supervision import parent
 
     root = str(Path(__file__).parent.parent.parent)
-    return parent.supervise([sys.executable, "-P", "-c", AGAIN, root, *typed])
+    try:
+        return parent.supervise([sys.executable, "-P", "-c", AGAIN, root, *typed])
+    except (parent.Ended, KeyboardInterrupt):  # It could not clear its own status line.
+        importlib.import_module("toolkit.cli.screen").restore()
+        raise
+
+
+def _leave_if_watched(code: int) -> None:
+    """Ends the process that works without freeing what it holds, which takes time.
+
+    All that stood in the way of ^C has been left in order by now, and its folder for temporary
+    files goes with the process that watches over it.
+    """
+    from toolkit.supervision import progress
+
+    if progress.is_watched():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _here() -> int | None:

@@ -38,6 +38,12 @@ def columns() -> int:
     return min(WIDEST, shutil.get_terminal_size().columns)
 
 
+def restore() -> None:
+    """Clears the status line of a process that was ended by force, and shows the cursor again."""
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[2K\x1b[?25h", nl=False, err=True)
+
+
 @contextmanager
 def progress(label: str) -> Iterator[Draw]:
     """Shows a status line on stderr while something long runs; nothing in a pipe or in CI.

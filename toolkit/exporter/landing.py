@@ -47,7 +47,7 @@ def beside(final: Path, *, folder: bool = False) -> Iterator[Path]:
         # is cut, since a name has at most 255 bytes and a character up to four. The folder is made
         # exclusively and nobody else can write into it: no link can be planted there.
         working = Path(tempfile.mkdtemp(prefix=f".{final.name[:40]}.", dir=final.parent))
-        with progress.leaving(working):
+        with progress.leaving(working, missing):
             yield working
     except OSError as error:
         if error.errno not in REASONS:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from toolkit.errors import ExportError, ProofError, typed_line
-from toolkit.exporter import exactrules, freesizes
+from toolkit.exporter import exactrules, freesizes, freshkernels
 from toolkit.exporter.refusal import Refused
 from toolkit.sources import attributes
 from toolkit.sources.calls import Arguments
@@ -105,6 +105,7 @@ def make(
         _without_gradients(module),
         _captured_by("Strict" if way is STRICT else "NonStrict"),
         exactrules.exact(),
+        freshkernels.looked_up(),
         contextlib.nullcontext() if way is STRICT else freesizes.traced(),
         imaginary.known(translated),
     ):

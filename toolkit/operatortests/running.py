@@ -125,6 +125,7 @@ def run(
         for each in ledger.read()
         if each.onnx == onnx.__version__
     }
+    progress.step("operator tests")  # From here on there is something to keep after ^C.
     versions = {target.name: target.version() for target in targets}
     with contextlib.ExitStack() as stack:
         if targets:  # One worker without optimisations for the simulations of all verdicts.

@@ -320,14 +320,14 @@ def check_provider(runtime: type[RuntimeFacts], asked: str) -> None:
         raise TargetError(unknown(f"provider of {runtime.name}", asked, names))
 
 
-def check_types(program: Program, runtime: str) -> None:
-    """Refuses the types that numpy has not, and strings: for a library that is handed numpy's own
-    types of number and no others.
+def check_types(program: Program, runtime: str, *, strings: bool = False) -> None:
+    """Refuses the types that numpy has not, and strings unless `strings` says that they are taken:
+    for a library that is handed numpy's own types and no others.
 
     Raises TargetError that names the tensor.
     """
     for spec in (*program.inputs, *program.outputs):
-        if spec.type in (*BITS, "string"):
+        if spec.type in BITS or (spec.type == "string" and not strings):
             raise TargetError(f"{runtime} is not fed {spec.type} here ({spec.name!r})")
 
 

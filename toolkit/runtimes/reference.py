@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from toolkit.runtimes import base
 from toolkit.runtimes.base import Call, Program, Runtime, Session
 from toolkit.tensors import Array, Feed
 
@@ -26,6 +27,8 @@ class Reference(Runtime):
     def load(self, program: Program, provider: str, options: Mapping[str, str]) -> Session:
         from onnx.reference import ReferenceEvaluator
 
+        # The bits of a bfloat16 would be added as the integers that they travel as.
+        base.check_types(program, self.name, strings=True)
         names = [spec.name for spec in program.outputs]
         return ReferenceSession(ReferenceEvaluator(str(program.model)), names)
 

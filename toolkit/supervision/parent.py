@@ -20,18 +20,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from toolkit.errors import InputError, ToolkitError, signal_name
 from toolkit.supervision import progress
-from toolkit.supervision.progress import LEAVINGS, PAGE, SIZE, VARIABLE, Look
+from toolkit.supervision.progress import IF_EMPTY, LEAVINGS, PAGE, SIZE, VARIABLE, Look
 from toolkit.units import Seconds
 from toolkit.workers.guard import ProcessGuard
 
-GRACE: Seconds = 0.6
+if TYPE_CHECKING:
+    import psutil
+
+GRACE: Seconds = 0.25
 """How long a command that is at bounded steps gets to end by itself after ^C: it has nothing to
-keep, and it may be in a library's call that hears no signal."""
+keep, and it may be in a library's call that hears no signal. To end it by force, with the gigabytes
+that it holds, takes a few tenths more."""
 LONG_GRACE: Seconds = 20.0
 """How long one gets that measures: it keeps what was measured."""
+GONE: Seconds = 5.0
+"""How long its processes are waited for that were ended by force; one that waits for a disk may
+take that long."""
 GLANCE: Seconds = 0.1
 """How often its page is looked at while it is at bounded steps."""
 REST: Seconds = 1.0
@@ -47,7 +55,7 @@ class Finished:
     """How a process ended that was watched over."""
 
     code: int
-    """Its exit code; 130 where ^C ended it."""
+    """Its exit code; 130 where it ended itself after ^C."""
     interrupted: bool
     """There was a ^C, whatever the process made of it."""
 
@@ -57,7 +65,7 @@ def supervise(command: Sequence[str]) -> int:
 
     The command gets this process's terminal and environment, a folder for temporary files that goes
     at the end, and a page to tell what it does. Raises Ended where it took too long or crashed, and
-    KeyboardInterrupt where it had to be ended by force after ^C.
+    KeyboardInterrupt where a signal ended it after ^C, so that it told nothing itself.
     """
     with scratch() as folder:
         return watch_over(command, folder).code
@@ -105,11 +113,42 @@ def _run(
         guard = ProcessGuard(process.pid)
         try:
             with _alarm(process) as alarm:
-                interrupts.pass_on_to(process)
+                interrupts.pass_on_to(process, page)
                 return _watched(process, page, interrupts, alarm, glance)
         finally:
-            guard.end()
-            process.wait()
+            _end(process, guard)
+
+
+def _end(process: subprocess.Popen[bytes], guard: ProcessGuard) -> None:
+    """Ends what is left of the process and of all that it started, and waits until they are gone:
+    a worker that still writes would fill a folder again that is being removed."""
+    if process.poll() is not None:
+        guard.end()
+        return
+    import psutil
+
+    descendants: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):  # It ended a moment ago.
+        descendants = psutil.Process(process.pid).children(recursive=True)
+    guard.end()
+    for descendant in descendants:
+        with contextlib.suppress(psutil.NoSuchProcess):  # Most end with their parent.
+            descendant.kill()
+    process.wait()
+    end = time.monotonic() + GONE
+    while time.monotonic() < end and not all(map(_is_gone, descendants)):
+        time.sleep(0.01)
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    """Says whether a process has ended. Its number may stay for seconds: whoever inherits it from
+    a parent that ended, in a container, may look for it now and then only."""
+    import psutil
+
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 class _Interrupts:
@@ -118,18 +157,26 @@ class _Interrupts:
     def __init__(self) -> None:
         self.times: list[Seconds] = []
         self._process: subprocess.Popen[bytes] | None = None
+        self._page: mmap.mmap | None = None
 
     def hear(self, number: int, frame: FrameType | None) -> None:
         """Handles SIGINT. It raises nothing: the process may have something to keep."""
         self.times.append(time.monotonic())
-        if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
+        self._pass_on()
 
-    def pass_on_to(self, process: subprocess.Popen[bytes]) -> None:
+    def pass_on_to(self, process: subprocess.Popen[bytes], page: mmap.mmap) -> None:
         """Names the process, which gets the ^C that came while it was started, too."""
-        self._process = process
+        self._process, self._page = process, page
         if self.times:
-            process.send_signal(signal.SIGINT)
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Sends the signal on. A process that is still at its imports is killed instead: Python
+        that is not set up yet dies of ^C with a page of its own, and imports may swallow it."""
+        if self._process is None or self._page is None:
+            return
+        is_importing = not progress.look(self._page).began_once
+        self._process.send_signal(signal.SIGKILL if is_importing else signal.SIGINT)
 
 
 @contextlib.contextmanager
@@ -190,7 +237,9 @@ def _watched(
         glance()
         times = interrupts.times
         if code is not None:
-            return Finished(_code(code, state, interrupted=bool(times)), bool(times))
+            if code < 0 and times:
+                raise KeyboardInterrupt
+            return Finished(_code(code, state), bool(times))
         if times:
             grace = GRACE if state.bounded else LONG_GRACE
             if len(times) > 1 or time.monotonic() - times[0] > grace:
@@ -200,12 +249,10 @@ def _watched(
         alarm(GLANCE if state.bounded or times else REST)
 
 
-def _code(code: int, state: Look, *, interrupted: bool) -> int:
+def _code(code: int, state: Look) -> int:
     """Gives the exit code of a process that ended; raises Ended where a signal ended it."""
     if code >= 0:
         return code
-    if interrupted:
-        return 130
     name = signal_name(-code)
     doing = f" while at {state.text}" if state.text else ""
     if -code == signal.SIGKILL:
@@ -238,8 +285,11 @@ def _too_slow(state: Look) -> Ended:
 def _sweep(folder: Path) -> None:
     """Removes what the command named as not to stay, where it could not do so itself."""
     for line in (folder / LEAVINGS).read_text().splitlines():
-        path = Path(line)
-        if path.is_dir() and not path.is_symlink():
+        path = Path(line.removeprefix(IF_EMPTY))
+        if line.startswith(IF_EMPTY):
+            with contextlib.suppress(OSError):  # Something stands in it, or it was never made.
+                path.rmdir()
+        elif path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,8 @@ VARIABLE = "TOOLKIT_SUPERVISED"
 PAGE = "page"
 LEAVINGS = "leavings"
 """The file with a line for each path that must go if the process is ended by force."""
+IF_EMPTY = "if empty: "
+"""Begins the line of a folder that goes only where nothing is in it."""
 SIZE = 4096
 _HEAD = struct.Struct("<ddddIIH")
 """Began, changed, deadline, quiet limit; the number of the step and of all, the text's length."""
@@ -53,6 +55,8 @@ class Look:
     """How long all steps have been running."""
     left: Seconds
     """How long they may go on; infinite without a deadline."""
+    began_once: bool
+    """It told a step already, so its imports are behind it."""
 
 
 class _Page:
@@ -142,18 +146,22 @@ def step(text: str, number: int = 0, total: int = 0) -> None:
 
 
 @contextlib.contextmanager
-def leaving(path: Path) -> Iterator[None]:
-    """Names a file or folder that must not stay if this process is ended by force in the block."""
+def leaving(path: Path, made: Sequence[Path] = ()) -> Iterator[None]:
+    """Names a file or folder that must not stay if this process is ended by force in the block.
+
+    `made` are folders that were made for it, the innermost first: they go where they are empty.
+    """
     if _page.folder is None:
         yield
         return
     leavings = _page.folder / LEAVINGS
+    lines = [str(path.absolute()), *(f"{IF_EMPTY}{folder.absolute()}" for folder in made)]
     with open(leavings, "a") as file:
-        file.write(f"{path.absolute()}\n")
+        file.write("".join(f"{line}\n" for line in lines))
     try:
         yield
     finally:
-        kept = [line for line in leavings.read_text().splitlines() if line != str(path.absolute())]
+        kept = [line for line in leavings.read_text().splitlines() if line not in lines]
         leavings.write_text("".join(f"{line}\n" for line in kept))
 
 
@@ -169,4 +177,5 @@ def look(page: mmap.mmap) -> Look:
         limit=limit or float("inf"),
         began=now - began if began else 0.0,
         left=deadline - now if deadline else float("inf"),
+        began_once=changed > 0,
     )

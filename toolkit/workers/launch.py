@@ -14,6 +14,7 @@ import random
 import resource
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ class Worker:
         self._log = self._folder / "log"
         self._files = 0
         self._verb = "start"
+        self._is_idle = True
         self._deadline = 0.0
         # Pipes of their own: a library may write to stdout whatever it likes.
         ours_read, theirs_write = os.pipe()
@@ -268,8 +270,13 @@ class Worker:
             return int(reply["resident"]), int(reply["peak"])
 
     def stop(self, grace: Seconds = 5.0) -> None:
-        """Ends the worker and all that it started; twice does no harm."""
-        if self._process.returncode is None:
+        """Ends the worker and all that it started; twice does no harm.
+
+        One that is at a verb hears no `close` before it is done, and after ^C nobody waits for a
+        session to be freed: then it is ended by force at once.
+        """
+        is_idle = self._is_idle and not isinstance(sys.exception(), KeyboardInterrupt)
+        if self._process.returncode is None and is_idle:
             try:
                 protocol.send(self._write, {"verb": "close"})
                 self._process.wait(grace)
@@ -288,6 +295,7 @@ class Worker:
     def _post(self, verb: str, **fields: object) -> None:
         self._verb = verb
         self._deadline = time.monotonic() + self._patience.of(verb)
+        self._is_idle = False
         try:
             protocol.send(self._write, {"verb": verb, **fields})
         except protocol.Closed:
@@ -305,6 +313,7 @@ class Worker:
             )
         except protocol.Nonsense as error:
             self._die(f"answered nonsense: {str(error)!r}")
+        self._is_idle = True
         if "error" in reply:
             kind = protocol.KINDS.get(str(reply.get("kind")), TargetError)
             raise self._failed(kind(str(reply["error"]), *map(str, reply.get("cures", []))))

@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -283,13 +284,16 @@ def _order(version: str) -> list[int]:
 
 
 def _make(empty: Path, recipe: Recipe) -> None:
-    if listing.find(recipe.runtime).language == "javascript":
-        _make_of_npm(empty, recipe)
-    else:
-        _make_of_pip(empty, recipe)
+    # pip and npm unpack into the folder for temporary files, and remove nothing there when they are
+    # ended. One of its own goes after ^C, too.
+    with tempfile.TemporaryDirectory(prefix="toolkit-", ignore_cleanup_errors=True) as scratch:
+        if listing.find(recipe.runtime).language == "javascript":
+            _make_of_npm(empty, recipe, scratch)
+        else:
+            _make_of_pip(empty, recipe, scratch)
 
 
-def _make_of_npm(empty: Path, recipe: Recipe) -> None:
+def _make_of_npm(empty: Path, recipe: Recipe, scratch: str) -> None:
     """Installs what the lock file says, which is one version (M2)."""
     locked = recipes()[recipe.name]
     if recipe != locked:
@@ -297,11 +301,11 @@ def _make_of_npm(empty: Path, recipe: Recipe) -> None:
             f"{recipe.name}@{recipe.version}: toolkit's lock file has {locked.version} only",
             f"--target '{recipe.name},env=FOLDER'    runs another from a folder of yours",
         )
-    node.install(empty, recipe.name)
+    node.install(empty, recipe.name, scratch)
 
 
-def _make_of_pip(empty: Path, recipe: Recipe) -> None:
-    variables = environments.variables(0)
+def _make_of_pip(empty: Path, recipe: Recipe, scratch: str) -> None:
+    variables = {**environments.variables(0), "TMPDIR": scratch}
     venv = guard.run([sys.executable, "-I", "-m", "venv", str(empty)], env=variables)  # M3
     if venv.returncode:
         reason = _reason(venv.stderr or venv.stdout)

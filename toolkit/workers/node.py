@@ -93,15 +93,17 @@ def find(env: str, name: str) -> NodeEnvironment:
     return NodeEnvironment(name, node, program("setpriv", "apt install util-linux"), folder)
 
 
-def install(folder: Path, runtime: str) -> None:
+def install(folder: Path, runtime: str, scratch: str) -> None:
     """Fills an empty folder with the packages of a runtime's lock file; runs no script of theirs.
 
-    Raises EnvironmentFault with npm's last words.
+    What npm unpacks goes through the folder `scratch`. Raises EnvironmentFault with npm's last
+    words.
     """
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(LOCKS / runtime / name, folder / name)
     npm = program("npm", "apt install npm")
-    done = guard.run([str(npm), "ci", *QUIET], cwd=folder, env={**os.environ, **VARIABLES})
+    variables = {**os.environ, **VARIABLES, "TMPDIR": scratch}
+    done = guard.run([str(npm), "ci", *QUIET], cwd=folder, env=variables)
     if done.returncode:
         raise EnvironmentFault(f"npm could not install the packages: {_reason(done.stderr)}")
 
