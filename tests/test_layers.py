@@ -203,6 +203,7 @@ def test_the_command_line_alone_imports_click() -> None:  # L4
 PROGRAMS = {
     "toolkit.api.child",
     "toolkit.workers.child",
+    "toolkit.workers.keeper",
     "toolkit.runtimes.fake",
     "toolkit.doctor.inside",
 }
