@@ -90,6 +90,11 @@ def until(holds: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.02)
 
 
+def kept() -> list[psutil.Process]:
+    """The workers of this process: each is the child of its keeper."""
+    return [worker for keeper in psutil.Process().children() for worker in keeper.children()]
+
+
 def workers(folder: Path) -> list[psutil.Process]:
     """The workers of runs in a folder, whoever started them."""
     return [process for process in psutil.process_iter() if _is_worker(process, folder)]

@@ -204,6 +204,7 @@ PROGRAMS = {
     "toolkit.__main__",
     "toolkit.api.child",
     "toolkit.workers.child",
+    "toolkit.workers.keeper",
     "toolkit.runtimes.fake",
     "toolkit.doctor.inside",
 }

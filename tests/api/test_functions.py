@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 import toolkit
 from tests import command, small
-from tests.hostile import ENDLESS, HEAD, HUGE
+from tests.hostile.modelfiles import ENDLESS, HEAD, HUGE
 from toolkit.api import calling
 from toolkit.errors import InputError, ToolkitError
 from toolkit.exporter.quiet import Chatter

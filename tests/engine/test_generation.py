@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from tests import command
@@ -158,7 +157,7 @@ def test_a_target_that_is_killed_between_two_blocks_leaves_and_its_times_do_not_
 
     def watch(share: float) -> None:
         if share == 1 / ROUNDS:
-            psutil.Process().children()[0].send_signal(signal.SIGKILL)
+            command.kept()[0].send_signal(signal.SIGKILL)
 
     result = short(run_setup, 0, watch)
 
@@ -203,8 +202,7 @@ def test_the_workers_share_one_core_from_their_loads_on_and_the_parent_gets_its_
     seen = []
 
     def look(*given: object) -> str:
-        workers = [one for one in psutil.Process().children() if "python" in one.name()]
-        seen.append([process.cpu_affinity() for process in workers])
+        seen.append([process.cpu_affinity() for process in command.kept()])
         return ""
 
     result = short(setup("fake,us=10", "fake,us=20", check=look), 0, lambda share: None)
@@ -257,8 +255,7 @@ def test_a_worker_of_one_thread_has_one_of_the_cores_of_one_of_two(setup: MakeSe
     seen = []
 
     def look(*given: object) -> str:
-        workers = [one for one in psutil.Process().children() if "python" in one.name()]
-        seen.append([frozenset(process.cpu_affinity() or ()) for process in workers])
+        seen.append([frozenset(process.cpu_affinity() or ()) for process in command.kept()])
         return ""
 
     run_setup = setup("fake,us=10", "fake,us=20,threads=2", "fake,us=30", check=look)

@@ -165,11 +165,19 @@ NONSENSE = """
 @pytest.mark.parametrize(
     ("step", "line", "said"),
     [
-        ("version", b"{}\n", "answered nonsense to hello: KeyError: 'version'"),
+        ("version", b"{}\n", "answered nonsense to hello: Object missing required field `version`"),
         ("version", b"[]\n", "answered nonsense: '[]'"),
         ("version", b'{"version": NaN}\n', "answered nonsense: '{\"version\": NaN}'"),
-        ("load", b'{"placement": 3}\n', "answered nonsense to load: TypeError: 'int' object"),
-        ("load", b'{"seconds": 1, "copies": ""}\n', "answered nonsense to load: KeyError"),
+        (
+            "load",
+            b'{"placement": 3}\n',
+            "answered nonsense to load: Expected `object`, got `int` - at `$.placement`",
+        ),
+        (
+            "load",
+            b'{"seconds": 1, "copies": ""}\n',
+            "answered nonsense to load: Object missing required field `placement`",
+        ),
     ],
 )
 def test_a_reply_without_sense_is_an_error_of_its_target_alone(

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests import command
-from tests.hostile import ENDLESS, HEAD, HUGE
+from tests.hostile.modelfiles import ENDLESS, HEAD, HUGE
 from tests.workers.conftest import Start, start
 from toolkit import units
 from toolkit.machine import memory

@@ -73,34 +73,6 @@ def test_a_signal_without_a_name_is_told_by_its_number(start: Start) -> None:
     assert caught.value.what.startswith("crashed with signal 35 while")
 
 
-BEYOND = {
-    "a time beyond int64": {"ns": [1, 2**63]},
-    "a time before it began": {"ns": [1, -1]},
-    "a time that is no number": {"ns": [1, "2"]},
-    "a start beyond int64": {"start": 2**63},
-    "a start without an end": {"start": float("inf")},
-    "switches beyond int64": {"switches": 10**400},
-}
-
-
-@pytest.mark.parametrize("change", BEYOND.values(), ids=BEYOND)
-def test_times_that_no_record_can_hold_end_the_worker(
-    start: Start, program: Program, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
-) -> None:
-    """An array of objects could be written, and never be read again."""
-    worker = start("fake")
-    whole(worker, program)
-    reply = {"ns": [1, 2], "start": 3, "switches": 0, **change}
-    monkeypatch.setattr(worker, "_wait", lambda: reply)
-
-    with pytest.raises(WorkerDied) as caught:
-        worker.sample("a", 2)
-
-    assert caught.value.what.startswith(
-        ("its times are not what was asked for", "answered nonsense to sample")
-    )
-
-
 @dataclass(frozen=True)
 class ShortOf(Patience):
     """Gives one verb little time and all others as much as a slow machine may need: what has to be

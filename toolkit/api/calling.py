@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from toolkit.api.tasks import Task
 from toolkit.api.working import ASKED, ERROR, RESULT, TOLD
 from toolkit.errors import InputError, typed_line
 from toolkit.supervision import parent, progress
-from toolkit.supervision.parent import Ended, Finished
+from toolkit.supervision.parent import Ended, Finished, Terminated
 from toolkit.units import Bytes
 
 R = TypeVar("R")
@@ -45,14 +46,19 @@ def run(task: Task[R], watch: Callable[..., None], *, memory_limit: Bytes | None
     # What this process alone has can run nowhere else, and so is not bounded.
     if progress.is_watched() or tasks.is_only_here(task):  # A2
         return task.run(watch)
-    with parent.scratch() as folder:
-        _ask(folder, task, memory_limit)
-        told = _Told(folder / TOLD, task, watch)
-        root = Path(__file__).parent.parent.parent
-        command = [sys.executable, "-P", "-c", PROGRAM, str(root), str(folder)]
-        finished = parent.watch_over(command, folder, told.pass_on)
-        told.pass_on()
-        return _result(folder, task, finished)
+    try:
+        with parent.scratch() as folder:
+            _ask(folder, task, memory_limit)
+            told = _Told(folder / TOLD, task, watch)
+            root = Path(__file__).parent.parent.parent
+            command = [sys.executable, "-P", "-c", PROGRAM, str(root), str(folder)]
+            finished = parent.watch_over(command, folder, told.pass_on)
+            told.pass_on()
+            return _result(folder, task, finished)
+    except Terminated as terminated:
+        # The caller's program was to end: what it does with such a signal, it does now.
+        signal.raise_signal(terminated.number)
+        raise
 
 
 def _ask(folder: Path, task: Task[object], memory_limit: Bytes | None) -> None:
@@ -93,7 +99,7 @@ def _result(folder: Path, task: Task[R], finished: Finished) -> R:
         with _readable():
             failed = crossing.read(folder / ERROR, SentError)
     if finished.interrupted:  # Also where it had its result already: ^C was typed all the same.
-        raise _interrupt(failed)
+        raise _interrupt(failed, finished.ended_by)
     if failed is not None:
         raise senterror.error_of(failed)
     if not (folder / RESULT).exists():
@@ -103,9 +109,9 @@ def _result(folder: Path, task: Task[R], finished: Finished) -> R:
         return crossing.read(folder / RESULT, tasks.result_type(type(task)))
 
 
-def _interrupt(failed: SentError | None) -> KeyboardInterrupt:
-    """^C, with the notes that say what was kept."""
-    interrupt = KeyboardInterrupt()
+def _interrupt(failed: SentError | None, ended_by: int | None) -> KeyboardInterrupt:
+    """^C, or what ends as it does, with the notes that say what was kept."""
+    interrupt = KeyboardInterrupt() if ended_by is None else Terminated(ended_by)
     for note in failed.notes if failed is not None else ():
         interrupt.add_note(note)
     return interrupt

@@ -18,8 +18,9 @@ def main(folder: Path) -> None:
     start = json.loads((folder / START).read_text())
     sys.path[:] = start["path"]
     from toolkit.api import working
-    from toolkit.supervision import limits, progress
+    from toolkit.supervision import interrupts, limits, progress
 
+    interrupts.hear_once()
     progress.join()
     # After the imports: they open no model, and what tells an error must be there before memory
     # is scarce.

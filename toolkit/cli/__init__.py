@@ -1,6 +1,7 @@
 """The command line: one thin file for each command. No other room imports click, prints or exits.
 
-Exit codes: 0 done, 1 the user's error or a failed check, 2 usage, 3 our bug, 130 ^C.
+Exit codes: 0 done, 1 the user's error or a failed check, 2 usage, 3 our bug, 130 interrupted: ^C,
+SIGTERM or SIGHUP.
 """
 
 from __future__ import annotations
@@ -118,10 +119,11 @@ def _run() -> int | None:
     """
     typed = sys.argv[1:]
     if not typed or typed[0] not in SUPERVISED or set(typed) & {"-h", "--help"}:
-        return _here()
-    from toolkit.supervision import limits, progress
+        return _here_alone()
+    from toolkit.supervision import interrupts, limits, progress
 
     if progress.join():
+        interrupts.hear_once()
         # Before memory is scarce: what tells that needs some.
         importlib.import_module("toolkit.supervision.exhausted")
         limits.apply()
@@ -148,6 +150,14 @@ def _leave_if_watched(code: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _here_alone() -> int | None:
+    """Runs a command that nobody watches over."""
+    from toolkit.supervision import interrupts
+
+    interrupts.hear_ends()
+    return _here()
 
 
 def _here() -> int | None:

@@ -18,7 +18,18 @@ from toolkit.machine.facts import Machine
 from toolkit.measure import schedule
 from toolkit.measure.schedule import Pace
 from toolkit.onnxfiles.modelfile import ModelFile
-from toolkit.records.schema import VERSION, Case, Model, Plan, PlannedTarget, Run, Tensor
+from toolkit.records.parts import GenerationPart
+from toolkit.records.schema import (
+    VERSION,
+    Case,
+    Model,
+    Plan,
+    PlannedTarget,
+    Run,
+    Tensor,
+    Warning,
+    WarningKind,
+)
 from toolkit.runtimes import listing
 from toolkit.sources import factory
 from toolkit.tensors import Feed, TensorSpec
@@ -53,12 +64,14 @@ def new_run(plan: Plan, machine: Machine, command: Sequence[str]) -> Run:
     )
 
 
-def resumed(old: Run, plan: Plan, machine: Machine) -> Run:
+def resumed(old: Run, parts: Sequence[GenerationPart], plan: Plan, machine: Machine) -> Run:
     """The record of an unfinished run that goes on; how long it may take is as it is asked for now.
 
-    Raises RunError, naming the first difference, where it cannot go on.
+    `parts` are the generations that it has. Raises RunError, naming the first difference, where it
+    cannot go on.
     """
     check_same(old, plan, machine)
+    before = [warning for warning in old.warnings if warning.kind is WarningKind.RESUMED]
     going_on = msgspec.structs.replace(
         old.plan,
         precision=plan.precision,
@@ -67,7 +80,20 @@ def resumed(old: Run, plan: Plan, machine: Machine) -> Run:
         alpha=plan.alpha,
         quick=plan.quick,
     )
-    return msgspec.structs.replace(old, state="running", plan=going_on, warnings=[])
+    return msgspec.structs.replace(
+        old,
+        state="running",
+        plan=going_on,
+        warnings=[*before, _resumed_now(len(parts))],
+        # A run that was killed could not write how long it had taken; its generations tell.
+        seconds=max([old.seconds, *(part.seconds for part in parts)]),
+    )
+
+
+def _resumed_now(starts: int) -> Warning:
+    noun = "process start" if starts == 1 else "process starts"
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Warning(kind=WarningKind.RESUMED, detail=f"after {starts} {noun}, at {now}")
 
 
 def plan(

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+import msgspec
+
 from toolkit.engine import calibration, generation
 from toolkit.engine.setup import Calibrations, GenerationResult, ReadyTarget, RunSetup
 from toolkit.measure import schedule, stats
@@ -56,6 +58,7 @@ def _begun(setup: RunSetup, run: Run, folder: RunFolder, pace: Pace) -> _Loop:
         pace=pace,
         began=time.monotonic() - so_far,
         calibrations=calibration.levelled(calibration.of_parts(parts), setup.targets),
+        started=time.monotonic(),
     )
     loop.leave_out_failed()
     return loop
@@ -108,6 +111,9 @@ class _Loop:
     began: Seconds
     """The moment when the run began, on the clock of time.monotonic."""
     calibrations: Calibrations
+    started: Seconds
+    """The moment when this process began to measure, by the same clock; the record has the wall
+    time before it."""
 
     @property
     def elapsed(self) -> Seconds:
@@ -152,8 +158,10 @@ class _Loop:
 
     def _keep(self, result: GenerationResult) -> None:
         """Writes a generation before anything else can go wrong, and goes on with what it found."""
-        self.folder.append(result.part, result.samples)
-        self.run = assemble(self.run, [result.part])
+        seconds = self.run.seconds + time.monotonic() - self.started
+        part = msgspec.structs.replace(result.part, seconds=seconds)
+        self.folder.append(part, result.samples)
+        self.run = assemble(self.run, [part])
         # A group of targets that starts for the first time brings calibrations of its own.
         known = {**self.calibrations, **result.calibrations}
         self.calibrations = calibration.levelled(known, self.setup.targets)

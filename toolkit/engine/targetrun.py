@@ -162,6 +162,8 @@ class TargetRun:
             # Looked at just before: a worker that was stopped waits for a core to obey.
             before = self.processes.threads()
             block = self.worker.sample(name, length.calls, length.discard)
+            if not np.median(block.ns) > 0:  # No record may hold it: it has no ratio to any other.
+                raise TargetError("its clock does not move within a call: it times nothing here")
             after = self.processes.threads()
             if not threads.left_core(before, after, self.processes.cores):
                 rounds.blocks.append(block)

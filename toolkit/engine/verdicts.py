@@ -61,7 +61,7 @@ def judge_all(
         for index, target in enumerate(ready)
     ]
     warnings = disputes(judged, labels, assignment)
-    fresh = msgspec.structs.replace(run, records=records, warnings=warnings)
+    fresh = msgspec.structs.replace(run, records=records, warnings=[*run.warnings, *warnings])
     planned = [
         _planned(run.plan.targets[index], target, ready[index], judged.get(index))
         for index, target in enumerate(targets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -78,15 +79,17 @@ def bench(
             run, timed = judge_all(
                 run, assignment, targets, launcher, request.baseline, partial(watch, "judge")
             )
+            # A kill from here on leaves the time so far in the record, or in its generations.
+            run, began = _with_time(run, began)
             folder.begin(run)
             setup = setups.of_run(run, assignment, timed, launcher)
             warnings = runloop.measure(setup, run, folder, request.pace, partial(watch, "measure"))
             filestates.demand_unchanged(setup.files)
         except BaseException as error:
-            _interrupted(folder, run, error, time.monotonic() - began)
+            _interrupted(folder, run, error, began)
             raise
-        done = _done(run, [*warnings, *_unseen(assignment)], time.monotonic() - began)
-        whole = folder.finish(done, with_warnings)
+        done, _ = _with_time(_done(run, [*warnings, *_unseen(assignment)]), began)
+        whole = _finished(folder, run, done, began)
         reporting.write(folder.path, whole)
     return FinishedRun(folder.path, whole, assignment.notes)
 
@@ -134,7 +137,8 @@ def _begun(
 ) -> Run:
     """run.json with the whole plan, or the one that is there and can go on."""
     if resume is not None:
-        return planning.resumed(store.head(folder.path), plan, machine)
+        old = store.head(folder.path)
+        return planning.resumed(old, store.parts(folder.path, old.plan), plan, machine)
     run = planning.new_run(plan, machine, request.command)
     folder.begin(run)
     return run
@@ -144,15 +148,37 @@ def _unseen(assignment: Assignment) -> list[Warning]:
     return [Warning(kind=WarningKind.NOT_LOOKED_AT, detail=note) for note in assignment.notes]
 
 
-def _done(run: Run, warnings: Sequence[Warning], took: Seconds) -> Run:
-    return msgspec.structs.replace(
-        run, state="done", warnings=[*run.warnings, *warnings], seconds=run.seconds + took
-    )
+def _with_time(run: Run, began: Seconds) -> tuple[Run, Seconds]:
+    """The record with the time since `began` added to its own, and the moment until which it has
+    it; both on the clock of time.monotonic."""
+    now = time.monotonic()
+    return msgspec.structs.replace(run, seconds=run.seconds + now - began), now
 
 
-def _interrupted(folder: RunFolder, run: Run, error: BaseException, took: Seconds) -> None:
+def _done(run: Run, warnings: Sequence[Warning]) -> Run:
+    return msgspec.structs.replace(run, state="done", warnings=[*run.warnings, *warnings])
+
+
+def _finished(folder: RunFolder, run: Run, done: Run, began: Seconds) -> Run:
+    """Puts the record together; where that is interrupted the run can go on, unless it is whole."""
+    try:
+        return folder.finish(done, with_warnings)
+    except BaseException as error:
+        if store.head(folder.path).state != "done":
+            _interrupted(folder, run, error, began)
+        raise
+
+
+def _interrupted(folder: RunFolder, run: Run, error: BaseException, began: Seconds) -> None:
     """Keeps what was measured, so that the run can go on, and removes the scratch space."""
     folder.clear()  # First: a full disk has room for run.json then.
-    state: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
     error.add_note("toolkit bench --resume    goes on with what was measured")
-    folder.begin(msgspec.structs.replace(run, state=state, seconds=run.seconds + took))
+    left, _ = _with_time(run, began)
+    folder.begin(msgspec.structs.replace(left, state=_state(error)))
+
+
+def _state(error: BaseException) -> State:
+    """'interrupted' where a person or the machine ended the run. A terminal that was closed may
+    show in a write to it before its signal comes: that error names no file."""
+    terminal = isinstance(error, OSError) and error.errno == errno.EIO and error.filename is None
+    return "interrupted" if isinstance(error, KeyboardInterrupt) or terminal else "failed"

@@ -67,6 +67,8 @@ class GenerationPart(Strict, frozen=True, kw_only=True):
 
     generation: Generation
     targets: list[TargetPart]
+    seconds: Seconds = 0.0
+    """Wall time of the whole run until it was kept; 0 where an older toolkit did not tell."""
 
 
 def assemble(run: Run, parts: Sequence[GenerationPart]) -> Run:

@@ -5,7 +5,8 @@ History of VERSION (a new shape brings a new number, an upgrade step and a golde
 2  a record's conversion, the copies of a timing, the model of a target.
 3  the threads of a target; calls that are discarded, and how long a block's threads waited; busy
    processes and GPUs.
-4  the features of the processor; the warning that 8-bit products may saturate.
+4  the features of the processor; the warnings that 8-bit products may saturate, and that a run was
+   resumed.
 """
 
 from __future__ import annotations
@@ -166,6 +167,7 @@ class WarningKind(StrEnum):
     SATURATES = "8-bit products may saturate"
     NOT_LOOKED_AT = "not looked at"
     MADE_UP = "made-up times"
+    RESUMED = "resumed"
 
 
 class Warning(Strict, frozen=True, kw_only=True):

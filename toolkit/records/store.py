@@ -85,16 +85,32 @@ class RunFolder:
         """Keeps other processes from writing this run. Raises RunError where one does."""
         handle = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(handle)
-            raise RunError(f"{self.path} is being measured by another process") from error
-        except OSError:
-            pass  # A file system without locks: nothing can be held, and the run is measured still.
-        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunError(f"{self.path} is being measured by another process") from error
+            except OSError:
+                pass  # A file system without locks: nothing can be held, and it is measured still.
+            else:
+                self._remove_left_behind()
             yield
         finally:
             os.close(handle)
+
+    def sweep(self) -> None:
+        """Removes what a killed process left half written, unless another one measures here."""
+        if self._left_behind():  # Held only then: another process may be about to hold it.
+            with contextlib.suppress(RunError, OSError), self.held():
+                pass
+
+    def _left_behind(self) -> list[Path]:
+        folders = (self.path, self.path / GENERATIONS)
+        return [path for folder in folders for path in untrusted.left_behind(folder)]
+
+    def _remove_left_behind(self) -> None:
+        for path in self._left_behind():
+            with contextlib.suppress(OSError):  # On a disk that was mounted to be read, it stays.
+                path.unlink()
 
     def begin(self, run: Run) -> None:
         """Writes or rewrites run.json; from the first time on, `latest` points here."""
@@ -144,7 +160,8 @@ class RunFolder:
 
 
 def create(root: Path, model: str, now: datetime) -> RunFolder:
-    """Makes a new folder for a run under `root`, named by the time and the model.
+    """Makes a new folder for a run under `root`, named by the time and the model; what killed runs
+    left half written there goes.
 
     Raises InputError where it cannot be written.
     """
@@ -153,6 +170,9 @@ def create(root: Path, model: str, now: datetime) -> RunFolder:
     name = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{stem[:60]}"
     try:
         root.mkdir(parents=True, exist_ok=True)
+        for other in root.glob(f"*/{RUN}"):
+            if not other.parent.is_symlink():
+                RunFolder(other.parent).sweep()
         path = _made(root / name)
     except OSError as error:
         raise InputError(

@@ -14,6 +14,7 @@ import errno
 import io
 import math
 import os
+import re
 import secrets
 import stat
 import struct
@@ -34,6 +35,8 @@ SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 STEM = 40
 """Characters of a file's name in that of the file beside it: a name has at most 255 bytes, and a
 character has up to four."""
+LEFT = re.compile(r"\..*\.[0-9a-f]{16}\.part", re.DOTALL)
+"""The name of a file that is not whole yet."""
 PACKED: Bytes = 256 << 20
 """The most that an archive may have on the disk. Its list of members takes up to ten times as much
 memory, and is read before its length can be looked at."""
@@ -76,6 +79,21 @@ def _created(file: Path) -> tuple[Path, int]:
     beside = file.parent / f".{file.name[:STEM]}.{secrets.token_hex(8)}.part"
     # O_EXCL follows no link at the end of the name.
     return beside, os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o666)
+
+
+def left_behind(folder: Path) -> list[Path]:
+    """The files that processes which were killed left half written in a folder; none in a link. To
+    be removed only where nobody is writing."""
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if LEFT.fullmatch(path.name) and _is_regular(path)]
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:  # Whoever wrote it has just renamed it.
+        return False
 
 
 def _demand_replaceable(file: Path) -> None:

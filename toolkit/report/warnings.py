@@ -20,6 +20,12 @@ ADVICE: dict[WarningKind, Advice] = {
         "Some of the model, or some of its sizes, was not judged.",
         "Read the verdicts with that in mind: toolkit check says more.",
     ),
+    WarningKind.RESUMED: Advice(
+        "The run was interrupted and went on later; its time is that of all its parts, without "
+        "the pause.",
+        "Read the ratios as always, since each is of one process start; hold a latency before and "
+        "after against each other only if the machine was in one state.",
+    ),
     WarningKind.MADE_UP: Advice(
         "The fake runtime runs nothing: its times are what its options say.",
         "Leave it out of a comparison that somebody is to believe.",

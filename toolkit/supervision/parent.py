@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from toolkit.errors import InputError, ToolkitError, signal_name
 from toolkit.supervision import progress
+from toolkit.supervision.interrupts import ENDING
 from toolkit.supervision.progress import IF_EMPTY, LEAVINGS, PAGE, SIZE, VARIABLE, Look
 from toolkit.units import Seconds
 from toolkit.workers.guard import ProcessGuard
@@ -46,6 +47,10 @@ REST: Seconds = 1.0
 """How often it is looked at while it measures: a process that wakes takes time from another."""
 
 
+DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
+"""Handlers that nobody chose: of ^C Python's own."""
+
+
 class Ended(ToolkitError):
     """The command was ended, or ended by itself, before it could tell its own error."""
 
@@ -57,11 +62,21 @@ class Finished:
     code: int
     """Its exit code; 130 where it ended itself after ^C."""
     interrupted: bool
-    """There was a ^C, whatever the process made of it."""
+    """There was a ^C, SIGTERM or SIGHUP, whatever the process made of it."""
+    ended_by: int | None = None
+    """The number of that signal, where it was no ^C."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP ended the command as ^C would have."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 def supervise(command: Sequence[str]) -> int:
-    """Runs a command to its end and returns its exit code; 130 after ^C.
+    """Runs a command to its end and returns its exit code; 130 after ^C, SIGTERM and SIGHUP.
 
     The command gets this process's terminal and environment, a folder for temporary files that goes
     at the end, and a page to tell what it does. Raises Ended where it took too long or crashed, and
@@ -152,20 +167,28 @@ def _is_gone(process: psutil.Process) -> bool:
 
 
 class _Interrupts:
-    """The moments of ^C, each of which is passed on to the process that works."""
+    """The moments of ^C, SIGTERM and SIGHUP; the first is passed on to the process that works."""
 
     def __init__(self) -> None:
         self.times: list[Seconds] = []
+        self.ended_by: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._page: mmap.mmap | None = None
 
     def hear(self, number: int, frame: FrameType | None) -> None:
-        """Handles SIGINT. It raises nothing: the process may have something to keep."""
-        self.times.append(time.monotonic())
-        self._pass_on()
+        """Handles the signals. It raises nothing: the process may have something to keep."""
+        is_first = not self.times
+        if number == signal.SIGINT:
+            self.times.append(time.monotonic())
+        elif is_first:
+            # Only the first: a terminal that closes sends several, and none is an impatient user.
+            self.times.append(time.monotonic())
+            self.ended_by = number
+        if is_first:
+            self._pass_on()
 
     def pass_on_to(self, process: subprocess.Popen[bytes], page: mmap.mmap) -> None:
-        """Names the process, which gets the ^C that came while it was started, too."""
+        """Names the process, which gets what came while it was started, too."""
         self._process, self._page = process, page
         if self.times:
             self._pass_on()
@@ -175,28 +198,34 @@ class _Interrupts:
         that is not set up yet dies of ^C with a page of its own, and imports may swallow it."""
         if self._process is None or self._page is None:
             return
-        is_importing = not progress.look(self._page).began_once
-        self._process.send_signal(signal.SIGKILL if is_importing else signal.SIGINT)
+        if not progress.look(self._page).began_once:
+            self._process.send_signal(signal.SIGKILL)
+        else:
+            # A process that was started in the background ignores ^C, and hears SIGTERM.
+            self._process.send_signal(signal.SIGINT if self.ended_by is None else signal.SIGTERM)
 
 
 @contextlib.contextmanager
 def _interrupts() -> Iterator[_Interrupts]:
-    """Hears ^C as long as the block lasts, where this is the main thread, which alone can.
+    """Hears ^C, SIGTERM and SIGHUP as long as the block lasts, where this is the main thread, which
+    alone can.
 
     A handler, and not a mask: a mask holds for one thread, and the kernel gives ^C to any that is
     left, such as one of numpy's, after which Python raises KeyboardInterrupt here all the same. A
-    handler of the user's own stays: what it raises ends the process that works.
+    handler of the user's own stays: what it raises ends the process that works. So does a signal
+    that is ignored, as by nohup.
     """
-    interrupts = _Interrupts()
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield interrupts
-        return
-    signal.signal(signal.SIGINT, interrupts.hear)
+    interrupts, before = _Interrupts(), {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+        before = {number: was for number, was in handlers.items() if was in DEFAULTS}
+    for number in before:
+        signal.signal(number, interrupts.hear)
     try:
         yield interrupts
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, was in before.items():
+            signal.signal(number, was)
 
 
 _Alarm = Callable[[Seconds], object]
@@ -238,15 +267,19 @@ def _watched(
         times = interrupts.times
         if code is not None:
             if code < 0 and times:
-                raise KeyboardInterrupt
-            return Finished(_code(code, state), bool(times))
+                raise _interrupt(interrupts.ended_by)
+            return Finished(_code(code, state), bool(times), interrupts.ended_by)
         if times:
             grace = GRACE if state.bounded else LONG_GRACE
             if len(times) > 1 or time.monotonic() - times[0] > grace:
-                raise KeyboardInterrupt
+                raise _interrupt(interrupts.ended_by)
         elif state.bounded and (state.seconds > state.limit or state.left < 0):
             raise _too_slow(state)
         alarm(GLANCE if state.bounded or times else REST)
+
+
+def _interrupt(ended_by: int | None) -> KeyboardInterrupt:
+    return KeyboardInterrupt() if ended_by is None else Terminated(ended_by)
 
 
 def _code(code: int, state: Look) -> int:

@@ -15,32 +15,37 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import NoReturn, Self, TypeVar
 
 from toolkit import tensors
-from toolkit.errors import TargetError, WorkerDied, signal_name
+from toolkit.errors import TargetError, WorkerDied, signal_name, typed_line
 from toolkit.runtimes.base import Placement, Program
 from toolkit.tensors import Array, Feed
 from toolkit.units import Bytes, Seconds
-from toolkit.workers import environments, protocol
-from toolkit.workers.guard import ProcessGuard
+from toolkit.workers import environments, outputs, protocol, replies
 from toolkit.workers.jobs import Block, Hello, Loaded, Patience, WorkerSpec, message
-from toolkit.workers.protocol import Message
+from toolkit.workers.keeping import Keeper
+from toolkit.workers.log import WorkerLog
+from toolkit.workers.replies import (
+    AnswerReply,
+    CopiesReply,
+    EmptyReply,
+    ErrorReply,
+    HelloReply,
+    InputsReply,
+    LoadReply,
+    SampleReply,
+    SecondsReply,
+    UsageReply,
+)
 
-LAST_WORDS = 5
-"""Lines of a dead worker's log that are kept: enough for an exception and its cause."""
-
-WIDEST = 300
-"""Characters of each of these lines: a record is read by people."""
-
-
-LONGEST = 2**63
-"""Nanoseconds, 292 years: int64, in which samples are kept, ends here."""
+R = TypeVar("R")
 
 
 class Worker:
@@ -66,36 +71,40 @@ class Worker:
         """The scratch space of its run, which the workers of a run share."""
         self._folder = worker_code.parent / f"worker-{random.getrandbits(48):012x}"
         self._folder.mkdir()
-        self._log = self._folder / "log"
         self._files = 0
         self._verb = "start"
         self._is_idle = True
         self._deadline = 0.0
+        self._log = WorkerLog()
         # Pipes of their own: a library may write to stdout whatever it likes.
         ours_read, theirs_write = os.pipe()
         theirs_read, ours_write = os.pipe()
-        ends = [str(theirs_read), str(theirs_write), str(os.getpid())]
+        command = [*spec.environment.command(worker_code, spec.entry)]
+        command += [str(theirs_read), str(theirs_write)]
+        # Short, and not below the folder of the run: a socket's path has 107 characters at most.
+        self._temporary = tempfile.mkdtemp(prefix="worker-")
         try:
-            with open(self._log, "wb") as log:
-                self._process = subprocess.Popen(
-                    [*spec.environment.command(worker_code, spec.entry), *ends],
-                    env=environments.variables(padding),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=(theirs_read, theirs_write),
-                    start_new_session=True,  # ^C reaches the parent only, which ends in order.
-                )
-        except OSError as error:
+            self._keeper = Keeper(
+                command,
+                env={**environments.variables(padding), "TMPDIR": self._temporary},
+                out=self._log.write,
+                pass_fds=(theirs_read, theirs_write),
+            )
+        except BaseException as error:
             os.close(ours_read)
             os.close(ours_write)
+            self._log.close()
+            self._remove_scratch()
+            if not isinstance(error, OSError):
+                raise
             raise TargetError(f"its Python does not start: {error.strerror}") from error
         finally:
             os.close(theirs_read)
             os.close(theirs_write)
+        self._log.started()
         if not keeps_limit:
-            _lift_memory_limit(self._process.pid)
-        self._guard = ProcessGuard(self._process.pid)
+            _lift_memory_limit(self.pid)
+        os.set_blocking(ours_write, False)  # A worker that does not read is not waited for.
         self._write = ours_write
         self._read = ours_read
         self._reader = protocol.Reader(ours_read)
@@ -103,7 +112,7 @@ class Worker:
     @property
     def pid(self) -> int:
         """The id of the worker's process."""
-        return self._process.pid
+        return self._keeper.worker
 
     def __enter__(self) -> Self:
         return self
@@ -132,21 +141,20 @@ class Worker:
 
     def hello(self) -> Hello:
         """The answer to `post_hello`. Raises TargetError for a library of another environment."""
-        reply = self._wait()
-        with self._understood():
-            hello = Hello(
-                version=str(reply["version"]),
-                file=None if reply["file"] is None else Path(reply["file"]),
-                python=str(reply["python"]),
-                seconds=float(reply["seconds"]),
-                precision=str(reply["precision"]),
-                providers=tuple(reply["providers"]),
-                starts_from=str(reply["starts_from"]),
-                empty=float(reply["empty"]),
-                converts=bool(reply["converts"]),
-            )
+        reply = self._wait(HelloReply)
+        hello = Hello(
+            version=reply.version,
+            file=None if reply.file is None else Path(reply.file),
+            python=reply.python,
+            seconds=reply.seconds,
+            precision=reply.precision,
+            providers=tuple(reply.providers),
+            starts_from=reply.starts_from,
+            empty=reply.empty,
+            converts=reply.converts,
+        )
         name, environment = self.spec.entry.name, self.spec.environment
-        if hello.file is not None and not environment.owns(hello.file):
+        if hello.file is not None and not self._owns(hello.file):
             raise self._failed(
                 TargetError(
                     f"{name} was imported from {hello.file}, which is no folder of "
@@ -156,6 +164,12 @@ class Worker:
         if not hello.version:
             raise self._failed(TargetError(f"{name} does not say its version"))
         return hello
+
+    def _owns(self, file: Path) -> bool:
+        try:
+            return self.spec.environment.owns(file)
+        except (OSError, RuntimeError):  # It leads in a circle, or nowhere.
+            return False
 
     def convert(
         self, program: Program, feed: Feed, types: Mapping[str, str], folder: Path
@@ -170,10 +184,9 @@ class Worker:
             tensors=rows,
             folder=str(folder),
         )
-        reply = self._wait()
+        reply = self._wait(SecondsReply)
         shutil.rmtree(given, ignore_errors=True)
-        with self._understood():
-            return float(reply["seconds"])
+        return reply.seconds
 
     def post_load(self, program: Program, provider: str | None = None) -> None:
         """Asks the worker to load the program, on the provider of its spec or on another."""
@@ -191,16 +204,11 @@ class Worker:
 
     def load(self) -> Loaded:
         """The answer to `post_load`."""
-        reply = self._wait()
-        with self._understood():
-            placed = reply["placement"]
-            placement = Placement(
-                {str(name): int(count) for name, count in placed["nodes"].items()},
-                {name: tuple(ops) for name, ops in placed["elsewhere"].items()},
-                None if placed["copies"] is None else int(placed["copies"]),
-            )
-            computes = frozenset(int(pid) for pid in reply.get("computes", []))
-            return Loaded(float(reply["seconds"]), placement, str(reply["copies"]), computes)
+        reply = self._wait(LoadReply)
+        placed = reply.placement
+        elsewhere = {provider: tuple(names) for provider, names in placed.elsewhere.items()}
+        placement = Placement(placed.nodes, elsewhere, placed.copies)
+        return Loaded(reply.seconds, placement, reply.copies, frozenset(reply.computes))
 
     def evaluate(self, name: str, feed: Feed, types: Mapping[str, str]) -> dict[str, Array]:
         """Hands a feed over and returns its outputs by name."""
@@ -214,7 +222,7 @@ class Worker:
         given = self._new_folder()
         rows = tensors.save(given, feed, types)
         self._post("bind", feed=name, tensors=rows)
-        self._wait()
+        self._wait(EmptyReply)
         shutil.rmtree(given, ignore_errors=True)  # The worker has read them.
 
     def answer(self, name: str, *, again: bool = True) -> tuple[dict[str, Array], Seconds]:
@@ -222,52 +230,40 @@ class Worker:
         of that call."""
         given = self._new_folder()
         self._post("answer", feed=name, again=again, folder=str(given))
-        reply = self._wait()
+        reply = self._wait(AnswerReply)
         try:
-            outputs = tensors.load(reply["tensors"])
-            # A run makes thousands of answers: none stays on the disk once it was read.
-            shutil.rmtree(given, ignore_errors=True)
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-            self._die(f"its outputs cannot be read: {error}")
-        with self._understood():
-            return outputs, float(reply["seconds"])
+            named = outputs.read(given, reply.tensors, self._deadline)
+        except (OSError, ValueError, MemoryError) as error:
+            self._die(f"its outputs cannot be read: {_why(error)}")
+        # A run makes thousands of answers: none stays on the disk once it was read.
+        shutil.rmtree(given, ignore_errors=True)
+        return named, reply.seconds
 
     def sample(self, name: str, calls: int, discard: int = 0) -> Block:
         """Times a block of `calls` calls, after `discard` that do not count."""
         self._post("sample", feed=name, calls=calls, discard=discard)
-        reply = self._wait()
-        with self._understood():
-            block = Block([*reply["ns"]], int(reply["start"]), int(reply["switches"]))
-        # A time beyond int64 would make an array of objects, which nobody may read again.
-        numbers = (*block.ns, block.start, block.switches)
-        if len(block.ns) != calls or not all(
-            isinstance(each, int) and 0 <= each < LONGEST for each in numbers
-        ):
-            self._die("its times are not what was asked for")
-        return block
+        reply = self._wait(SampleReply, protocol.LONGEST + protocol.DIGITS * calls)
+        if len(reply.ns) != calls:
+            self._die(f"gave {len(reply.ns)} times of the {calls} that were asked for")
+        return Block(reply.ns, reply.start, reply.switches)
 
     def copies(self, name: str, calls: int) -> tuple[float, float] | None:
         """Nanoseconds of the copies in and out that a timed call holds, each the median of `calls`;
         None where the runtime cannot make them alone."""
         self._post("copies", feed=name, calls=calls)
-        reply = self._wait()
-        with self._understood():
-            into, out = reply["into"], reply["out"]
-            return None if into is None or out is None else (float(into), float(out))
+        reply = self._wait(CopiesReply)
+        return None if reply.into is None or reply.out is None else (reply.into, reply.out)
 
     def changed(self, name: str) -> list[str]:
         """The inputs that the calls of this feed wrote into."""
         self._post("inputs", feed=name)
-        reply = self._wait()
-        with self._understood():
-            return [str(name) for name in reply["changed"]]
+        return self._wait(InputsReply).changed
 
     def usage(self) -> tuple[Bytes, Bytes]:
         """The resident and the peak size of the worker's memory."""
         self._post("usage")
-        reply = self._wait()
-        with self._understood():
-            return int(reply["resident"]), int(reply["peak"])
+        reply = self._wait(UsageReply)
+        return reply.resident, reply.peak
 
     def stop(self, grace: Seconds = 5.0) -> None:
         """Ends the worker and all that it started; twice does no harm.
@@ -276,34 +272,37 @@ class Worker:
         session to be freed: then it is ended by force at once.
         """
         is_idle = self._is_idle and not isinstance(sys.exception(), KeyboardInterrupt)
-        if self._process.returncode is None and is_idle:
-            try:
-                protocol.send(self._write, {"verb": "close"})
-                self._process.wait(grace)
-            except (protocol.Closed, subprocess.TimeoutExpired):
-                pass  # It is ended by force below.
+        if self._read >= 0 and is_idle:
+            # Where it takes no request, or does not end, it is ended by force below.
+            with contextlib.suppress(protocol.Closed, protocol.Late, subprocess.TimeoutExpired):
+                protocol.send(self._write, {"verb": "close"}, grace)
+                self._keeper.wait(grace)
         self._end()
 
     def last_words(self) -> list[str]:
-        """The last lines of the worker's log, without the empty ones."""
-        with open(self._log, "rb") as log:
-            # A runtime may have written megabytes; the last lines lie in the last kilobytes.
-            log.seek(max(0, log.seek(0, os.SEEK_END) - 8192))
-            lines = log.read().decode(errors="replace").splitlines()
-        return [line.strip()[:WIDEST] for line in lines if line.strip()][-LAST_WORDS:]
+        """The last lines that the worker printed, without the empty ones."""
+        return self._log.last_words()
 
     def _post(self, verb: str, **fields: object) -> None:
         self._verb = verb
-        self._deadline = time.monotonic() + self._patience.of(verb)
+        if self._reader.holds_more():
+            # It would be taken for the answer to this request, and so would each that follows.
+            self._die("answered what nobody had asked for")
+        limit = self._patience.of(verb)
+        self._deadline = time.monotonic() + limit
         self._is_idle = False
         try:
-            protocol.send(self._write, {"verb": verb, **fields})
+            protocol.send(self._write, {"verb": verb, **fields}, limit)
         except protocol.Closed:
             self._die(self._cause())
+        except protocol.Late:
+            self._die(f"did not read the request to {verb} within {limit:g} s")
 
-    def _wait(self) -> Message:
+    def _wait(self, kind: type[R], longest: int = protocol.LONGEST) -> R:
+        """The reply to the last request. Raises TargetError where that is an error."""
         try:
-            reply = self._reader.receive(max(0.001, self._deadline - time.monotonic()))
+            line = self._reader.line(max(0.001, self._deadline - time.monotonic()), longest)
+            reply = replies.decoded(line, kind)
         except protocol.Closed:
             self._die(self._cause())
         except protocol.Late:
@@ -313,25 +312,19 @@ class Worker:
             )
         except protocol.Nonsense as error:
             self._die(f"answered nonsense: {str(error)!r}")
+        except replies.Unfit as error:
+            self._die(f"answered nonsense to {self._verb}: {error}")
         self._is_idle = True
-        if "error" in reply:
-            kind = protocol.KINDS.get(str(reply.get("kind")), TargetError)
-            raise self._failed(kind(str(reply["error"]), *map(str, reply.get("cures", []))))
+        if isinstance(reply, ErrorReply):
+            error_kind = protocol.KINDS.get(reply.kind or "", TargetError)
+            raise self._failed(error_kind(reply.what, *reply.ways_out))
         return reply
-
-    @contextlib.contextmanager
-    def _understood(self) -> Iterator[None]:
-        """Ends a worker whose reply lacks the protocol's fields, or has them in other types."""
-        try:
-            yield
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            self._die(f"answered nonsense to {self._verb}: {type(error).__name__}: {error}")
 
     def _cause(self) -> str:
         """Tells in words how the process ended."""
         try:
             # Its pipe closes a moment before the process is gone.
-            code = self._process.wait(2.0)
+            code = self._keeper.wait(2.0)
         except subprocess.TimeoutExpired:
             return f"closed its pipe while {_doing(self._verb)}"
         if code < 0:
@@ -348,17 +341,19 @@ class Worker:
         return error
 
     def _end(self) -> None:
-        """Ends the process group; its first process was made the leader at the start.
-
-        Only once: when it is gone its number may be another's.
-        """
+        """Ends the worker and all that came of it, and removes what it left on the disk."""
         if self._read < 0:
             return
-        self._guard.end()
-        self._process.wait()
+        self._keeper.end()
+        self._log.close()
         for pipe in (self._read, self._write):
             os.close(pipe)
         self._read = self._write = -1
+        self._remove_scratch()
+
+    def _remove_scratch(self) -> None:
+        for folder in (self._folder, self._temporary):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _new_folder(self) -> Path:
         self._files += 1
@@ -408,6 +403,11 @@ def _lift_memory_limit(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):  # It may have ended already; the first verb says.
         _, hard = resource.prlimit(pid, resource.RLIMIT_DATA)
         resource.prlimit(pid, resource.RLIMIT_DATA, (hard, hard))
+
+
+def _why(error: Exception) -> str:
+    """Why a file could not be read, without its path."""
+    return getattr(error, "strerror", None) or str(error) or typed_line(error)
 
 
 def _doing(verb: str) -> str:

@@ -31,6 +31,7 @@ A program: model (a path, or null), inputs and outputs (name, type, shape each),
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import time
@@ -49,9 +50,13 @@ KINDS: Mapping[str, type[TargetError]] = {
 }
 """The kinds of error that the parent tells apart, by their name in a message."""
 
-LONGEST = 64 * 1024 * 1024
-"""The bytes of one line; a longer one is nonsense. The longest reply has some ten bytes for each of
-the calls of a block."""
+LONGEST = 4 << 20
+"""The bytes of one line, without the times of a block; a longer one is nonsense. Requests and
+replies have some kilobytes."""
+DIGITS = 24
+"""The bytes of one time in the reply to `sample`: those of the largest int64 and what parts two."""
+PART = 1 << 16
+"""Bytes that are read at once: what a pipe holds."""
 
 
 class Closed(Exception):
@@ -59,7 +64,7 @@ class Closed(Exception):
 
 
 class Late(Exception):
-    """No whole line within the time."""
+    """No whole line was read, or written, within the time."""
 
 
 class Nonsense(Exception):
@@ -71,15 +76,36 @@ def kind(error: ToolkitError) -> str | None:
     return next((name for name, kind in KINDS.items() if isinstance(error, kind)), None)
 
 
-def send(pipe: int, message: Message) -> None:
-    """Writes one line. Raises Closed."""
+def send(pipe: int, message: Message, timeout: Seconds | None = None) -> None:
+    """Writes one line. Raises Closed; and Late, where a pipe that does not block was given a time.
+
+    A pipe holds 64 KiB: more waits for the other end to read, which it may never do.
+    """
     data = json.dumps(message, allow_nan=False).encode() + b"\n"
-    view = memoryview(data)
-    try:
-        while view:
+    view, deadline = memoryview(data), _deadline(timeout)
+    while view:
+        if timeout is not None and not _ready(pipe, select.POLLOUT, deadline):
+            raise Late
+        try:
             view = view[os.write(pipe, view) :]
-    except (BrokenPipeError, OSError) as error:
-        raise Closed from error
+        except BlockingIOError:
+            continue  # It has room for less than the kernel writes at once.
+        except OSError as error:
+            raise Closed from error
+
+
+def _deadline(timeout: Seconds | None) -> Seconds:
+    return math.inf if timeout is None else time.monotonic() + timeout
+
+
+def _ready(pipe: int, what: int, deadline: Seconds) -> bool:
+    """Waits, without a loop, until a pipe can be read or written; False: not within the time."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        return False
+    poll = select.poll()  # Not select.select, which takes no pipe above the number 1,023.
+    poll.register(pipe, what)
+    return bool(poll.poll(None if left == math.inf else 1000 * left))
 
 
 def _no_number(word: str) -> NoReturn:
@@ -94,31 +120,43 @@ class Reader:
         self._pipe = pipe
         self._rest = b""
 
-    def receive(self, timeout: Seconds | None = None) -> Message:
-        """The next message. Raises Closed, Late or Nonsense."""
-        line = self._line(None if timeout is None else time.monotonic() + timeout)
+    def receive(self) -> Message:
+        """The next request, as an object. Raises Closed or Nonsense."""
+        line = self.line(longest=64 * LONGEST)
         try:
             message = json.loads(line, parse_constant=_no_number)
-        except ValueError as error:
-            raise Nonsense(line[:80].decode(errors="replace")) from error
+        except (ValueError, RecursionError) as error:
+            raise Nonsense(shown(line)) from error
         if not isinstance(message, dict):
-            raise Nonsense(line[:80].decode(errors="replace"))
+            raise Nonsense(shown(line))
         return message
 
-    def _line(self, deadline: float | None) -> bytes:
-        parts = [self._rest]
-        length = len(self._rest)
+    def line(self, timeout: Seconds | None = None, longest: int = LONGEST) -> bytes:
+        """The next line. Raises Closed, Late, or Nonsense for one that is longer."""
+        deadline = _deadline(timeout)
+        parts, length = [self._rest], len(self._rest)
         while b"\n" not in parts[-1]:
-            patience = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self._pipe], [], [], patience)[0]:
+            # Asked each time: whoever sends a byte now and then is late all the same.
+            if not _ready(self._pipe, select.POLLIN, deadline):
                 self._rest = b"".join(parts)
                 raise Late
-            part = os.read(self._pipe, 1 << 20)
+            part = os.read(self._pipe, PART)
             if not part:
                 raise Closed
             parts.append(part)
             length += len(part)
-            if length > LONGEST:
-                raise Nonsense(parts[0][:80].decode(errors="replace"))
+            if length > longest:
+                raise Nonsense(shown(b"".join(parts[:2])))
         line, _, self._rest = b"".join(parts).partition(b"\n")
         return line
+
+    def holds_more(self) -> bool:
+        """Says whether something was sent that nobody has asked for yet."""
+        poll = select.poll()
+        poll.register(self._pipe, select.POLLIN)
+        return bool(self._rest) or any(what & select.POLLIN for _, what in poll.poll(0))
+
+
+def shown(line: bytes) -> str:
+    """The beginning of a line that is no message, for an error."""
+    return line[:80].decode(errors="replace")

@@ -6,6 +6,7 @@ import { accessSync, constants, mkdirSync, mkdtempSync } from 'node:fs';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
@@ -128,8 +129,8 @@ function executable(path) {
 /** Starts the browser, which ends with this process even where that is killed. */
 async function launched(program, folder, more) {
   const { chromium } = createRequire(join(folder, 'node_modules', 'x'))('playwright-core');
-  // Beside the rooms of this worker: the parent removes it with them.
-  const profile = mkdtempSync(join(HERE, '..', '..', '..', '..', 'browser-'));
+  // The worker's own folder for temporary files: the parent removes it with the worker.
+  const profile = mkdtempSync(join(tmpdir(), 'browser-'));
   const userData = `--user-data-dir=${profile}`;
   const dying = ['--pdeathsig', 'KILL', '--'];
   return chromium.launchPersistentContext(profile, {
