@@ -10,10 +10,11 @@ from functools import partial
 
 from toolkit.engine import calibration, generation
 from toolkit.engine.setup import Calibrations, GenerationResult, ReadyTarget, RunSetup
+from toolkit.machine import facts
 from toolkit.measure import schedule, stats
 from toolkit.measure.schedule import Pace, Progress, Stop, Why
 from toolkit.onnxfiles import filestates
-from toolkit.records import pairing, store
+from toolkit.records import pairing, privacy, store
 from toolkit.records.parts import assemble
 from toolkit.records.schema import Run, Warning, WarningKind
 from toolkit.records.store import RunFolder
@@ -152,8 +153,10 @@ class _Loop:
 
     def _keep(self, result: GenerationResult) -> None:
         """Writes a generation before anything else can go wrong, and goes on with what it found."""
-        self.folder.append(result.part, result.samples)
-        self.run = assemble(self.run, [result.part])
+        is_anonymous = self.run.machine.identity == facts.ANONYMOUS
+        part = privacy.anonymous(result.part) if is_anonymous else result.part
+        self.folder.append(part, result.samples)
+        self.run = assemble(self.run, [part])
         # A group of targets that starts for the first time brings calibrations of its own.
         known = {**self.calibrations, **result.calibrations}
         self.calibrations = calibration.levelled(known, self.setup.targets)

@@ -32,7 +32,7 @@ import numpy as np
 
 from toolkit.errors import InputError, RunError
 from toolkit.machine import memory
-from toolkit.records import schema, sound, untrusted
+from toolkit.records import privacy, schema, sound, untrusted
 from toolkit.records.parts import GenerationPart, assemble
 from toolkit.records.schema import Plan, Run
 from toolkit.records.upgrade import upgraded
@@ -99,7 +99,7 @@ class RunFolder:
     def begin(self, run: Run) -> None:
         """Writes or rewrites run.json; from the first time on, `latest` points here."""
         fresh = not (self.path / RUN).exists()
-        untrusted.write(self.path / RUN, encode(run))
+        untrusted.write(self.path / RUN, encode(privacy.run(run)))
         if fresh:
             _point(self.path.with_name(LATEST), self.path.name)
 
@@ -116,7 +116,8 @@ class RunFolder:
         folder.mkdir(exist_ok=True)
         if folder.is_symlink():
             raise InputError(f"{folder} is a link, and a run is written into its own folder alone")
-        text = np.frombuffer(_checked(part, msgspec.json.encode(part)), dtype=np.uint8)
+        written = privacy.part(part)
+        text = np.frombuffer(_checked(written, msgspec.json.encode(written)), dtype=np.uint8)
         # One file of both: a kill between two would leave a part without its samples.
         data = _npz({PART: text, **samples})
         untrusted.write(folder / f"{part.generation.number:04d}.npz", data)

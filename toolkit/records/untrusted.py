@@ -48,15 +48,16 @@ KINDS = {
 }
 
 
-def write(file: Path, data: bytes) -> None:
+def write(file: Path, data: bytes, mode: int = 0o666) -> None:
     """Writes a whole file beside and renames it. Raises InputError; then the old one still stands.
 
     What it wrote is on the disk before the rename: a crash leaves the old file or the new. A link
-    that has the name is replaced itself, and what it leads to stays as it is.
+    that has the name is replaced itself, and what it leads to stays as it is. `mode` has the rights
+    of the file, of which the umask takes some.
     """
     try:
         _demand_replaceable(file)
-        beside, handle = _created(file)
+        beside, handle = _created(file, mode)
         try:
             with open(handle, "wb") as out:
                 out.write(data)
@@ -71,11 +72,11 @@ def write(file: Path, data: bytes) -> None:
         raise InputError(f"{file} cannot be written: {error.strerror}") from error
 
 
-def _created(file: Path) -> tuple[Path, int]:
-    """A new empty file beside another (U3), and its handle. Its rights are those of the umask."""
+def _created(file: Path, mode: int) -> tuple[Path, int]:
+    """A new empty file beside another (U3), and its handle."""
     beside = file.parent / f".{file.name[:STEM]}.{secrets.token_hex(8)}.part"
     # O_EXCL follows no link at the end of the name.
-    return beside, os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o666)
+    return beside, os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, mode)
 
 
 def _demand_replaceable(file: Path) -> None:

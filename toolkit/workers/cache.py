@@ -42,6 +42,15 @@ def facts(folder: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def private(folder: Path) -> None:
+    """Makes a folder of the cache, for this user alone. Raises EnvironmentFault where it cannot
+    be."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
 def made(folder: Path, make: Callable[[Path], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
     """The facts of a folder that is made once, whole or not at all; and whether it was there.
 
