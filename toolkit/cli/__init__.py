@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from toolkit import __version__
-from toolkit.errors import ToolkitError, unknown
+from toolkit.errors import ToolkitError, full_disk, unknown
 
 COMMANDS = {
     "run": "the whole chain on the reference model: train, export, check, bench, report",
@@ -85,7 +85,7 @@ def main() -> None:
     try:
         code = _run()
     except ToolkitError as error:
-        complain(error)
+        complain(full_disk(error) or error)
         code = 1
     except click.ClickException as error:
         error.show()

@@ -16,12 +16,12 @@ import pwd
 import re
 import socket
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from toolkit.errors import temporary_folder
 from toolkit.machine import facts
 from toolkit.records.parts import GenerationPart
 from toolkit.records.schema import Failure, Plan, PlannedTarget, Run, Warning
@@ -137,7 +137,7 @@ def _leads_somewhere(text: str) -> bool:
 
 def _known() -> list[str]:
     """Folders that a text is searched for wherever they stand in it, as in '-I/home/…'."""
-    folders = [os.path.expanduser("~"), os.getcwd(), tempfile.gettempdir(), sys.prefix]
+    folders = [os.path.expanduser("~"), os.getcwd(), temporary_folder(), sys.prefix]
     return [folder + os.sep for folder in folders if folder.count(os.sep) > 1 or len(folder) > 4]
 
 

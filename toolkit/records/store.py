@@ -30,7 +30,7 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from toolkit.errors import InputError, RunError
+from toolkit.errors import InputError, RunError, os_reason
 from toolkit.machine import memory
 from toolkit.records import privacy, schema, sound, untrusted
 from toolkit.records.parts import GenerationPart, assemble
@@ -77,7 +77,7 @@ class RunFolder:
         try:
             self.work.mkdir()
         except OSError as error:
-            raise InputError(f"{self.work} cannot be made anew: {error.strerror}") from error
+            raise InputError(f"{self.work} cannot be made anew: {os_reason(error)}") from error
         return self.work
 
     @contextlib.contextmanager
@@ -157,7 +157,7 @@ def create(root: Path, model: str, now: datetime) -> RunFolder:
         path = _made(root / name)
     except OSError as error:
         raise InputError(
-            f"no report can be written to {root}: {error.strerror}", "-o FOLDER    names another"
+            f"no report can be written to {root}: {os_reason(error)}", "-o FOLDER    names another"
         ) from error
     return RunFolder(path)
 

@@ -25,7 +25,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from toolkit.errors import InputError, RunError, first_line
+from toolkit.errors import InputError, RunError, demand_room_for, first_line
 from toolkit.tensors import Array
 from toolkit.units import Bytes, size
 
@@ -49,7 +49,8 @@ KINDS = {
 
 
 def write(file: Path, data: bytes, mode: int = 0o666) -> None:
-    """Writes a whole file beside and renames it. Raises InputError; then the old one still stands.
+    """Writes a whole file beside and renames it. Raises InputError, or DiskFull; then the
+    old one still stands.
 
     What it wrote is on the disk before the rename: a crash leaves the old file or the new. A link
     that has the name is replaced itself, and what it leads to stays as it is. `mode` has the rights
@@ -69,6 +70,8 @@ def write(file: Path, data: bytes, mode: int = 0o666) -> None:
                 beside.unlink(missing_ok=True)
             raise
     except OSError as error:
+        # The name of what is written beside is nobody's concern.
+        demand_room_for(file, error)
         raise InputError(f"{file} cannot be written: {error.strerror}") from error
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from toolkit.errors import InputError, typed_line
+from toolkit.errors import InputError, demand_room, typed_line
 from toolkit.sources import lines
 from toolkit.sources.source import Source
 
@@ -28,6 +28,7 @@ def module_of(source: Source) -> ModuleType:
             raise InputError(f"no module is called {error.name!r}: {where}") from None
         raise _broken(head, error) from error
     except Exception as error:  # The user's code, which may raise anything.
+        demand_room(error)
         raise _broken(head, error) from error
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from toolkit.errors import InputError, ToolkitError, signal_name
+from toolkit.errors import InputError, ToolkitError, os_reason, signal_name, temporary_folder
 from toolkit.supervision import progress
 from toolkit.supervision.progress import LEAVINGS, PAGE, SIZE, VARIABLE, Look
 from toolkit.units import Seconds
@@ -77,7 +77,7 @@ def scratch() -> Iterator[Path]:
             (folder / PAGE).write_bytes(bytes(SIZE))
             (folder / LEAVINGS).touch()
         except OSError as error:
-            what = f"no temporary file can be written: {error.strerror}"
+            what = f"no temporary file can be written to {temporary_folder()}: {os_reason(error)}"
             raise InputError(what, "TMPDIR=FOLDER toolkit …    takes a folder with room") from error
         yield folder
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import EnvironmentFault
+from toolkit.errors import EnvironmentFault, os_reason
 
 MARK = "complete.json"
 """The file that is written last: a folder without it was left by a killed process, and is made
@@ -109,6 +109,6 @@ def size(folder: Path) -> int:
 
 def _unwritable(error: OSError) -> EnvironmentFault:
     return EnvironmentFault(
-        f"the cache {root()} cannot be written: {error.strerror}",
+        f"the cache {root()} cannot be written: {os_reason(error)}",
         "TOOLKIT_CACHE=FOLDER    names another folder",
     )
