@@ -9,7 +9,10 @@ import gc
 import importlib
 import os
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -82,6 +85,7 @@ def root() -> None:
 
 def main() -> None:
     """Runs the `toolkit` command, and turns every error into a text and an exit code."""
+    warnings.showwarning = _told(warnings.showwarning)
     try:
         code = _run()
     except ToolkitError as error:
@@ -129,6 +133,18 @@ def _run() -> int | None:
 
     root = str(Path(__file__).parent.parent.parent)
     return parent.supervise([sys.executable, "-P", "-c", AGAIN, root, *typed])
+
+
+def _told(usual: Callable[..., None]) -> Callable[..., None]:
+    """Shows a warning about the cache in one line, and any other as usual."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if category.__name__ == "CacheWarning":  # Not imported: most commands need no cache.
+            click.echo(f"warning: {message}", err=True)
+        else:
+            usual(message, category, *where, **more)
+
+    return show
 
 
 def _here() -> int | None:
