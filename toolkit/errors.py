@@ -10,6 +10,7 @@
     │   ├── ProviderFailed    the provider that was asked for is not there or did not start
     │   ├── LibraryError      the library itself raised
     │   └── WorkerDied        its process crashed, hung or talked nonsense
+    ├── DiskFull              a disk, or a quota on it, has no room for what is written
     └── RunError              a run folder: unfinished, of another machine, of another model
 
 Everything else that is raised is a bug of ours (exit code 3).
@@ -18,8 +19,13 @@ Everything else that is raised is a bug of ours (exit code 3).
 from __future__ import annotations
 
 import difflib
+import errno
+import os
+import shlex
+import shutil
 import signal
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 
 
 class ToolkitError(Exception):
@@ -74,6 +80,11 @@ class WorkerDied(TargetError):
     """A worker crashed, hung, exited early or answered nonsense."""
 
 
+class DiskFull(ToolkitError):
+    """A disk, or a quota on it, has no room for what is written. Whatever was at work has no fault
+    in it."""
+
+
 class RunError(ToolkitError):
     """A run folder that cannot be read, resumed or compared."""
 
@@ -118,3 +129,87 @@ def typed_line(error: BaseException) -> str:
     """An error in one line: its type, then the first line of its text where it has one."""
     kind, line = type(error).__name__, first_line(error)
     return kind if line == kind else f"{kind}: {line}"
+
+
+NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+"""The errors of a disk that takes no more, in words."""
+LITTLE = 1 << 20
+"""Bytes that are free at most on a disk that is called full: who was refused has cleared up since,
+mostly."""
+
+
+def os_reason(error: OSError) -> str:
+    """The reason of the system for an error of a file: in our words where a disk is full."""
+    return NO_ROOM.get(error.errno or 0) or error.strerror or type(error).__name__
+
+
+def full_disk(error: BaseException | str, *folders: str | os.PathLike[str]) -> DiskFull | None:
+    """The error that says which disk is full, where that is behind another error, or in the words
+    of a library or a program; None where it is not.
+
+    The file stands in the error as a rule. Else the place is the folder, of those and of the usual
+    ones, that has no room: temporary files, the current folder.
+    """
+    for each in [error] if isinstance(error, str) else _behind(error):
+        if isinstance(each, ToolkitError) and any(map(each.what.__contains__, NO_ROOM.values())):
+            return DiskFull(each.what, *each.cures)  # Who wrote it has said it already.
+        for number, reason in NO_ROOM.items():
+            if isinstance(each, OSError) and each.errno == number:
+                return _full(reason, [each.filename2 or each.filename], folders)
+            if not isinstance(each, OSError) and os.strerror(number) in str(each):
+                return _full(reason, [], folders)
+    return None
+
+
+def demand_room(error: BaseException) -> None:
+    """Raises DiskFull where a full disk is behind an error. To be called before somebody else is
+    blamed for it: the model, the user's module, a library."""
+    if (full := full_disk(error)) is not None:
+        raise full from error
+
+
+def demand_room_for(file: str | os.PathLike[str], error: OSError) -> None:
+    """Raises DiskFull, with the name of the file that was written, where a full disk is the error.
+
+    An error of a file that is open already has no name.
+    """
+    if error.errno in NO_ROOM:
+        raise _full(NO_ROOM[error.errno], [file], ()) from error
+
+
+def _behind(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it was raised from, or while they were handled."""
+    known: set[int] = set()
+    while error is not None and id(error) not in known:
+        known.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _full(reason: str, files: Iterable[object], folders: Iterable[object]) -> DiskFull:
+    named = [os.fsdecode(file) for file in files if isinstance(file, str | bytes | os.PathLike)]
+    usual = [temporary_folder(), os.getcwd()]
+    full = [str(folder) for folder in (*folders, *usual) if _has_little(str(folder))]
+    if not named and not full:
+        what = f"a file cannot be written: {reason}"
+        return DiskFull(what, "df -h    shows which disk is full")
+    place = os.path.dirname(os.path.abspath(named[0])) if named else full[0]
+    cures = [f"df -h {shlex.quote(place)}    shows how full it is"]
+    if place.startswith(usual[0]):
+        cures.append("TMPDIR=FOLDER toolkit …    takes temporary files to a folder with room")
+    return DiskFull(f"{[*named, *full][0]} cannot be written: {reason}", *cures)
+
+
+def temporary_folder() -> str:
+    """The folder of temporary files, also where none can be written there."""
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        return os.environ.get("TMPDIR") or "/tmp"
+
+
+def _has_little(folder: str) -> bool:
+    try:
+        return shutil.disk_usage(folder).free <= LITTLE
+    except OSError:
+        return False

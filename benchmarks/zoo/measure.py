@@ -12,6 +12,7 @@ proof.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import resource
@@ -23,7 +24,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +89,12 @@ def judged(entry: Entry, files: Mapping[str, Path]) -> dict[str, dict[str, Any]]
         return {}
     judge = [sys.executable, "-m", "benchmarks.zoo.judged", entry.group, entry.name]
     ended = run([*judge, *(str(files[name]) for name in names)])
-    verdicts = [json.loads(line) for line in ended.output.splitlines() if line.startswith("{")]
-    unjudged = {"verdict": "not judged", "says": refusal(ended.errors)}
-    return dict(zip_longest(names, verdicts, fillvalue=unjudged))
+    verdicts: list[dict[str, Any]] = [
+        json.loads(line) for line in ended.output.splitlines() if line.startswith("{")
+    ]
+    unjudged: dict[str, Any] = {"verdict": "not judged", "says": refusal(ended.errors)}
+    lacking = itertools.repeat(unjudged)
+    return dict(zip(names, itertools.chain(verdicts, lacking), strict=False))
 
 
 def refusal(errors: str) -> str:

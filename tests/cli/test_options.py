@@ -312,4 +312,6 @@ def test_a_full_disk_behind_stdout_is_one_clear_line(tmp_path: Path) -> None:
     done = command.started([*full], cwd=tmp_path)
 
     assert done.code == 1
-    assert done.err == "error: a file cannot be written: No space left on device\n"
+    assert done.err == (
+        "error: a file cannot be written: the disk is full\n  df -h    shows which disk is full\n"
+    )

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.report import runs
-from toolkit.errors import InputError, RunError
+from toolkit.errors import DiskFull, RunError
 from toolkit.records import store, untrusted, upgrade
 from toolkit.records.parts import CasePart, GenerationPart, TargetPart
 from toolkit.records.schema import VERSION, Generation, Run, Series, TargetRecord
@@ -211,7 +211,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(
     untrusted.write(file, b"old")
     monkeypatch.setattr(os, "fsync", full)
 
-    with pytest.raises(InputError, match=r"run\.json cannot be written: No space left on device$"):
+    with pytest.raises(DiskFull, match=r"run\.json cannot be written: the disk is full$"):
         untrusted.write(file, b"new")
 
     assert file.read_bytes() == b"old"

@@ -185,7 +185,8 @@ def test_an_installation_at_work_is_no_rubbish(shelf: Path) -> None:
 
 
 def test_of_two_at_once_one_makes_it_and_the_other_finds_it() -> None:
-    with ThreadPoolExecutor(2) as pool:
+    told = pytest.warns(cache.CacheWarning, match=r"^waiting for process \d+ \(.*\), which is at")
+    with told, ThreadPoolExecutor(2) as pool:
         found = [*pool.map(managed.install, [TINY, TINY])]
 
     assert sorted(there for _, there in found) == [False, True]

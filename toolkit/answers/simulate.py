@@ -23,7 +23,7 @@ from toolkit.answers import formats, rewrite
 from toolkit.answers.folding import folded
 from toolkit.answers.formats import Precision
 from toolkit.answers.judge import Simulation
-from toolkit.errors import ToolkitError, first_line
+from toolkit.errors import ToolkitError, demand_room, first_line
 from toolkit.onnxfiles import thinmodels
 from toolkit.onnxfiles.graphs import float32_tensors, opset, subgraphs
 from toolkit.onnxfiles.thinmodels import ThinModel
@@ -198,6 +198,7 @@ class Simulator:
             with np.errstate(all="ignore"):
                 raw = self._run(copy, [self._inputs[feed] for feed in feeds], here=here)
         except Exception as error:  # the runner is another library's
+            demand_room(error)
             reason = first_line(error)
             if form == PLAIN:
                 raise ToolkitError(f"the model cannot be run in float32: {reason}") from error

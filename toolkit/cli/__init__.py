@@ -10,12 +10,15 @@ import gc
 import importlib
 import os
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from toolkit import __version__
-from toolkit.errors import ToolkitError, unknown
+from toolkit.errors import ToolkitError, full_disk, unknown
 
 COMMANDS = {
     "run": "the whole chain on the reference model: train, export, check, bench, report",
@@ -83,10 +86,11 @@ def root() -> None:
 
 def main() -> None:
     """Runs the `toolkit` command, and turns every error into a text and an exit code."""
+    warnings.showwarning = _told(warnings.showwarning)
     try:
         code = _run()
     except ToolkitError as error:
-        complain(error)
+        complain(full_disk(error) or error)
         code = 1
     except click.ClickException as error:
         error.show()
@@ -158,6 +162,18 @@ def _here_alone() -> int | None:
 
     interrupts.hear_ends()
     return _here()
+
+
+def _told(usual: Callable[..., None]) -> Callable[..., None]:
+    """Shows a warning about the cache in one line, and any other as usual."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if category.__name__ == "CacheWarning":  # Not imported: most commands need no cache.
+            click.echo(f"warning: {message}", err=True)
+        else:
+            usual(message, category, *where, **more)
+
+    return show
 
 
 def _here() -> int | None:

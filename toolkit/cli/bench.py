@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli import failures, options, screen
+from toolkit.cli import failures, options, resuming, screen
 
 if TYPE_CHECKING:
     from toolkit.pipelines.bench import BenchRequest, FinishedRun
@@ -34,6 +33,7 @@ Examples:
 @options.TIME
 @options.PRECISE
 @options.QUICK
+@options.ANONYMOUS
 @click.option("--baseline", metavar="T", help="The target that the others are compared with.")
 @click.option(
     "--resume",
@@ -49,17 +49,19 @@ def command(resume: str | None, **given: Any) -> None:
 
     MODEL is an .onnx file; without one it is the reference model, models/mlp/mlp.onnx.
     """
-    from toolkit.pipelines.bench import bench
+    from toolkit.pipelines.bench import bench, demand_resumable
     from toolkit.records import store
 
     folder = None
     if resume is not None:
         folder = store.reopen(Path(resume) if resume else store.unfinished(given["reports"])).path
-        given = _given_before(folder, given)
+        given = resuming.values(command, folder, given)
         screen.left_out(store.damage(folder))
     model = options.model_of(given["model"])
-    request = options.bench_request(given, _typed(folder))
+    request = options.bench_request(given)
     if given["install"]:
+        if folder is not None:
+            demand_resumable(model, request, folder)
         install_missing(request)
     with screen.progress("bench") as draw:
         finished = bench(
@@ -86,12 +88,12 @@ def install_missing(request: BenchRequest) -> None:
 
 def show(finished: FinishedRun, *, as_json: bool = False) -> None:
     """Prints the run; exits with 1 where a target that the user named has no right number."""
-    from toolkit.records import store
+    from toolkit.records import privacy, store
     from toolkit.report import terminal
     from toolkit.report.summary import summarize
 
     if as_json:
-        click.echo(store.encode(finished.run).decode(), nl=False)
+        click.echo(store.encode(privacy.run(finished.run)).decode(), nl=False)
     else:
         failures.raise_if_none_ran(finished, "measured")
         folder = finished.folder or Path()
@@ -102,30 +104,3 @@ def show(finished: FinishedRun, *, as_json: bool = False) -> None:
         click.echo(text, nl=False)
         screen.line("report", str(folder / "report.html"))
     failures.exit_if_unmet(finished, "measured")
-
-
-def _typed(folder: Path | None) -> list[str]:
-    """Returns the command line for the record: this one, or that of the run which goes on."""
-    if folder is None:
-        return ["toolkit", *sys.argv[1:]]
-    from toolkit.records import store
-
-    return store.head(folder).command
-
-
-def _given_before(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """Returns the options with which the unfinished run was started, but for those that say where
-    it lies now and what is printed."""
-    from toolkit.errors import RunError
-    from toolkit.records import store
-
-    typed = store.head(folder).command
-    if typed[:2] != ["toolkit", "bench"]:
-        started = f"started by {shlex.join(typed)}" if typed else "started from Python"
-        raise RunError(
-            f"{folder} was {started}: only a run of toolkit bench goes on by --resume",
-            *([f"{shlex.join(typed)}    starts it anew"] if typed else []),
-        )
-    before = command.make_context("bench", typed[2:], resilient_parsing=False).params
-    before.pop("resume")
-    return {**before, "reports": folder.parent, "as_json": given["as_json"]}

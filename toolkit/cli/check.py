@@ -19,6 +19,7 @@ Examples:
 @click.command("check", epilog=EXAMPLES)
 @options.MODEL
 @options.shared
+@options.ANONYMOUS
 @click.option("--json", "as_json", is_flag=True, help="Print the record on stdout.")
 def command(as_json: bool, **given: Any) -> None:
     """Judge a model's answers on runtimes, and show what each one's Relu gives for special values.
@@ -26,15 +27,15 @@ def command(as_json: bool, **given: Any) -> None:
     MODEL is an .onnx file; without one it is the reference model, models/mlp/mlp.onnx.
     """
     from toolkit.pipelines.check import check
-    from toolkit.records import store
+    from toolkit.records import privacy, store
     from toolkit.report import checked
 
     model = options.model_of(given["model"])
-    request = options.bench_request(given, ["toolkit", *sys.argv[1:]])
+    request = options.bench_request(given)
     with screen.progress("check") as draw:
         finished = check(model, request, watch=lambda step, share, text: draw(share, text))
     if as_json:
-        click.echo(store.encode(finished.run).decode(), nl=False)
+        click.echo(store.encode(privacy.run(finished.run)).decode(), nl=False)
     else:
         failures.raise_if_none_ran(finished, "judged")
         text = checked.render(

@@ -31,6 +31,7 @@ Examples:
 @options.TIME
 @options.PRECISE
 @options.INSTALL
+@options.ANONYMOUS
 @click.option(
     "--fail-if-slower",
     "slower",
@@ -57,7 +58,7 @@ def command(old: Path, new: Path | None, **given: Any) -> None:
     from toolkit.pipelines.compare import compare
     from toolkit.report.compared import Gates
 
-    request = options.bench_request(given, ["toolkit", *sys.argv[1:]])
+    request = options.bench_request(given)
     if given["install"]:
         install_missing(request)
     with screen.progress("compare") as draw:
@@ -74,7 +75,7 @@ def command(old: Path, new: Path | None, **given: Any) -> None:
 def _show(models: ComparedModels, gates: Gates, given: dict[str, Any]) -> None:
     """Prints the table and the gates, and writes the files that are asked for; exits with 1 where
     a gate fails."""
-    from toolkit.records import untrusted
+    from toolkit.records import privacy, untrusted
     from toolkit.report import compared
 
     rulings = compared.rulings(models.pairings, gates)
@@ -93,7 +94,8 @@ def _show(models: ComparedModels, gates: Gates, given: dict[str, Any]) -> None:
     if given["junit"] is not None:
         untrusted.write(given["junit"], compared.junit(models.title, rulings))
     if given["markdown"] is not None:
-        written = compared.markdown(models.title, models.pairings, rulings, models.notes)
+        notes = [*map(privacy.without_paths, models.notes)]
+        written = compared.markdown(models.title, models.pairings, rulings, notes)
         untrusted.write(given["markdown"], written.encode())
     if compared.fails(rulings, gates):
         raise click.exceptions.Exit(1)

@@ -40,6 +40,11 @@ PRECISE = click.option(
 QUICK = click.option(
     "--quick", is_flag=True, help="Go on without intervals where --time is too short for them."
 )
+ANONYMOUS = click.option(
+    "--anonymous",
+    is_flag=True,
+    help="Record no more of the machine than its kind: for a report that you publish.",
+)
 INSTALL = click.option(
     "--install", is_flag=True, help="Install the runtimes that are missing, first."
 )
@@ -237,16 +242,17 @@ def limits_of(given: dict[str, Any]) -> Limits:
     return Limits(given["accept"], given["atol"], given["rtol"], given["top1"])
 
 
-def bench_request(given: dict[str, Any], typed: list[str]) -> BenchRequest:
-    """Returns all that is asked for besides the model; options that a command has not are unset.
+def bench_request(given: dict[str, Any]) -> BenchRequest:
+    """Returns all that is asked for besides the model; options that a command has not are unset."""
+    import sys
 
-    `typed` is the command line, for the record.
-    """
+    from toolkit.cli import typed
     from toolkit.measure import schedule
     from toolkit.pipelines.bench import BenchRequest
     from toolkit.workers.jobs import Patience
 
     timeout = given["timeout"]
+    context, line = click.get_current_context(), ["toolkit", *sys.argv[1:]]
     return BenchRequest(
         targets=targets_of(given["provider"], given["targets"]),
         everything=given.get("everything", False),
@@ -258,7 +264,9 @@ def bench_request(given: dict[str, Any], typed: list[str]) -> BenchRequest:
         threads=threads_of(given["threads"]),
         patience=Patience(timeout, 10 * timeout),
         deadline=timeout if _is_typed("timeout") else None,
-        command=typed,
+        command=typed.rewritten(context.command, line, typed.shown),
+        whole_command=typed.rewritten(context.command, line, typed.whole),
+        anonymous=given.get("anonymous", False),
     )
 
 

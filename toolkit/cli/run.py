@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from toolkit.cli import options, screen
+from toolkit.cli import options, screen, typed
 
 EXAMPLES = """\b
 Examples:
@@ -20,6 +20,7 @@ Examples:
 @options.TIME
 @options.PRECISE
 @options.QUICK
+@options.ANONYMOUS
 @click.option("--force", is_flag=True, help="Overwrite weights that differ from the trained ones.")
 @options.REPORTS
 def command(
@@ -27,6 +28,7 @@ def command(
     time: float | None,
     precision: float | None,
     quick: bool,
+    anonymous: bool,
     force: bool,
     reports: Path,
 ) -> None:
@@ -44,10 +46,13 @@ def command(
 
     train.show("digits", WEIGHTS, force=force)
     exported = export.show(None, None, as_json=False, chatter=Chatter(), force=force)
+    line = _as_bench(exported.path, provider, time, precision, quick, anonymous, reports)
     request = benching.BenchRequest(
         targets=options.targets_of(provider, ()),
         pace=schedule.pace(precision, time, quick),
-        command=_as_bench(exported.path, provider, time, precision, quick, reports),
+        command=typed.rewritten(bench.command, line, typed.shown),
+        whole_command=typed.rewritten(bench.command, line, typed.whole),
+        anonymous=anonymous,
     )
     with screen.progress("check") as draw:
         checked = check(exported.path, watch=lambda step, share, text: draw(share, text))
@@ -69,6 +74,7 @@ def _as_bench(
     time: float | None,
     precision: float | None,
     quick: bool,
+    anonymous: bool,
     reports: Path,
 ) -> list[str]:
     """Returns the last part of the chain as it would be typed alone, so that --resume can go on
@@ -79,5 +85,6 @@ def _as_bench(
         *(["--time", f"{time:g}s"] if time else []),
         *(["--precision", f"{100 * precision:g}%"] if precision else []),
         *(["--quick"] if quick else []),
+        *(["--anonymous"] if anonymous else []),
         *(["--output", str(reports)] if reports != Path("reports") else []),
     ]

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from toolkit.errors import LONGEST, EnvironmentFault, TargetError, lines, signal_name
+from toolkit.errors import LONGEST, EnvironmentFault, TargetError, full_disk, lines, signal_name
 from toolkit.units import Seconds
 
 LEAKS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONSAFEPATH", "NODE_PATH", "NODE_OPTIONS")
@@ -39,6 +39,8 @@ def prepare(command: Sequence[str | Path], folder: Path, **variables: str) -> st
     kept = {key: value for key, value in os.environ.items() if key not in LEAKS}
     code, output = _run(command, folder, {**kept, **variables}, INSTALL)
     if code != 0:
+        if (full := full_disk(output, folder)) is not None:
+            raise full
         raise EnvironmentFault(f"{_name(command)} {_ending(code, INSTALL)}: {_error_line(output)}")
     return output
 

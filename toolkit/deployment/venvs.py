@@ -13,8 +13,10 @@ def fresh(folder: Path, requirements: Path) -> Path:
 
     Raises EnvironmentFault where the packages cannot be had.
     """
-    programs.prepare([sys.executable, "-m", "venv", folder], folder.parent)
     python = folder / "bin" / "python"
+    # Apart: venv by itself keeps what ensurepip says, and tells its exit code alone.
+    programs.prepare([sys.executable, "-m", "venv", "--without-pip", folder], folder.parent)
+    programs.prepare([python, "-m", "ensurepip", "--default-pip"], folder)
     programs.prepare(
         [python, "-m", "pip", "install", "--disable-pip-version-check", "-r", requirements],
         folder,

@@ -32,6 +32,7 @@ from toolkit.records.schema import (
 )
 from toolkit.runtimes import listing
 from toolkit.sources import factory
+from toolkit.sources.source import Source
 from toolkit.tensors import Feed, TensorSpec
 from toolkit.units import Bytes, Seconds
 
@@ -101,6 +102,7 @@ def plan(
 ) -> Plan:
     """The plan of a run, whole before anything is measured; `baseline`: an index into `targets`."""
     source = assignment.program.source
+    files = {} if source is None else factory.digests(source)
     return Plan(
         model=model(assignment.file),
         targets=list(targets),
@@ -114,7 +116,8 @@ def plan(
         alpha=options.pace.alpha,
         limits=options.limits,
         source=None if source is None else source.name,
-        source_sha256=None if source is None else factory.digest(source),
+        source_sha256=None if source is None else factory.joined(files),
+        source_files=files,
         timeout=options.timeout,
         rounds=schedule.rounds(
             pinned=all(target.threads == 1 for target in targets),
@@ -195,22 +198,73 @@ def _processors(before: Machine, now: Machine) -> tuple[str, str]:
     return " ".join(before.features), " ".join(now.features)
 
 
+def check_before(
+    old: Run,
+    file: ModelFile,
+    targets: Sequence[PlannedTarget],
+    source: Source | None,
+    options: PlanOptions,
+    machine: Machine,
+) -> None:
+    """Raises RunError, naming the first difference, where it can be seen without running anything
+    that an unfinished run cannot go on: before code is imported and a worker is started.
+
+    `source` is the one that the user names now; None: the model tells its own, or there is none.
+    """
+    was = old.plan
+    _demand_equal(
+        {
+            **_makers(old, machine),
+            "model": (was.model.sha256[:12], file.sha256[:12]),
+            "targets": (_names(was.targets), _names(targets)),
+            "files": (_files(was.targets), _files(targets)),
+            **_settings(was, options.seed, options.threads, options.limits),
+        }
+    )
+    if source is None:
+        return
+    _demand_equal({"source": (str(was.source), source.name)})
+    if name := factory.changed(source, was.source_files):
+        _demand_equal({"source": (f"another {name}", "changed")})
+
+
 def check_same(old: Run, new: Plan, machine: Machine) -> None:
     """Raises RunError, naming the first difference, where an unfinished run cannot go on."""
     was = old.plan
-    sides = {
+    _demand_equal(
+        {
+            **_makers(old, machine),
+            "model": (was.model.sha256[:12], new.model.sha256[:12]),
+            "targets": (_names(was.targets), _names(new.targets)),
+            "files": (_files(was.targets), _files(new.targets)),
+            **_settings(was, new.seed, new.threads, new.limits),
+            "feed": (_feeds(was), _feeds(new)),
+            "source": (_source(was), _source(new)),
+        }
+    )
+
+
+Sides = dict[str, tuple[str, str]]
+"""What is compared → how it was, and how it is now."""
+
+
+def _makers(old: Run, machine: Machine) -> Sides:
+    return {
         "toolkit": (old.toolkit, __version__),
         "machine": (old.machine.identity, machine.identity),
         "processor": _processors(old.machine, machine),
-        "model": (was.model.sha256[:12], new.model.sha256[:12]),
-        "targets": (_names(was), _names(new)),
-        "files": (_files(was), _files(new)),
-        "seed": (str(was.seed), str(new.seed)),
-        "threads": (str(was.threads), str(new.threads)),
-        "feed": (_feeds(was), _feeds(new)),
-        "source": (_source(was), _source(new)),
-        "limits": (str(was.limits), str(new.limits)),
     }
+
+
+def _settings(was: Plan, seed: int, threads: int, limits: Limits) -> Sides:
+    return {
+        "seed": (str(was.seed), str(seed)),
+        "threads": (str(was.threads), str(threads)),
+        "limits": (str(was.limits), str(limits)),
+    }
+
+
+def _demand_equal(sides: Sides) -> None:
     for what, (before, now) in sides.items():
         if before != now:
             raise RunError(
@@ -239,11 +293,11 @@ def _feeds(plan: Plan) -> str:
     return ", ".join(f"{case.name} ({case.sha256[:8]})" for case in plan.cases)
 
 
-def _files(plan: Plan) -> str:
+def _files(targets: Sequence[PlannedTarget]) -> str:
     """The other files of the model that targets run."""
-    own = [target.model for target in plan.targets if target.model is not None]
+    own = [target.model for target in targets if target.model is not None]
     return ", ".join(f"{model.name} ({model.sha256[:12]})" for model in own) or "none"
 
 
-def _names(plan: Plan) -> str:
-    return ", ".join(target.name for target in plan.targets)
+def _names(targets: Sequence[PlannedTarget]) -> str:
+    return ", ".join(target.name for target in targets)

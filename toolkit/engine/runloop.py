@@ -12,10 +12,11 @@ import msgspec
 
 from toolkit.engine import calibration, generation
 from toolkit.engine.setup import Calibrations, GenerationResult, ReadyTarget, RunSetup
+from toolkit.machine import facts
 from toolkit.measure import schedule, stats
 from toolkit.measure.schedule import Pace, Progress, Stop, Why
 from toolkit.onnxfiles import filestates
-from toolkit.records import pairing, store
+from toolkit.records import pairing, privacy, store
 from toolkit.records.parts import assemble
 from toolkit.records.schema import Run, Warning, WarningKind
 from toolkit.records.store import RunFolder
@@ -160,6 +161,8 @@ class _Loop:
         """Writes a generation before anything else can go wrong, and goes on with what it found."""
         seconds = self.run.seconds + time.monotonic() - self.started
         part = msgspec.structs.replace(result.part, seconds=seconds)
+        if self.run.machine.identity == facts.ANONYMOUS:
+            part = privacy.anonymous(part)
         self.folder.append(part, result.samples)
         self.run = assemble(self.run, [part])
         # A group of targets that starts for the first time brings calibrations of its own.

@@ -17,7 +17,7 @@ from toolkit.errors import InputError, ToolkitError
 from toolkit.machine import describe as machines
 from toolkit.machine.facts import Machine
 from toolkit.onnxfiles import modelfile
-from toolkit.records import schema
+from toolkit.records import privacy, schema
 from toolkit.records.schema import Failure
 from toolkit.runtimes import base, listing
 from toolkit.runtimes.base import Provider, RuntimeFacts
@@ -220,7 +220,7 @@ def baseline(
     first, among those that are `able`. Raises InputError for a name that no target has."""
     names = [target.name for target in targets]
     if asked is not None:
-        words = {asked, _canonical(asked)}
+        words = {asked, privacy.target(_canonical(asked))}
         wanted = [i for i, t in enumerate(targets) if words & _known_as(t)]
         if not wanted:
             raise InputError(

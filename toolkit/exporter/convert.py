@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit import __version__
-from toolkit.errors import ExportError
+from toolkit.errors import ExportError, demand_room
 from toolkit.exporter import casting, guards, refusal, ways
 from toolkit.exporter.guards import SizeGuard
 from toolkit.exporter.quiet import Chatter, quiet
@@ -184,6 +184,7 @@ def _export(
                 translated=translated,
             )
     except Exception as error:  # torch's exporter raises all kinds.
+        demand_room(error)
         raise refusal.in_words(error) from error
     _name_as_the_user(model, module)
     naming.named_apart(model)

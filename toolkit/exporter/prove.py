@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from toolkit.answers.verdict import Verdict
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, demand_room
 from toolkit.exporter import form, structure
 from toolkit.exporter.proof import Contract, ExportProof, Outcome, Step
 from toolkit.feeds.feed import Draws
@@ -123,6 +123,7 @@ def _numbers(
     try:
         answers = numbers.run([each.feed.arrays for each in judged])
     except ToolkitError as error:
+        demand_room(error)
         return Step("numbers", what, "fails", error.what), expected
     verdict = numbers.judge(judged, answers)
     if not verdict.right:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolkit.errors import InputError, typed_line
+from toolkit.errors import InputError, demand_room, typed_line
 from toolkit.exporter import repeatable, tracesizes, valuekinds
 from toolkit.exporter.repeatable import BufferWatch
 from toolkit.exporter.valuekinds import Kinds
@@ -101,6 +101,7 @@ def _accepted(
     try:
         result = _call(module, ordered)
     except Exception as error:
+        demand_room(error)
         raise _Refusal(error) from error
     if kinds:
         kinds = _fewest(module, inputs, sizes, kinds, given)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from toolkit.machine.facts import BusyProcess
+from toolkit.machine.facts import ANOTHER_USERS, BusyProcess
 from toolkit.machine.proc import SYS, TICK, lines
 from toolkit.units import Seconds
 
@@ -76,7 +76,7 @@ def snapshot(sys: Path = SYS, clock: Callable[[], Seconds] = time.monotonic) -> 
     """Reads the machine now. `ours` is the caller's process with all below it."""
     tree = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
     ours, others = 0.0, {}
-    for process in psutil.process_iter(["name", "cpu_times", "cpu_num"]):
+    for process in psutil.process_iter(["name", "cpu_times", "cpu_num", "uids", "memory_info"]):
         times = process.info["cpu_times"]
         if times is None:  # It ended meanwhile, or belongs to someone who hides it.
             continue
@@ -84,8 +84,16 @@ def snapshot(sys: Path = SYS, clock: Callable[[], Seconds] = time.monotonic) -> 
         if process.pid in tree:
             ours += cpu + times.children_user + times.children_system
         else:
-            others[process.pid] = ProcessTime(process.info["name"], cpu, process.info["cpu_num"])
+            others[process.pid] = ProcessTime(_name(process), cpu, process.info["cpu_num"])
     return Snapshot(clock(), core_times(), ours, others, frequencies(sys))
+
+
+def _name(process: psutil.Process) -> str:
+    """The name of a process of this user or of the kernel; of others only that they are others."""
+    uids, memory = process.info["uids"], process.info["memory_info"]
+    is_own = uids is not None and uids.real == os.getuid()
+    is_kernels = memory is not None and memory.vms == 0  # Its threads have no memory of their own.
+    return str(process.info["name"]) if is_own or is_kernels else ANOTHER_USERS
 
 
 def between(before: Snapshot, after: Snapshot) -> Activity:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.machine.facts import BusyProcess
+from toolkit.machine.facts import ANOTHER_USERS, UNNAMED, BusyProcess
 from toolkit.units import Seconds, percent
 
 STEAL = 0.02
@@ -93,7 +93,8 @@ def _culprit(seen: Observed, disturbed: Sequence[int]) -> tuple[str, str]:
     where = {process.core for process in mine}
     # Where it ran last is where it ran, if that is one place and it is one process.
     single = len(where) == 1 and len(mine) <= len(disturbed)
-    return f"{name!r}", f"{percent(most)} of {f'core {where.pop()}' if single else 'a core'}"
+    shown = name if name in (ANOTHER_USERS, UNNAMED) else repr(name)
+    return shown, f"{percent(most)} of {f'core {where.pop()}' if single else 'a core'}"
 
 
 def _steal_line(seen: Observed) -> str:

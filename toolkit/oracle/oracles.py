@@ -19,7 +19,7 @@ import numpy as np
 from onnx import ModelProto
 
 from toolkit import tensors
-from toolkit.errors import ToolkitError, typed_line
+from toolkit.errors import ToolkitError, demand_room, typed_line
 from toolkit.feeds.feed import Draws, Feed
 from toolkit.feeds.sizes import BATCH
 from toolkit.onnxfiles.thinmodels import ThinModel
@@ -175,6 +175,7 @@ class ModuleOracle(OneByOne):
         except (ToolkitError, MemoryError):
             raise
         except Exception as error:  # whatever a user's forward raises
+            demand_room(error)
             self._as_it_is(feed)  # raises RefusedFeed where it is the feed that is at fault
             raise Unsupported(
                 f"the module runs in float32 but not in float64: {typed_line(error)}"
@@ -236,6 +237,7 @@ class ModuleOracle(OneByOne):
         except (ToolkitError, MemoryError):
             raise
         except Exception as error:  # whatever a user's forward raises
+            demand_room(error)
             raise RefusedFeed(f"the PyTorch module refuses it: {typed_line(error)}") from error
         return {name: _array(tensor) for name, tensor in outputs.items()}
 

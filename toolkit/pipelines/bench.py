@@ -17,16 +17,17 @@ from toolkit.engine import setup as setups
 from toolkit.engine.assignment import Assignment
 from toolkit.engine.verdicts import judge_all
 from toolkit.engine.warnings import with_warnings
-from toolkit.errors import InputError
-from toolkit.machine import describe
+from toolkit.errors import InputError, RunError
+from toolkit.machine import describe, facts
 from toolkit.machine.facts import Machine
 from toolkit.onnxfiles import filestates, modelfile, referencefile
 from toolkit.onnxfiles.modelfile import Opened
 from toolkit.pipelines import reporting
 from toolkit.pipelines.request import REFERENCE, BenchRequest, FinishedRun, Watch, as_request
-from toolkit.records import store
-from toolkit.records.schema import Plan, Run, State, Warning, WarningKind
+from toolkit.records import privacy, store, whereabouts
+from toolkit.records.schema import Plan, PlannedTarget, Run, State, Warning, WarningKind
 from toolkit.records.store import RunFolder
+from toolkit.records.whereabouts import Whereabouts
 from toolkit.runtimes import listing
 from toolkit.runtimes.target import Target
 from toolkit.supervision import progress
@@ -60,6 +61,8 @@ def bench(
     targets = _targets(opened, request, machine)
     now = datetime.now(UTC)
     folder = store.reopen(resume) if resume else store.create(Path(reports), file.name, now)
+    if resume:
+        _demand_resumable(folder, opened, targets, request, machine)
     with folder.held():
         try:
             # Killed while it finds out what is right, it has nothing to keep.
@@ -91,7 +94,35 @@ def bench(
         done, _ = _with_time(_done(run, [*warnings, *_unseen(assignment)]), began)
         whole = _finished(folder, run, done, began)
         reporting.write(folder.path, whole)
+        whereabouts.forget(folder.path)
     return FinishedRun(folder.path, whole, assignment.notes)
+
+
+def demand_resumable(model: Path, request: BenchRequest, resume: Path) -> None:
+    """Raises RunError where an unfinished run cannot go on, as far as that is seen without running
+    anything that the request names: before packages are installed for it."""
+    machine = describe.describe()
+    with progress.bounded(request.deadline):
+        opened = modelfile.open_once(model)
+    targets = _targets(opened, request, machine)
+    _demand_resumable(store.reopen(resume), opened, targets, request, machine)
+
+
+def _demand_resumable(
+    folder: RunFolder,
+    opened: Opened,
+    targets: Sequence[Target],
+    request: BenchRequest,
+    machine: Machine,
+) -> None:
+    planning.check_before(
+        _on_its_machine(folder, store.head(folder.path)),
+        opened.facts,
+        _recorded(targets, request),
+        request.source,
+        request.options,
+        machine,
+    )
 
 
 def _targets(opened: Opened, request: BenchRequest, machine: Machine) -> list[Target]:
@@ -127,9 +158,13 @@ def ask(opened: Opened, request: BenchRequest, launcher: Launcher) -> Assignment
 
 def planned(assignment: Assignment, targets: Sequence[Target], request: BenchRequest) -> Plan:
     """The plan of these targets, with the baseline that they would have if all were right."""
-    shown = [selection.recorded(target, request.threads[0]) for target in targets]
+    shown = _recorded(targets, request)
     base = selection.baseline(shown, request.baseline, range(len(shown)))
     return planning.plan(assignment, shown, base, request.options)
+
+
+def _recorded(targets: Sequence[Target], request: BenchRequest) -> list[PlannedTarget]:
+    return privacy.targets([selection.recorded(target, request.threads[0]) for target in targets])
 
 
 def _begun(
@@ -138,10 +173,39 @@ def _begun(
     """run.json with the whole plan, or the one that is there and can go on."""
     if resume is not None:
         old = store.head(folder.path)
-        return planning.resumed(old, store.parts(folder.path, old.plan), plan, machine)
-    run = planning.new_run(plan, machine, request.command)
+        parts = store.parts(folder.path, old.plan)
+        going_on = planning.resumed(_on_its_machine(folder, old), parts, plan, machine)
+        return msgspec.structs.replace(going_on, machine=old.machine)
+    shown = facts.anonymous(machine) if request.anonymous else machine
+    run = planning.new_run(plan, shown, request.command)
     folder.begin(run)
+    if request.anonymous or request.command != request.whole_command:
+        whereabouts.keep(
+            Whereabouts(
+                folder=str(folder.path.resolve()),
+                started=run.started,
+                command=list(request.whole_command),
+                identity=machine.identity,
+            )
+        )
     return run
+
+
+def _on_its_machine(folder: RunFolder, old: Run) -> Run:
+    """The record of a run, with the identity of its machine where it is anonymous.
+
+    Raises RunError where that is not known: the run may be another machine's.
+    """
+    if old.machine.identity != facts.ANONYMOUS:
+        return old
+    kept = whereabouts.of(folder.path, old.started)
+    if kept is None:
+        raise RunError(
+            f"{folder.path} is anonymous, and no cache of yours says that this machine began it",
+            "toolkit bench    starts a new one",
+        )
+    machine = msgspec.structs.replace(old.machine, identity=kept.identity)
+    return msgspec.structs.replace(old, machine=machine)
 
 
 def _unseen(assignment: Assignment) -> list[Warning]:

@@ -12,7 +12,7 @@ import msgspec
 
 from toolkit.engine import planning, selection
 from toolkit.engine.verdicts import judge_all
-from toolkit.machine import describe
+from toolkit.machine import describe, facts
 from toolkit.onnxfiles import modelfile, referencefile
 from toolkit.onnxfiles.modelfile import Opened
 from toolkit.pipelines.bench import ask, planned
@@ -47,7 +47,8 @@ def check(
         watch("ask", None, "finding out what is right")
         assignment = ask(opened, request, launcher)
         plan = planned(assignment, targets, request)
-        run = planning.new_run(plan, machine, request.command)
+        shown = facts.anonymous(machine) if request.anonymous else machine
+        run = planning.new_run(plan, shown, request.command)
         judged, _ = judge_all(
             run, assignment, targets, launcher, request.baseline, partial(watch, "judge")
         )

@@ -10,7 +10,7 @@ from toolkit.engine import selection
 from toolkit.errors import InputError
 from toolkit.pipelines.bench import bench
 from toolkit.pipelines.request import BenchRequest, FinishedRun, Watch, as_request
-from toolkit.records import store
+from toolkit.records import privacy, store
 from toolkit.report import comparison
 from toolkit.report.comparison import Pairing
 from toolkit.runtimes.target import Target
@@ -61,7 +61,9 @@ def compare(
     )
     finished = bench(was, both, reports=reports, watch=watch)
     title = f"{now.name} against {was.name}" if now else f"{was.name}: {targets[1].label}"
-    return ComparedModels(title, comparison.side_by_side(finished.run, pairs), finished)
+    return ComparedModels(
+        title, comparison.side_by_side(privacy.run(finished.run), pairs), finished
+    )
 
 
 def _is_run(path: Path) -> bool:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolkit.records import store
+from toolkit.records import privacy, store
 from toolkit.records.schema import Run
 from toolkit.report import files
 from toolkit.report.summary import summarize
 
 
 def write(folder: Path, run: Run) -> None:
-    """Writes report.md with its plots and report.html. Raises InputError where that cannot be."""
-    files.write(summarize(run, store.read_samples(folder)), folder)
+    """Writes report.md with its plots and report.html. Raises InputError where that cannot be.
+
+    They tell no more of this machine's folders than run.json does.
+    """
+    files.write(summarize(privacy.run(run), store.read_samples(folder)), folder)

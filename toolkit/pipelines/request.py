@@ -49,7 +49,11 @@ class BenchRequest:
     all. It holds where another process watches over this one, as the command line and the
     functions of `toolkit` have it."""
     command: Sequence[str] = ()
-    """The command as it was typed, for the record."""
+    """The command for the record: as it was typed, without folders that lie elsewhere."""
+    whole_command: Sequence[str] = ()
+    """The same with whole paths, which the user's cache keeps for `--resume`; no record has it."""
+    anonymous: bool = False
+    """The record tells nothing by which this machine differs from others of its kind."""
 
     @property
     def options(self) -> planning.PlanOptions:

@@ -111,6 +111,9 @@ class Plan(Strict, frozen=True, kw_only=True):
     """The PyTorch source as it was named, where it is known."""
     source_sha256: str | None = None
     """The digest of its code and its weights."""
+    source_files: dict[str, str] = field(default_factory=dict)
+    """The digest of each of their files, by its name below the source's folder: a run that goes on
+    holds them against what is there before it imports any; empty in older records."""
     timeout: Seconds = 60.0
     rounds: int = 20
     quick: bool = False

@@ -30,9 +30,9 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from toolkit.errors import InputError, RunError
+from toolkit.errors import InputError, RunError, os_reason
 from toolkit.machine import memory
-from toolkit.records import schema, sound, untrusted
+from toolkit.records import privacy, schema, sound, untrusted
 from toolkit.records.parts import GenerationPart, assemble
 from toolkit.records.schema import Plan, Run
 from toolkit.records.upgrade import upgraded
@@ -77,7 +77,7 @@ class RunFolder:
         try:
             self.work.mkdir()
         except OSError as error:
-            raise InputError(f"{self.work} cannot be made anew: {error.strerror}") from error
+            raise InputError(f"{self.work} cannot be made anew: {os_reason(error)}") from error
         return self.work
 
     @contextlib.contextmanager
@@ -115,7 +115,7 @@ class RunFolder:
     def begin(self, run: Run) -> None:
         """Writes or rewrites run.json; from the first time on, `latest` points here."""
         fresh = not (self.path / RUN).exists()
-        untrusted.write(self.path / RUN, encode(run))
+        untrusted.write(self.path / RUN, encode(privacy.run(run)))
         if fresh:
             _point(self.path.with_name(LATEST), self.path.name)
 
@@ -132,7 +132,8 @@ class RunFolder:
         folder.mkdir(exist_ok=True)
         if folder.is_symlink():
             raise InputError(f"{folder} is a link, and a run is written into its own folder alone")
-        text = np.frombuffer(_checked(part, msgspec.json.encode(part)), dtype=np.uint8)
+        written = privacy.part(part)
+        text = np.frombuffer(_checked(written, msgspec.json.encode(written)), dtype=np.uint8)
         # One file of both: a kill between two would leave a part without its samples.
         data = _npz({PART: text, **samples})
         untrusted.write(folder / f"{part.generation.number:04d}.npz", data)
@@ -176,7 +177,7 @@ def create(root: Path, model: str, now: datetime) -> RunFolder:
         path = _made(root / name)
     except OSError as error:
         raise InputError(
-            f"no report can be written to {root}: {error.strerror}", "-o FOLDER    names another"
+            f"no report can be written to {root}: {os_reason(error)}", "-o FOLDER    names another"
         ) from error
     return RunFolder(path)
 

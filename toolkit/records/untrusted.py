@@ -26,7 +26,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from toolkit.errors import InputError, RunError, first_line
+from toolkit.errors import InputError, RunError, demand_room_for, first_line
 from toolkit.tensors import Array
 from toolkit.units import Bytes, size
 
@@ -51,15 +51,17 @@ KINDS = {
 }
 
 
-def write(file: Path, data: bytes) -> None:
-    """Writes a whole file beside and renames it. Raises InputError; then the old one still stands.
+def write(file: Path, data: bytes, mode: int = 0o666) -> None:
+    """Writes a whole file beside and renames it. Raises InputError, or DiskFull; then the
+    old one still stands.
 
     What it wrote is on the disk before the rename: a crash leaves the old file or the new. A link
-    that has the name is replaced itself, and what it leads to stays as it is.
+    that has the name is replaced itself, and what it leads to stays as it is. `mode` has the rights
+    of the file, of which the umask takes some.
     """
     try:
         _demand_replaceable(file)
-        beside, handle = _created(file)
+        beside, handle = _created(file, mode)
         try:
             with open(handle, "wb") as out:
                 out.write(data)
@@ -71,14 +73,16 @@ def write(file: Path, data: bytes) -> None:
                 beside.unlink(missing_ok=True)
             raise
     except OSError as error:
+        # The name of what is written beside is nobody's concern.
+        demand_room_for(file, error)
         raise InputError(f"{file} cannot be written: {error.strerror}") from error
 
 
-def _created(file: Path) -> tuple[Path, int]:
-    """A new empty file beside another (U3), and its handle. Its rights are those of the umask."""
+def _created(file: Path, mode: int) -> tuple[Path, int]:
+    """A new empty file beside another (U3), and its handle."""
     beside = file.parent / f".{file.name[:STEM]}.{secrets.token_hex(8)}.part"
     # O_EXCL follows no link at the end of the name.
-    return beside, os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o666)
+    return beside, os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, mode)
 
 
 def left_behind(folder: Path) -> list[Path]:

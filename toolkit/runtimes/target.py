@@ -60,12 +60,17 @@ class Target:
         """The text that people read: 'onnxruntime cpu, bound'."""
         words = [f"{key}={value}" for key, value in sorted(self.options.items())]
         head = " ".join(filter(None, (self.runtime, self.version, self.provider)))
-        folder = [] if self.environment is None else [f"in {self.environment.rstrip('/')}"]
-        file = [] if self.model is None else [self.model.rsplit("/", 1)[-1]]
+        # Without what it lies in: a report is handed on, and shows no folder of a machine.
+        folder = [] if self.environment is None else [f"in {_last(self.environment)}"]
+        file = [] if self.model is None else [_last(self.model)]
         plural = "" if self.threads == 1 else "s"
         count = [] if self.threads is None else [f"{self.threads} thread{plural}"]
         known = [LABELS.get(word, word) for word in words]
         return ", ".join([head, *known, *folder, *file, *count])
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rsplit("/", 1)[-1]
 
 
 def parse(text: str) -> Target:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from toolkit.errors import ExportError, typed_line
+from toolkit.errors import ExportError, demand_room, typed_line
 from toolkit.sources import calls
 from toolkit.tensors import Feed, TensorSpec
 
@@ -112,6 +112,7 @@ def export(
     except ExportError:  # That of dynamic_shapes, which has its own words.
         raise
     except Exception as error:  # torch's tracer raises all kinds.
+        demand_room(error)
         raise ExportError(f"torch.export refuses the module: {typed_line(error)}") from error
     names = given.order
     return program, Signature(

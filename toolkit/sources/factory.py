@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,10 @@ from toolkit.sources.source import Source
 
 if TYPE_CHECKING:
     from torch import nn
+
+WEIGHTS = "--weights "
+"""What stands before the name of the weights among the names of a source's files: no file of code
+has its name."""
 
 
 def build(source: Source) -> nn.Module:
@@ -40,13 +44,53 @@ def build(source: Source) -> nn.Module:
 def digest(source: Source) -> str:
     """SHA-256 over the code that the source was built from and its weights: every module that was
     imported from its folder, once it was built. Other packages are told by their versions."""
+    return joined(digests(source))
+
+
+def digests(source: Source) -> dict[str, str]:
+    """The SHA-256 of each file that `digest` covers: of code by its path below the source's folder,
+    of the weights as WEIGHTS and their name."""
+    digested = {} if source.folder is None else _code(source.folder.resolve())
+    return digested | {f"{WEIGHTS}{file.name}": file_digest(file) for file in _weights(source)}
+
+
+def _code(folder: Path) -> dict[str, str]:
+    # A virtual environment often stands in the folder itself.
+    return {
+        str(file.relative_to(folder)): file_digest(file)
+        for file in sorted(_imported_from(folder))
+        if "site-packages" not in file.parts and file.is_file()
+    }
+
+
+def joined(parts: Mapping[str, str]) -> str:
+    """The digest of a source, from those of its files."""
     digested = hashlib.sha256()
-    files = [] if source.folder is None else sorted(_imported_from(source.folder.resolve()))
-    for file in [*files, *([source.weights] if source.weights else [])]:
-        # A virtual environment often stands in the folder itself.
-        if "site-packages" not in file.parts and file.is_file():
-            digested.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    for name, sha256 in parts.items():
+        digested.update(Path(name.removeprefix(WEIGHTS)).name.encode() + bytes.fromhex(sha256))
     return digested.hexdigest()
+
+
+def changed(source: Source, recorded: Mapping[str, str]) -> str:
+    """The name of the first file that is no longer as `digests` told it; empty: all are. Nothing is
+    imported."""
+    weights = {f"{WEIGHTS}{file.name}": file for file in _weights(source)}
+    for name, sha256 in recorded.items():
+        file = weights.get(name, (source.folder or Path()) / name)
+        # A record is untrusted: it could name a pipe, which is waited for, or a device.
+        if not file.is_file() or file_digest(file) != sha256:
+            return name
+    return ""
+
+
+def file_digest(file: Path) -> str:
+    """The SHA-256 of a file's bytes."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _weights(source: Source) -> list[Path]:
+    return [source.weights] if source.weights is not None and source.weights.is_file() else []
 
 
 def _imported_from(folder: Path) -> set[Path]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
 
-from toolkit.errors import InputError, typed_line
+from toolkit.errors import InputError, demand_room, typed_line
 from toolkit.sources import lines
 from toolkit.sources.source import Source
 
@@ -27,7 +28,24 @@ def module_of(source: Source) -> ModuleType:
             raise InputError(f"no module is called {error.name!r}: {where}") from None
         raise _broken(head, error) from error
     except Exception as error:  # The user's code, which may raise anything.
+        demand_room(error)
         raise _broken(head, error) from error
+
+
+def file_of(source: Source) -> Path | None:
+    """The file that would be imported for a source; None where none is found. Nothing is imported,
+    no package above it either."""
+    if source.file is not None:
+        return source.file
+    folders = [*sys.path, *([str(source.folder)] if source.folder is not None else [])]
+    name = ""
+    for part in source.factory.rpartition(":")[0].split("."):
+        name = f"{name}.{part}" if name else part
+        spec = importlib.machinery.PathFinder.find_spec(name, folders)
+        if spec is None:
+            return None
+        folders = [*(spec.submodule_search_locations or ())]
+    return Path(spec.origin) if spec is not None and spec.origin else None
 
 
 def _broken(head: str, error: Exception) -> InputError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from toolkit.errors import InputError, typed_line
+from toolkit.errors import InputError, demand_room, typed_line
 from toolkit.sources import lines
 
 
@@ -14,6 +14,7 @@ def result(name: str, function: Callable[[], Any]) -> Any:
     try:
         return function()
     except Exception as error:  # The user's code, which may raise anything.
+        demand_room(error)
         line = lines.of(error)
         raise InputError(
             f"{name} raised {typed_line(error)}", *([str(line)] if line else [])

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import errno
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, full_disk
 from toolkit.supervision import limits
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors of a full disk, a used-up quota and a limit on a file's size."""
 
 
 def in_words(error: BaseException) -> ToolkitError | None:
@@ -19,7 +16,9 @@ def in_words(error: BaseException) -> ToolkitError | None:
     # The words are torch's own, in a RuntimeError.
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         return _no_memory()
-    if isinstance(error, OSError) and error.errno in FULL:
+    if (full := full_disk(error)) is not None:
+        return full
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:  # A limit on a file's size.
         return ToolkitError(f"{error.filename or 'a file'} cannot be written: {error.strerror}")
     return None
 

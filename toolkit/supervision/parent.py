@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from toolkit.errors import InputError, ToolkitError, signal_name
+from toolkit.errors import InputError, ToolkitError, os_reason, signal_name, temporary_folder
 from toolkit.supervision import progress
 from toolkit.supervision.interrupts import ENDING
 from toolkit.supervision.progress import IF_EMPTY, LEAVINGS, PAGE, SIZE, VARIABLE, Look
@@ -100,7 +100,7 @@ def scratch() -> Iterator[Path]:
             (folder / PAGE).write_bytes(bytes(SIZE))
             (folder / LEAVINGS).touch()
         except OSError as error:
-            what = f"no temporary file can be written: {error.strerror}"
+            what = f"no temporary file can be written to {temporary_folder()}: {os_reason(error)}"
             raise InputError(what, "TMPDIR=FOLDER toolkit …    takes a folder with room") from error
         yield folder
 

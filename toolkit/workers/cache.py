@@ -1,4 +1,9 @@
-"""Keeps what is slow to make, environments and converted models, in the user's cache folder."""
+"""Keeps what is slow to make, environments and converted models, in the user's cache folder.
+
+K1  The cache is the user's alone, since code in it is run: it belongs to the user, and nobody else
+    may read or write there.
+K2  A lock that another process holds is told at once, with that process.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +12,62 @@ import fcntl
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import EnvironmentFault
+from toolkit.errors import LONGEST, EnvironmentFault, os_reason
 
 MARK = "complete.json"
 """The file that is written last: a folder without it was left by a killed process, and is made
 anew."""
 
 
+PRIVATE = 0o700
+
+
+class CacheWarning(UserWarning):
+    """Something about the cache that a user should know, and that hinders nothing."""
+
+
 def root() -> Path:
-    """The user's cache folder for toolkit; TOOLKIT_CACHE names another."""
+    """The user's cache folder for toolkit; TOOLKIT_CACHE names another.
+
+    Raises EnvironmentFault where it is somebody else's (K1).
+    """
+    folder = _named_root()
+    _demand_own(folder)
+    return folder
+
+
+def _named_root() -> Path:
     if named := os.environ.get("TOOLKIT_CACHE"):
         return expanded(named)
-    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "toolkit"
+    xdg = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    if not xdg.startswith(("/", "~")):
+        # The XDG Base Directory Specification demands it: it would be another in every folder.
+        # Told of this line, and not of the caller's: so Python shows it once.
+        told = f"XDG_CACHE_HOME={xdg} is a relative path and is ignored: ~/.cache is used"
+        warnings.warn(told, CacheWarning, stacklevel=1)
+        xdg = "~/.cache"
+    return expanded(xdg) / "toolkit"
+
+
+def _demand_own(folder: Path) -> None:
+    """Raises EnvironmentFault for a folder of another user; takes their rights from all others."""
+    try:
+        state = folder.stat()
+        if state.st_uid == os.getuid() and state.st_mode & 0o077:
+            folder.chmod(PRIVATE)
+    except OSError:  # It is not there yet, or its file system is read-only.
+        return
+    if state.st_uid != os.getuid():
+        raise EnvironmentFault(
+            f"the cache {folder} belongs to another user (id {state.st_uid}), who could put code"
+            " into it",
+            "TOOLKIT_CACHE=FOLDER    names a folder of yours",
+        )
 
 
 def expanded(path: str) -> Path:
@@ -40,6 +85,18 @@ def facts(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def private(folder: Path) -> None:
+    """Makes a folder of the cache, for this user alone. Raises EnvironmentFault where it cannot
+    be."""
+    try:
+        # Each by itself: `parents` would make those above with the rights of the umask.
+        for each in (*reversed(folder.parents), folder):
+            if not each.exists():
+                each.mkdir(mode=PRIVATE, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(error) from error
 
 
 def made(folder: Path, make: Callable[[Path], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
@@ -78,15 +135,49 @@ def locked(folder: Path) -> Iterator[None]:
     """Holds the folder's lock. The file of the lock stays: a process that waits for it has it open,
     and would hold another lock than one that made the file anew."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder.parent / f".{folder.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        private(folder.parent)
+        lock = os.open(folder.parent / f".{folder.name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise _unwritable(error) from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _take(lock, folder)
         yield
     finally:
         os.close(lock)
+
+
+def _take(lock: int, folder: Path) -> None:
+    """Takes a lock, whose file then has the number of this process; tells who has it (K2)."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        told = f"waiting for {_holder(lock)}, which is at work on {folder.name} in the cache"
+        warnings.warn(told, CacheWarning, stacklevel=1)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.suppress(OSError):  # A full disk: then the next one cannot tell who it is.
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+
+
+def _holder(lock: int) -> str:
+    """'process 4711 (toolkit runtimes install openvino)'."""
+    number = os.pread(lock, 20, 0).decode(errors="replace")
+    if not number.isdecimal():
+        return "another process"
+    try:
+        line = Path(f"/proc/{number}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:  # It belongs to another container: the number is not that of a process here.
+        return "another process"
+    words = [word for word in line if word]
+    # The command is the script, or behind the program of a process that is watched over.
+    programs = [place for place, word in enumerate(words) if "toolkit.cli" in word]
+    scripts = [place for place, word in enumerate(words) if Path(word).name == "toolkit"]
+    if programs:
+        words = ["toolkit", *words[programs[0] + 2 :]]
+    elif scripts:
+        words = ["toolkit", *words[scripts[0] + 1 :]]
+    shown = " ".join(words)[:LONGEST]
+    return f"process {number} ({''.join(c if c.isprintable() else ' ' for c in shown)})"
 
 
 def size(folder: Path) -> int:
@@ -100,6 +191,6 @@ def size(folder: Path) -> int:
 
 def _unwritable(error: OSError) -> EnvironmentFault:
     return EnvironmentFault(
-        f"the cache {root()} cannot be written: {error.strerror}",
+        f"the cache {root()} cannot be written: {os_reason(error)}",
         "TOOLKIT_CACHE=FOLDER    names another folder",
     )

@@ -22,7 +22,14 @@ from typing import Any
 import numpy as np
 
 from toolkit import tensors
-from toolkit.errors import ShapeRefused, TargetError, ToolkitError, typed_line
+from toolkit.errors import (
+    ShapeRefused,
+    TargetError,
+    ToolkitError,
+    demand_room,
+    full_disk,
+    typed_line,
+)
 from toolkit.runtimes import base, listing
 from toolkit.sources.source import Source
 from toolkit.tensors import Feed, TensorSpec
@@ -89,12 +96,15 @@ class WorkerLoop:
         """The reply to one request; an error of the library is a reply too."""
         try:
             return self._verbs[request["verb"]](request)
-        except ToolkitError as error:
+        except ToolkitError as raised:
+            error = full_disk(raised) or raised
             return {"error": error.what, "cures": list(error.cures), "kind": protocol.kind(error)}
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:  # noqa: BLE001 - foreign code: Rust's panics are BaseException.
             traceback.print_exc()
+            if (full := full_disk(error)) is not None:
+                return {"error": full.what, "cures": list(full.cures), "kind": None}
             return {"error": typed_line(error), "cures": [], "kind": "library"}
 
     def hello(self, request: Message) -> Message:
@@ -191,6 +201,7 @@ class WorkerLoop:
             raise
         except Exception as error:  # The library's own, of any kind.
             traceback.print_exc()  # To the worker's log.
+            demand_room(error)
             shapes = base.shapes_of(feed)
             raise ShapeRefused(f"at the shape {shapes}: {typed_line(error)}") from error
 

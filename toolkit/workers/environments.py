@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from toolkit.errors import EnvironmentFault, lines
+from toolkit.errors import EnvironmentFault, demand_room_for, full_disk, lines
 from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.workers import cache, node
 
@@ -194,8 +194,12 @@ def lay(folder: Path, plugins: list[RuntimeEntry]) -> Path:
     try:
         _copy(folder, plugins)
     except shutil.Error as error:  # It holds a list: source, target and words of each failure.
-        raise EnvironmentFault(f"{folder} cannot be written: {error.args[0][0][2]}") from error
+        words = error.args[0][0][2]
+        raise full_disk(words, folder.parent) or EnvironmentFault(
+            f"{folder} cannot be written: {words}"
+        ) from error
     except OSError as error:
+        demand_room_for(folder, error)
         raise EnvironmentFault(f"{folder} cannot be written: {error.strerror}") from error
     return folder
 

@@ -23,7 +23,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import LONGEST, EnvironmentFault, InputError, lines, unknown
+from toolkit.errors import (
+    LONGEST,
+    DiskFull,
+    EnvironmentFault,
+    InputError,
+    full_disk,
+    lines,
+    unknown,
+)
 from toolkit.runtimes import base, listing
 from toolkit.runtimes.base import RuntimeFacts
 from toolkit.runtimes.listing import RuntimeEntry
@@ -306,18 +314,47 @@ def _make_of_npm(empty: Path, recipe: Recipe, scratch: str) -> None:
 
 def _make_of_pip(empty: Path, recipe: Recipe, scratch: str) -> None:
     variables = {**environments.variables(0), "TMPDIR": scratch}
-    venv = guard.run([sys.executable, "-I", "-m", "venv", str(empty)], env=variables)  # M3
-    if venv.returncode:
-        reason = _reason(venv.stderr or venv.stdout)
-        raise EnvironmentFault(f"{recipe.name}: no venv could be made: {reason}")
+    _make_venv(empty, recipe, variables)
     command = [str(empty / "bin" / "python"), "-I", "-m", "pip", "install"]
     quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
     pip = guard.run([*command, *quiet, *recipe.requirements], env=variables)
     if pip.returncode:
         reason = _reason(pip.stderr)
-        raise EnvironmentFault(
-            f"{recipe.name}@{recipe.version} was not installed: {reason}", _cure(recipe, reason)
-        )
+        what = f"{recipe.name}@{recipe.version} was not installed"
+        _demand_room(empty, what, pip.stderr)
+        raise EnvironmentFault(f"{what}: {reason}", _cure(recipe, reason))
+
+
+def _make_venv(empty: Path, recipe: Recipe, variables: dict[str, str]) -> None:
+    """Makes a venv with pip (M3).
+
+    In two steps: venv by itself keeps what ensurepip says, and tells its exit code alone.
+    """
+    python = str(empty / "bin" / "python")
+    steps = (
+        [sys.executable, "-I", "-m", "venv", "--without-pip", str(empty)],
+        [python, "-I", "-m", "ensurepip", "--default-pip"],
+    )
+    for command in steps:
+        done = guard.run(command, env=variables)
+        if done.returncode:
+            output = done.stderr or done.stdout
+            what = f"{recipe.name}@{recipe.version} was not installed: no venv could be made"
+            _demand_room(empty, what, output)
+            lacks = "No module named ensurepip" in output or "No module named venv" in output
+            raise EnvironmentFault(
+                f"{what}: {_reason(output)}",
+                "apt install python3-venv    brings Python's ensurepip"
+                if lacks
+                else "toolkit doctor    says whether the disk or the network is at fault",
+            )
+
+
+def _demand_room(folder: Path, what: str, output: str) -> None:
+    """Raises DiskFull where a program says so: its other lines are what came of it."""
+    if (full := full_disk(output, folder)) is not None:
+        cure = "TOOLKIT_CACHE=FOLDER toolkit …    takes a folder with room"
+        raise DiskFull(f"{what}: {full.what}", *full.cures, cure)
 
 
 def _cure(recipe: Recipe, reason: str) -> str:

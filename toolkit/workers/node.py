@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from toolkit.errors import LONGEST, EnvironmentFault, lines
+from toolkit.errors import LONGEST, EnvironmentFault, full_disk, lines
 from toolkit.runtimes import base, listing
 from toolkit.runtimes.base import RuntimeFacts
 from toolkit.runtimes.listing import RuntimeEntry
@@ -105,6 +105,8 @@ def install(folder: Path, runtime: str, scratch: str) -> None:
     variables = {**os.environ, **VARIABLES, "TMPDIR": scratch}
     done = guard.run([str(npm), "ci", *QUIET], cwd=folder, env=variables)
     if done.returncode:
+        if (full := full_disk(done.stderr, folder)) is not None:
+            raise full
         raise EnvironmentFault(f"npm could not install the packages: {_reason(done.stderr)}")
 
 
