@@ -102,7 +102,7 @@ def _bom(name: str, version: str, entries: Sequence[BillEntry]) -> Bom:
 
 
 def _component(entry: BillEntry) -> Component:
-    from cyclonedx.factory.license import LicenseFactory
+    from cyclonedx.contrib.license.factories import LicenseFactory
     from cyclonedx.model import Property
     from cyclonedx.model.component import Component, ComponentScope, ComponentType
 

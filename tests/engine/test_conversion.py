@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,28 @@ def test_a_form_is_kept_where_all_that_it_depends_on_is_in_its_key(
     program = replace(PLAIN, source=Source(factory) if factory else None)
 
     assert conversion._is_pinned(pythons[place], hello, program) is kept
+
+
+def test_an_environment_of_another_lock_has_another_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its converter may be another, though the runtime's version and our code are the same."""
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path))
+    facts = {"name": "mnn", "runtime": "mnn", "version": "1.0", "size": 0}
+    for name, lock in (("mnn-a", "a"), ("mnn-b", "b"), ("mnn-again", "a")):
+        (recipes.folder() / name).mkdir(parents=True)
+        mark = recipes.folder() / name / cache.MARK
+        mark.write_text(json.dumps({**facts, "lock": lock}))
+
+    first, second, third = (
+        conversion._key(
+            job("mnn", recipes.folder() / name / "bin" / "python", name), HELLO, PLAIN, None, {}
+        )
+        for name in ("mnn-a", "mnn-b", "mnn-again")
+    )
+
+    assert first == third
+    assert first != second
 
 
 class Rewriting:

@@ -49,6 +49,16 @@ def test_a_file_that_is_not_the_locks_is_refused_and_leaves_nothing(shelf: Path)
     assert left(shelf) == []
 
 
+def test_a_lock_without_hashes_is_refused(shelf: Path) -> None:
+    """pip would take it for a plain list of requirements."""
+    (shelf / "wheels" / "lock.txt").write_text("tiny==1.0\ntinier==1.0\nother==2.0\n")
+
+    with pytest.raises(EnvironmentFault, match="Hashes are required in --require-hashes mode"):
+        managed.install(tiny())
+
+    assert left(shelf) == []
+
+
 def test_a_version_without_a_lock_is_resolved_and_its_resolution_kept(shelf: Path) -> None:
     made, _ = managed.install(UNLOCKED)
 
@@ -85,6 +95,7 @@ def test_what_has_no_hash_is_recorded_and_marked_in_the_bill(with_torch: managed
     assert with_torch.unhashed == ["cudalib==3.0", "torch==2.0"]
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
     components = {row["name"]: row for row in json.loads(bill)["components"]}
+    assert components["tiny"]["licenses"] == [{"license": {"id": "MIT"}}]
     marked = {name for name, row in components.items() if "properties" in row}
     assert marked == {"torch", "cudalib"}
     assert components["torch"]["properties"] == [{"name": sbom.UNHASHED, "value": "true"}]

@@ -50,7 +50,8 @@ def wheel(folder: Path, name: str, version: str, *needs: str) -> Path:
     requires = "".join(f"Requires-Dist: {need}\n" for need in needs)
     contents = {
         f"{name}.py": f"__version__ = {version!r}\n",
-        f"{facts}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}",
+        f"{facts}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        f"License-Expression: MIT\n{requires}",
         f"{facts}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{facts}/RECORD": "",
     }
