@@ -8,10 +8,12 @@
 # make test-newest  the same with the newest that pip resolves today
 # make format     what ruff can mend by itself
 # make docs       the site of the documentation: docs/_build/html/index.html
+# make locks      the lock files of the runtimes' environments, compiled anew from their pins;
+#                 LOCKS=--upgrade takes the newest of what the pins leave open, LOCKS=iree one alone
 # make build      the sdist and the wheel: dist/
 # make clean      removes what they made
 .POSIX:
-.PHONY: run test check test-slow test-oldest test-newest format docs build clean
+.PHONY: run test check test-slow test-oldest test-newest format docs locks build clean
 
 PYTHON = python3
 BIN = .venv/bin
@@ -52,6 +54,10 @@ format: .venv/test.stamp
 docs: .venv/test.stamp
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --fresh-env \
 		docs docs/_build/html
+
+locks: .venv/test.stamp
+	$(PIP) --editable '.[cpu,test,locks]'
+	$(BIN)/python -m tests.compilelocks $(LOCKS)
 
 # Without isolation: with the pinned setuptools, and without a network.
 build: .venv/test.stamp

@@ -38,6 +38,7 @@ ROOMS = (
     "sources",
     "runtimes",
     "workers",
+    "sbom",
     "strict",
     "machine",
     "supervision",

@@ -24,6 +24,7 @@ from toolkit.pipelines.deploy import Deployment, deploy
 from toolkit.runtimes import listing as runtimes
 from toolkit.runtimes.target import parse
 from toolkit.tensors import Array
+from toolkit.workers import locks
 
 pytestmark = pytest.mark.process
 
@@ -80,10 +81,17 @@ def test_a_folder_does_not_need_the_converter(proven: tuple[str, Path]) -> None:
     runtime = runtimes.facts(runtimes.find(parse(form).runtime))
     assert runtime is not None
 
-    pins = dict(pin.split("==") for pin in (folder / "requirements.txt").read_text().split())
+    lock = locks.read(folder / "requirements.txt")
+    unhashed = folder / "requirements-unhashed.txt"
+    pins = {locks.name_of(pin): pin for pin in runtime.requirements if "==" in pin}
 
-    assert not CONVERTERS & {*pins}
-    assert {f"{package}=={version}" for package, version in pins.items()} <= {*runtime.requirements}
+    assert not {*map(locks.canonical, CONVERTERS)} & {package.name for package in lock.packages}
+    locked = {package.name: package.version for package in lock.here}
+    assert {n: v for n, v in locked.items() if n in pins} == {
+        n: pin.partition("==")[2] for n, pin in pins.items() if n in locked
+    }
+    first = unhashed.read_text().split() if unhashed.exists() else []
+    assert first == ([pins["torch"]] if name == "executorch" else [])
 
 
 def test_no_file_of_a_folder_names_a_path_of_this_machine(proven: tuple[str, Path]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from onnx import TensorProto, helper
 
 from tests import needs, small
@@ -20,6 +22,7 @@ from toolkit.deployment.base import MakePython
 from toolkit.errors import EnvironmentFault, InputError
 from toolkit.pipelines.deploy import Deployment, deploy
 from toolkit.tensors import Array
+from toolkit.workers import locks
 
 pytestmark = pytest.mark.process
 
@@ -59,6 +62,10 @@ def proven(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return done.folder
 
 
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def record(folder: Path) -> dict[str, object]:
     content: dict[str, object] = json.loads((folder / "deploy.json").read_text())
     return content
@@ -78,12 +85,33 @@ def test_a_folder_has_all_that_it_needs(proven: Path) -> None:
         "model",
         "README.md",
         "requirements.txt",
+        "sbom.cdx.json",
         "test_data_set_0",
         "test_data_set_1",
         "test_data_set_2",
     }
-    pins = (proven / "requirements.txt").read_text().split()
-    assert all(re.fullmatch(r"[\w-]+==[\d.]+", pin) for pin in pins)
+    lock = locks.read(proven / "requirements.txt")
+    assert {"onnxruntime", "numpy", "protobuf"} <= {package.name for package in lock.packages}
+    assert all(package.sha256 for package in lock.packages)
+
+
+def test_a_folder_has_a_bill_of_its_model_and_of_all_that_is_installed(proven: Path) -> None:
+    bill = (proven / "sbom.cdx.json").read_text()
+    components = {row["name"]: row for row in json.loads(bill)["components"]}
+    packages = locks.read(proven / "requirements.txt").packages
+
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
+    assert {*components} == {"model/model.onnx", *(package.name for package in packages)}
+    model = components["model/model.onnx"]
+    assert model["hashes"][0]["content"] == sha256((proven / "model/model.onnx").read_bytes())
+    (files,) = components["onnxruntime"]["externalReferences"]
+    (onnxruntime,) = (package for package in packages if package.name == "onnxruntime")
+    assert files["url"] == "requirements.txt"
+    assert {row["content"] for row in files["hashes"]} == {*onnxruntime.sha256}
+    needs = {row["ref"]: row.get("dependsOn", []) for row in json.loads(bill)["dependencies"]}
+    assert f"pypi:numpy@{components['numpy']['version']}" in next(
+        needs[ref] for ref in needs if ref.startswith("pypi:onnxruntime@")
+    )
 
 
 def test_a_proof_is_the_verdict_of_the_judge(proven: Path) -> None:

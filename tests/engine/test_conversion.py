@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import parse
 from toolkit.sources.source import Source
 from toolkit.tensors import Feed
-from toolkit.workers import cache, environments, managed
+from toolkit.workers import cache, environments, managed, recipes
 from toolkit.workers.environments import PythonEnvironment
 from toolkit.workers.jobs import Hello, WorkerSpec
 from toolkit.workers.launch import Worker
@@ -50,7 +51,7 @@ def test_a_form_is_kept_where_all_that_it_depends_on_is_in_its_key(
     runtime: str, place: str, starts_from: str, factory: str, kept: bool
 ) -> None:
     pythons = {
-        "managed": job(runtime, managed.folder() / "mnn-1" / "bin" / "python", "mnn-1"),
+        "managed": job(runtime, recipes.folder() / "mnn-1" / "bin" / "python", "mnn-1"),
         "users": job(runtime, Path("/opt/venv/bin/python"), "/opt/venv"),
         "own": job(runtime, Path("/usr/bin/python3"), environments.OWN),
     }
@@ -58,6 +59,28 @@ def test_a_form_is_kept_where_all_that_it_depends_on_is_in_its_key(
     program = replace(PLAIN, source=Source(factory) if factory else None)
 
     assert conversion._is_pinned(pythons[place], hello, program) is kept
+
+
+def test_an_environment_of_another_lock_has_another_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its converter may be another, though the runtime's version and our code are the same."""
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path))
+    facts = {"name": "mnn", "runtime": "mnn", "version": "1.0", "size": 0}
+    for name, lock in (("mnn-a", "a"), ("mnn-b", "b"), ("mnn-again", "a")):
+        (recipes.folder() / name).mkdir(parents=True)
+        mark = recipes.folder() / name / cache.MARK
+        mark.write_text(json.dumps({**facts, "lock": lock}))
+
+    first, second, third = (
+        conversion._key(
+            job("mnn", recipes.folder() / name / "bin" / "python", name), HELLO, PLAIN, None, {}
+        )
+        for name in ("mnn-a", "mnn-b", "mnn-again")
+    )
+
+    assert first == third
+    assert first != second
 
 
 class Rewriting:
@@ -79,7 +102,7 @@ def test_a_form_of_a_file_that_changed_meanwhile_is_not_kept(
     """Kept, it would be the form of the first file for all later runs."""
     monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
     program = small.mlp_program(small.mlp(tmp_path / "mlp.onnx"))
-    spec = job("mnn", managed.folder() / "mnn-1" / "bin" / "python", "mnn-1")
+    spec = job("mnn", recipes.folder() / "mnn-1" / "bin" / "python", "mnn-1")
     worker = cast(Worker, Rewriting(spec))
 
     with pytest.raises(InputError, match=r"mlp\.onnx changed while the command ran"):

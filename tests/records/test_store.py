@@ -465,6 +465,16 @@ def test_the_targets_of_a_record_of_the_second_version_have_the_threads_of_its_r
     assert [g.busy for g in run.generations] == [[]] * len(run.generations)
 
 
+def test_a_library_of_the_fourth_version_names_no_lock() -> None:
+    raw = json.loads((GOLDEN / "v4.json").read_text())
+
+    run = store.head(GOLDEN / "v4.json")
+
+    assert (raw["version"], run.version) == (4, VERSION)
+    libraries = [record.library for record in run.records]
+    assert [(each.lock, each.unhashed) for each in libraries if each] == [("", []), ("", [])]
+
+
 def test_every_older_version_has_a_step_and_a_golden_file() -> None:
     assert [*upgrade.STEPS] == [*range(1, VERSION)]
     assert {f"v{version}.json" for version in upgrade.STEPS} <= {f.name for f in GOLDEN.iterdir()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import resource
@@ -12,6 +13,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -20,31 +22,48 @@ import pytest
 from tests import command
 from toolkit.errors import EnvironmentFault, InputError
 from toolkit.runtimes import listing
-from toolkit.workers import cache, environments, managed
-from toolkit.workers.managed import Recipe
+from toolkit.workers import cache, environments, managed, recipes
+from toolkit.workers.recipes import Recipe
 
 pytestmark = pytest.mark.process
 
-TINY = Recipe("tiny", "openvino", ("cpu",), ("tiny==1.0", "tinier==1.0", "other==2.0"), "MIT")
+PINS = ("tiny==1.0", "tinier==1.0", "other==2.0")
+UNLOCKED = Recipe("tiny", "openvino", ("cpu",), PINS, "MIT")
+"""Its packages are resolved, as those of a version that a user asks for are."""
+
+
+def tiny() -> Recipe:
+    """The same with a lock, which lies beside the wheels."""
+    return replace(UNLOCKED, lock_file=Path(os.environ["LOCK_OF_TINY"]))
+
+
 INSTALL = """
-from tests.workers.test_managed import TINY
+from tests.workers.test_managed import tiny
 from toolkit.workers import managed
-managed.install(TINY)
+managed.install(tiny())
 """
 
 
-def wheel(folder: Path, name: str, version: str) -> None:
-    """A package of one module, as an index would have it."""
+def wheel(folder: Path, name: str, version: str, *needs: str) -> Path:
+    """A package of one module, as an index would have it; the same bytes whenever it is made."""
     facts = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as made:
-        made.writestr(f"{name}.py", f"__version__ = {version!r}\n")
-        made.writestr(
-            f"{facts}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        )
-        made.writestr(
-            f"{facts}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        made.writestr(f"{facts}/RECORD", "")
+    requires = "".join(f"Requires-Dist: {need}\n" for need in needs)
+    contents = {
+        f"{name}.py": f"__version__ = {version!r}\n",
+        f"{facts}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        f"License-Expression: MIT\n{requires}",
+        f"{facts}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{facts}/RECORD": "",
+    }
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file, content in contents.items():
+            archive.writestr(zipfile.ZipInfo(file), content)
+    return path
+
+
+def sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +71,12 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of its own, and a folder of wheels in place of an index."""
     wheels = tmp_path / "wheels"
     wheels.mkdir()
-    for name, version in [("tiny", "1.0"), ("tiny", "1.1"), ("tinier", "1.0"), ("other", "2.0")]:
-        wheel(wheels, name, version)
+    wheel(wheels, "tiny", "1.1")
+    files = [wheel(wheels, *pin.split("==")) for pin in PINS]
+    pairs = zip(PINS, files, strict=True)
+    text = "".join(f"{pin} \\\n    --hash=sha256:{sha256(file)}\n" for pin, file in pairs)
+    (wheels / "lock.txt").write_text(text)
+    monkeypatch.setenv("LOCK_OF_TINY", str(wheels / "lock.txt"))
     monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
@@ -66,8 +89,8 @@ def left(shelf: Path) -> list[str]:
 
 
 def test_an_environment_is_made_once_with_all_its_pins(shelf: Path) -> None:
-    made, there = managed.install(TINY)
-    again, known = managed.install(TINY)
+    made, there = managed.install(tiny())
+    again, known = managed.install(tiny())
 
     look = "import tiny, tinier, other; print(tiny.__version__, other.__version__)"
     python = made.folder / "bin" / "python"
@@ -76,17 +99,17 @@ def test_an_environment_is_made_once_with_all_its_pins(shelf: Path) -> None:
     assert made == again
     assert said.stdout == "1.0 2.0\n"
     assert made.size > 1_000_000  # pip itself.
-    assert managed.installed() == [made]
+    assert [each.folder for each in managed.installed()] == [made.folder]
 
 
 def test_another_version_replaces_every_pin_of_the_first_ones_version() -> None:
-    assert TINY.at("1.1").requirements == ("tiny==1.1", "tinier==1.1", "other==2.0")
-    assert TINY.at("1.1").folder != TINY.folder
+    assert tiny().at("1.1").requirements == ("tiny==1.1", "tinier==1.1", "other==2.0")
+    assert tiny().at("1.1").folder != tiny().folder
 
 
 def test_what_pip_refuses_is_told_in_its_words_and_leaves_nothing(shelf: Path) -> None:
     with pytest.raises(EnvironmentFault) as caught:
-        managed.install(TINY.at("1.1"))  # There is no tinier 1.1.
+        managed.install(tiny().at("1.1"))  # There is no tinier 1.1.
 
     assert re.fullmatch(
         r"tiny@1\.1 was not installed: .*No matching distribution found for tinier==1\.1.*",
@@ -105,7 +128,7 @@ def test_no_network_is_a_clear_line_and_leaves_nothing(
     monkeypatch.setenv("PIP_RETRIES", "0")
 
     with pytest.raises(EnvironmentFault) as caught:
-        managed.install(TINY)
+        managed.install(tiny())
 
     assert caught.value.what.startswith("tiny@1.0 was not installed: ")
     assert "toolkit doctor" in caught.value.cures[0]
@@ -142,7 +165,7 @@ def test_a_killed_installation_counts_as_nothing_and_leaves_no_process(shelf: Pa
 
     _, alive = psutil.wait_procs(started, timeout=100)
     assert alive == []
-    assert half == [TINY.folder.name]
+    assert half == [tiny().folder.name]
     assert managed.installed() == []
     managed.sweep()
     assert left(shelf) == []
@@ -181,13 +204,13 @@ def test_an_installation_at_work_is_no_rubbish(shelf: Path) -> None:
         during = left(shelf)
         process.kill()
 
-    assert during == [TINY.folder.name]
+    assert during == [tiny().folder.name]
 
 
 def test_of_two_at_once_one_makes_it_and_the_other_finds_it() -> None:
     told = pytest.warns(cache.CacheWarning, match=r"^waiting for process \d+ \(.*\), which is at")
     with told, ThreadPoolExecutor(2) as pool:
-        found = [*pool.map(managed.install, [TINY, TINY])]
+        found = [*pool.map(managed.install, [tiny(), tiny()])]
 
     assert sorted(there for _, there in found) == [False, True]
 
@@ -199,7 +222,7 @@ def test_a_cache_that_cannot_be_written_is_a_clear_line(
     monkeypatch.setenv("TOOLKIT_CACHE", str(shelf / "file" / "cache"))
 
     with pytest.raises(EnvironmentFault) as caught:
-        managed.install(TINY)
+        managed.install(tiny())
 
     assert caught.value.what == (f"the cache {shelf}/file/cache cannot be written: Not a directory")
     assert caught.value.cures == ("TOOLKIT_CACHE=FOLDER    names another folder",)
@@ -222,7 +245,7 @@ def test_a_full_disk_leaves_nothing(shelf: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_removing_names_what_there_is(shelf: Path) -> None:
-    managed.install(TINY)
+    managed.install(tiny())
 
     with pytest.raises(InputError) as caught:
         managed.remove("tinny")
@@ -243,30 +266,23 @@ def test_removing_names_what_there_is(shelf: Path) -> None:
 )
 def test_what_cannot_be_installed_is_told(text: str, said: str) -> None:
     with pytest.raises(InputError) as caught:
-        managed.parse(text)
+        recipes.parse(text)
 
     assert caught.value.what.startswith(said)
-
-
-def test_every_recipe_pins_all_that_it_installs() -> None:
-    recipes = managed.recipes().values()
-
-    assert {"openvino", "onnxruntime", "onnxruntime-gpu"} <= {recipe.name for recipe in recipes}
-    pins = [pin for r in recipes for pin in r.requirements if not pin.startswith("--")]
-    assert [pin for pin in pins if not managed._PIN.fullmatch(pin)] == []
 
 
 # Which environment a target gets
 
 
-def planted(version: str) -> Path:
+def planted(version: str, *, current: bool = True) -> Path:
     """An environment of openvino that is complete, and empty."""
-    recipe = managed.parse(f"openvino@{version}")
+    recipe = recipes.parse(f"openvino@{version}")
 
     def make(place: Path) -> dict[str, object]:
         (place / "bin").mkdir()
         (place / "bin" / "python").symlink_to(sys.executable)
-        return {"name": "openvino", "runtime": "openvino", "version": version, "size": 2}
+        facts = {"name": "openvino", "runtime": "openvino", "version": version, "size": 2}
+        return {**facts, "recipe": recipe.digest if current else "of an older lock"}
 
     cache.made(recipe.folder, make)
     return recipe.folder

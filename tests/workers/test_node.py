@@ -20,7 +20,7 @@ from tests.small import mlp
 from tests.workers.conftest import Start
 from toolkit.errors import EnvironmentFault, WorkerDied
 from toolkit.runtimes import listing
-from toolkit.workers import environments, managed, node
+from toolkit.workers import environments, managed, node, recipes
 
 pytestmark = pytest.mark.process
 
@@ -117,7 +117,7 @@ def test_a_version_that_is_not_locked_is_refused(
     monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path))
 
     with pytest.raises(EnvironmentFault) as caught:
-        managed.install(managed.parse("onnxruntime-node@1.0.0"))
+        managed.install(recipes.parse("onnxruntime-node@1.0.0"))
 
     assert caught.value.what == "onnxruntime-node@1.0.0: toolkit's lock file has 1.30.0 only"
 

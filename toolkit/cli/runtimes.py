@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,7 @@ from toolkit.cli.screen import LABEL
 
 if TYPE_CHECKING:
     from toolkit.engine.probing import ProbeResult
-    from toolkit.workers.managed import Installed
+    from toolkit.workers.managed import CacheSizes, Installed
 
 VERSION = 1
 """The version of what --json prints."""
@@ -21,6 +22,7 @@ Examples:
   toolkit runtimes
   toolkit runtimes install openvino onnxruntime@1.30.0
   toolkit runtimes install --all-cpu
+  toolkit runtimes sbom openvino -o openvino.cdx.json
   toolkit runtimes remove openvino
 """
 
@@ -36,13 +38,14 @@ def command(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     from toolkit.pipelines import installing
+    from toolkit.workers import managed
 
     with screen.progress("runtimes") as draw:
         results = installing.look(draw)
     if as_json:
-        _print_json(results)
+        _print_json(results, managed.sizes())
     else:
-        _print_table(results)
+        _print_table(results, managed.sizes())
 
 
 @command.command("install", epilog="Example: toolkit runtimes install openvino onnxruntime@1.30.0")
@@ -51,18 +54,22 @@ def command(context: click.Context, as_json: bool) -> None:
 def install(names: tuple[str, ...], all_cpu: bool) -> None:
     """Make environments for runtimes.
 
-    Each lies in the user's cache folder, with every package pinned. It is shared between projects,
-    and made whole or not at all.
+    Each lies in the user's cache folder, made from a lock file that pins every package with the
+    hashes of its files, which are compared before anything is installed; PyTorch alone, where a
+    runtime needs it, is pinned without one. A VERSION that no lock is for is resolved, and what was
+    found is kept with the environment. Environments of older locks are removed.
     """
     from toolkit.pipelines import installing
-    from toolkit.workers import managed
+    from toolkit.workers import recipes
 
     if bool(names) == all_cpu:
-        known = ", ".join(sorted(managed.recipes()))
+        known = ", ".join(sorted(recipes.known()))
         raise click.UsageError(f"give names or --all-cpu; there are: {known}")
-    recipes = [*map(managed.parse, names)] if names else installing.for_the_cpu()
+    wanted = [*map(recipes.parse, names)] if names else installing.for_the_cpu()
     with screen.progress("install") as draw:
-        installing.install(recipes, _print_installed, draw)
+        removed = installing.install(wanted, _print_installed, draw)
+    for environment in removed:
+        _print_removed(environment, ", made from an older lock,")
 
 
 def _print_installed(environment: Installed, was_there: bool) -> None:
@@ -82,15 +89,19 @@ def remove(names: tuple[str, ...]) -> None:
 
     They are those that `install` made: all versions of a runtime, or the one that is named.
     """
-    from toolkit.units import size
     from toolkit.workers import managed
 
     for name in names:
         plain, _, version = name.partition("@")
         for removed in managed.remove(plain, version or None):
-            screen.line(
-                "remove", f"{removed.name} {removed.version} removed · {size(removed.size)}"
-            )
+            _print_removed(removed)
+
+
+def _print_removed(environment: Installed, why: str = "") -> None:
+    from toolkit.units import size
+
+    text = f"{environment.name} {environment.version}{why} removed · {size(environment.size)}"
+    screen.line("remove", text)
 
 
 @command.command("clear", epilog="Example: toolkit runtimes clear")
@@ -106,10 +117,31 @@ def clear() -> None:
     screen.line("clear", f"{count} conversions removed · {size(freed)}")
 
 
+@command.command("sbom", epilog="Example: toolkit runtimes sbom openvino -o openvino.cdx.json")
+@click.argument("name", metavar="NAME[@VERSION]")
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Write it to a file."
+)
+def sbom(name: str, output: Path | None) -> None:
+    """Print what an environment is made of, as CycloneDX.
+
+    The software bill of materials has each package with its version, its licence and the hash of
+    the file that was installed, and marks what was installed without a hash.
+    """
+    from toolkit.pipelines import inventory
+    from toolkit.records import untrusted
+
+    text = inventory.bill(name)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        untrusted.write(output, text.encode())
+
+
 HEAD = ("runtime", "where", "version", "runs on", "precision", "licence", "on disk")
 
 
-def _print_table(results: list[ProbeResult]) -> None:
+def _print_table(results: list[ProbeResult], sizes: CacheSizes) -> None:
     from toolkit.report.words import width
 
     rows = [HEAD, *map(_row, results)]
@@ -122,6 +154,7 @@ def _print_table(results: list[ProbeResult]) -> None:
         for reason in [result.fault, *refusals]:
             if reason:
                 screen.line("", f"{result.place.runtime}: {reason}")
+    _print_sizes(sizes)
     absent = [result.place.recipe for result in results if not result.place.environment]
     if absent:
         click.echo(f"\n{'':<{LABEL}}toolkit runtimes install {' '.join(absent)}")
@@ -143,9 +176,21 @@ def _row(result: ProbeResult) -> tuple[str, ...]:
     )
 
 
-def _print_json(results: list[ProbeResult]) -> None:
+def _print_sizes(sizes: CacheSizes) -> None:
+    from toolkit.units import size
+
+    older = f", of which {size(sizes.older)} from older locks" if sizes.older else ""
+    screen.line(
+        "cache",
+        f"environments {size(sizes.environments)}{older}"
+        f" · converted models {size(sizes.conversions)}",
+    )
+
+
+def _print_json(results: list[ProbeResult], sizes: CacheSizes) -> None:
     import json
     from dataclasses import asdict
 
     rows: list[dict[str, Any]] = [asdict(result) for result in results]
-    click.echo(json.dumps({"version": VERSION, "runtimes": rows}, indent=2))
+    content = {"version": VERSION, "runtimes": rows, "cache": asdict(sizes)}
+    click.echo(json.dumps(content, indent=2))

@@ -6,7 +6,8 @@ D1  The folder runs by itself: no toolkit, no path of this machine, no network o
     is installed, and nothing phones home: a client that leaves a file in its user's home fails.
 D2  Its client reads test_data_set_0, 1 …: input_0.npy, input_1.npy … in the order of the model's
     inputs; and it can hand out what the model gave for each set (`Destination.run`).
-D3  What is pinned stands in one place: the runtime's `requirements`, or the template's lock file.
+D3  What is pinned stands in one place: the runtime's `requirements`, of which locks with hashes are
+    compiled, or the template's lock file.
 D4  What is missing on this machine for the proof raises EnvironmentFault; a client that fails
     raises TargetError. Nothing is called proven that did not run.
 D5  A client may refuse a size that its form cannot take, though the model can: it says so in one
@@ -24,6 +25,7 @@ from typing import ClassVar, Protocol, TypeAlias
 from toolkit.answers.formats import Precision
 from toolkit.exporter.testdata import DataSet
 from toolkit.onnxfiles.modelfile import ModelFile
+from toolkit.sbom import BillEntry
 from toolkit.tensors import Array
 from toolkit.units import Bytes
 
@@ -151,6 +153,10 @@ class Destination(Protocol):
 
     def licences(self) -> list[Licence]:
         """Returns the licences of all that the folder holds or needs, besides the model."""
+
+    def entries(self) -> list[BillEntry]:
+        """Returns the packages that the folder holds or is installed with, for its bill of
+        materials."""
 
     def run(self, workspace: Workspace) -> ClientRun:
         """Runs the client in a clean environment on the test data of the copy.

@@ -9,7 +9,7 @@ from typing import Any
 
 from toolkit import __version__, units
 from toolkit.answers.verdict import Verdict
-from toolkit.deployment import datasets
+from toolkit.deployment import datasets, inventory
 from toolkit.deployment.base import MODEL, ONNX, TEMPLATES, Destination, Payload
 from toolkit.deployment.proof import FolderProof
 from toolkit.tensors import TensorSpec
@@ -39,8 +39,9 @@ in opset $opset; its sha256 is `$sha256`.
 |---|---|---|
 $files
 
-Its licences stand in [LICENCES.md](LICENCES.md). Nothing here needs a network once what it requires
-is installed, and nothing reports to anybody.
+Its licences stand in [LICENCES.md](LICENCES.md), its packages with their hashes in
+[sbom.cdx.json](sbom.cdx.json), for tools that read CycloneDX. Nothing here needs a network once
+what it requires is installed, and nothing reports to anybody.
 """
 
 
@@ -151,7 +152,7 @@ def _file_rows(destination: Destination, sizes: dict[str, int]) -> list[str]:
     rest = [
         (file, size)
         for file, size in sizes.items()
-        if file != LICENCES
+        if file not in (LICENCES, inventory.FILE)
         and not file.startswith(datasets.PREFIX)
         and not any(file == name or _below(file, name) for name in known)
     ]

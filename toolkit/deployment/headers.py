@@ -15,10 +15,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from toolkit.deployment import programs
+from toolkit.deployment import programs, python
 from toolkit.errors import EnvironmentFault
 from toolkit.runtimes.onnxruntime import OnnxRuntime
-from toolkit.workers import cache
+from toolkit.workers import cache, locks
 
 SOURCES = Path("/etc/apt")
 SUITE = "trixie"
@@ -87,9 +87,11 @@ def _stanza() -> str:
 def _library(folder: Path) -> Path:
     """Installs the Python wheel below `folder` and returns the path of the library in it."""
     wheel = folder / "wheel"
-    pin = OnnxRuntime.requirements[0]
+    requirement = folder / "onnxruntime.txt"
+    requirement.write_text(locks.alone(python.lock(OnnxRuntime), "onnxruntime").text, "utf-8")
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
-    programs.prepare([*pip, "--target", wheel, pin], folder)
+    pip += ["--only-binary", ":all:", "--require-hashes", "-r", str(requirement)]
+    programs.prepare([*pip, "--target", wheel], folder)
     return next((wheel / "onnxruntime" / "capi").glob("libonnxruntime.so.*"))
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from toolkit import sbom
 from toolkit.deployment import programs
 from toolkit.deployment.base import TEMPLATES
+from toolkit.sbom import BillEntry
 
 CURE = "apt install nodejs npm    brings it"
 
@@ -24,6 +26,11 @@ def install(folder: Path) -> None:
         # CUDA libraries.
         ONNXRUNTIME_NODE_INSTALL="skip",
     )
+
+
+def entries(template: str) -> list[BillEntry]:
+    """Returns the packages of the template's lock file, for a bill of materials."""
+    return sbom.of_npm((TEMPLATES / template / "package-lock.json").read_text("utf-8"))
 
 
 def locked(template: str) -> dict[str, tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from toolkit.deployment import datasets, documents
+from toolkit.deployment import datasets, documents, inventory
 from toolkit.deployment.base import MODEL, ONNX, TEMPLATES, Destination, Payload
 from toolkit.onnxfiles import modelfile
 
@@ -22,6 +22,7 @@ def pack(destination: Destination, payload: Payload, folder: Path) -> None:
     datasets.write(payload, folder)
     licences = documents.licences(destination, payload)
     (folder / documents.LICENCES).write_text(licences, "utf-8")
+    inventory.write(destination, payload, folder)
 
 
 def _copy_model(payload: Payload, folder: Path) -> None:

@@ -10,18 +10,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.deployment import outputs, programs
+from toolkit import sbom
+from toolkit.deployment import outputs, programs, venvs
 from toolkit.deployment.base import MODEL, ClientRun, Payload, Workspace
 from toolkit.runtimes.base import Runtime
+from toolkit.sbom import BillEntry
 from toolkit.tensors import TensorSpec
+from toolkit.workers import locks
+from toolkit.workers.locks import Lock
 
 REQUIREMENTS = "requirements.txt"
+UNHASHED = venvs.UNHASHED
+LOCKS = Path(__file__).parent / "locks"
+"""The locks of clients that need only a part of their runtime's packages."""
 TENSORS = "tensors.json"
 
 FILES = {
     "client.py": "the client: `Model` is what a program of yours takes",
     "console.py": "the command line around it",
-    REQUIREMENTS: "what it needs, pinned",
+    REQUIREMENTS: "all that it needs, pinned, with hashes",
+    UNHASHED: "what is installed before it, pinned, without a hash",
 }
 FILES_OF_CONVERTED = {
     **FILES,
@@ -39,9 +47,30 @@ and no part of the proof, so the client's own hundred would only take time."""
 
 
 def write_requirements(folder: Path, runtime: type[Runtime], needed: Sequence[str] = ()) -> None:
-    """Writes the runtime's own pins (D3) of the packages `needed`, or all where none is named."""
+    """Writes the lock (D3) of the packages `needed`, or of all that the runtime has where none is
+    named, and beside it the pins of what has no hash there."""
+    (folder / REQUIREMENTS).write_text(lock(runtime, needed).text, "utf-8")
+    if unhashed := _unhashed(runtime, needed):
+        (folder / UNHASHED).write_text("\n".join(unhashed) + "\n", "utf-8")
+
+
+def lock(runtime: type[Runtime], needed: Sequence[str] = ()) -> Lock:
+    """Returns the lock of a client: of the packages `needed`, or of the runtime's own."""
+    return locks.read((LOCKS if needed else locks.FOLDER) / f"{runtime.name}.txt")
+
+
+def entries(runtime: type[Runtime], needed: Sequence[str] = ()) -> list[BillEntry]:
+    """Returns the packages that a client is installed with."""
+    plain = [
+        BillEntry("pypi", locks.name_of(pin), pin.partition("==")[2], was_hashed=False)
+        for pin in _unhashed(runtime, needed)
+    ]
+    return [*plain, *sbom.of_lock(lock(runtime, needed), REQUIREMENTS)]
+
+
+def _unhashed(runtime: type[Runtime], needed: Sequence[str]) -> list[str]:
     pins = [f"{name}=={version}" for name, version in packages(runtime, needed).items()]
-    (folder / REQUIREMENTS).write_text("\n".join(pins) + "\n", "utf-8")
+    return locks.split(pins)[1]
 
 
 def packages(runtime: type[Runtime], needed: Sequence[str] = ()) -> dict[str, str]:

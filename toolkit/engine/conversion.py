@@ -25,7 +25,7 @@ from toolkit.runtimes.base import Program
 from toolkit.sources import factory
 from toolkit.tensors import Feed
 from toolkit.units import Seconds
-from toolkit.workers import cache, managed
+from toolkit.workers import cache, managed, recipes
 from toolkit.workers.environments import OWN, PythonEnvironment
 from toolkit.workers.jobs import Hello, Loaded, WorkerSpec
 from toolkit.workers.launch import Worker
@@ -110,7 +110,7 @@ def _is_pinned(spec: WorkerSpec, hello: Hello, program: Program) -> bool:
         return False
     # A runtime with pins may stand in toolkit's own environment in any version of them.
     is_ours = home.name == OWN and not runtime.requirements
-    if not is_ours and not home.python.is_relative_to(managed.folder()):
+    if not is_ours and not home.python.is_relative_to(recipes.folder()):
         return False
     source = program.source if hello.starts_from == "source" else None
     return source is None or source.factory.startswith("toolkit.")
@@ -130,7 +130,7 @@ def _key(
 ) -> str:
     """The name of the folder of a form: a digest of all that the form depends on."""
     source = program.source if hello.starts_from == "source" else None
-    runtime = listing.facts(spec.entry)
+    made = managed.holding(spec.environment)
     parts = {
         "toolkit": __version__,
         "runtime": [spec.entry.name, hello.version, hello.python],
@@ -139,7 +139,7 @@ def _key(
         "source": None if source is None else [source.factory, factory.digest(source)],
         "feed": {name: [str(a.dtype), list(a.shape)] for name, a in first.items()},
         "processor": describe.processor(),  # Code may be compiled for this very processor.
-        "pins": runtime.requirements if runtime else [],
+        "lock": "" if made is None else [made.lock, *made.unhashed],
         "code": _code(),
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -30,6 +30,7 @@ from toolkit.runtimes import listing
 from toolkit.runtimes.base import Placement, Program
 from toolkit.tensors import Array
 from toolkit.units import Bytes
+from toolkit.workers import managed
 from toolkit.workers.environments import PythonEnvironment
 from toolkit.workers.jobs import Hello
 from toolkit.workers.launch import Launcher, Worker
@@ -178,11 +179,14 @@ def _explained(target: ReadyTarget, error: TargetError) -> Failure:
 
 def _library(target: ReadyTarget, hello: Hello) -> Library:
     environment = target.spec.environment
+    made = managed.holding(environment)
     return Library(
         runtime=target.spec.entry.name,
         version=hello.version,
         file="toolkit" if hello.file is None else environment.relative(hello.file),
         python=hello.python,
+        lock="" if made is None else made.lock,
+        unhashed=[] if made is None else made.unhashed,
     )
 
 

@@ -15,7 +15,7 @@ from toolkit.runtimes import base, listing
 from toolkit.runtimes.base import RuntimeFacts
 from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.units import Bytes
-from toolkit.workers import environments, managed
+from toolkit.workers import cache, environments, managed, recipes
 from toolkit.workers.environments import OWN, Environment
 from toolkit.workers.jobs import Hello, Patience, WorkerSpec
 from toolkit.workers.launch import Worker
@@ -71,7 +71,7 @@ def _of_runtime(entry: RuntimeEntry) -> list[Installation]:
     in_managed = [
         Installation(runtime.name, env.folder.name, env.name, runtime.licence, env.size)
         for env in managed.installed()
-        if env.runtime == runtime.name
+        if env.runtime == runtime.name and env.is_current
     ]
     nowhere = Installation(runtime.name, "", runtime.name, runtime.licence)
     return [*own, *in_managed] or [nowhere]
@@ -117,7 +117,8 @@ def _started(installation: Installation, worker_code: Path, stack: ExitStack) ->
 def _environment(installation: Installation) -> Environment:
     if installation.environment == OWN:
         return environments.find(None)
-    folder = managed.folder() / installation.environment
+    folder = recipes.folder() / installation.environment
+    cache.use(folder)
     return environments.of(listing.find(installation.runtime), str(folder))
 
 

@@ -24,10 +24,10 @@ from toolkit.runtimes.base import Provider, RuntimeFacts
 from toolkit.runtimes.onnxruntime import OnnxRuntime
 from toolkit.runtimes.target import Target, parse
 from toolkit.runtimes.torch import Torch
-from toolkit.workers import managed
+from toolkit.workers import managed, recipes
 from toolkit.workers.environments import OWN
 from toolkit.workers.jobs import WorkerSpec
-from toolkit.workers.managed import Recipe
+from toolkit.workers.recipes import Recipe
 
 NO_RUNTIME = (
     "no onnxruntime is installed here, and no target was named",
@@ -134,16 +134,16 @@ def _provider(target: Target) -> Provider:
 def missing(targets: Sequence[Target]) -> list[Recipe]:
     """The environments that `--install` makes for these targets, each once. One that names its own
     environment needs none."""
-    recipes = []
+    absent = []
     for target in targets:
         runtime = listing.facts(listing.find(target.runtime))
         if runtime is None or not runtime.requirements or target.environment is not None:
             continue
         provider = target.provider or base.providers(runtime)[0].name
         if not managed.is_installed(runtime, provider, target.version):
-            recipe = managed.recipe_for(runtime, provider)
-            recipes.append(recipe.at(target.version) if target.version else recipe)
-    return [*dict.fromkeys(recipes)]
+            recipe = recipes.of(runtime, provider)
+            absent.append(recipe.at(target.version) if target.version else recipe)
+    return [*dict.fromkeys(absent)]
 
 
 def settled(targets: Sequence[Target]) -> list[Target]:

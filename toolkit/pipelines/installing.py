@@ -9,8 +9,9 @@ from pathlib import Path
 from toolkit.engine import probing
 from toolkit.engine.probing import ProbeResult
 from toolkit.runtimes import listing
-from toolkit.workers import environments, managed
-from toolkit.workers.managed import Installed, Recipe
+from toolkit.workers import environments, managed, recipes
+from toolkit.workers.managed import Installed
+from toolkit.workers.recipes import Recipe
 
 Watch = Callable[[float | None, str], None]
 """Told the share done and what is being done."""
@@ -28,7 +29,7 @@ def look(watch: Watch = lambda share, text: None) -> list[ProbeResult]:
 
 def for_the_cpu() -> list[Recipe]:
     """The environments of all runtimes that run on the CPU and are not in toolkit's own."""
-    return [recipe for recipe in managed.recipes().values() if _is_wanted(recipe)]
+    return [recipe for recipe in recipes.known().values() if _is_wanted(recipe)]
 
 
 def _is_wanted(recipe: Recipe) -> bool:
@@ -42,12 +43,14 @@ def _is_wanted(recipe: Recipe) -> bool:
 
 
 def install(
-    recipes: Sequence[Recipe], done: Callable[[Installed, bool], None], watch: Watch
-) -> None:
-    """Makes environments, one after the other. `done` is told each, and whether it was there.
+    wanted: Sequence[Recipe], done: Callable[[Installed, bool], None], watch: Watch
+) -> list[Installed]:
+    """Makes environments, one after the other, then removes those of older locks; returns these.
 
-    Raises EnvironmentFault where one cannot be made; those before it stay.
+    `done` is told each that was made, and whether it was there. Raises EnvironmentFault where one
+    cannot be made; those before it stay.
     """
-    for number, recipe in enumerate(recipes):
-        watch(number / len(recipes), f"{recipe.name} {recipe.version}")
+    for number, recipe in enumerate(wanted):
+        watch(number / len(wanted), f"{recipe.name} {recipe.version}")
         done(*managed.install(recipe))
+    return managed.prune()

@@ -7,6 +7,7 @@ History of VERSION (a new shape brings a new number, an upgrade step and a golde
    processes and GPUs.
 4  the features of the processor; the warnings that 8-bit products may saturate, and that a run was
    resumed.
+5  the lock that a library's environment was made from, and what had no hash in it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from toolkit.machine.facts import BusyProcess, GpuState, Machine
 from toolkit.strict import Strict
 from toolkit.units import Bytes, Number, Seconds
 
-VERSION = 4
+VERSION = 5
 
 State = Literal["running", "done", "interrupted", "failed"]
 
@@ -127,6 +128,10 @@ class Library(Strict, frozen=True, kw_only=True):
     file: str
     """Relative to its environment: no path of this machine stands in a record."""
     python: str
+    lock: str = ""
+    """The SHA-256 of the lock that its environment was made from; '' where toolkit made none."""
+    unhashed: list[str] = field(default_factory=list)
+    """The packages of that environment, as pins, that were installed by their version alone."""
 
 
 class RecordedPlacement(Strict, frozen=True, kw_only=True):

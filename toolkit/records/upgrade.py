@@ -12,7 +12,7 @@ Raw = dict[str, Any]
 
 
 def _added_only(raw: Raw) -> Raw:
-    """Leaves the record as it is: all that version 2 added has a default."""
+    """Leaves the record as it is: all that the next version added has a default."""
     return raw
 
 
@@ -27,6 +27,7 @@ STEPS: Mapping[int, Callable[[Raw], Raw]] = {
     1: _added_only,
     2: _threads_of_targets,
     3: _added_only,
+    4: _added_only,
 }
 """Version → the step that brings its records to the next one."""
 

@@ -188,8 +188,9 @@ class RuntimeFacts(Protocol):
     """The packages on the index that bring it, the usual one first."""
     requirements: ClassVar[tuple[str, ...]] = ()
     """The packages of an environment made for it, each pinned as pip takes it, the runtime's own
-    package first: 'openvino==2026.4.0'; those of npm are in a lock file. Options of pip may stand
-    at the end. Empty: it is in toolkit's own environment or nowhere."""
+    package first: 'openvino==2026.4.0'. `make locks` compiles them, with what they bring along,
+    into a lock file; those of npm have npm's. Options of pip may stand at the end. Empty: it is in
+    toolkit's own environment or nowhere."""
     providers: ClassVar[tuple[Provider | str, ...]] = (CPU,)
     """The providers that it has, the default first. A name alone stands for one of WELL_KNOWN, or
     for another provider of the processor."""

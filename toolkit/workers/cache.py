@@ -14,6 +14,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,39 @@ def remove(folder: Path) -> None:
     with locked(folder):
         (folder / MARK).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@lru_cache
+def use(folder: Path) -> int:
+    """Keeps others from removing a folder (`remove_unless_used`) until this process ends, however
+    it ends; returns the file descriptor that does.
+
+    It is another lock than that of `locked`, which is held while the folder is made. Raises
+    EnvironmentFault where the cache cannot be written.
+    """
+    try:
+        used = os.open(_used(folder), os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise _unwritable(error) from error
+    fcntl.flock(used, fcntl.LOCK_SH)
+    return used
+
+
+def remove_unless_used(folder: Path) -> bool:
+    """Removes a folder that no process uses; tells whether it did."""
+    used = os.open(_used(folder), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remove(folder)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(used)
+    return True
+
+
+def _used(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}.used"
 
 
 @contextlib.contextmanager

@@ -207,7 +207,8 @@ def lay(folder: Path, plugins: list[RuntimeEntry]) -> Path:
 def _copy(folder: Path, plugins: list[RuntimeEntry]) -> None:
     own = Path(__file__).resolve().parent.parent
     target = folder / "toolkit"
-    skip = shutil.ignore_patterns("__pycache__")
+    # A worker installs nothing.
+    skip = shutil.ignore_patterns("__pycache__", "locks")
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(own / "__init__.py", target / "__init__.py")
     for room in ROOMS:

@@ -2,79 +2,37 @@
 
 M1  Whole or not at all: what a killed installation left counts as nothing and goes with the next
     command. Two installations of one environment at once: the second waits and finds it there.
-M2  Every package is pinned. Another version of the runtime replaces every pin of the same version:
-    the parts of one library belong together.
+M2  Every package is pinned, by a lock with hashes (workers/locks.py). Another version of the
+    runtime replaces every pin of the same version: the parts of one library belong together.
 M3  What an installation starts ends with its parent: nothing fills a folder that nobody waits for.
+M4  An environment of an older lock is as good as none. The next installation removes it, unless a
+    process runs in it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import importlib.metadata
 import os
 import re
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import (
-    LONGEST,
-    DiskFull,
-    EnvironmentFault,
-    InputError,
-    full_disk,
-    lines,
-    unknown,
-)
-from toolkit.runtimes import base, listing
+from toolkit.errors import DiskFull, EnvironmentFault, InputError
+from toolkit.runtimes import listing
 from toolkit.runtimes.base import RuntimeFacts
 from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.units import Bytes
-from toolkit.workers import cache, environments, guard, node
-from toolkit.workers.environments import Environment
-
-_PIN = re.compile(r"(?P<package>[\w.-]+)(?P<extras>\[[\w,-]+\])?==(?P<version>\S+)")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The packages that an environment is made from."""
-
-    name: str
-    """As the user types it: 'openvino', 'onnxruntime-gpu'."""
-    runtime: str
-    providers: tuple[str, ...]
-    """The providers to which it brings the runtime."""
-    requirements: tuple[str, ...]
-    """Each pinned, the runtime's own package first."""
-    licence: str
-
-    @property
-    def version(self) -> str:
-        """The version of the runtime's own package."""
-        return _pin(self.requirements[0])["version"]
-
-    @property
-    def folder(self) -> Path:
-        """The folder of its environment, there or not: other pins and other Pythons have others."""
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        digest = hashlib.sha256("\n".join([python, *self.requirements]).encode()).hexdigest()[:8]
-        return folder() / f"{self.name}-{self.version}-{digest}"
-
-    def at(self, version: str) -> Recipe:
-        """The recipe for another version of the runtime (M2)."""
-        same = f"=={self.version}"
-        pins = tuple(
-            pin.removesuffix(same) + f"=={version}" if pin.endswith(same) else pin
-            for pin in self.requirements
-        )
-        return replace(self, requirements=pins)
+from toolkit.workers import cache, environments, node, pip, recipes
+from toolkit.workers.environments import Environment, PythonEnvironment
+from toolkit.workers.node import NodeEnvironment
+from toolkit.workers.pip import InstalledPackage
+from toolkit.workers.recipes import Recipe
 
 
 @dataclass(frozen=True)
@@ -86,16 +44,42 @@ class Installed:
     version: str
     folder: Path
     size: Bytes
+    is_current: bool
+    """It was made from the lock, and from the pins, that toolkit has today (M4)."""
+    lock: str
+    """The digest of the lock that it was made from."""
+    packages: tuple[InstalledPackage, ...]
+
+    @property
+    def unhashed(self) -> list[str]:
+        """The packages that were installed by their version alone, as pins."""
+        return [f"{each.name}=={each.version}" for each in self.packages if not each.was_hashed]
 
 
-def folder() -> Path:
-    """The folder of all environments."""
-    return cache.root() / "environments"
+@dataclass(frozen=True)
+class CacheSizes:
+    """The disk that the cache takes."""
+
+    environments: Bytes
+    older: Bytes
+    """The part of it that the environments of older locks take."""
+    conversions: Bytes
 
 
 def conversions() -> Path:
     """The folder of the forms that runtimes made of models."""
     return cache.root() / "conversions"
+
+
+def sizes() -> CacheSizes:
+    """The size of all that is kept."""
+    environments_there = installed()
+    forms = [facts for path in conversions().glob("[!.]*") if (facts := cache.facts(path))]
+    return CacheSizes(
+        environments=sum(each.size for each in environments_there),
+        older=sum(each.size for each in environments_there if not each.is_current),
+        conversions=sum(facts["size"] for facts in forms),
+    )
 
 
 def clear() -> tuple[int, Bytes]:
@@ -107,36 +91,6 @@ def clear() -> tuple[int, Bytes]:
     return len(kept), size
 
 
-def recipes() -> dict[str, Recipe]:
-    """The recipes of all that can be installed, by name."""
-    known = {}
-    for name in listing.BUILT_IN:
-        runtime = listing.facts(listing.find(name))
-        if runtime is None or not runtime.requirements:
-            continue
-        providers = base.providers(runtime)
-        shared = tuple(provider.name for provider in providers if not provider.requirements)
-        known[name] = Recipe(name, name, shared, runtime.requirements, runtime.licence)
-        for provider in providers:
-            if pins := provider.requirements:
-                package = _pin(pins[0])["package"]
-                known[package] = Recipe(package, name, (provider.name,), pins, runtime.licence)
-    return known
-
-
-def parse(text: str) -> Recipe:
-    """The recipe that NAME[@VERSION] names. Raises InputError for an unknown one."""
-    name, at, version = text.partition("@")
-    known = recipes()
-    if name not in known:
-        if name in listing.names():
-            raise InputError(f"{name} comes with toolkit itself or with a plug-in")
-        raise InputError(unknown("runtime", name, known))
-    if at and not re.fullmatch(r"\d[\w.+-]*", version):
-        raise InputError(f"{text!r} is not of the form NAME[@VERSION]", f"for example {name}@1.2.3")
-    return known[name].at(version) if at else known[name]
-
-
 def install(recipe: Recipe) -> tuple[Installed, bool]:
     """Makes the environment or finds it; returns it, and whether it was there (M1).
 
@@ -145,16 +99,25 @@ def install(recipe: Recipe) -> tuple[Installed, bool]:
     sweep()
 
     def make(empty: Path) -> dict[str, Any]:
-        _make(empty, recipe)
+        lock, packages = _make(empty, recipe)
         return {
             "name": recipe.name,
             "runtime": recipe.runtime,
             "version": recipe.version,
             "size": cache.size(empty),
+            "recipe": recipe.digest,
+            "lock": lock,
+            "packages": [asdict(package) for package in packages],
         }
 
-    facts, known = cache.made(recipe.folder, make)
-    return _installed(recipe.folder, facts), known
+    facts, was_there = cache.made(recipe.folder, make)
+    return _installed(recipe.folder, facts, is_current=True), was_there
+
+
+def prune() -> list[Installed]:
+    """Removes the environments of older locks in which no process runs; returns them (M4)."""
+    older = [environment for environment in installed() if not environment.is_current]
+    return [each for each in older if cache.remove_unless_used(each.folder)]
 
 
 def remove(name: str, version: str | None = None) -> list[Installed]:
@@ -177,9 +140,10 @@ def remove(name: str, version: str | None = None) -> list[Installed]:
 
 def installed() -> list[Installed]:
     """All environments that are there, by name, the newest version of each first."""
+    known = recipes.known()
     whole = [
-        _installed(path, facts)
-        for path in sorted(folder().glob("[!.]*"))
+        _installed(path, facts, is_current=_is_current(facts, known))
+        for path in sorted(recipes.folder().glob("[!.]*"))
         if (facts := cache.facts(path)) is not None
     ]
     # Two sorts, since the second keeps the order of the first among equal names.
@@ -189,7 +153,7 @@ def installed() -> list[Installed]:
 
 def sweep() -> None:
     """Removes what killed installations and conversions left, but for those at work (M1)."""
-    for path in [*folder().glob("[!.]*"), *conversions().glob("[!.]*")]:
+    for path in [*recipes.folder().glob("[!.]*"), *conversions().glob("[!.]*")]:
         if cache.facts(path) is None:
             with _lock_if_free(path) as free:
                 # Looked at again: it may have been finished before the lock was held.
@@ -217,18 +181,23 @@ def home(
         return environments.find(None)
     if _is_own(runtime, provider, version):
         return environments.find(None)
-    if newest := _newest(runtime, provider, version):
-        return environments.of(entry, str(newest.folder), newest.folder.name)
+    if used := _used(runtime, provider, version):
+        return environments.of(entry, str(used.folder), used.folder.name)
     if not version and listing.provider(entry, provider).requirements:
         # The library that is here says what it lacks, and how to get it.
         return environments.find(None)
     named = f"@{version}" if version else ""
-    what, package = f"{entry.name}{named}", f"{_recipe_name(runtime, provider)}{named}"
+    what, package = f"{entry.name}{named}", f"{recipes.name_of(runtime, provider)}{named}"
     cure = f"toolkit runtimes install {package}    installs it, in an environment of its own"
     if version and entry.language == "javascript":
-        locked = recipes()[entry.name].version
+        locked = recipes.known()[entry.name].version
         cure = f"--target {entry.name}    measures {locked}, which toolkit's lock file has"
-    raise EnvironmentFault(f"{what} is not installed", cure)
+    older = any(
+        env.name == recipes.name_of(runtime, provider) and version in ("", env.version)
+        for env in installed()
+    )
+    fault = "is installed from an older lock, with other packages" if older else "is not installed"
+    raise EnvironmentFault(f"{what} {fault}", cure)
 
 
 def is_installed(runtime: type[RuntimeFacts], provider: str, version: str = "") -> bool:
@@ -240,11 +209,6 @@ def is_installed(runtime: type[RuntimeFacts], provider: str, version: str = "") 
     )
 
 
-def recipe_for(runtime: type[RuntimeFacts], provider: str) -> Recipe:
-    """The recipe that brings a runtime to a provider."""
-    return recipes()[_recipe_name(runtime, provider)]
-
-
 def _is_own(runtime: type[RuntimeFacts], provider: str, version: str) -> bool:
     """Tells whether toolkit's own environment has the runtime, in this version if one is named."""
     own_version = installed_here(runtime, provider)
@@ -253,122 +217,109 @@ def _is_own(runtime: type[RuntimeFacts], provider: str, version: str) -> bool:
 
 def _newest(runtime: type[RuntimeFacts], provider: str, version: str) -> Installed | None:
     """The environment that was made for the runtime, of this version or of the newest."""
-    name = _recipe_name(runtime, provider)
-    fitting = (env for env in installed() if env.name == name and version in ("", env.version))
+    name = recipes.name_of(runtime, provider)
+    fitting = (
+        env
+        for env in installed()
+        if env.name == name and env.is_current and version in ("", env.version)
+    )
     return next(fitting, None)
+
+
+def _used(runtime: type[RuntimeFacts], provider: str, version: str) -> Installed | None:
+    """The same environment, which from now on nobody removes until this process ends (M4)."""
+    newest = _newest(runtime, provider, version)
+    if newest is None:
+        return None
+    cache.use(newest.folder)
+    # Looked at again: another process may have removed it before the lock was held.
+    return _newest(runtime, provider, version)
 
 
 def installed_here(runtime: type[RuntimeFacts], provider: str) -> str | None:
     """The version of the runtime in toolkit's own environment; None where it has none."""
-    package = _own_package(runtime, provider)
+    package = recipes.own_package(runtime, provider)
     for distribution in [package] if package else runtime.distributions:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(distribution)
     return None
 
 
-def _recipe_name(runtime: type[RuntimeFacts], provider: str) -> str:
-    return _own_package(runtime, provider) or runtime.name
+def holding(environment: Environment) -> Installed | None:
+    """What is known of an environment, where toolkit made it; None for all others."""
+    match environment:
+        case PythonEnvironment():
+            path = environment.python
+        case NodeEnvironment():
+            path = environment.folder
+        case _:
+            return None
+    if not path.is_relative_to(recipes.folder()):
+        return None
+    folder = recipes.folder() / path.relative_to(recipes.folder()).parts[0]
+    facts = cache.facts(folder)
+    if facts is None:
+        return None
+    return _installed(folder, facts, is_current=_is_current(facts, recipes.known()))
 
 
-def _own_package(runtime: type[RuntimeFacts], name: str) -> str:
-    """The package in which a provider comes alone; empty: it comes with the runtime's."""
-    pins = next((p.requirements for p in base.providers(runtime) if p.name == name), ())
-    return _pin(pins[0])["package"] if pins else ""
+def _installed(path: Path, facts: dict[str, Any], *, is_current: bool) -> Installed:
+    packages = tuple(InstalledPackage(**package) for package in facts.get("packages", []))
+    name, runtime, version = facts["name"], facts["runtime"], facts["version"]
+    lock = facts.get("lock", "")
+    return Installed(name, runtime, version, path, facts["size"], is_current, lock, packages)
 
 
-def _pin(requirement: str) -> re.Match[str]:
-    pin = _PIN.fullmatch(requirement)
-    assert pin is not None, f"{requirement!r} is no pin"  # A rule of our own files, M2.
-    return pin
-
-
-def _installed(path: Path, facts: dict[str, Any]) -> Installed:
-    return Installed(facts["name"], facts["runtime"], facts["version"], path, facts["size"])
+def _is_current(facts: dict[str, Any], known: Mapping[str, Recipe]) -> bool:
+    """Tells whether toolkit would install the same packages today. Not by the name of the folder:
+    another Python has another."""
+    recipe = known.get(facts["name"])
+    return recipe is not None and facts.get("recipe") == recipe.at(facts["version"]).digest
 
 
 def _order(version: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", version)]
 
 
-def _make(empty: Path, recipe: Recipe) -> None:
+def _make(empty: Path, recipe: Recipe) -> tuple[str, Sequence[InstalledPackage]]:
+    """Fills an empty folder; returns the digest of the lock, and what was installed."""
     # pip and npm unpack into the folder for temporary files, and remove nothing there when they are
     # ended. One of its own goes after ^C, too.
     with tempfile.TemporaryDirectory(prefix="toolkit-", ignore_cleanup_errors=True) as scratch:
         if listing.find(recipe.runtime).language == "javascript":
-            _make_of_npm(empty, recipe, scratch)
-        else:
-            _make_of_pip(empty, recipe, scratch)
+            return _make_of_npm(empty, recipe, scratch)
+        try:
+            filling = pip.fill(empty, recipe.requirements, recipe.lock, scratch)
+        except (EnvironmentFault, DiskFull) as error:
+            what = f"{recipe.name}@{recipe.version} was not installed: {error.what}"
+            cures = error.cures or [_cure(recipe, error.what)]
+            raise type(error)(what, *cures) from error
+        return filling.lock.digest, filling.packages
 
 
-def _make_of_npm(empty: Path, recipe: Recipe, scratch: str) -> None:
+def _make_of_npm(
+    empty: Path, recipe: Recipe, scratch: str
+) -> tuple[str, Sequence[InstalledPackage]]:
     """Installs what the lock file says, which is one version (M2)."""
-    locked = recipes()[recipe.name]
-    if recipe != locked:
+    if recipe.lock is None:
+        locked = recipes.known()[recipe.name].version
         raise EnvironmentFault(
-            f"{recipe.name}@{recipe.version}: toolkit's lock file has {locked.version} only",
+            f"{recipe.name}@{recipe.version}: toolkit's lock file has {locked} only",
             f"--target '{recipe.name},env=FOLDER'    runs another from a folder of yours",
         )
     node.install(empty, recipe.name, scratch)
-
-
-def _make_of_pip(empty: Path, recipe: Recipe, scratch: str) -> None:
-    variables = {**environments.variables(0), "TMPDIR": scratch}
-    _make_venv(empty, recipe, variables)
-    command = [str(empty / "bin" / "python"), "-I", "-m", "pip", "install"]
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
-    pip = guard.run([*command, *quiet, *recipe.requirements], env=variables)
-    if pip.returncode:
-        reason = _reason(pip.stderr)
-        what = f"{recipe.name}@{recipe.version} was not installed"
-        _demand_room(empty, what, pip.stderr)
-        raise EnvironmentFault(f"{what}: {reason}", _cure(recipe, reason))
-
-
-def _make_venv(empty: Path, recipe: Recipe, variables: dict[str, str]) -> None:
-    """Makes a venv with pip (M3).
-
-    In two steps: venv by itself keeps what ensurepip says, and tells its exit code alone.
-    """
-    python = str(empty / "bin" / "python")
-    steps = (
-        [sys.executable, "-I", "-m", "venv", "--without-pip", str(empty)],
-        [python, "-I", "-m", "ensurepip", "--default-pip"],
-    )
-    for command in steps:
-        done = guard.run(command, env=variables)
-        if done.returncode:
-            output = done.stderr or done.stdout
-            what = f"{recipe.name}@{recipe.version} was not installed: no venv could be made"
-            _demand_room(empty, what, output)
-            lacks = "No module named ensurepip" in output or "No module named venv" in output
-            raise EnvironmentFault(
-                f"{what}: {_reason(output)}",
-                "apt install python3-venv    brings Python's ensurepip"
-                if lacks
-                else "toolkit doctor    says whether the disk or the network is at fault",
-            )
-
-
-def _demand_room(folder: Path, what: str, output: str) -> None:
-    """Raises DiskFull where a program says so: its other lines are what came of it."""
-    if (full := full_disk(output, folder)) is not None:
-        cure = "TOOLKIT_CACHE=FOLDER toolkit …    takes a folder with room"
-        raise DiskFull(f"{what}: {full.what}", *full.cures, cure)
+    packages = [
+        InstalledPackage(package.name, package.version, package.digest, was_hashed=True)
+        for package in node.locked(recipe.lock.text)
+    ]
+    return recipe.lock.digest, packages
 
 
 def _cure(recipe: Recipe, reason: str) -> str:
-    usual = recipes().get(recipe.name, recipe)
+    usual = recipes.known().get(recipe.name, recipe)
     if "No matching distribution" in reason and usual != recipe:
         return f"toolkit runtimes install {recipe.name}    installs {usual.version}"
     return "toolkit doctor    says whether the disk or the network is at fault"
-
-
-def _reason(output: str) -> str:
-    """pip's last error, which is the cause: pages of attempts stand before it."""
-    words = lines(output)
-    errors = [line.removeprefix("ERROR: ") for line in words if line.startswith("ERROR")]
-    return (errors or words or ["pip said nothing"])[-1][:LONGEST]
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -19,7 +20,8 @@ from toolkit.runtimes.listing import RuntimeEntry
 from toolkit.workers import cache, guard
 
 LOCKS = Path(__file__).resolve().parent / "javascript" / "locks"
-"""A folder for each runtime, with its package.json and package-lock.json."""
+"""A folder for each runtime, with its package.json and its lock file."""
+LOCK = "package-lock.json"
 OLDEST = 20
 """The first major version of Node that is tested."""
 VARIABLES = {"ONNXRUNTIME_NODE_INSTALL": "skip"}
@@ -58,6 +60,19 @@ class NodeEnvironment:
     @property
     def _modules(self) -> Path:
         return (self.folder / "node_modules").resolve()
+
+
+@dataclass(frozen=True)
+class LockedNpmPackage:
+    """One package of npm's lock file."""
+
+    name: str
+    version: str
+    digest: str
+    """That of its archive: 'sha512:…'."""
+    licence: str
+    needs: tuple[str, ...]
+    """The packages that it needs, by name."""
 
 
 def _worker_facts(runtime: type[RuntimeFacts]) -> Mapping[str, object]:
@@ -99,7 +114,7 @@ def install(folder: Path, runtime: str, scratch: str) -> None:
     What npm unpacks goes through the folder `scratch`. Raises EnvironmentFault with npm's last
     words.
     """
-    for name in ("package.json", "package-lock.json"):
+    for name in ("package.json", LOCK):
         shutil.copyfile(LOCKS / runtime / name, folder / name)
     npm = program("npm", "apt install npm")
     variables = {**os.environ, **VARIABLES, "TMPDIR": scratch}
@@ -108,6 +123,28 @@ def install(folder: Path, runtime: str, scratch: str) -> None:
         if (full := full_disk(done.stderr, folder)) is not None:
             raise full
         raise EnvironmentFault(f"npm could not install the packages: {_reason(done.stderr)}")
+
+
+def locked(lock: str) -> list[LockedNpmPackage]:
+    """The packages of a lock file's text, in its order."""
+    packages = json.loads(lock)["packages"]
+    return [
+        LockedNpmPackage(
+            name.rpartition("node_modules/")[2],
+            entry["version"],
+            _digest(entry["integrity"]),
+            entry["license"],
+            tuple(entry.get("dependencies", ())),
+        )
+        for name, entry in packages.items()
+        if name  # The entry without a name is the folder itself.
+    ]
+
+
+def _digest(integrity: str) -> str:
+    """npm's 'sha512-' and base64 as other tools write it."""
+    algorithm, _, encoded = integrity.partition("-")
+    return f"{algorithm}:{base64.b64decode(encoded).hex()}"
 
 
 def program(name: str, cure: str) -> Path:

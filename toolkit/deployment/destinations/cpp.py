@@ -12,6 +12,7 @@ from toolkit.deployment import headers, operators, outputs, programs
 from toolkit.deployment.base import ClientRun, Licence, Payload, SizeLimit, Workspace
 from toolkit.errors import EnvironmentFault
 from toolkit.runtimes.onnxruntime import OnnxRuntime
+from toolkit.sbom import BillEntry
 
 CURES = (
     "apt install libonnxruntime-dev    on Debian 13",
@@ -42,6 +43,11 @@ class OnnxRuntimeCpp:
 
     def licences(self) -> list[Licence]:
         return [Licence("onnxruntime, 1.21 or newer", OnnxRuntime.licence)]
+
+    def entries(self) -> list[BillEntry]:
+        # Whatever release CMake finds; nothing here is installed for the user.
+        licence = OnnxRuntime.licence
+        return [BillEntry("generic", "onnxruntime", licence=licence, was_hashed=False)]
 
     def run(self, workspace: Workspace) -> ClientRun:
         build, results = workspace.scratch / "build", workspace.scratch / "results"

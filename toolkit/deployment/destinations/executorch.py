@@ -10,6 +10,7 @@ from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
 from toolkit.deployment.base import ClientRun, Licence, Payload, SizeLimit, Workspace
 from toolkit.runtimes.executorch import ExecuTorch
+from toolkit.sbom import BillEntry
 
 NEEDED = ("executorch", "torch", "numpy")
 """torch is needed too: ExecuTorch's Python package is linked against libtorch."""
@@ -41,6 +42,9 @@ class ExecuTorchPython:
             Licence(f"torch {pins['torch']}", "BSD-3-Clause"),
             Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
         ]
+
+    def entries(self) -> list[BillEntry]:
+        return python.entries(ExecuTorch, NEEDED)
 
     def run(self, workspace: Workspace) -> ClientRun:
         return python.run(workspace, ExecuTorch, NEEDED)

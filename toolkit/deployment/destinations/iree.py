@@ -10,6 +10,7 @@ from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
 from toolkit.deployment.base import ONE_FILE, ClientRun, Licence, Payload, SizeLimit, Workspace
 from toolkit.runtimes.iree import Iree
+from toolkit.sbom import BillEntry
 
 NEEDED = ("iree-base-runtime", "numpy")
 """The compiler is needed to convert, and not to run."""
@@ -40,6 +41,9 @@ class IreePython:
             Licence(f"iree-base-runtime {pins['iree-base-runtime']}", Iree.licence),
             Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
         ]
+
+    def entries(self) -> list[BillEntry]:
+        return python.entries(Iree, NEEDED)
 
     def run(self, workspace: Workspace) -> ClientRun:
         return python.run(workspace, Iree, NEEDED)

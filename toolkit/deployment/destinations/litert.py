@@ -10,6 +10,7 @@ from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
 from toolkit.deployment.base import ClientRun, Licence, Payload, SizeLimit, Workspace
 from toolkit.runtimes.litert import LiteRt
+from toolkit.sbom import BillEntry
 
 NEEDED = ("ai-edge-litert", "numpy", "flatbuffers", "protobuf", "ml_dtypes", "tqdm",
           "typing_extensions", "backports.strenum")  # fmt: skip
@@ -42,6 +43,9 @@ class LiteRtPython:
             Licence(f"ai-edge-litert {pins['ai-edge-litert']}", LiteRt.licence),
             Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
         ]
+
+    def entries(self) -> list[BillEntry]:
+        return python.entries(LiteRt, NEEDED)
 
     def run(self, workspace: Workspace) -> ClientRun:
         return python.run(workspace, LiteRt, NEEDED)

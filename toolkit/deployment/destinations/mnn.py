@@ -10,6 +10,7 @@ from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
 from toolkit.deployment.base import ONE_FILE, ClientRun, Licence, Payload, SizeLimit, Workspace
 from toolkit.runtimes.mnn import Mnn
+from toolkit.sbom import BillEntry
 
 NEEDED = ("MNN", "numpy")
 """The package MNN brings its converter along, which the client does not call."""
@@ -38,6 +39,9 @@ class MnnPython:
             Licence(f"MNN {pins['MNN']}", Mnn.licence),
             Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
         ]
+
+    def entries(self) -> list[BillEntry]:
+        return python.entries(Mnn, NEEDED)
 
     def run(self, workspace: Workspace) -> ClientRun:
         return python.run(workspace, Mnn, NEEDED)

@@ -10,6 +10,7 @@ from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
 from toolkit.deployment.base import ONE_FILE, ClientRun, Licence, Payload, SizeLimit, Workspace
 from toolkit.runtimes.ncnn import Ncnn
+from toolkit.sbom import BillEntry
 
 NEEDED = ("ncnn", "numpy")
 """pnnx and its PyTorch are needed to convert, and not to run."""
@@ -38,6 +39,9 @@ class NcnnPython:
             Licence(f"ncnn {pins['ncnn']}", Ncnn.licence),
             Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
         ]
+
+    def entries(self) -> list[BillEntry]:
+        return python.entries(Ncnn, NEEDED)
 
     def run(self, workspace: Workspace) -> ClientRun:
         return python.run(workspace, Ncnn, NEEDED)

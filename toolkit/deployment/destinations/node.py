@@ -9,6 +9,7 @@ from typing import ClassVar
 from toolkit.answers.formats import Precision
 from toolkit.deployment import npm, operators, outputs, programs
 from toolkit.deployment.base import ClientRun, Licence, Payload, SizeLimit, Workspace
+from toolkit.sbom import BillEntry
 
 
 class OnnxRuntimeNodeProgram:
@@ -39,6 +40,9 @@ class OnnxRuntimeNodeProgram:
             Licence(f"{name} {version}", licence)
             for name, (version, licence) in npm.locked("node").items()
         ]
+
+    def entries(self) -> list[BillEntry]:
+        return npm.entries("node")
 
     def run(self, workspace: Workspace) -> ClientRun:
         node = programs.find("node", npm.CURE)

@@ -10,6 +10,7 @@ from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
 from toolkit.deployment.base import ClientRun, Licence, Payload, SizeLimit, Workspace
 from toolkit.runtimes.onnxruntime import OnnxRuntime
+from toolkit.sbom import BillEntry
 
 
 class OnnxRuntimePython:
@@ -34,6 +35,9 @@ class OnnxRuntimePython:
             Licence(f"onnxruntime {pins['onnxruntime']}", OnnxRuntime.licence),
             Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
         ]
+
+    def entries(self) -> list[BillEntry]:
+        return python.entries(OnnxRuntime)
 
     def run(self, workspace: Workspace) -> ClientRun:
         return python.run(workspace, OnnxRuntime)

@@ -10,6 +10,7 @@ from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
 from toolkit.deployment.base import ClientRun, Licence, Payload, SizeLimit, Workspace
 from toolkit.runtimes.openvino import OpenVino
+from toolkit.sbom import BillEntry
 
 
 class OpenVinoPython:
@@ -34,6 +35,9 @@ class OpenVinoPython:
             Licence(f"openvino {pins['openvino']}", OpenVino.licence),
             Licence(f"numpy {pins['numpy']}", "BSD-3-Clause"),
         ]
+
+    def entries(self) -> list[BillEntry]:
+        return python.entries(OpenVino)
 
     def run(self, workspace: Workspace) -> ClientRun:
         return python.run(workspace, OpenVino)

@@ -25,6 +25,7 @@ from toolkit.deployment.base import (
 )
 from toolkit.errors import TargetError
 from toolkit.onnxfiles import modelfile
+from toolkit.sbom import BillEntry
 from toolkit.tensors import Array, dtype_of
 from toolkit.workers import cache
 
@@ -79,6 +80,9 @@ class OnnxRuntimeWebPage:
     def licences(self) -> list[Licence]:
         version, licence = npm.locked(PACKAGE)[PACKAGE]
         return [Licence(f"{PACKAGE} {version} (ort/LICENSE.txt)", licence, inside=True)]
+
+    def entries(self) -> list[BillEntry]:
+        return [entry for entry in npm.entries(PACKAGE) if entry.name == PACKAGE]
 
     def run(self, workspace: Workspace) -> ClientRun:
         _describe(workspace.copy, workspace.payload)
