@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.errors import ExportError
+from toolkit.exporter.structure import CONSTANTS
 from toolkit.pipelines.export import NotProven, export
 
 pytestmark = [
@@ -51,6 +52,14 @@ class Cubic(nn.Module):
         size = [2 * x.shape[2], 3 * x.shape[3]]
         return F.interpolate(x, size=size, mode="bicubic", align_corners=True)
 
+class Faint(nn.Module):
+    "Its RMSNorm has the epsilon of float32, which counts beside small numbers."
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.RMSNorm(8)
+    def forward(self, x):
+        return self.norm(x * 1e-3)
+
 class Windowed(nn.Module):
     "A window is a part of a longer text, and no limit of it."
     def __init__(self):
@@ -84,6 +93,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("name", "given", "way"),
     [
         ("normed", ROWS, "dynamo"),
+        ("Faint", ROWS, "dynamo"),
         ("traced", ROWS, "torchscript"),
         ("Cubic", "x:float32[batch,3,h=16,w=16]", "dynamo"),
     ],
@@ -92,7 +102,10 @@ def test_a_module_of_this_kind_is_proven(name: str, given: str, way: str) -> Non
     exported = export(f"net.py:{name}", input=[given])
 
     assert exported.proof.holds
-    assert exported.proof.steps[1].outcome == "holds"
+    structure = exported.proof.steps[1]
+    assert structure.outcome == "holds"
+    assert structure.figure is not None
+    assert structure.figure < CONSTANTS
     assert exported.way == way
 
 

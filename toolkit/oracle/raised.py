@@ -26,7 +26,9 @@ def borrowing(module: nn.Module) -> nn.Module:
 
     tensors = (*module.parameters(), *module.buffers(), *_computed(module))
     # deepcopy takes what stands there for the copies that it has made already.
-    return copy.deepcopy(module, {id(t): Borrowed(t.detach()) for t in tensors}).eval()
+    borrowed = copy.deepcopy(module, {id(t): Borrowed(t.detach()) for t in tensors}).eval()
+    _keep_epsilons(module, borrowed)
+    return borrowed
 
 
 def sharing(module: nn.Module, written: Collection[int] = ()) -> nn.Module:
@@ -39,6 +41,19 @@ def sharing(module: nn.Module, written: Collection[int] = ()) -> nn.Module:
     }
     shared |= {id(tensor): tensor.detach().clone() for tensor in _computed(module)}
     return copy.deepcopy(module, shared).eval()
+
+
+def _keep_epsilons(module: nn.Module, borrowed: nn.Module) -> None:
+    """Writes down the ε of each RMSNorm that states none: PyTorch takes that of the type in which
+    it computes, so that in float64 small numbers would come out otherwise."""
+    import torch
+
+    for own, other in zip(module.modules(), borrowed.modules(), strict=True):
+        if isinstance(other, torch.nn.RMSNorm) and other.eps is None:
+            weight = getattr(own, "weight", None)
+            dtype = torch.get_default_dtype() if weight is None else weight.dtype
+            wide = torch.float64 if dtype == torch.float64 else torch.float32
+            other.eps = torch.finfo(wide).eps
 
 
 def _computed(module: nn.Module) -> list[torch.Tensor]:
