@@ -161,7 +161,7 @@ def test_a_module_that_finds_no_room_is_not_blamed(folder: Path) -> None:
 INSTALL = """
 from toolkit.errors import ToolkitError
 from toolkit.workers import managed
-from toolkit.workers.managed import Recipe
+from toolkit.workers.recipes import Recipe
 
 try:
     managed.install(Recipe("tiny", "openvino", ("cpu",), ("tiny==1.0",), "MIT"))
@@ -193,7 +193,7 @@ def test_a_python_without_ensurepip_is_told(
 ) -> None:
     from toolkit.errors import EnvironmentFault
     from toolkit.workers import guard, managed
-    from toolkit.workers.managed import Recipe
+    from toolkit.workers.recipes import Recipe
 
     monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
     run = guard.run

@@ -394,3 +394,46 @@ def diffusion_transformer() -> nn.Module:
             return parts.permute(0, 5, 1, 3, 2, 4).reshape(batch, 4, height, width)
 
     return Net()
+
+
+@entry("x:float32[batch,3,height=32,width=32]")
+def fourier_operator() -> nn.Module:
+    """A spectral convolution (Li et al. 2021), whose waves are written into complex zeros."""
+
+    class Operator(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix = nn.Parameter(torch.randn(3, 8, 4, 4, 2) / 4)
+            self.beside, self.head = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 1, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            waves = torch.fft.rfft2(x, norm="ortho")
+            mixed = torch.zeros(x.shape[0], 8, *waves.shape[2:], dtype=torch.cfloat)
+            mix = torch.view_as_complex(self.mix)
+            low = torch.einsum("bihw,iohw->bohw", waves[:, :, :4, :4], mix)
+            mixed[:, :, :4, :4] = low
+            back = torch.fft.irfft2(mixed, s=x.shape[-2:], norm="ortho")
+            return self.head(F.gelu(back + self.beside(x)))
+
+    return Operator()
+
+
+@entry("x:float32[batch,3,height=16,width=16]")
+def warped() -> nn.Module:
+    """A picture sampled where a net moves its pixels to, and enlarged."""
+
+    class Warped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.flow = nn.Conv2d(3, 2, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            height, width = x.shape[-2:]
+            rows, columns = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
+            grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
+            moved = grid + 0.3 * torch.tanh(self.flow(x)).permute(0, 2, 3, 1)
+            y = F.grid_sample(x, moved, padding_mode="border", align_corners=True)
+            size = [2 * height, 3 * width]
+            return F.interpolate(y, size=size, mode="bicubic", align_corners=True)
+
+    return Warped()

@@ -601,3 +601,34 @@ def best_path() -> nn.Module:
             return torch.cat(path, 1)
 
     return Net()
+
+
+@entry(SERIES)
+def spectral_filter() -> nn.Module:
+    """A learned filter of the waves of a series (Rao et al. 2021), and the series turned round."""
+
+    class Filter(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fall, self.head = nn.Parameter(torch.rand(4)), nn.Linear(8, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            waves = torch.fft.rfft(x, dim=1)
+            fall = torch.exp(-self.fall * torch.arange(waves.shape[1])[:, None])
+            smooth = torch.fft.irfft(waves * fall, n=x.shape[1], dim=1)
+            return self.head(torch.cat([smooth, x.roll(x.shape[1] // 2, 1)], -1))
+
+    return Filter()
+
+
+@entry("x:float32[batch,8,frames=20]")
+def vocoder() -> nn.Module:
+    """A vocoder's layers, whose weights are normalized by attributes (nn.utils.weight_norm)."""
+    return nn.Sequential(
+        nn.utils.weight_norm(nn.Conv1d(8, 16, 7, padding=3)),
+        nn.LeakyReLU(0.1),
+        nn.utils.weight_norm(nn.ConvTranspose1d(16, 8, 4, stride=2, padding=1)),
+        nn.LeakyReLU(0.1),
+        nn.utils.weight_norm(nn.Conv1d(8, 1, 7, padding=3)),
+        nn.Tanh(),
+    )

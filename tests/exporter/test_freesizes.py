@@ -42,6 +42,14 @@ class Volume(nn.Module):
         theta = self.turn(x.mean((2, 3, 4))).view(-1, 3, 4)
         return F.affine_grid(theta, x.shape, align_corners=False)
 
+class Rolled(nn.Module):
+    def forward(self, x):
+        n = x.shape[1]
+        return (
+            x.roll(n // 2, 1), torch.roll(x, (n // 3, -1), (1, -1)), torch.roll(x, n),
+            torch.fft.fftshift(x, dim=1), torch.fft.ifftshift(x), torch.arange(30) % n, x % n,
+        )
+
 class Likelihood(nn.Module):
     def forward(self, x):
         return torch.distributions.Normal(x, 1.0).log_prob(torch.zeros(4))
@@ -57,6 +65,7 @@ class Likelihood(nn.Module):
         ("Turned", "x:float32[batch,3,height=8,width=10]"),
         ("Turned(corners=True)", "x:float32[batch,3,height=8,width=10]"),
         ("Volume", "x:float32[batch,2,depth=4,height=6,width=5]"),
+        ("Rolled", "x:float32[batch,seq,6]"),
         ("Likelihood", "x:float32[batch,4]"),
     ],
 )

@@ -35,6 +35,8 @@ class Net(nn.Module):
         self.config = TowersConfig()
         self.n_ctx = 48
         self.hidden_size = 80
+        self.window_size = 44
+        self.block = 42
         self.rel = nn.Embedding(63, 8)
         self.words = nn.Embedding(50, 8)
         self.dense = nn.Linear(20, 28)
@@ -59,8 +61,11 @@ def test_a_limit_is_told_with_the_place_that_states_it(most: int, origin: str) -
 
 @pytest.mark.parametrize(
     "most",
-    [12, 80, 20, 28, 25, 35],
-    ids=["layers", "width", "into", "out of", "half of the words", "one less than a buffer"],
+    [12, 80, 20, 28, 25, 35, 44, 42],
+    ids=[
+        *("layers", "width", "into", "out of", "half of the words", "one less than a buffer"),
+        *("window", "block"),
+    ],
 )
 def test_a_number_that_speaks_of_no_length_is_no_limit(most: int) -> None:
     assert ownlimits.origin(Net(), most, None) == ""
@@ -78,6 +83,10 @@ def test_a_number_that_speaks_of_no_length_is_no_limit(most: int) -> None:
 )
 def test_a_number_in_the_line_that_chooses_is_a_branch(text: str, is_limit: bool) -> None:
     assert bool(ownlimits.origin(Net(), 96, Line("net.py", 1, text))) == is_limit
+
+
+def test_a_buffer_that_forward_makes_anew_is_no_limit() -> None:
+    assert ownlimits.origin(Net(), 36, None, {"causal"}) == ""
 
 
 def test_a_limit_that_was_taken_is_one_line() -> None:

@@ -187,6 +187,13 @@ def test_a_runtime_that_is_coarse_is_no_fault_of_a_file_whose_graph_is_right(
     assert (step.outcome, step.says) == ("holds", "between")
     assert step.details == ("onnxruntime cpu is coarser than float32, the file is not: far off",)
 
+    def in_few(expected: Sequence[Expected], answers: Answers) -> Verdict:
+        return verdict(1e-5, "wrong")
+
+    numbers = Numbers(lambda feeds_: run(feeds_, tmp_path / "m.onnx"), in_few)
+    proof = proofs.proof(tmp_path, net, proofs.mlp(net), numbers=numbers)
+    assert proofs.step(proof, "numbers").says == "float32 but for a few elements"
+
     model = onnx.parser.parse_model(
         """<ir_version: 10, opset_import: ["" : 20, "com.microsoft" : 1]>
         g (float[n] x) => (float[n] output)
@@ -195,6 +202,30 @@ def test_a_runtime_that_is_coarse_is_no_fault_of_a_file_whose_graph_is_right(
     bare = proofs.proof(tmp_path, Echo(), model, proofs.LINE, Sizes({"n": 16}), numbers)
     assert proofs.step(bare, "structure").outcome == "not shown"
     assert proofs.step(bare, "numbers").outcome == "fails"
+
+
+@pytest.mark.parametrize("text", ["float32", "between"])
+def test_numbers_that_are_far_off_at_a_size_fail_whatever_class_they_look_like(
+    tmp_path: Path, net: nn.Module, text: Name
+) -> None:
+    """Where a position lies between two pixels every simulation is as far off."""
+
+    def moved(feeds_: Sequence[Feed]) -> Answers:
+        answers = run(feeds_, tmp_path / "m.onnx")
+        return [
+            {name: array + np.float32(0.2 * (len(array) == 7)) for name, array in answer.items()}
+            for answer in answers
+        ]
+
+    def blind(expected: Sequence[Expected], answers: Answers) -> Verdict:
+        return verdict(1.0, text)
+
+    proof = proofs.proof(tmp_path, net, proofs.mlp(net), numbers=Numbers(moved, blind))
+    step = proofs.step(proof, "numbers")
+
+    assert step.outcome == "fails"
+    assert "wrong at batch 7" in step.details
+    assert proof.off == ({"batch": 7},)
 
 
 def test_a_worker_that_dies_is_a_failed_step(tmp_path: Path, net: nn.Module) -> None:

@@ -24,6 +24,14 @@ import torch
 import torch.nn.functional as F
 from torch import linalg, nn, special
 
+def mixed(x):
+    "A spectral convolution (Li et al. 2021): few waves of a picture, the others zero."
+    waves = torch.fft.rfft2(x)
+    kept = torch.zeros(x.shape[0], 3, x.shape[2], waves.shape[3], dtype=torch.cfloat)
+    kept[:, :, :2, :2] = waves[:, :, :2, :2] * 2
+    kept[:, :, -2:, :2] = waves[:, :, -2:, :2] * 3
+    return torch.fft.irfft2(kept, s=x.shape[-2:])
+
 class Net(nn.Module):
     def forward(self, {names}):
         return {expression}
@@ -199,6 +207,24 @@ COMPLEX: dict[str, tuple[tuple[str, ...], str, str]] = {
         "torch.view_as_real(torch.einsum('bsi,ios->bos', torch.view_as_complex(x),"
         " torch.view_as_complex(y)))",
         "aten.einsum",
+    ),
+    "irfft": (
+        ("x:float32[batch,n=6,9]",),
+        "torch.fft.irfft(torch.fft.rfft(x, dim=1), n=x.shape[1], dim=1),"
+        " torch.fft.irfft(torch.fft.rfft(x), n=9, norm='ortho'),"
+        " torch.fft.irfft(torch.fft.rfft(x), n=5, norm='forward'),"
+        " torch.fft.irfft2(torch.fft.rfft2(x, dim=(0, 1)), s=x.shape[:2], dim=(0, 1))",
+        "aten._fft_c2r",
+    ),
+    "pad": (
+        ("x:float32[batch,6]",),
+        "torch.fft.irfft(torch.fft.rfft(x), n=12)",
+        "aten._fft_c2r, aten.constant_pad_nd",
+    ),
+    "assigned": (
+        ("x:float32[batch,3,h=16,w=16]",),
+        "mixed(x)",
+        "aten._fft_c2r, aten.copy, aten.slice_scatter, aten.zeros",
     ),
     "exp": (("x:float32[batch,seq=6,2]",), "torch.view_as_complex(x).exp().abs()", "aten.exp"),
     "places": (

@@ -37,6 +37,18 @@ class Evidence:
     converted: Converted
     asked: dict[tuple[str, int], bool] = field(default_factory=dict)
     """Dimension and size → whether the module takes it, where it was asked."""
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Buffer → its shape before the module was asked."""
+
+    def __post_init__(self) -> None:
+        self.shapes.update(self._shapes())
+
+    def grown(self) -> set[str]:
+        """The buffers that forward has made anew in another shape since."""
+        return {name for name, shape in self._shapes().items() if self.shapes.get(name) != shape}
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(buffer.shape) for name, buffer in self.module.named_buffers()}
 
     def about(self, name: str) -> list[SizeGuard]:
         """The guards that speak of a dimension."""

@@ -185,7 +185,7 @@ def _export(
             )
     except Exception as error:  # torch's exporter raises all kinds.
         demand_room(error)
-        raise refusal.in_words(error) from error
+        raise refusal.in_words(error, module) from error
     _name_as_the_user(model, module)
     naming.named_apart(model)
     seconds = time.perf_counter() - began

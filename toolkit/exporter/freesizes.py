@@ -2,15 +2,16 @@
 
 The operators behind `torch.linspace` and `F.affine_grid` want plain integers (torch 2.13), so that
 tracing fixes a dynamic dimension that is given to them: a grid of coordinates over a picture holds
-at one size. While torch traces, such a call is written as what it computes, over `torch.arange`,
-whose end may be a size. The checks of torch.distributions, which choose by values, are off
-meanwhile, as their `validate_args=False` turns them off.
+at one size. Those of `torch.roll` and of a remainder, and `fftshift` with them, have no ONNX form
+for a shift or a divisor that is a size. While torch traces, such a call is written as what it
+computes, over `torch.arange`, whose end may be a size. The checks of torch.distributions, which
+choose by values, are off meanwhile, as their `validate_args=False` turns them off.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,14 @@ def _mode() -> type[TorchFunctionMode]:
     written: dict[Any, tuple[tuple[str, ...], Callable[..., bool], Callable[..., Any]]] = {
         torch.linspace: (("start", "end", "steps"), _has_free_steps, _linspace),
         F.affine_grid: (("theta", "size", "align_corners"), _has_free_size, _affine_grid),
+        torch.roll: (("input", "shifts", "dims"), _has_free_shift, _roll),
+        torch.Tensor.roll: (("input", "shifts", "dims"), _has_free_shift, _roll),
+        **dict.fromkeys(
+            (torch.remainder, torch.Tensor.remainder, torch.Tensor.__mod__),
+            (("input", "other"), _has_free_other, _remainder),
+        ),
+        torch.fft.fftshift: (("input", "dim"), _is_free, _fftshift),
+        torch.fft.ifftshift: (("input", "dim"), _is_free, _ifftshift),
     }
 
     class FreeSizes(TorchFunctionMode):
@@ -71,6 +80,18 @@ def _has_free_size(size: Any = (), **other: object) -> bool:
     import torch
 
     return any(isinstance(each, torch.SymInt) for each in size)
+
+
+def _has_free_shift(shifts: Any = (), **other: object) -> bool:
+    return _has_free_size(shifts if isinstance(shifts, tuple | list) else (shifts,))
+
+
+def _has_free_other(other: object = None, **kept: object) -> bool:
+    return _has_free_steps(other)
+
+
+def _is_free(input: torch.Tensor, **other: object) -> bool:
+    return _has_free_size(input.shape)
 
 
 def _linspace(
@@ -110,3 +131,41 @@ def _centres(count: Any, like: torch.Tensor, *, align_corners: bool) -> torch.Te
     if align_corners:
         return 2 * index / last.clamp(min=1) - (last > 0).to(like.dtype)
     return (2 * index + 1) / (last + 1) - 1
+
+
+def _roll(input: torch.Tensor, shifts: Any, dims: Any = None) -> torch.Tensor:
+    """What torch.roll computes: the elements at other places of each axis, or of all in a row."""
+    import torch
+
+    if dims is None or dims == () or dims == []:
+        return _roll(input.flatten(), shifts, 0).reshape(input.shape)
+    pairs = zip(_each(shifts), _each(dims), strict=True)
+    for shift, dim in pairs:
+        count = input.shape[dim]
+        places = _remainder(torch.arange(count, device=input.device) - shift, count)
+        input = input.index_select(dim, places)
+    return input
+
+
+def _remainder(input: torch.Tensor, other: Any) -> torch.Tensor:
+    """What torch.remainder computes, by a tensor of the divisor."""
+    import torch
+
+    whole = torch.full((), other, dtype=torch.int64, device=input.device)
+    return torch.remainder(input, whole)
+
+
+def _fftshift(input: torch.Tensor, dim: Any = None) -> torch.Tensor:
+    """What torch.fft.fftshift computes: each axis rolled by half."""
+    dims = range(input.ndim) if dim is None else _each(dim)
+    return _roll(input, [input.shape[each] // 2 for each in dims], [*dims])
+
+
+def _ifftshift(input: torch.Tensor, dim: Any = None) -> torch.Tensor:
+    """What undoes `_fftshift`."""
+    dims = range(input.ndim) if dim is None else _each(dim)
+    return _roll(input, [(input.shape[each] + 1) // 2 for each in dims], [*dims])
+
+
+def _each(values: Any) -> Sequence[Any]:
+    return values if isinstance(values, tuple | list) else (values,)

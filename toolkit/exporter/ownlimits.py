@@ -7,13 +7,14 @@ M2  A table counts by its rows, and a parameter or buffer of the user's own clas
     the weights of torch's layers have widths, which are no limits.
 M3  A table of relative positions has rows for both ways, one of a padding has some more: such
     numbers count where the name says what the table is for.
-M4  A number in the very line that chooses is a branch of the code's, whatever else is as large.
+M4  A buffer that forward makes anew for other sizes is a store, and no limit.
+M5  A number in the very line that chooses is a branch of the code's, whatever else is as large.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,11 @@ if TYPE_CHECKING:
 WORDS = frozenset(
     {
         *("max", "pos", "position", "positions", "positional", "pe", "wpe", "rel", "relative"),
-        *("len", "length", "seq", "sequence", "context", "ctx", "window", "span", "block"),
-        *("bucket", "buckets", "limit", "table"),
+        *("len", "length", "seq", "sequence", "context", "ctx", "limit", "table"),
     }
 )
 """Parts of names that speak of positions or lengths, from the configs and modules of
-transformers 5 and of nanoGPT."""
+transformers 5. A window, a block or a span is a part of a longer text, and no limit of it."""
 DEEP = 3
 """Configs within configs that are looked at: those of several towers have one for each."""
 
@@ -58,15 +58,16 @@ class OwnLimit:
         )
 
 
-def origin(module: nn.Module, most: int, line: Line | None) -> str:
+def origin(module: nn.Module, most: int, line: Line | None, grown: Collection[str] = ()) -> str:
     """The place where a module states that `most` is its largest size, in words; empty: nowhere.
 
-    `line` is the one that set the condition, where it is known.
+    `line` is the one that set the condition, where it is known; `grown` are the names of buffers
+    that had another shape before forward was called with other sizes.
     """
     if line is not None and re.search(rf"(?<![\w.])({most}|{most + 1})(?![\w.])", line.text):
-        return ""  # M4
+        return ""  # M5
     exact, near = [], []
-    for name, text, size, counts in _statements(module):
+    for name, text, size, counts in _statements(module, grown):
         if size == most and counts:
             exact.append(text)
         elif most in _limits_of(size) and _speaks(name):  # M3
@@ -90,14 +91,16 @@ def _limits_of(size: int) -> tuple[int, ...]:
     return (size - 1, size // 2, (size + 1) // 2)
 
 
-def _statements(module: nn.Module) -> Iterator[tuple[str, str, int, bool]]:
+def _statements(
+    module: nn.Module, grown: Collection[str] = ()
+) -> Iterator[tuple[str, str, int, bool]]:
     """Name, text and number of all that may state a limit, and whether the number itself counts."""
     seen: set[int] = set()
     for part in module.modules():
         for owner, name, value in _numbers(part, seen):
             yield name, f"{owner}.{name} = {value}", value, _speaks(name)  # M1
     for path, part in module.named_modules():
-        yield from _tables(path, part)
+        yield from _tables(path, part, grown)
 
 
 def _numbers(owner: object, seen: set[int], depth: int = DEEP) -> Iterator[tuple[str, str, int]]:
@@ -127,7 +130,9 @@ def _is_config(value: object) -> bool:
     )
 
 
-def _tables(path: str, part: nn.Module) -> Iterator[tuple[str, str, int, bool]]:
+def _tables(
+    path: str, part: nn.Module, grown: Collection[str]
+) -> Iterator[tuple[str, str, int, bool]]:
     """The dimensions of a module's own tables. M2"""
     from torch import nn
 
@@ -140,6 +145,8 @@ def _tables(path: str, part: nn.Module) -> Iterator[tuple[str, str, int, bool]]:
     own = {**dict(part.named_parameters(recurse=False)), **dict(part.named_buffers(recurse=False))}
     for name, tensor in own.items():
         whole = f"{path}.{name}" if path else name
+        if whole in grown:
+            continue  # M4
         # A parameter of one dimension is a bias or a scale.
         if tensor.ndim > 1 or name not in part._parameters:
             for size in dict.fromkeys(tensor.shape):

@@ -84,6 +84,8 @@ class ExportProof:
     compared: tuple[ComparedSizes, ...] = ()
     expected: tuple[Expected, ...] = ()
     """Feeds with their float64 outputs, to judge by and to write as test data."""
+    off: tuple[Dims, ...] = ()
+    """The sizes at which its float32 numbers are off, where they are not right."""
 
     @property
     def fails(self) -> bool:
@@ -104,6 +106,12 @@ class ExportProof:
     def right(self) -> tuple[Dims, ...]:
         """The sizes at which it was seen to be the module's function."""
         return tuple(each.dims for each in self.compared if not each.wrong(self.limit))
+
+    def failing(self) -> tuple[tuple[Dims, ...], tuple[Dims, ...]]:
+        """The sizes at which it is wrong, in its graph or its numbers, and the others."""
+        wrong = tuple(each.dims for each in self.wrong()) or self.off
+        seen = [each.dims for each in self.compared] or [e.feed.dims for e in self.expected]
+        return wrong, tuple(dims for dims in seen if dims not in wrong)
 
     def error(self) -> ProofError:
         """The first step that fails, in words. Raises StopIteration where none does."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from toolkit.errors import ExportError, typed_line
-from toolkit.sources import lines
+from toolkit.sources import lines, nested
 from toolkit.sources.lines import Line
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # How torch (2.11 to 2.15) words its errors and the stack traces of its nodes. A text that has none
 # of these forms is shown as it is.
@@ -17,6 +20,8 @@ _OPERATOR = re.compile(r"OpOverload\(op='(?P<operator>[^']+)'")
 _QUALIFIED = re.compile(r"(?P<operator>aten\.\w+)")
 _WITHOUT_FORM = {"UnsupportedOperatorException", "DynamicOutputShapeException"}
 """What torch.export raises for an operator of which it does not know the shape."""
+_PACKED = re.compile(r"torch\.classes\.quantized\.")
+"""The class of the weights of torch.ao's quantised layers."""
 _VALUE = re.compile(r"data-dependent expression (?P<expression>.*?)(?: \(unhinted|\. |$)")
 _ADVICE = re.compile(
     r"^\s*(?:\d+\.|-|\*)?\s*((?:consider|please|try|use|did you) .*)$", re.IGNORECASE
@@ -49,12 +54,12 @@ class Refused(ExportError):
         self.kind = kind
 
 
-def in_words(error: BaseException) -> ExportError:
-    """The refusal in words. Raise it from `error`, which `--verbose` shows whole."""
+def in_words(error: BaseException, module: nn.Module | None = None) -> ExportError:
+    """The refusal of a module in words. Raise it from `error`, which `--verbose` shows whole."""
     if isinstance(error, ExportError):
         return error
     causes = lines.chain(error)
-    kind, what, change = _constraint(causes[0])
+    kind, what, change = _scripted(module) or _constraint(causes[0])
     line = _line(causes)
     return Refused(
         kind,
@@ -62,6 +67,23 @@ def in_words(error: BaseException) -> ExportError:
         *([str(line)] if line else []),
         *change,
         "--verbose shows torch's whole trace",
+    )
+
+
+def _scripted(module: nn.Module | None) -> tuple[Kind, str, list[str]] | None:
+    """The reason where a part of a module was compiled by TorchScript: only the whole can be."""
+    import torch
+
+    parts = [] if module is None else list(module.named_modules())
+    if not parts or isinstance(nested.inner(parts[0][1]), torch.jit.ScriptModule):
+        return None
+    name = next((name for name, part in parts if isinstance(part, torch.jit.ScriptModule)), None)
+    if name is None:
+        return None
+    return (
+        "other",
+        f"its part {name!r} is compiled by torch.jit, and torch traces no such part of a module",
+        ["Build it from its Python class, without torch.jit, or script the whole module"],
     )
 
 
@@ -85,6 +107,12 @@ def _constraint(cause: BaseException) -> tuple[Kind, str, list[str]]:
         return "operator", *_without_form(operator["operator"], is_complex="complex-valued" in text)
     if kind in _WITHOUT_FORM and (match := _QUALIFIED.match(text)):
         return "operator", *_without_form(match["operator"], is_complex=False)
+    if _PACKED.search(text):
+        return (
+            "other",
+            "it is quantised by torch.ao, whose packed weights have no ONNX form",
+            ["Export the module before it is quantised, and quantise the file"],
+        )
     return "other", typed_line(cause), _advice(text)
 
 

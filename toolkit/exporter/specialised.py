@@ -7,7 +7,7 @@ side only, `int(x.shape[1])` fixes the dimension, and two sizes that must be equ
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -102,7 +102,7 @@ def _limit(evidence: Evidence, dim: Dimension, condition: Condition) -> OwnLimit
     span = condition.span
     if span is None or span.most is None or span.least > dim.least:
         return None
-    origin = ownlimits.origin(evidence.module, span.most, condition.line)
+    origin = ownlimits.origin(evidence.module, span.most, condition.line, evidence.grown())
     return OwnLimit(replace(dim, most=span.most), origin) if origin else None
 
 
@@ -163,6 +163,20 @@ def error(
         *cures,
         "No file was written.",
     )
+
+
+def ranges(inputs: Sequence[Stated], proof: ExportProof) -> Iterator[str]:
+    """The input to state for each dimension that is wrong at its least size alone: with a range
+    that leaves it out. What is wrong between other sizes may be so at many more."""
+    wrong, right = proof.failing()
+    for name, dim in dimensions(inputs).items():
+        if not wrong or {sizes[name] for sizes in wrong} != {dim.least}:
+            continue
+        if any(sizes[name] == dim.least for sizes in right):
+            continue
+        stated = next(i for i in inputs if any(_is_called(d, name) for d in i.dims))
+        text = stated.with_dim(name, f"{name}={dim.least + 1}..{dim.most or ''}")
+        yield f"--input '{text}'    leaves out {name} {dim.least}"
 
 
 def _line(evidence: Evidence, dim: Dimension) -> Line | None:

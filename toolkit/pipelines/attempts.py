@@ -261,8 +261,18 @@ def _proven(
     if proof.fails:
         blamed = specialised.blamed(suspects, asked.traced, proof)
         if not blamed:
-            raise NotProven(proof.error(), exported, "runtime" if proof.steps[-1].cures else "file")
+            error = _ranged(proof.error(), asked, proof)
+            raise NotProven(error, exported, "runtime" if proof.steps[-1].cures else "file")
         error = specialised.error(blamed[0], asked.traced, proof.right())
+        if blamed[0].kind == "guard":
+            error = _ranged(error, asked, proof)
         limits = specialised.taken(blamed, asked.inputs, proof)
         raise NotProven(error, exported, "branch", limits)
     return exported
+
+
+def _ranged(error: ProofError, asked: ExportRequest, proof: ExportProof) -> ProofError:
+    """The error with a range to state before its last line, where one leaves out what is wrong."""
+    *reasons, last = error.cures
+    error.cures = (*reasons, *specialised.ranges(asked.inputs, proof), last)
+    return error

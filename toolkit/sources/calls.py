@@ -28,6 +28,30 @@ class Arguments:
     """The inputs' names in the order in which they are handed over: args, then kwargs."""
 
 
+def signature(module: nn.Module) -> inspect.Signature:
+    """The signature of forward; that of TorchScript's own schema where the module is scripted or
+    traced by it."""
+    import torch
+
+    if not isinstance(module, torch.jit.ScriptModule):
+        return inspect.signature(module.forward)
+    forward: Any = module.forward
+    _, *schema = forward.schema.arguments  # The first one is the module.
+    positional, named = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    return inspect.Signature(
+        [
+            inspect.Parameter(
+                argument.name,
+                named if argument.kwarg_only else positional,
+                default=argument.default_value
+                if argument.has_default_value()
+                else inspect.Parameter.empty,
+            )
+            for argument in schema
+        ]
+    )
+
+
 def arguments(module: nn.Module, given: Mapping[str, Any]) -> Arguments:
     """Sorts named inputs into forward's arguments.
 
@@ -43,7 +67,7 @@ def arguments(module: nn.Module, given: Mapping[str, Any]) -> Arguments:
         if lacking := [name for name in fixed if name not in given]:
             raise InputError(f"the module needs {', '.join(lacking)} too")
         return Arguments(tuple(given[name] for name in fixed), {}, fixed)
-    parameters = inspect.signature(module.forward).parameters.values()
+    parameters = signature(module).parameters.values()
     kinds = {parameter.kind for parameter in parameters}
     own = {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     others = [name for name in given if name not in own]
@@ -76,7 +100,7 @@ def parameters(module: nn.Module) -> list[str]:
     """The names of forward's parameters that need a value, or of all where none does."""
     own = [
         p
-        for p in inspect.signature(module.forward).parameters.values()
+        for p in signature(module).parameters.values()
         if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
     return [p.name for p in own if p.default is p.empty] or [p.name for p in own]
@@ -86,7 +110,7 @@ def all_parameters(module: nn.Module) -> list[str]:
     """The names of forward's parameters, but for `*args` and `**kwargs`."""
     return [
         p.name
-        for p in inspect.signature(module.forward).parameters.values()
+        for p in signature(module).parameters.values()
         if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
 
@@ -94,7 +118,7 @@ def all_parameters(module: nn.Module) -> list[str]:
 def by_place(module: nn.Module, count: int) -> list[str]:
     """The names of forward's first parameters; behind `*args` they are numbered."""
     names: list[str] = []
-    for parameter in inspect.signature(module.forward).parameters.values():
+    for parameter in signature(module).parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
             names += [f"{parameter.name}_{n}" for n in range(count - len(names))]
         elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):

@@ -6,7 +6,6 @@ a list of several such calls.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -125,6 +124,6 @@ def _is_one_argument(module: nn.Module, named: Mapping[str, Any]) -> bool:
 
 def _takes(module: nn.Module, named: Mapping[str, Any]) -> bool:
     """Says whether forward has parameters of these names, or takes any name."""
-    parameters = inspect.signature(module.forward).parameters.values()
+    parameters = calls.signature(module).parameters.values()
     any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     return any_name or set(named) <= {parameter.name for parameter in parameters}

@@ -5,7 +5,6 @@ torch finds those out while it traces, and does not check them when the program 
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -145,7 +144,7 @@ def dynamic_shapes(
         return None
     dynamic: dict[str, Any] = {}
     rest = list(arguments.order)
-    for parameter in inspect.signature(module.forward).parameters.values():
+    for parameter in calls.signature(module).parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
             starred = [name for name in rest if name not in arguments.kwargs]
             dynamic[parameter.name] = tuple(by_name[name] for name in starred)

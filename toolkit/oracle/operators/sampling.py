@@ -36,9 +36,10 @@ class AffineGrid(OpRun):
 
 
 class Resize(_Resize):
-    """The evaluator's Resize, but for align_corners with scales.
+    """The evaluator's Resize, but for align_corners with scales, and the parameter of a cubic one.
 
-    There the corners are those of the output as it is, in whole pixels: so the standard's words,
+    That is a float32 of numpy in the evaluator, in which it computes all shares (1e-6 off). With
+    scales the corners are those of the output as it is, in whole pixels: so the standard's words,
     PyTorch and ONNX Runtime have it. The evaluator takes scale times size, unrounded.
     """
 
@@ -55,6 +56,8 @@ class Resize(_Resize):
             axes = given.get("axes") or range(x.ndim)
             old = np.array([x.shape[axis] for axis in axes])
             sizes, scales = np.floor(old * scales).astype(np.int64), None
+        if (cubic := given.get("cubic_coeff_a")) is not None:
+            given["cubic_coeff_a"] = float(cubic)
         result: Outputs = super()._run(x, roi, scales, sizes, **given)
         return result
 
