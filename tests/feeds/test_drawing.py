@@ -53,6 +53,11 @@ def test_a_mask_of_any_type_is_a_mask(kind: str) -> None:
     assert not mask[2, 0, :, 8:].any()
 
 
+def test_what_was_masked_is_no_mask() -> None:
+    image = draw("masked_image", "float32", 2, 3)
+    assert len(np.unique(image)) == 6
+
+
 def test_a_mask_with_one_place_has_no_padding() -> None:
     assert draw("mask", "int64", 2, 1).tolist() == [[1], [1]]
     assert draw("mask", "int64").item() == 1

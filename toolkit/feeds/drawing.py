@@ -33,7 +33,7 @@ from toolkit.units import size
 
 # Names that Hugging Face's exports give these inputs: attention_mask, token_type_ids,
 # position_ids; and those of speech models: input_lengths, x_len.
-MASK = re.compile(r"mask", re.IGNORECASE)
+MASK = re.compile(r"masks?$", re.IGNORECASE)  # A `masked_image` is a picture.
 TYPES = re.compile(r"token_?type|segment", re.IGNORECASE)
 POSITIONS = re.compile(r"position", re.IGNORECASE)
 LENGTHS = re.compile(r"(^|_)len(gth)?s?$", re.IGNORECASE)
