@@ -99,6 +99,7 @@ DECISIONS: dict[str, Decision] = {
     "export inputs": SAFE,  # Texts such as 'x:float32[batch,8]'.
     **dict.fromkeys(CHOOSING, SAFE),
     "runtimes remove names": SAFE,
+    "runtimes sbom name": SAFE,
 }
 """By the name of the parameter; 'COMMAND NAME' where it means something else in one command."""
 
