@@ -212,3 +212,13 @@ def test_a_python_without_ensurepip_is_told(
         "tiny@1.0 was not installed: no venv could be made: No module named ensurepip"
     )
     assert caught.value.cures == ("apt install python3-venv    brings Python's ensurepip",)
+
+
+def test_whoever_calls_from_python_gets_it_too() -> None:
+    from toolkit.sources import running
+
+    def writing() -> None:
+        raise FULL
+
+    with pytest.raises(DiskFull, match=r"^/tmp/x/part\.npy cannot be written: the disk is full$"):
+        running.result("net.py:Net", writing)

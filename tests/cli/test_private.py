@@ -138,14 +138,14 @@ def test_a_run_goes_on_where_its_model_is_named(home: Path, tmp_path: Path) -> N
     assert store.read(begun).state == "done"
 
 
-def interrupted(home: Path) -> Path:
+def interrupted(home: Path, model: str = "../models/layer.onnx") -> Path:
     """The folder of a run that was interrupted after a generation, in the project."""
 
     def measured(process: object) -> bool:
         return bool([*home.glob("project/reports/*/generations/*.npz")])
 
     ended = command.interrupted(
-        *("bench", "../models/layer.onnx", "--target", "fake,us=1000", "--time", "3s", "--quick"),
+        *("bench", model, "--target", "fake,us=1000", "--time", "3s", "--quick"),
         cwd=home / "project",
         when=measured,
         env={"TOOLKIT_CACHE": str(home / "cache")},
@@ -160,6 +160,16 @@ def resume(home: Path, cache: str, *words: str) -> command.Ended:
         cwd=home / "project",
         env={"TOOLKIT_CACHE": str(home / cache)},
     )
+
+
+def test_nothing_is_kept_of_a_run_whose_record_tells_all(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    small.layer(tmp_path / "project/layer.onnx")
+
+    begun = interrupted(tmp_path, "layer.onnx")
+
+    assert store.read(begun).state == "interrupted"
+    assert not (tmp_path / "cache").exists()
 
 
 def test_an_anonymous_record_has_no_more_of_the_machine_than_its_kind(home: Path) -> None:

@@ -253,6 +253,7 @@ def bench_request(given: dict[str, Any]) -> BenchRequest:
 
     timeout = given["timeout"]
     context, line = click.get_current_context(), ["toolkit", *sys.argv[1:]]
+    written, whole = typed.recorded(context.command, line)
     return BenchRequest(
         targets=targets_of(given["provider"], given["targets"]),
         everything=given.get("everything", False),
@@ -264,8 +265,8 @@ def bench_request(given: dict[str, Any]) -> BenchRequest:
         threads=threads_of(given["threads"]),
         patience=Patience(timeout, 10 * timeout),
         deadline=timeout if _is_typed("timeout") else None,
-        command=typed.rewritten(context.command, line, typed.shown),
-        whole_command=typed.rewritten(context.command, line, typed.whole),
+        command=written,
+        whole_command=whole,
         anonymous=given.get("anonymous", False),
     )
 

@@ -47,11 +47,12 @@ def command(
     train.show("digits", WEIGHTS, force=force)
     exported = export.show(None, None, as_json=False, chatter=Chatter(), force=force)
     line = _as_bench(exported.path, provider, time, precision, quick, anonymous, reports)
+    written, whole = typed.recorded(bench.command, line)
     request = benching.BenchRequest(
         targets=options.targets_of(provider, ()),
         pace=schedule.pace(precision, time, quick),
-        command=typed.rewritten(bench.command, line, typed.shown),
-        whole_command=typed.rewritten(bench.command, line, typed.whole),
+        command=written,
+        whole_command=whole,
         anonymous=anonymous,
     )
     with screen.progress("check") as draw:

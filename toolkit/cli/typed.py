@@ -79,6 +79,14 @@ def rewritten(
     return [*line[:2], *(f"{word.before}{value}" for word, value in values)]
 
 
+def recorded(command: click.Command, line: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A command line as a record has it; and with whole paths, where the record's does not name
+    every file from the current folder, else empty."""
+    written, meant = rewritten(command, line, shown), rewritten(command, line, whole)
+    says_all = rewritten(command, written, whole) == meant
+    return written, [] if says_all else meant
+
+
 def shown(value: str, form: PathForm) -> str:
     """A value as a record has it: without the folders that lie elsewhere."""
     from toolkit.records import privacy

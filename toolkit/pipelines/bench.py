@@ -179,7 +179,7 @@ def _begun(
     shown = facts.anonymous(machine) if request.anonymous else machine
     run = planning.new_run(plan, shown, request.command)
     folder.begin(run)
-    if request.anonymous or request.command != request.whole_command:
+    if request.anonymous or request.whole_command:
         whereabouts.keep(
             Whereabouts(
                 folder=str(folder.path.resolve()),

@@ -51,7 +51,8 @@ class BenchRequest:
     command: Sequence[str] = ()
     """The command for the record: as it was typed, without folders that lie elsewhere."""
     whole_command: Sequence[str] = ()
-    """The same with whole paths, which the user's cache keeps for `--resume`; no record has it."""
+    """The same with whole paths, where files lie elsewhere: the cache keeps it for `--resume`,
+    and in no record."""
     anonymous: bool = False
     """The record tells nothing by which this machine differs from others of its kind."""
 
