@@ -67,14 +67,20 @@ def interrupted(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell that starts pytest in the background has told all its children to ignore ^C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=hear_signals,
     ) as process:
         watched = psutil.Process(process.pid)
         until(lambda: process.poll() is not None or any(map(when, working(watched))))
         process.send_signal(by)
         out, err = process.communicate(timeout=120)
     return Ended(process.returncode, out, err)
+
+
+def hear_signals() -> None:
+    """Undoes what a shell that starts pytest in the background has told all its children, and what
+    nohup has: to ignore ^C and the end of a terminal."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def working(command: psutil.Process) -> list[psutil.Process]:
@@ -107,4 +113,5 @@ def _is_worker(process: psutil.Process, folder: Path) -> bool:
         inside = Path(process.cwd()).is_relative_to(folder.resolve())
     except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
         return False
-    return "child.main" in program and (inside or str(folder) in program)
+    is_keeper = "keeper.py" in program  # It names the command of the worker that it starts.
+    return "child.main" in program and not is_keeper and (inside or str(folder) in program)

@@ -102,7 +102,12 @@ def refusal(errors: str) -> str:
     lines = [line for line in errors.splitlines() if line.strip()]
     start = next((i for i, line in enumerate(lines) if line.startswith("error")), None)
     chosen = lines[-1:] if start is None else lines[start:]
-    return " | ".join(line.strip() for line in chosen)[:700]
+    return without_folders(" | ".join(line.strip() for line in chosen))[:700]
+
+
+def without_folders(text: str) -> str:
+    """The text with files by their names alone: a ledger tells no path of a machine."""
+    return re.sub(r"(?:/[\w.+-]+)+/([\w.+-]+)", r"\1", text)
 
 
 def measure(entry: Entry, kept: Mapping[str, Any] | None) -> Line:
@@ -132,8 +137,9 @@ def table(lines: Sequence[Line]) -> str:
     both = [line for line in lines if line["bare"]["verdict"] == line["ours"]["verdict"] == "right"]
     ratios = [line["ours"]["processor"] / line["bare"]["processor"] for line in both] or [0.0]
     rows = [
-        f"{len(lines)} architectures. Where both files are right, an export with its proof takes"
-        f" {statistics.median(ratios):.2f} times the processor time of a bare one (median).",
+        f"{len(lines)} of {len(listing.every())} architectures so far. Where both files are right,"
+        f" an export with its proof takes {statistics.median(ratios):.2f} times the processor time"
+        " of a bare one (median).",
         "",
         "| | right | wrong at a size that the module takes | refused |",
         "|---|---|---|---|",
@@ -161,8 +167,7 @@ def _cell(result: Mapping[str, Any]) -> str:
 
 
 def _plain(text: str) -> str:
-    """The text without what Markdown reads as marks, and without paths of this machine."""
-    text = re.sub(r"(?:/[\w.+-]+)+/([\w.+-]+)", r"\1", text)
+    """The text without what Markdown reads as marks."""
     return re.sub(r"[|`*_<>\[\]]", lambda mark: "&#" + str(ord(mark[0])) + ";", text)
 
 

@@ -75,7 +75,7 @@ def test_the_table_counts_verdicts_and_tells_reasons_without_paths() -> None:
         line("gated", {**right, "verdict": "wrong", "says": "at batch 1: off"}, right),
         line(
             "odd",
-            {**right, "verdict": "refused", "says": "[x] failed in /some/where/odd.py"},
+            {**right, "verdict": "refused", "says": "[x] failed in odd.py"},
             {**right, "verdict": "refused", "says": "error: odd.py:3: no form | cure"},
         ),
     ]
@@ -89,3 +89,10 @@ def test_the_table_counts_verdicts_and_tells_reasons_without_paths() -> None:
         "| odd | blocks | refused: &#91;x&#93; failed in odd.py | refused: odd.py:3: no form |"
         in text
     )
+
+
+def test_a_refusal_is_the_error_with_its_cures_and_no_folder() -> None:
+    errors = "warning\nerror: it failed\n  /home/somebody/net.py:3   x.view(3)\n  --verbose shows\n"
+
+    assert measure.refusal(errors) == "error: it failed | net.py:3   x.view(3) | --verbose shows"
+    assert measure.refusal("Traceback …\n  in a\nValueError: no\n") == "ValueError: no"

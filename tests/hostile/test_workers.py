@@ -105,7 +105,7 @@ DEEDS = {
     "pickled": "its outputs cannot be read: an array of the type |O is no tensor",
     "linked": "its outputs cannot be read: Too many levels of symbolic links",
     "dribble": "no answer to usage within 4 s",
-    "twice": "answered what nobody had asked for",
+    "twice": "answered ",  # Before the next request what nobody asked for; after it, nonsense.
     "deaf": "no answer to usage within 4 s",
 }
 """Deeds that are more than a reply → the beginning of the error that each has to be."""

@@ -95,6 +95,7 @@ def test_a_terminal_that_closes_ends_a_run_in_order(tmp_path: Path, scratch: Pat
     small.layer(tmp_path / "layer.onnx")
     child, terminal = pty.fork()
     if child == 0:
+        command.hear_signals()
         os.chdir(tmp_path)
         os.environ["TMPDIR"] = str(scratch)
         os.execv(command.TOOLKIT, [str(command.TOOLKIT), "bench", "layer.onnx", *LONG])

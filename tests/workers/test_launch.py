@@ -224,9 +224,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     verbs: list[object] = []
     send = protocol.send
 
-    def note(pipe: int, fields: protocol.Message) -> None:
+    def note(pipe: int, fields: protocol.Message, limit: float) -> None:
         verbs.append(fields["verb"])
-        send(pipe, fields)
+        send(pipe, fields, limit)
 
     monkeypatch.setattr(protocol, "send", note)
     return verbs

@@ -29,7 +29,6 @@ FILES = {
     "client.py": "the client: `Model` is what a program of yours takes",
     "console.py": "the command line around it",
     REQUIREMENTS: "all that it needs, pinned, with hashes",
-    UNHASHED: "what is installed before it, pinned, without a hash",
 }
 FILES_OF_CONVERTED = {
     **FILES,

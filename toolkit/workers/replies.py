@@ -185,6 +185,8 @@ def decoded(line: bytes, kind: type[R]) -> R | ErrorReply:
 
     try:
         failed = msgspec.json.decode(line, type=ErrorReply)
+        if kind is EmptyReply and failed.error is None and msgspec.json.decode(line) != {}:
+            raise Unfit("it has fields that nobody asked for")  # The second reply to another verb.
         return msgspec.json.decode(line, type=kind) if failed.error is None else failed
     except (msgspec.ValidationError, RecursionError) as error:
         if not line.lstrip().startswith(b"{"):

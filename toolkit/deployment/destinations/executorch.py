@@ -9,6 +9,7 @@ from typing import ClassVar
 from toolkit.answers.formats import Precision
 from toolkit.deployment import operators, python
 from toolkit.deployment.base import ClientRun, Licence, Payload, SizeLimit, Workspace
+from toolkit.deployment.venvs import UNHASHED
 from toolkit.runtimes.executorch import ExecuTorch
 from toolkit.sbom import BillEntry
 
@@ -29,7 +30,10 @@ class ExecuTorchPython:
     # (docs.pytorch.org/executorch, .pte file format).
     largest: ClassVar[SizeLimit | None] = None
     templates: ClassVar[tuple[str, ...]] = ("python", "converted", "executorch")
-    files: ClassVar[Mapping[str, str]] = python.FILES_OF_CONVERTED
+    files: ClassVar[Mapping[str, str]] = {
+        **python.FILES_OF_CONVERTED,
+        UNHASHED: "what is installed before it, pinned, without a hash",
+    }
 
     def fill(self, folder: Path, payload: Payload) -> None:
         python.write_requirements(folder, ExecuTorch, NEEDED)
