@@ -88,6 +88,7 @@ class Pixels(nn.Module):
 MASKED = ("input_ids:int64[batch,seq=16]", "attention_mask:int64[batch,seq]")
 
 
+@pytest.mark.export
 def test_a_transformer_holds_at_sizes_that_were_not_traced(tmp_path: Path) -> None:
     proof = proofs.exported(tmp_path, Encoder(), *MASKED)
     structure = proofs.step(proof, "structure")
@@ -97,6 +98,7 @@ def test_a_transformer_holds_at_sizes_that_were_not_traced(tmp_path: Path) -> No
     assert structure.figure < 1e-7
 
 
+@pytest.mark.export
 def test_a_convolutional_net_holds_and_what_it_refuses_is_left_out(tmp_path: Path) -> None:
     proof = proofs.exported(tmp_path, Pixels(), "x:float32[batch,3,height=32,width=40]")
     structure = proofs.step(proof, "structure")

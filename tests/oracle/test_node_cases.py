@@ -83,6 +83,7 @@ def other(case: TestCase) -> str:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.kernels
 def test_every_case_that_is_not_refused_by_name_has_its_result() -> None:
     seen = list(cases())
     reasons = {case.name: other(case) for case in seen}
