@@ -38,6 +38,8 @@ ROOT = Path(__file__).parent.parent.parent
 TOOLKIT = Path(sys.executable).with_name("toolkit")
 LIMIT = 900.0
 """Seconds for one command."""
+SUMMARY = "## Exception summary"
+"""The heading under which torch's exporter repeats the first cause of its traceback."""
 BOOK = ledger.RESULTS / "zoo.jsonl"
 
 
@@ -98,10 +100,16 @@ def judged(entry: Entry, files: Mapping[str, Path]) -> dict[str, dict[str, Any]]
 
 
 def refusal(errors: str) -> str:
-    """The paragraph of toolkit's error, or the last line of a traceback."""
+    """The paragraph of toolkit's error, torch's own summary, or the last line of a traceback."""
     lines = [line for line in errors.splitlines() if line.strip()]
     start = next((i for i, line in enumerate(lines) if line.startswith("error")), None)
-    chosen = lines[-1:] if start is None else lines[start:]
+    summary = next((i for i, line in enumerate(lines) if line.startswith(SUMMARY)), None)
+    if start is not None:
+        chosen = lines[start:]
+    elif summary is not None:
+        chosen = lines[summary + 1 : summary + 2]
+    else:
+        chosen = lines[-1:]
     return without_folders(" | ".join(line.strip() for line in chosen))[:700]
 
 

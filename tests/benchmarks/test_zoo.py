@@ -96,3 +96,12 @@ def test_a_refusal_is_the_error_with_its_cures_and_no_folder() -> None:
 
     assert measure.refusal(errors) == "error: it failed | net.py:3   x.view(3) | --verbose shows"
     assert measure.refusal("Traceback …\n  in a\nValueError: no\n") == "ValueError: no"
+
+
+def test_a_refusal_of_torchs_exporter_is_the_cause_that_it_sums_up() -> None:
+    errors = (
+        "Traceback …\n  in a\nTorchExportError: step 1/3\n\n## Exception summary\n\n"
+        "<class 'RuntimeError'>: an unknown type\n\n(Refer to the full stack trace above.)\n"
+    )
+
+    assert measure.refusal(errors) == "<class 'RuntimeError'>: an unknown type"
