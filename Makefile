@@ -30,16 +30,16 @@ test: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest $(PARALLEL) $(PYTEST)
+	$(RUN_TESTS) $(PARALLEL) $(PYTEST)
 
 check: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest $(PARALLEL) -m "not process and not export and not kernels and not slow" $(PYTEST)
+	$(RUN_TESTS) $(PARALLEL) -m "not process and not export and not kernels and not slow" $(PYTEST)
 
 test-slow: .venv/test.stamp
-	$(BIN)/pytest -m slow $(PYTEST)
+	$(RUN_TESTS) -m slow $(PYTEST)
 
 # In an environment that is thrown away; torch for CUDA needs 10 GB in TMPDIR until then.
 test-oldest:
