@@ -59,7 +59,14 @@ def run(command: Sequence[str]) -> Ended:
     """Runs a command for at most LIMIT seconds."""
     began, used = time.monotonic(), processor_time()
     try:
-        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT)
+        ended = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=ledger.environment(),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+        )
     except subprocess.TimeoutExpired:
         return Ended(None, LIMIT, processor_time() - used, "", "took too long")
     seconds = time.monotonic() - began
