@@ -8,7 +8,10 @@ import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
+from benchmarks import ledger
+from benchmarks.ledger import Ledger
 from benchmarks.zoo import judged, measure
+from benchmarks.zoo.minimal import REASONS
 from toolkit.sources import inputs
 
 
@@ -105,3 +108,21 @@ def test_a_refusal_of_torchs_exporter_is_the_cause_that_it_sums_up() -> None:
     )
 
     assert measure.refusal(errors) == "<class 'RuntimeError'>: an unknown type"
+
+
+def test_every_wrong_file_of_torch_alone_has_its_reason() -> None:
+    newest = {line["model"]: line for line in ledger.newest(Ledger(measure.BOOK).lines())}
+    wrong = {
+        name
+        for name, line in newest.items()
+        if line["bare"]["verdict"] == "wrong" and line["group"] != "minimal"
+    }
+
+    assert {model for reason in REASONS.values() for model in reason.models} == wrong
+    assert {newest[name]["bare"]["verdict"] for name in REASONS} == {"wrong"}
+
+
+def test_no_file_of_ours_is_wrong() -> None:
+    newest = ledger.newest(Ledger(measure.BOOK).lines())
+
+    assert [line["model"] for line in newest if line["ours"]["verdict"] == "wrong"] == []
