@@ -88,3 +88,13 @@ def minimal_rnn() -> nn.Module:
 def minimal_count() -> nn.Module:
     """A list of positions, made in Python."""
     return Of(lambda x: x + torch.tensor(list(range(x.shape[1]))))
+
+
+@minimal(
+    "torch's trace keeps the traced number of steps.",
+    "hourglass",
+    inputs="x:float32[batch=2,seq=6]",
+)
+def minimal_positions() -> nn.Module:
+    """torch.linspace over a free size."""
+    return Of(lambda x: x * torch.linspace(0, 1, x.shape[1]))
