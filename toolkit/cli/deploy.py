@@ -44,6 +44,13 @@ VERSION = 1
     type=click.Path(path_type=Path),
     help="The folder of the deployed folders; default: deployed/MODEL.",
 )
+@click.option(
+    "--sandbox",
+    type=click.Choice(["auto", "off"]),
+    default="auto",
+    show_default=True,
+    help="The sandbox of the browser that proves web; auto is on, but for root, who has none.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(to: str, out: Path | None, as_json: bool, **given: Any) -> None:
     """Make a folder for each destination that runs a model there without toolkit, and prove it.
@@ -63,6 +70,7 @@ def command(to: str, out: Path | None, as_json: bool, **given: Any) -> None:
         options.source_of(given),
         options.limits_of(given),
         given["timeout"],
+        given["sandbox"],
     )
     deployments: list[Deployment] = []
     for deployment in _watched(model, names, out, request):
