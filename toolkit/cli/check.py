@@ -35,12 +35,12 @@ def command(as_json: bool, **given: Any) -> None:
     with screen.progress("check") as draw:
         finished = check(model, request, watch=lambda step, share, text: draw(share, text))
     if as_json:
-        click.echo(store.encode(privacy.run(finished.run)).decode(), nl=False)
+        screen.json(store.encode(privacy.run(finished.run)).decode())
     else:
         failures.raise_if_none_ran(finished, "judged")
         text = checked.render(
             finished.run, finished.notes, columns=screen.columns(), colour=sys.stdout.isatty()
         )
-        click.echo(text, nl=False)
+        screen.say(text, end="", styled=True)
     failures.exit_if_unmet(finished, "judged")
     failures.exit_if_not_held(finished)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from toolkit import plaintext
 from toolkit.cli import screen
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def command(run: Path | None, form: str, output: Path | None, schema: bool) -> N
 
         from toolkit.report.published import json_schema
 
-        click.echo(json.dumps(json_schema(), indent=2))
+        screen.json(json.dumps(json_schema(), indent=2))
         return
     from toolkit.records import store
     from toolkit.report.summary import summarize
@@ -65,11 +66,17 @@ def command(run: Path | None, form: str, output: Path | None, schema: bool) -> N
     screen.left_out(store.damage(path))
     folder = path if path.is_dir() else path.parent
     if form == "json":
-        emit(store.encode(record).decode(), output)
+        if output in (None, STDOUT):
+            screen.json(store.encode(record).decode())
+        else:
+            emit(store.encode(record).decode(), output)
         return
     view = summarize(record, store.read_samples(folder))
     if form == "terminal":
-        emit(on_screen(view, output), output)
+        if output in (None, STDOUT):
+            screen.say(on_screen(view, output), end="", styled=True)
+        else:
+            emit(on_screen(view, output), output)
     elif form == "csv":
         from toolkit.report import csv
 
@@ -97,7 +104,7 @@ def as_page(view: View, output: Path) -> None:
     if output == STDOUT:
         emit(page.render(view), None)
     else:
-        click.echo(files.write_page(view, output))
+        screen.say(plaintext.line(str(files.write_page(view, output))))
 
 
 def on_screen(view: View, output: Path | None) -> str:
@@ -110,9 +117,9 @@ def on_screen(view: View, output: Path | None) -> str:
 
 
 def emit(text: str, output: Path | None) -> None:
-    """Prints a text, or writes it whole into a file."""
+    """Prints a text that a program may read, or writes it whole into a file."""
     if output is None or output == STDOUT:
-        click.echo(text, nl=False)
+        screen.data(text)
         return
     from toolkit.records import untrusted
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol, TypeAlias
 
 from toolkit.answers.formats import Precision
+from toolkit.deployment.chromium import Sandbox
 from toolkit.exporter.testdata import DataSet
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.sbom import BillEntry
@@ -100,6 +101,8 @@ class Workspace:
     payload: Payload
     """The payload of the copy, so its `sets` are all feeds."""
     make_python: MakePython
+    sandbox: Sandbox = "auto"
+    """Whether a browser that runs the client has its own sandbox."""
 
     @property
     def home(self) -> Path:

@@ -21,6 +21,7 @@ from toolkit.deployment import (
     venvs,
 )
 from toolkit.deployment.base import Destination, MakePython, Payload
+from toolkit.deployment.chromium import Sandbox
 from toolkit.deployment.proof import FolderProof
 from toolkit.engine import assignment as assignments
 from toolkit.engine import unoptimised
@@ -48,6 +49,8 @@ class DeployRequest:
     limits: Limits = field(default_factory=Limits)
     deadline: Seconds | None = None
     """The limit for finding out what is right (`BenchRequest.deadline`)."""
+    sandbox: Sandbox = "auto"
+    """Whether the browser that proves `web` has its own sandbox: 'auto', unless root starts it."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def each(
         assignment = _assignment(opened, request, stack, watch)
         for destination in able:
             final = parent / destination.name
-            made = _deployment(destination, assignment, final, request.limits, make_python, watch)
+            made = _deployment(destination, assignment, final, request, make_python, watch)
             # With its source the file was held to the module just now.
             yield replace(made, note="" if request.source else file.unproven)
 
@@ -147,7 +150,7 @@ def _deployment(
     destination: Destination,
     assignment: Assignment,
     final: Path,
-    limits: Limits,
+    request: DeployRequest,
     make_python: MakePython,
     watch: Watch,
 ) -> Deployment:
@@ -171,8 +174,10 @@ def _deployment(
                 proof = FolderProof("not made", (), what=error.what, cures=error.cures)
                 return Deployment(destination.name, None, 0, proof)
             watch(destination.name, "proving")
-            workspace = proving.workspace(folder, payload, assignment, scratch, make_python)
-            proof = proving.prove(destination, workspace, assignment, limits)
+            workspace = proving.workspace(
+                folder, payload, assignment, scratch, make_python, request.sandbox
+            )
+            proof = proving.prove(destination, workspace, assignment, request.limits)
             if proof.refused:
                 payload = replace(payload, sets=datasets.shipped(assignment, proof.refused))
                 datasets.write(payload, folder)

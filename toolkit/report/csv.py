@@ -12,6 +12,10 @@ from toolkit.report.words import Spread
 
 Cell = str | float | int | None
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""Beginnings that make a spreadsheet compute, also in the wide form of East Asian letters
+(OWASP, *CSV Injection*)."""
+
 
 def render(view: View) -> str:
     """The whole file, with a head; lines end in CR LF (RFC 4180)."""
@@ -25,9 +29,7 @@ def render(view: View) -> str:
 
 def safe(cell: Cell) -> Cell:
     """Puts an apostrophe before a text that a spreadsheet would take for a formula."""
-    # These beginnings make a spreadsheet compute (OWASP, *CSV Injection*).
-    formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t"))
-    return f"'{cell}" if formula else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell
 
 
 def cells(table: Table, row: Row) -> dict[str, Cell]:
