@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -13,6 +14,7 @@ from toolkit.deployment import datasets, inventory
 from toolkit.deployment.base import MODEL, ONNX, TEMPLATES, Destination, Payload
 from toolkit.deployment.proof import FolderProof
 from toolkit.deployment.signing import SIGNATURE
+from toolkit.records import privacy
 from toolkit.tensors import TensorSpec
 
 README = "README.md"
@@ -62,7 +64,9 @@ def write(
     is_signed: bool = False,
 ) -> None:
     """Writes README.md and deploy.json into a packed folder whose proof is known; `is_signed` says
-    that a signature will come to lie in it."""
+    that a signature will come to lie in it. Whoever named a folder of this machine in the proof,
+    they do not (D1)."""
+    proof = _without_paths(proof)
     sizes = {
         str(file.relative_to(folder)): file.stat().st_size
         for file in sorted(folder.rglob("*"))
@@ -71,6 +75,17 @@ def write(
     (folder / README).write_text(_readme(destination, payload, proof, sizes, is_signed), "utf-8")
     text = json.dumps(_record(destination, payload, proof, sizes), indent=2, ensure_ascii=False)
     (folder / RECORD).write_text(text + "\n", "utf-8")
+
+
+def _without_paths(proof: FolderProof) -> FolderProof:
+    """The proof as a folder tells it to others."""
+    return replace(
+        proof,
+        what=privacy.without_paths(proof.what),
+        where=privacy.without_paths(proof.where),
+        refused={name: privacy.without_paths(why) for name, why in proof.refused.items()},
+        feeds=tuple(map(privacy.without_paths, proof.feeds)),
+    )
 
 
 def usage(destination: Destination) -> str:
@@ -244,6 +259,7 @@ def _record(
 
 def proof_record(proof: FolderProof) -> dict[str, Any]:
     """Returns the proof as it stands in deploy.json and in what `toolkit deploy --json` prints."""
+    proof = _without_paths(proof)
     return {
         "outcome": proof.outcome,
         "what": proof.what,
