@@ -16,6 +16,7 @@ import toolkit
 from toolkit.answers.verdict import Limits
 from toolkit.api import crossing, senterror, tasks
 from toolkit.api.tasks import AnyTask, CheckTask, DeployTask, ExportTask
+from toolkit.deployment.verifying import Trusted
 from toolkit.engine.assignment import FeedRequest
 from toolkit.errors import InputError, LibraryError, ToolkitError
 from toolkit.measure import schedule
@@ -56,8 +57,8 @@ class Held:
 @pytest.mark.parametrize(
     "task",
     [
-        CheckTask(model=Path("m.onnx"), order=FULL),
-        CheckTask(model=Path("m.onnx"), order=BenchRequest()),
+        CheckTask(model=Path("m.onnx"), order=FULL, verify=Trusted(Path("acme.pub"))),
+        CheckTask(model=Path("m.onnx"), order=BenchRequest(), verify=None),
         DeployTask(
             model=Path("m.onnx"), to=("web",), out=None, request=DeployRequest(deadline=2.0)
         ),

@@ -1,9 +1,13 @@
-"""A run below a folder with a telling name: it stands in no file that the run writes."""
+"""A run, operator tests and a deployment below a folder with a telling name: it stands in no file
+that they write."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import sysconfig
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +100,58 @@ def test_what_stands_there_is_relative_or_a_bare_name(bench: tuple[command.Ended
     failures = {record.target: record.failure for record in run.records if record.failure}
     assert set(failures) == {1, 2, 3}
     assert failures[3].what.startswith("env=bad: its Python does not start")
+
+
+FLEX = "ai.onnx.preview.FlexAttention"
+"""An operator that onnxruntime has not, which it says with the path of the file."""
+OWN = "import sys; sys.path += {path!r}"
+"""Lets an environment see the packages of the tests' own."""
+
+
+def test_no_file_of_the_operator_tests_has_the_telling_name(home: Path) -> None:
+    """Neither by the target as it was typed nor by the words of a library."""
+    own = home / "venvs/own"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", own], check=True)
+    (packages,) = own.glob("lib/python*/site-packages")
+    (packages / "own.pth").write_text(OWN.format(path=[sysconfig.get_path("purelib")]) + "\n")
+    scratch = home / "my tmp"
+    scratch.mkdir()
+    asked = ("conformance", "--operator", FLEX, "-o", "kept")
+    targets = ("--target", f"fake,env={own}", "--target", "onnxruntime")
+    env = {"HOME": str(home), "TOOLKIT_CACHE": str(home / "cache"), "TMPDIR": str(scratch)}
+
+    done = command.run(*asked, *targets, cwd=home / "project", env=env)
+    ledger = home / "project/kept/ledger.jsonl"
+    lines = ledger.read_text().splitlines()
+    again = command.run(*asked, *targets, "--json", cwd=home / "project", env=env)
+
+    assert (done.code, again.code) == (0, 0), done.err
+    files = dict(contents(home / "project/kept"))
+    assert {*files} == {"ledger.jsonl", "report.md", "report.html"}
+    assert [name for name, data in files.items() if TELLING.encode() in data] == []
+    assert TELLING not in done.out + again.out
+    assert "fake:cpu,env=own" in {each["target"] for each in json.loads(again.out)}
+    assert "case.onnx failed" in ledger.read_text()
+    assert ledger.read_text().splitlines() == lines  # All that was there is found again.
+
+
+def test_no_file_of_a_deployed_folder_has_the_telling_name(home: Path) -> None:
+    """Its client could not be installed, and pip says which file it wants."""
+    missing = home / "pins/acme.txt"
+    env = {"HOME": str(home), "TOOLKIT_CACHE": str(home / "cache"), "PIP_CONSTRAINT": str(missing)}
+
+    done = command.run(
+        *("deploy", str(home / "models/layer.onnx"), "--to", "onnxruntime", "--json"),
+        cwd=home / "project",
+        env=env,
+    )
+
+    assert done.code == 1
+    folder = home / "project/deployed/layer/onnxruntime-unproven"
+    files = dict(contents(folder))
+    assert "acme.txt" in files["deploy.json"].decode()
+    assert [name for name, data in files.items() if TELLING.encode() in data] == []
+    assert TELLING not in done.out
 
 
 def test_the_terminal_shows_the_folder_of_what_failed(

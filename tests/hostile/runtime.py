@@ -41,14 +41,16 @@ BODY = """
     def reply(self, request):
         verb, text = REPLIES.get(Theirs.deed, ("", ""))
         if request["verb"] == verb:
-            say(text.replace("FOLDER", request.get("folder", "")) + "\\n")
+            number = '{{"number": %d, "' % request["number"]
+            text = text.replace("FOLDER", request.get("folder", ""))
+            say((number + text[2:] if text.startswith('{{"') else text) + "\\n")
             time.sleep(1e6)
         deed = DEEDS.get((Theirs.deed, request["verb"]))
         if deed is not None:
             deed(request)
         answered = honest(self, request)
         if (Theirs.deed, request["verb"]) == ("twice", "load"):
-            say(json.dumps(answered) + "\\n")
+            say(json.dumps({{**answered, "number": request["number"]}}) + "\\n")
         return answered
 
 
@@ -63,7 +65,8 @@ BODY = """
 
     def answered(request):
         row = {{"name": "y", "type": "float32", "file": str(Path(request["folder"]) / "0.npy")}}
-        say(json.dumps({{"tensors": [row], "seconds": 0.0}}) + "\\n")
+        answer = {{"number": request["number"], "tensors": [row], "seconds": 0.0}}
+        say(json.dumps(answer) + "\\n")
         time.sleep(1e6)
 
 
@@ -166,7 +169,7 @@ BODY = """
             Theirs.deed = options["deed"]
             verb, text = REPLIES.get(Theirs.deed, ("", ""))
             if verb == "hello":
-                say(text + "\\n")
+                say('{{"number": 1, ' + text[1:] + "\\n")
                 time.sleep(1e6)
             return super().precision(options)
 """

@@ -105,7 +105,7 @@ DEEDS = {
     "pickled": "its outputs cannot be read: an array of the type |O is no tensor",
     "linked": "its outputs cannot be read: Too many levels of symbolic links",
     "dribble": "no answer to usage within 4 s",
-    "twice": "answered ",  # Before the next request what nobody asked for; after it, nonsense.
+    "twice": "answered what nobody had asked for",
     "deaf": "no answer to usage within 4 s",
 }
 """Deeds that are more than a reply → the beginning of the error that each has to be."""
@@ -232,18 +232,24 @@ CHANGED: list[tuple[type[object], Fields, list[Fields]]] = [
     (SecondsReply, {"seconds": 1}, [{"seconds": -1}, {"seconds": None}]),
 ]
 """Kind of reply, one that fits, and fields with which it no longer does."""
+NUMBERED = {"number": 7}
 UNFIT: Mapping[str, tuple[type[object], bytes]] = {
     "deep-and-whole": (LoadReply, b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
     "no utf-8": (LoadReply, b'{"\xff": 1}'),
-    "half a pair of surrogates": (LoadReply, b'{"error": "\\ud800"}'),
-    "no number": (LoadReply, json.dumps({**LOADED, "seconds": math.nan}).encode()),
-    "a number of 401 digits": (SampleReply, json.dumps({**SAMPLED, "ns": [10**400]}).encode()),
-    "an error that is a number": (LoadReply, b'{"error": 3}'),
-    "cures that are none": (LoadReply, b'{"error": "x", "cures": "y"}'),
+    "half a pair of surrogates": (LoadReply, b'{"number": 7, "error": "\\ud800"}'),
+    "no number": (LoadReply, json.dumps({**NUMBERED, **LOADED, "seconds": math.nan}).encode()),
+    "a number of 401 digits": (
+        SampleReply,
+        json.dumps({**NUMBERED, **SAMPLED, "ns": [10**400]}).encode(),
+    ),
+    "no request's": (LoadReply, json.dumps(LOADED).encode()),
+    "a number that is none": (LoadReply, json.dumps({**LOADED, "number": "7"}).encode()),
+    "an error that is a number": (LoadReply, b'{"number": 7, "error": 3}'),
+    "cures that are none": (LoadReply, b'{"number": 7, "error": "x", "cures": "y"}'),
     **{
         f"{kind.__name__} {json.dumps(changed)[:40]}": (
             kind,
-            json.dumps({**whole, **changed}).encode(),
+            json.dumps({**NUMBERED, **whole, **changed}).encode(),
         )
         for kind, whole, changes in CHANGED
         for changed in changes
@@ -255,7 +261,7 @@ UNFIT: Mapping[str, tuple[type[object], bytes]] = {
 @pytest.mark.parametrize(("kind", "line"), UNFIT.values(), ids=UNFIT)
 def test_a_reply_that_does_not_fit_is_none(kind: type[object], line: bytes) -> None:
     with pytest.raises((replies.Unfit, protocol.Nonsense)) as caught:
-        replies.decoded(line, kind)
+        replies.decoded(line, kind, 7)
 
     assert ascii(str(caught.value)).isprintable()
     assert len(str(caught.value)) < 400
@@ -273,9 +279,11 @@ def test_a_reply_that_does_not_fit_is_none(kind: type[object], line: bytes) -> N
     ],
 )
 def test_a_reply_that_fits_is_read(kind: type[object], whole: Mapping[str, object]) -> None:
-    reply = replies.decoded(json.dumps({**whole, "more": 1}).encode(), kind)
+    line = json.dumps({**whole, "number": 7, "more": 1}).encode()
 
-    assert isinstance(reply, kind)
+    assert isinstance(replies.decoded(line, kind, 7), kind)
+    with pytest.raises(protocol.Unasked):
+        replies.decoded(line, kind, 8)
 
 
 # One worker
@@ -347,7 +355,7 @@ def test_an_error_of_many_lines_and_control_characters_becomes_one_line(
     start: Start, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = "\x1b[31mred\x07\nsecond" + "x" * 100_000
-    lines = {"error": text, "cures": [text] * 100, "kind": "unheard of"}
+    lines = {"number": 2, "error": text, "cures": [text] * 100, "kind": "unheard of"}
     worker = start("none")
     monkeypatch.setattr(worker._reader, "line", lambda *_: json.dumps(lines).encode())
 

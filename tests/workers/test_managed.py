@@ -342,3 +342,42 @@ def test_the_command_line_installs_shows_and_removes(shelf: Path) -> None:
         1,
         ["error: there is no environment openvino@2026.4.0 to remove"],
     )
+
+
+USING = """
+import sys, time
+from pathlib import Path
+from toolkit.workers import cache
+
+cache.use(Path(sys.argv[1]))
+print("used", flush=True)
+time.sleep(600)
+"""
+
+
+def test_an_environment_that_a_process_uses_is_removed_by_force_alone(shelf: Path) -> None:
+    """All of the name stay, those that nobody uses too, and the process is named."""
+    older, newer = planted("2026.3.0"), planted("2026.4.0")
+    env = {"TOOLKIT_CACHE": os.environ["TOOLKIT_CACHE"]}
+    using = [sys.executable, "-c", USING, str(older)]
+    with subprocess.Popen(using, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "used\n"
+            refused = command.run("runtimes", "remove", "openvino", cwd=shelf, env=env)
+            there = older.exists() and newer.exists()
+            (cure,) = [line for line in refused.err.splitlines() if line.startswith("  ")]
+            words = cure.partition("    toolkit")[0].split("    ")[0].split()[1:]
+            forced = command.run(*words, cwd=shelf, env=env)
+        finally:
+            process.kill()
+    free = command.run("runtimes", "remove", "openvino", cwd=shelf, env=env)
+
+    assert (refused.code, refused.out, there) == (1, "", True)
+    (error,) = refused.errors
+    assert error.startswith(
+        f"error: openvino@2026.3.0 was not removed: process {process.pid} ({sys.executable} -c "
+    )
+    assert error.endswith(") uses it")
+    assert words == ["runtimes", "remove", "openvino@2026.3.0", "--force"]
+    assert (forced.code, older.exists(), free.code, newer.exists()) == (0, False, 0, False)

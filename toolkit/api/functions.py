@@ -21,6 +21,7 @@ from toolkit.api.tasks import (
     DeployTask,
     ExportTask,
 )
+from toolkit.deployment.verifying import Trusted
 from toolkit.errors import InputError
 from toolkit.exporter.quiet import Chatter
 from toolkit.operatortests.running import Watch as WatchTests
@@ -100,17 +101,22 @@ def check(
     model: str | Path = REFERENCE,
     order: BenchRequest | Sequence[str] = (),
     *,
+    verify: Trusted | str | Path | None = None,
     timeout: Seconds | None = None,
     memory_limit: Bytes | None = None,
     watch: Watch = lambda step, share, text: None,
 ) -> FinishedRun:
     """Judges a model's answers on targets. The record has verdicts and special values, no times.
 
-    `order` is a BenchRequest, or the targets as they are typed. `timeout` limits one step of one
-    target, and finding out what is right. Raises ToolkitError where nothing can be judged; a target
-    that fails is a row with its error.
+    `model` is an .onnx file, or a folder with one, as `deploy` makes it. `order` is a BenchRequest,
+    or the targets as they are typed. `verify` is a public key in PEM: before anything else is read
+    the model, or the folder that it lies in, must be as the key's owner signed it. `timeout` limits
+    one step of one target, and finding out what is right. Raises InputError for another signature
+    or none, and ToolkitError where nothing can be judged; a target that fails is a row with its
+    error.
     """
-    task = CheckTask(model=Path(model), order=_timed(order, timeout))
+    trusted = verify if verify is None or isinstance(verify, Trusted) else Trusted(Path(verify))
+    task = CheckTask(model=Path(model), order=_timed(order, timeout), verify=trusted)
     return calling.run(task, watch, memory_limit=memory_limit)
 
 
@@ -177,9 +183,10 @@ def deploy(
 
     The folders come to stand in `out`, default deployed/MODEL. Only one whose client was run and is
     right has the destination's name: NAME-unproven could not be run here, and NAME-failed is kept
-    to be looked into; a script that takes deployed/mlp/web never finds either. `timeout` limits
-    finding out what is right. Raises InputError for a model, a destination or a request that cannot
-    be met, and where another folder is in the way.
+    to be looked into; a script that takes deployed/mlp/web never finds either. `request.sign` is a
+    private key with which the former are signed. `timeout` limits finding out what is right.
+    Raises InputError for a model, a destination, a key or a request that cannot be met, and where
+    another folder is in the way.
     """
     request = request or DeployRequest()
     if _checked(timeout) is not None:

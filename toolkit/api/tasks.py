@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from toolkit.deployment.verifying import Trusted
 from toolkit.exporter.quiet import Chatter
 from toolkit.operatortests.running import Watch as WatchTests
 from toolkit.pipelines.bench import bench
@@ -95,13 +96,14 @@ class CheckTask(Strict, frozen=True, tag=True):
 
     model: Path
     order: BenchRequest
+    verify: Trusted | None
 
     @property
     def factory(self) -> str:
         return _factory(self.order.source)
 
     def run(self, watch: Watch) -> FinishedRun:
-        return check(self.model, self.order, watch=watch)
+        return check(self.model, self.order, verify=self.verify, watch=watch)
 
 
 class BenchTask(Strict, frozen=True, tag=True):

@@ -75,14 +75,14 @@ INSTALLS = Decision(PathForm.PLAIN, _always)
 # fmt: off
 READ_OR_WRITTEN = (
     "inputs", "junit", "markdown", "model", "new", "old", "out", "output", "reports", "resume",
-    "run",
+    "run", "sign", "verify",
 )
 CHOOSING = (
     "accept", "allow_fixed", "anonymous", "arguments", "as_json", "atol", "batch",
-    "cast_missing", "data", "dims", "everything", "exporter", "force", "form", "keep_traces",
-    "memory_limit", "no_proof", "operators", "opset", "precision", "provider", "quick", "rtol",
-    "schema", "seed", "shapes", "slower", "stateful", "strict", "threads", "time", "timeout",
-    "top1", "verbose", "worse",
+    "cast_missing", "data", "dims", "everything", "exporter", "force", "form", "identity",
+    "issuer", "keep_traces", "memory_limit", "no_proof", "operators", "opset", "precision",
+    "provider", "quick", "rtol", "schema", "seed", "shapes", "slower", "stateful", "strict",
+    "threads", "time", "timeout", "top1", "verbose", "worse",
 )
 # fmt: on
 DECISIONS: dict[str, Decision] = {

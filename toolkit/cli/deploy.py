@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ Examples:
   toolkit deploy --to onnxruntime,web
   toolkit deploy m.onnx --to cpp,openvino -o shipped
   toolkit deploy m.onnx --to node --inputs test_data_set_0
+  toolkit deploy m.onnx --to cpp --sign key.pem
 
 \b
 --to:  onnxruntime  Python with ONNX Runtime      openvino  Python with OpenVINO
@@ -51,14 +53,25 @@ VERSION = 1
     show_default=True,
     help="The sandbox of the browser that proves web; auto is on, but for root, who has none.",
 )
+@click.option(
+    "--sign",
+    type=options.FILE,
+    metavar="KEY",
+    help="Sign each folder that is proven right with this private key; `sigstore` signs without "
+    "a key, over a network.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-def command(to: str, out: Path | None, as_json: bool, **given: Any) -> None:
+def command(to: str, out: Path | None, sign: Path | None, as_json: bool, **given: Any) -> None:
     """Make a folder for each destination that runs a model there without toolkit, and prove it.
 
     MODEL is an .onnx file; without one it is the reference model, models/mlp/mlp.onnx. A folder has
     the model, a client, what that needs, test data and a README. The client is run in a clean
     environment, and its outputs are judged. What is not proven right has another name than what is:
     NAME-unproven or NAME-failed.
+
+    --sign puts a signature over all files of a folder into it, model.sig, which `toolkit check
+    FOLDER --verify PUBLIC_KEY` demands. A key is a PEM of an elliptic curve (P-256, P-384, P-521);
+    its passphrase stands in TOOLKIT_SIGN_PASSPHRASE, or is asked for at a terminal.
     """
     from toolkit.deployment import listing
     from toolkit.pipelines.deploy import DeployRequest
@@ -70,13 +83,16 @@ def command(to: str, out: Path | None, as_json: bool, **given: Any) -> None:
         options.source_of(given),
         options.limits_of(given),
         given["timeout"],
-        given["sandbox"],
+        sandbox=given["sandbox"],
+        sign=sign,
     )
     deployments: list[Deployment] = []
     for deployment in _watched(model, names, out, request):
         deployments.append(deployment)
         if not as_json:
             screen.line("deploy", _row(deployment))
+            if deployment.signed_by:
+                screen.line("", f"signed by {deployment.signed_by}")
     notes = dict.fromkeys(deployment.note for deployment in deployments if deployment.note)
     for note in () if as_json else notes:
         screen.line("", note)
@@ -97,7 +113,7 @@ def _watched(
         if draw is not None:
             draw(None, f"{name}: {step}" if name else step)
 
-    steps = each(model, names, out, request=request, watch=watch)
+    steps = each(model, names, out, request=request, watch=watch, ask_passphrase=_ask_passphrase)
     while True:
         with screen.progress("deploy") as draw_this:
             draw = draw_this
@@ -105,6 +121,14 @@ def _watched(
         if deployment is None:
             return
         yield deployment
+
+
+def _ask_passphrase(key: Path) -> str | None:
+    """Asks for the passphrase of a key at a terminal; None where there is none."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    passphrase: str = click.prompt(f"Passphrase of {key}", hide_input=True, err=True)
+    return passphrase
 
 
 def _row(deployment: Deployment) -> str:
@@ -157,6 +181,7 @@ def _print_json(deployments: list[Deployment]) -> None:
             "size": deployment.size,
             "proof": proof_record(deployment.proof),
             **({"note": deployment.note} if deployment.note else {}),
+            **({"signed_by": deployment.signed_by} if deployment.signed_by else {}),
         }
         for deployment in deployments
     ]

@@ -83,16 +83,18 @@ def _print_installed(environment: Installed, was_there: bool) -> None:
 
 @command.command("remove", epilog="Example: toolkit runtimes remove openvino@2026.4.0")
 @click.argument("names", nargs=-1, required=True, metavar="NAME[@VERSION]…")
-def remove(names: tuple[str, ...]) -> None:
+@click.option("--force", is_flag=True, help="Also where a process uses one, which may then fail.")
+def remove(names: tuple[str, ...], force: bool) -> None:
     """Remove environments of runtimes.
 
-    They are those that `install` made: all versions of a runtime, or the one that is named.
+    They are those that `install` made: all versions of a runtime, or the one that is named. Where a
+    process uses one of them, such as a run, all of that name stay, and the process is named.
     """
     from toolkit.workers import managed
 
     for name in names:
         plain, _, version = name.partition("@")
-        for removed in managed.remove(plain, version or None):
+        for removed in managed.remove(plain, version or None, force=force):
             _print_removed(removed)
 
 

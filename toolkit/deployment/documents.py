@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -12,6 +13,8 @@ from toolkit.answers.verdict import Verdict
 from toolkit.deployment import datasets, inventory
 from toolkit.deployment.base import MODEL, ONNX, TEMPLATES, Destination, Payload
 from toolkit.deployment.proof import FolderProof
+from toolkit.deployment.signing import SIGNATURE
+from toolkit.records import privacy
 from toolkit.tensors import TensorSpec
 
 README = "README.md"
@@ -42,19 +45,47 @@ $files
 Its licences stand in [LICENCES.md](LICENCES.md), its packages with their hashes in
 [sbom.cdx.json](sbom.cdx.json), for tools that read CycloneDX. Nothing here needs a network once
 what it requires is installed, and nothing reports to anybody.
+$signed"""
+SIGNED = f"""
+All these files are signed in `{SIGNATURE}`, in the format of OpenSSF's model-signing. Before you
+use a copy, `toolkit check FOLDER --verify PUBLIC_KEY` says whether a file of it was changed, added
+or removed; so does `model_signing verify key FOLDER --signature FOLDER/{SIGNATURE} --public_key
+PUBLIC_KEY`.
 """
+"""What the README of a signed folder says of that."""
 
 
-def write(destination: Destination, payload: Payload, proof: FolderProof, folder: Path) -> None:
-    """Writes README.md and deploy.json into a packed folder whose proof is known."""
+def write(
+    destination: Destination,
+    payload: Payload,
+    proof: FolderProof,
+    folder: Path,
+    *,
+    is_signed: bool = False,
+) -> None:
+    """Writes README.md and deploy.json into a packed folder whose proof is known; `is_signed` says
+    that a signature will come to lie in it. Whoever named a folder of this machine in the proof,
+    they do not (D1)."""
+    proof = _without_paths(proof)
     sizes = {
         str(file.relative_to(folder)): file.stat().st_size
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file.name not in (README, RECORD)
     }
-    (folder / README).write_text(_readme(destination, payload, proof, sizes), "utf-8")
+    (folder / README).write_text(_readme(destination, payload, proof, sizes, is_signed), "utf-8")
     text = json.dumps(_record(destination, payload, proof, sizes), indent=2, ensure_ascii=False)
     (folder / RECORD).write_text(text + "\n", "utf-8")
+
+
+def _without_paths(proof: FolderProof) -> FolderProof:
+    """The proof as a folder tells it to others."""
+    return replace(
+        proof,
+        what=privacy.without_paths(proof.what),
+        where=privacy.without_paths(proof.where),
+        refused={name: privacy.without_paths(why) for name, why in proof.refused.items()},
+        feeds=tuple(map(privacy.without_paths, proof.feeds)),
+    )
 
 
 def usage(destination: Destination) -> str:
@@ -103,7 +134,11 @@ def licences(destination: Destination, payload: Payload) -> str:
 
 
 def _readme(
-    destination: Destination, payload: Payload, proof: FolderProof, sizes: dict[str, int]
+    destination: Destination,
+    payload: Payload,
+    proof: FolderProof,
+    sizes: dict[str, int],
+    is_signed: bool,
 ) -> str:
     file = payload.file
     counts = ", ".join(f"{n} {name}" if n > 1 else name for name, n in file.operators.items())
@@ -123,6 +158,7 @@ def _readme(
         opset=file.opset,
         sha256=file.sha256,
         files="\n".join(_file_rows(destination, sizes)),
+        signed=SIGNED if is_signed else "",
     )
 
 
@@ -223,6 +259,7 @@ def _record(
 
 def proof_record(proof: FolderProof) -> dict[str, Any]:
     """Returns the proof as it stands in deploy.json and in what `toolkit deploy --json` prints."""
+    proof = _without_paths(proof)
     return {
         "outcome": proof.outcome,
         "what": proof.what,

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from toolkit.records import untrusted
+from toolkit.records import privacy, untrusted
 from toolkit.tensors import Array
 from toolkit.units import Bytes
 
@@ -72,7 +72,9 @@ class OutcomeLedger:
         return [*newest.values()]
 
     def append(self, outcome: OperatorOutcome) -> None:
-        """Adds an outcome; it is on the disk when this returns."""
+        """Adds an outcome, whose words name no folder of this machine; it is on the disk when this
+        returns."""
+        outcome = replace(outcome, reason=privacy.without_paths(outcome.reason))
         with untrusted.appending(self.path) as file:
             file.write(_line(outcome).encode())
             file.flush()

@@ -14,7 +14,6 @@ from toolkit.answers.simulate import Runner, StartRunner
 from toolkit.engine import assignment as assignments
 from toolkit.engine import conversion, unoptimised
 from toolkit.engine.assignment import FeedRequest
-from toolkit.engine.failures import without_paths
 from toolkit.errors import TargetError, ToolkitError, WorkerDied
 from toolkit.onnxfiles import modelfile
 from toolkit.onnxfiles.modelfile import ModelFile
@@ -22,6 +21,7 @@ from toolkit.operatortests.cases import OperatorTest, as_fed
 from toolkit.operatortests.outcome import OperatorOutcome, OutcomeLedger, Result, fault
 from toolkit.oracle.evaluator import Evaluator, from_bits
 from toolkit.oracle.portable import Unsupported
+from toolkit.records import privacy
 from toolkit.runtimes import listing
 from toolkit.runtimes.target import Target
 from toolkit.supervision import progress
@@ -42,16 +42,12 @@ Answers = list[dict[str, Array]]
 class ServedTarget:
     """A target with the worker that serves its tests; a new one is started after it died."""
 
-    target: Target
+    name: str
+    """The target as it is typed, without folders of this machine: so the ledger has it."""
     spec: WorkerSpec
     launcher: Launcher
     worker: Worker | None = None
     hello: Hello | None = None
-
-    @property
-    def name(self) -> str:
-        """The target as it is typed."""
-        return self.target.name
 
     def version(self) -> str:
         """The version of its library. Raises TargetError where it does not start."""
@@ -96,7 +92,8 @@ def served(targets: Sequence[Target], launcher: Launcher) -> Iterator[list[Serve
 
     Raises EnvironmentFault for one that is not installed.
     """
-    ready = [_served(target, launcher) for target in targets]
+    names = privacy.target_names([target.name for target in targets])
+    ready = [_served(name, target, launcher) for name, target in zip(names, targets, strict=True)]
     try:
         yield ready
     finally:
@@ -104,11 +101,11 @@ def served(targets: Sequence[Target], launcher: Launcher) -> Iterator[list[Serve
             each.stop()
 
 
-def _served(target: Target, launcher: Launcher) -> ServedTarget:
+def _served(name: str, target: Target, launcher: Launcher) -> ServedTarget:
     entry = listing.find(target.runtime)
     home = managed.home(entry, target.provider, target.version, target.environment)
     spec = WorkerSpec(entry, home, target.provider, target.options)
-    return ServedTarget(target, spec, launcher)
+    return ServedTarget(name, spec, launcher)
 
 
 def run(
@@ -186,13 +183,13 @@ def _of_target(
     try:
         file = modelfile.read(path)
     except ToolkitError as error:
-        return "refused", without_paths(error.what), ""
+        return "refused", error.what, ""
     try:
         answers = target.answers(file, case)
     except WorkerDied as error:
-        return "crashed", without_paths(error.what), ""
+        return "crashed", error.what, ""
     except TargetError as error:
-        return "refused", without_paths(error.what), ""
+        return "refused", error.what, ""
     types = {spec.name: spec.type for spec in file.outputs}
     for (_, right), given in zip(case.sets, answers, strict=True):
         got = {name: from_bits(array, types[name]) for name, array in given.items()}

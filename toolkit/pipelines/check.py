@@ -10,8 +10,11 @@ from pathlib import Path
 
 import msgspec
 
+from toolkit.deployment import verifying
+from toolkit.deployment.verifying import Trusted, Verified
 from toolkit.engine import planning, selection
 from toolkit.engine.verdicts import judge_all
+from toolkit.errors import InputError
 from toolkit.machine import describe, facts
 from toolkit.onnxfiles import modelfile, referencefile
 from toolkit.onnxfiles.modelfile import Opened
@@ -20,6 +23,7 @@ from toolkit.pipelines.request import REFERENCE, BenchRequest, FinishedRun, Watc
 from toolkit.runtimes import listing
 from toolkit.runtimes.target import Target
 from toolkit.supervision import progress
+from toolkit.units import Seconds
 from toolkit.workers import environments
 from toolkit.workers.launch import Launcher
 
@@ -28,16 +32,26 @@ def check(
     model: str | Path = REFERENCE,
     order: BenchRequest | Sequence[str] = (),
     *,
+    verify: Trusted | Verified | None = None,
     watch: Watch = lambda step, share, text: None,
 ) -> FinishedRun:
     """Judges a model's answers on targets. The record has verdicts and special values, no times.
 
-    `order` is a BenchRequest, or the targets as they are typed. Raises ToolkitError where nothing
+    `model` is an .onnx file, or a folder with one, as `deploy` makes it. `order` is a BenchRequest,
+    or the targets as they are typed. `verify` says whose signature the model must have before
+    anything of it is read, or is what `signature` gave for it. Raises ToolkitError where nothing
     can be judged; a target that fails is a row with its error.
     """
-    request, machine = as_request(order), describe.describe()
+    request, path = as_request(order), Path(model)
+    verified = signature(path, verify, request.deadline) if isinstance(verify, Trusted) else verify
+    machine = describe.describe()
+    file = verifying.model_of(path) if verified is None else verified.model
+    if file is None:
+        raise InputError(f"{model} has no .onnx file: no answers can be judged here")
     with progress.bounded(request.deadline):
-        opened = modelfile.open_once(Path(model))
+        opened = modelfile.open_once(file)
+    if verified is not None:
+        verified.demand_covers(opened.facts.states)
     targets = _targets(opened, request)
     with tempfile.TemporaryDirectory(prefix="toolkit-") as work:
         worker_code = environments.lay(
@@ -53,7 +67,17 @@ def check(
             run, assignment, targets, launcher, request.baseline, partial(watch, "judge")
         )
     done = msgspec.structs.replace(judged, state="done")
-    return FinishedRun(None, done, assignment.notes, assignment.held)
+    return FinishedRun(None, done, assignment.notes, assignment.held, verified)
+
+
+def signature(model: Path, trusted: Trusted, deadline: Seconds | None = None) -> Verified:
+    """Verifies the signature of a model file, or of a folder, before anything else reads it.
+
+    `deadline` is the limit of the time for that. Raises InputError where a file was changed, added
+    or removed, or the signature is not that of the key or identity.
+    """
+    with progress.bounded(deadline):
+        return verifying.verified(model, trusted)
 
 
 def _targets(opened: Opened, request: BenchRequest) -> list[Target]:

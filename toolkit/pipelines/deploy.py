@@ -18,11 +18,13 @@ from toolkit.deployment import (
     operators,
     packing,
     proving,
+    signing,
     venvs,
 )
 from toolkit.deployment.base import Destination, MakePython, Payload
 from toolkit.deployment.chromium import Sandbox
 from toolkit.deployment.proof import FolderProof
+from toolkit.deployment.signing import Signer
 from toolkit.engine import assignment as assignments
 from toolkit.engine import unoptimised
 from toolkit.engine.assignment import Assignment, FeedRequest
@@ -51,6 +53,10 @@ class DeployRequest:
     """The limit for finding out what is right (`BenchRequest.deadline`)."""
     sandbox: Sandbox = "auto"
     """Whether the browser that proves `web` has its own sandbox: 'auto', unless root starts it."""
+    sign: Path | None = None
+    """A private key in PEM, of an elliptic curve, with which each folder that is proven right is
+    signed; `sigstore` signs without a key. None: nothing is signed. The variable
+    TOOLKIT_SIGN_PASSPHRASE has the passphrase of a key that needs one."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class Deployment:
     proof: FolderProof
     note: str = ""
     """What is to be known of the model itself: that it was exported without a proof."""
+    signed_by: str = ""
+    """The fingerprint of the key by which the folder is signed; empty: it is not."""
 
     @property
     def proven(self) -> bool:
@@ -76,6 +84,8 @@ class Deployment:
 Watch = Callable[[str, str], None]
 """Is told which destination is at which step: 'packing', 'proving'. The name is empty while the
 model itself is looked at."""
+AskPassphrase = Callable[[Path], str | None]
+"""Asks a user for the passphrase of a key; None: there is nobody to ask."""
 
 
 def deploy(
@@ -107,10 +117,14 @@ def each(
     request: DeployRequest | None = None,
     make_python: MakePython = venvs.fresh,
     watch: Watch = lambda name, step: None,
+    ask_passphrase: AskPassphrase = lambda key: None,
 ) -> Iterator[Deployment]:
     """Does the same as `deploy`, and yields each destination as soon as it is done: first those
-    that cannot take the model, before any work."""
+    that cannot take the model, before any work. `ask_passphrase` is asked where a key has one that
+    no variable holds."""
     request = request or DeployRequest()
+    # Before the work: a key that cannot be used costs none.
+    signer = None if request.sign is None else signing.signer(request.sign, ask_passphrase)
     destinations = [listing.load(name) for name in dict.fromkeys(to)]
     path = Path(model)
     with progress.bounded(request.deadline):
@@ -129,7 +143,8 @@ def each(
         assignment = _assignment(opened, request, stack, watch)
         for destination in able:
             final = parent / destination.name
-            made = _deployment(destination, assignment, final, request, make_python, watch)
+            making = _Making(request.limits, request.sandbox, make_python, signer, watch)
+            made = _deployment(destination, assignment, final, making)
             # With its source the file was held to the module just now.
             yield replace(made, note="" if request.source else file.unproven)
 
@@ -146,15 +161,21 @@ def _assignment(
         return assignments.ask(opened, request.feeds, work, start, given=request.source)
 
 
+@dataclass(frozen=True)
+class _Making:
+    """What is the same for every folder of a command."""
+
+    limits: Limits
+    sandbox: Sandbox
+    make_python: MakePython
+    signer: Signer | None
+    watch: Watch
+
+
 def _deployment(
-    destination: Destination,
-    assignment: Assignment,
-    final: Path,
-    request: DeployRequest,
-    make_python: MakePython,
-    watch: Watch,
+    destination: Destination, assignment: Assignment, final: Path, making: _Making
 ) -> Deployment:
-    """Packs, proves and documents one folder beside its final place, then gives it its name.
+    """Packs, proves, documents and signs one folder beside its final place, then gives it its name.
 
     Raises InputError where the model changed meanwhile: the folder may hold halves of two files.
     """
@@ -163,26 +184,32 @@ def _deployment(
         tempfile.TemporaryDirectory(prefix="toolkit-") as scratch_name,
     ):
         scratch = Path(scratch_name)
-        folder = beside / "made"
+        folder = beside / destination.name  # A signature tells the name.
         folder.mkdir()
         with filestates.unchanged(assignment.file.states):
-            watch(destination.name, "packing")
+            making.watch(destination.name, "packing")
             try:
                 payload = _payload(destination, assignment, scratch)
                 packing.pack(destination, payload, folder)
             except (EnvironmentFault, TargetError) as error:
                 proof = FolderProof("not made", (), what=error.what, cures=error.cures)
                 return Deployment(destination.name, None, 0, proof)
-            watch(destination.name, "proving")
+            making.watch(destination.name, "proving")
             workspace = proving.workspace(
-                folder, payload, assignment, scratch, make_python, request.sandbox
+                folder, payload, assignment, scratch, making.make_python, making.sandbox
             )
-            proof = proving.prove(destination, workspace, assignment, request.limits)
+            proof = proving.prove(destination, workspace, assignment, making.limits)
             if proof.refused:
                 payload = replace(payload, sets=datasets.shipped(assignment, proof.refused))
                 datasets.write(payload, folder)
-            documents.write(destination, payload, proof, folder)
-        return _landed(destination, folder, final, proof)
+            # What is not proven right bears nobody's signature.
+            signer = making.signer if proof.outcome == "right" else None
+            documents.write(destination, payload, proof, folder, is_signed=signer is not None)
+            if signer is not None:
+                making.watch(destination.name, "signing")
+                signer.sign_folder(folder)
+        landed = _landed(destination, folder, final, proof)
+        return replace(landed, signed_by="" if signer is None else signer.signed_by)
 
 
 def _payload(destination: Destination, assignment: Assignment, scratch: Path) -> Payload:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit.answers.verdict import Limits
+from toolkit.deployment.verifying import Verified
 from toolkit.engine import planning
 from toolkit.engine.assignment import FeedRequest
 from toolkit.engine.sizesheld import SizesHeld
@@ -83,6 +84,8 @@ class FinishedRun:
     """The things that could not be done while the assignment was made, in words."""
     held: SizesHeld = field(default_factory=SizesHeld)
     """The sizes at which a bare file holds; empty where nothing was left out."""
+    verified: Verified | None = None
+    """Whose signature the model has, where that was asked for."""
 
     @property
     def unmet(self) -> list[str]:

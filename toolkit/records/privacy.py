@@ -221,14 +221,26 @@ def plan(whole: Plan) -> Plan:
 def targets(planned: Sequence[PlannedTarget]) -> list[PlannedTarget]:
     """Targets without the folders of their environments and files. Two that differed in these
     alone are told apart by a number: names are unique in a run."""
-    named: list[PlannedTarget] = []
-    for each in planned:
-        bare = target(each.name)
-        twins = sum(NUMBER.sub("", other.name) == NUMBER.sub("", bare) for other in named)
-        name = f"{NUMBER.sub('', bare)} ({twins + 1})" if twins else bare
-        options = {key: _value(key, value) for key, value in each.options.items()}
-        named.append(msgspec.structs.replace(each, name=name, options=options))
-    return named
+    names = target_names([each.name for each in planned])
+    return [
+        msgspec.structs.replace(
+            each,
+            name=name,
+            options={key: _value(key, value) for key, value in each.options.items()},
+        )
+        for each, name in zip(planned, names, strict=True)
+    ]
+
+
+def target_names(typed: Sequence[str]) -> list[str]:
+    """Targets as they are typed, without folders; those that differed in these alone get a
+    number."""
+    names: list[str] = []
+    for text in typed:
+        bare = target(text)
+        twins = sum(NUMBER.sub("", other) == NUMBER.sub("", bare) for other in names)
+        names.append(f"{NUMBER.sub('', bare)} ({twins + 1})" if twins else bare)
+    return names
 
 
 def failure(whole: Failure) -> Failure:

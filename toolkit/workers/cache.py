@@ -149,15 +149,41 @@ def use(folder: Path) -> int:
 
 def remove_unless_used(folder: Path) -> bool:
     """Removes a folder that no process uses; tells whether it did."""
+    with kept_from_use(folder) as is_free:
+        if is_free:
+            remove(folder)
+    return is_free
+
+
+@contextlib.contextmanager
+def kept_from_use(folder: Path) -> Iterator[bool]:
+    """Lets no process begin to use a folder in the block; tells whether none does already."""
     used = os.open(_used(folder), os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        remove(folder)
+        is_free = True
     except BlockingIOError:
-        return False
+        is_free = False
+    try:
+        yield is_free
     finally:
         os.close(used)
-    return True
+
+
+def users(folder: Path) -> list[str]:
+    """The processes that use a folder, 'process 4711 (toolkit bench m.onnx)'; those of other
+    containers are 'another process'."""
+    state = _used(folder).stat()
+    place = f"{os.major(state.st_dev):02x}:{os.minor(state.st_dev):02x}:{state.st_ino}"
+    try:
+        locks = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return ["another process"]
+    # '1: FLOCK  ADVISORY  READ 4711 fe:01:1234 0 EOF' (proc_locks(5)); who waits has '->' in it.
+    fields = [line.split() for line in locks if "->" not in line]
+    holders = {each[4] for each in fields if len(each) > 5 and each[5] == place}
+    own = str(os.getpid())
+    return sorted(_process(each) for each in holders if each != own) or ["another process"]
 
 
 def _used(folder: Path) -> Path:
@@ -195,7 +221,11 @@ def _take(lock: int, folder: Path) -> None:
 
 def _holder(lock: int) -> str:
     """'process 4711 (toolkit runtimes install openvino)'."""
-    number = os.pread(lock, 20, 0).decode(errors="replace")
+    return _process(os.pread(lock, 20, 0).decode(errors="replace"))
+
+
+def _process(number: str) -> str:
+    """A process by its number and its command; 'another process' where none has that number."""
     if not number.isdecimal():
         return "another process"
     try:

@@ -55,7 +55,7 @@ def main(read: int, write: int, parent: int) -> None:
             return
         reply = worker.reply(request)
         try:
-            protocol.send(write, reply)
+            protocol.send(write, {**reply, "number": request["number"]})
         except protocol.Closed:
             return
         if request["verb"] == "close":

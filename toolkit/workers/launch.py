@@ -47,6 +47,9 @@ from toolkit.workers.replies import (
 
 R = TypeVar("R")
 
+UNASKED = "answered what nobody had asked for"
+"""The end of a worker that answers a request twice, whenever its second answer is read."""
+
 
 class Worker:
     """A process that holds one session of one target. Use it as a context manager.
@@ -72,6 +75,8 @@ class Worker:
         self._folder = worker_code.parent / f"worker-{random.getrandbits(48):012x}"
         self._folder.mkdir()
         self._files = 0
+        self._number = 0
+        """That of the last request."""
         self._verb = "start"
         self._is_idle = True
         self._deadline = 0.0
@@ -275,7 +280,7 @@ class Worker:
         if self._read >= 0 and is_idle:
             # Where it takes no request, or does not end, it is ended by force below.
             with contextlib.suppress(protocol.Closed, protocol.Late, subprocess.TimeoutExpired):
-                protocol.send(self._write, {"verb": "close"}, grace)
+                protocol.send(self._write, self._numbered("close"), grace)
                 self._keeper.wait(grace)
         self._end()
 
@@ -286,23 +291,27 @@ class Worker:
     def _post(self, verb: str, **fields: object) -> None:
         self._verb = verb
         if self._reader.holds_more():
-            # It would be taken for the answer to this request, and so would each that follows.
-            self._die("answered what nobody had asked for")
+            self._die(UNASKED)
         limit = self._patience.of(verb)
         self._deadline = time.monotonic() + limit
         self._is_idle = False
         try:
-            protocol.send(self._write, {"verb": verb, **fields}, limit)
+            protocol.send(self._write, self._numbered(verb, **fields), limit)
         except protocol.Closed:
             self._die(self._cause())
         except protocol.Late:
             self._die(f"did not read the request to {verb} within {limit:g} s")
 
+    def _numbered(self, verb: str, **fields: object) -> protocol.Message:
+        """The next request."""
+        self._number += 1
+        return {"verb": verb, "number": self._number, **fields}
+
     def _wait(self, kind: type[R], longest: int = protocol.LONGEST) -> R:
         """The reply to the last request. Raises TargetError where that is an error."""
         try:
             line = self._reader.line(max(0.001, self._deadline - time.monotonic()), longest)
-            reply = replies.decoded(line, kind)
+            reply = replies.decoded(line, kind, self._number)
         except protocol.Closed:
             self._die(self._cause())
         except protocol.Late:
@@ -312,6 +321,8 @@ class Worker:
             )
         except protocol.Nonsense as error:
             self._die(f"answered nonsense: {str(error)!r}")
+        except protocol.Unasked:
+            self._die(UNASKED)
         except replies.Unfit as error:
             self._die(f"answered nonsense to {self._verb}: {error}")
         self._is_idle = True

@@ -6,7 +6,7 @@ M2  Every package is pinned, by a lock with hashes (workers/locks.py). Another v
     runtime replaces every pin of the same version: the parts of one library belong together.
 M3  What an installation starts ends with its parent: nothing fills a folder that nobody waits for.
 M4  An environment of an older lock is as good as none. The next installation removes it, unless a
-    process runs in it.
+    process uses it. Nor does `remove`, unless it is forced.
 """
 
 from __future__ import annotations
@@ -120,10 +120,11 @@ def prune() -> list[Installed]:
     return [each for each in older if cache.remove_unless_used(each.folder)]
 
 
-def remove(name: str, version: str | None = None) -> list[Installed]:
+def remove(name: str, version: str | None = None, *, force: bool = False) -> list[Installed]:
     """Removes the environments of a name, all versions or one; returns them.
 
-    Raises InputError where there is none.
+    Raises InputError where there is none, and EnvironmentFault where a process uses one: then all
+    stay, unless `force` is given.
     """
     present = installed()
     removed = [env for env in present if env.name == name and version in (None, env.version)]
@@ -132,10 +133,26 @@ def remove(name: str, version: str | None = None) -> list[Installed]:
         names = ", ".join(sorted({env.name for env in present}))
         choices = f"; there are: {names}" if names else ""
         raise InputError(f"there is no environment {asked} to remove{choices}")
-    for environment in removed:
-        cache.remove(environment.folder)
+    with contextlib.ExitStack() as stack:
+        for environment in removed:
+            is_free = stack.enter_context(cache.kept_from_use(environment.folder))
+            if not (is_free or force):
+                raise _in_use(environment)
+        for environment in removed:
+            cache.remove(environment.folder)
     sweep()
     return removed
+
+
+def _in_use(environment: Installed) -> EnvironmentFault:
+    name = f"{environment.name}@{environment.version}"
+    users = cache.users(environment.folder)
+    verb = "uses" if len(users) == 1 else "use"
+    return EnvironmentFault(
+        f"{name} was not removed: {', '.join(users)} {verb} it",
+        f"toolkit runtimes remove {name} --force    removes it all the same, and what runs in it"
+        " may fail",
+    )
 
 
 def installed() -> list[Installed]:

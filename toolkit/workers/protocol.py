@@ -1,7 +1,8 @@
 """The messages between parent and worker: JSON, one line each, on two pipes of their own.
 
-A request is an object with a `verb`; the reply is an object with the verb's results, or with
-`error` (one line), `cures` and, where it is one of KINDS, its `kind`. Tensors
+A request is an object with a `verb` and a `number`, which no other request of its worker has; the
+reply is an object with that `number` and the verb's results, or with `error` (one line), `cures`
+and, where it is one of KINDS, its `kind`. Tensors
 travel as .npy files that a message names. A worker may be written in any language: its last three
 arguments are the numbers of its two pipes (to read, to write) and of the parent process, with which
 it must end.
@@ -71,6 +72,10 @@ class Late(Exception):
 
 class Nonsense(Exception):
     """A line that is not a message."""
+
+
+class Unasked(Exception):
+    """A reply to another request than the last."""
 
 
 def kind(error: ToolkitError) -> str | None:

@@ -30,8 +30,10 @@ class Unfit(Exception):
 
 @dataclass(frozen=True)
 class ErrorReply:
-    """The reply to any verb that failed."""
+    """The reply to any verb that failed; of every reply it is the part that all have."""
 
+    number: int
+    """That of the request that is answered."""
     error: str | None = None
     """None: the verb did not fail."""
     cures: list[str] = field(default_factory=list)
@@ -110,7 +112,7 @@ class LoadReply:
 
 @dataclass(frozen=True)
 class EmptyReply:
-    """The reply to `bind`."""
+    """The reply to `bind`, which says no more than that it was done."""
 
 
 @dataclass(frozen=True)
@@ -178,15 +180,16 @@ class UsageReply:
         _demand_numbers(self.resident, self.peak)
 
 
-def decoded(line: bytes, kind: type[R]) -> R | ErrorReply:
-    """The reply in a line: one of this kind, or an error. Raises Nonsense for what is no object of
-    JSON, and Unfit for one that is neither."""
+def decoded(line: bytes, kind: type[R], number: int) -> R | ErrorReply:
+    """The reply in a line to the request with this number: one of this kind, or an error. Raises
+    Nonsense for what is no object of JSON, Unfit for one that is neither, and Unasked for the reply
+    to another request."""
     import msgspec  # No worker has it, and this room is copied to them.
 
     try:
         failed = msgspec.json.decode(line, type=ErrorReply)
-        if kind is EmptyReply and failed.error is None and msgspec.json.decode(line) != {}:
-            raise Unfit("it has fields that nobody asked for")  # The second reply to another verb.
+        if failed.number != number:
+            raise protocol.Unasked
         return msgspec.json.decode(line, type=kind) if failed.error is None else failed
     except (msgspec.ValidationError, RecursionError) as error:
         if not line.lstrip().startswith(b"{"):

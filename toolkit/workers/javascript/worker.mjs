@@ -170,7 +170,7 @@ for await (const part of requests) {
   const lines = (rest + part).split('\n');
   rest = lines.pop();
   for (const request of lines.map((line) => JSON.parse(line))) {
-    send(await replied(request));
+    send({ ...(await replied(request)), number: request.number });
     if (request.verb === 'close') process.exit(0); // The threads of WebAssembly would hold it.
   }
 }
