@@ -42,7 +42,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 MODEL = "model"
 """The folder of the model: model/model.onnx with its external data, which keeps its name since the
 model names it, or what a runtime's `convert` made (R8). It lies in a folder of its own because the
-file is untrusted: external data called numpy.py beside a client would be run by that client."""
+file is untrusted: external data called numpy.py beside a client would be run by that client. Data
+called model.onnx would take the model's own place: such a model is refused (operators.refusal)."""
 ONNX = f"{MODEL}/model.onnx"
 
 

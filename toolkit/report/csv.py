@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 
+from toolkit.plaintext import line
 from toolkit.report.grids.latencies import LEVELS, carried
 from toolkit.report.view import Ratio, Row, Table, View
 from toolkit.report.words import Spread
@@ -28,8 +29,11 @@ def render(view: View) -> str:
 
 
 def safe(cell: Cell) -> Cell:
-    """Puts an apostrophe before a text that a spreadsheet would take for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell
+    """Makes a text one line without control characters, and puts an apostrophe before one that a
+    spreadsheet would take for a formula."""
+    if not isinstance(cell, str):
+        return cell
+    return f"'{line(cell)}" if cell.startswith(FORMULAS) else line(cell)
 
 
 def cells(table: Table, row: Row) -> dict[str, Cell]:
