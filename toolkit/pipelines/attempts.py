@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -20,6 +20,7 @@ from toolkit.exporter.quiet import Chatter, quiet
 from toolkit.exporter.request import ExportRequest
 from toolkit.exporter.specialised import Narrowed, NarrowedError
 from toolkit.exporter.ways import Fault, Way
+from toolkit.feeds.feed import Feed
 from toolkit.feeds.sizes import Dims
 from toolkit.onnxfiles import modelfile
 from toolkit.onnxfiles.modelfile import ModelFile
@@ -123,7 +124,7 @@ class Attempts:
     def _by_others(
         self, asked: ExportRequest, failed: ExportError | ProofError
     ) -> tuple[list[Path], Exported]:
-        # What `_suspects` raises is no NotProven: the file itself shows a fixed size.
+        # What `_demand_dynamic` raises is no NotProven: the file itself shows a fixed size.
         fault = failed.fault if isinstance(failed, NotProven) else "fixed"
         tried: list[str] = []
         for way in ways.after(failed, fault):
@@ -148,7 +149,7 @@ class Attempts:
             chatter=self.chatter,
             way=way,
         )
-        suspects = _suspects(asked, converted)
+        _demand_dynamic(asked, converted)
         wide = self._cast(converted)
         origin = convert.metadata(
             asked.source,
@@ -173,7 +174,7 @@ class Attempts:
             return files, replace(exported, notes=tuple(notes))
         self.watch("prove")
         with progress.bounded(self.timeout):
-            exported = _within_limits(files[-1], asked, suspects, converted, self.runner, seconds)
+            exported = _within_limits(files[-1], asked, converted, self.runner, seconds)
         return files, replace(exported, notes=(*exported.notes, *notes))
 
     def _cast(self, converted: Converted) -> tuple[str, ...]:
@@ -187,20 +188,30 @@ class Attempts:
             return casting.cast(converted.model, self.runner.takes)
 
 
-def _suspects(asked: ExportRequest, converted: Converted) -> tuple[Narrowed, ...]:
-    """The sizes that torch took for granted. Raises ProofError for those that the file shows."""
+def _demand_dynamic(asked: ExportRequest, converted: Converted) -> None:
+    """Raises ProofError for a dimension that torch fixed, as the file itself shows."""
     if not dimensions(asked.inputs):
-        return ()
+        return
     evidence = Evidence(asked.module, asked.inputs, asked.traced, converted)
     if shown := next(specialised.fixed(evidence), None):
         raise specialised.error(shown, asked.traced)
+
+
+def _suspects(
+    asked: ExportRequest, converted: Converted, taken: Feed | None
+) -> tuple[Narrowed, ...]:
+    """The sizes that torch took for granted, and that the module accepts; it took a feed before."""
+    if not dimensions(asked.inputs):
+        return ()
+    evidence = Evidence(asked.module, asked.inputs, asked.traced, converted)
+    if taken is not None:
+        evidence.took(taken.dims)
     return specialised.possible(evidence)
 
 
 def _within_limits(
     file: Path,
     asked: ExportRequest,
-    suspects: Sequence[Narrowed],
     converted: Converted,
     runner: FileRunner | str,
     seconds: Mapping[str, Seconds],
@@ -211,16 +222,14 @@ def _within_limits(
     Raises NotProven.
     """
     try:
-        return _proven(file, asked, suspects, converted, runner, seconds)
+        return _proven(file, asked, converted, runner, seconds)
     except NotProven as failed:
         narrower = asked
         for limit in failed.own_limits:
             narrower = narrower.within(limit)
         if narrower is asked:
             raise
-        held = _within_limits(
-            file, narrower, _suspects(narrower, converted), converted, runner, seconds
-        )
+        held = _within_limits(file, narrower, converted, runner, seconds)
         ends = [{**asked.traced.sizes, **limit.end} for limit in narrower.own_limits]
         if not all(end in held.proof.right() for end in ends):
             raise  # The module refuses its own limit, or a call there is too dear.
@@ -230,7 +239,6 @@ def _within_limits(
 def _proven(
     file: Path,
     asked: ExportRequest,
-    suspects: Sequence[Narrowed],
     converted: Converted,
     runner: FileRunner | str,
     seconds: Mapping[str, Seconds],
@@ -241,14 +249,17 @@ def _proven(
     """
     opened = modelfile.open_once(file, check=False)  # The proof's first step has the checker.
     loading = None if isinstance(runner, str) else runner.load(opened)
-    draws = proofplan.draws(asked, opened.model)
-    oracle, at = proofplan.oracle(asked, draws, proofplan.sizes(asked, suspects, converted.seconds))
+    first = proofplan.sizes(asked, (), converted.seconds).first()
+    chosen = proofplan.draws(asked, opened.model, first)
+    suspects = _suspects(asked, converted, chosen.feed)
+    at = proofplan.sizes(asked, suspects, converted.seconds)
+    oracle, at = proofplan.oracle(asked, chosen, at)
     contract = proofplan.contract(asked)
 
     def numbers() -> Numbers | CannotRun | str:
         return str(runner) if loading is None else loading.numbers(oracle)
 
-    proof = prove.prove(opened, contract, oracle, draws, at, numbers=numbers)
+    proof = prove.prove(opened, contract, oracle, chosen.draws, at, numbers=numbers)
     exported = Exported(
         file,
         asked.source,
