@@ -32,6 +32,12 @@ def mixed(x):
     kept[:, :, -2:, :2] = waves[:, :, -2:, :2] * 3
     return torch.fft.irfft2(kept, s=x.shape[-2:])
 
+def resounded(x, signal=None, **kind):
+    "The waves of a signal, which become a signal again."
+    kind["window"] = torch.hann_window(kind.get("win_length", 32))
+    waves = torch.stft(x, 32, 8, return_complex=True, **kind)
+    return torch.istft(waves, 32, 8, length=signal, **kind)
+
 class Net(nn.Module):
     def forward(self, {names}):
         return {expression}
@@ -245,6 +251,13 @@ COMPLEX: dict[str, tuple[tuple[str, ...], str, str]] = {
         " torch.view_as_real(torch.view_as_complex(x).select(1, -1)),"
         " torch.view_as_real(torch.view_as_complex(x).index_select(1, torch.tensor([0])))",
         "aten.index, aten.index_select, aten.select",
+    ),
+    "istft": (
+        ("x:float32[batch,samples=300]",),
+        "resounded(x), resounded(x, win_length=24), resounded(x, normalized=True),"
+        " resounded(x, onesided=False), resounded(x, signal=x.shape[1]),"
+        " resounded(x, signal=500), resounded(x[0])",
+        "aten._fft_c2r, aten.unsqueeze",
     ),
     "copies": (
         ("x:float32[batch=3,seq=6,2]",),
