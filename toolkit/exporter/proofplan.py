@@ -86,6 +86,7 @@ def sizes(request: ExportRequest, suspects: Sequence[Narrowed], converting: Seco
         # A limit that toolkit took by itself is to be seen to hold at its very end.
         [
             *({**request.traced.sizes, **limit.end} for limit in request.own_limits),
+            *request.before,
             *(suspect.dims(request.traced) for suspect in suspects),
         ],
         allowance,

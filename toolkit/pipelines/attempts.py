@@ -21,7 +21,7 @@ from toolkit.exporter.request import ExportRequest
 from toolkit.exporter.specialised import Narrowed, NarrowedError
 from toolkit.exporter.ways import Fault, Way
 from toolkit.feeds.feed import Feed
-from toolkit.feeds.sizes import Dims
+from toolkit.feeds.sizes import Dims, text
 from toolkit.onnxfiles import modelfile
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.sources.inputs import dimensions
@@ -40,6 +40,9 @@ STAGES: Mapping[Way, Stage] = {
     ways.STRICT: "strict",
     ways.TORCHSCRIPT: "torchscript",
 }
+
+TURNS = 3
+"""Times that a module is traced with other sizes: each shows the conditions of one side only."""
 
 CAST = "computed in float32 and rounded, since onnxruntime has none for the module's type"
 
@@ -72,7 +75,7 @@ class Exported:
 class NotProven(ProofError):
     """The file is not the module's function; nothing was written. `exported` says how it failed,
     `own_limits` up to where it may be the module's function all the same, `dim` the dimension at
-    fault, empty where none is."""
+    fault, empty where none is; `elsewhere` sizes of dimensions that may be traced with instead."""
 
     def __init__(
         self,
@@ -80,12 +83,14 @@ class NotProven(ProofError):
         exported: Exported,
         fault: Fault,
         own_limits: tuple[OwnLimit, ...] = (),
+        elsewhere: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(error.what, *error.cures)
         self.dim = error.dim if isinstance(error, NarrowedError) else ""
         self.exported = exported
         self.fault = fault
         self.own_limits = own_limits
+        self.elsewhere = elsewhere or {}
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,32 @@ class Attempts:
             return files, replace(exported, instead=failed.what)
         if tried:
             failed.cures = (*failed.cures, f"Tried too, in vain: {'; '.join(tried)}")
+        return self._elsewhere(asked, failed)
+
+    def _elsewhere(
+        self, asked: ExportRequest, failed: ExportError | ProofError
+    ) -> tuple[list[Path], Exported]:
+        """The first file that is proven of those that are traced with other sizes, at which a
+        condition is false that the traced ones met. Raises what failed where there is none."""
+        request = asked
+        error: ExportError | ProofError | InputError = failed
+        tried: list[str] = []
+        while (sizes := _instead(error)) and len(tried) < TURNS and not asked.own_values:
+            tried.append(text(sizes))
+            try:
+                request = request.traced_at(sizes)
+                files, exported = self._once(request, ways.DYNAMO)
+            except (ExportError, ProofError, InputError) as again:
+                if _is_wrong_at(again, asked.traced.sizes):
+                    break  # Neither side holds for all sizes.
+                error = again
+                continue
+            why = f"{failed.what.partition(':')[0]} with {text(asked.traced.sizes)}"
+            return files, replace(
+                exported, notes=(*exported.notes, f"traced with {tried[-1]}, since {why}")
+            )
+        if tried:
+            failed.cures = (*failed.cures, f"Traced too, in vain, with {'; '.join(tried)}")
         raise failed
 
     def _once(self, asked: ExportRequest, way: Way) -> tuple[list[Path], Exported]:
@@ -186,6 +217,20 @@ class Attempts:
             raise InputError(f"--cast-missing asks onnxruntime what it lacks: {self.runner}")
         with quiet(self.chatter):  # Inference of types logs what it refuses.
             return casting.cast(converted.model, self.runner.takes)
+
+
+def _is_wrong_at(error: Exception, sizes: Dims) -> bool:
+    proof = error.exported.proof if isinstance(error, NotProven) else ExportProof((), 0.0)
+    return any(compared.dims == sizes for compared in proof.wrong())
+
+
+def _instead(error: Exception) -> Mapping[str, int]:
+    """The sizes to trace with in place of those with which an export failed so."""
+    if isinstance(error, NotProven):
+        return error.elsewhere
+    if isinstance(error, NarrowedError) and error.other is not None and error.other > 1:
+        return {error.dim: error.other}
+    return {}
 
 
 def _demand_dynamic(asked: ExportRequest, converted: Converted) -> None:
@@ -278,7 +323,7 @@ def _proven(
         if blamed[0].kind == "guard":
             error = _ranged(error, asked, proof)
         limits = specialised.taken(blamed, asked.inputs, proof)
-        raise NotProven(error, exported, "branch", limits)
+        raise NotProven(error, exported, "branch", limits, specialised.elsewhere(blamed))
     return exported
 
 
