@@ -69,9 +69,9 @@ def usage(mistake: click.ClickException) -> None:
     say(text.getvalue(), err=True, end="")
 
 
-def confirmed(question: str) -> bool:
+def confirmed(text: str) -> bool:
     """Asks at a terminal; no is the default."""
-    return click.confirm(plaintext.line(question), default=False, err=True)
+    return click.confirm(plaintext.line(text), default=False, err=True)
 
 
 def left_out(texts: Iterable[str]) -> None:
