@@ -160,6 +160,11 @@ def shared(function: F) -> F:
     return _added(function, [*TARGETS, *FEEDS, *RUNNING, *LIMITS, *BOUNDS])
 
 
+def memory_bound(function: F) -> F:
+    """Adds the limit of memory alone."""
+    return _added(function, BOUNDS)
+
+
 def bounds(function: F) -> F:
     """Adds the limits of time and memory to a command that measures no target."""
     return _added(function, [DEADLINE, *BOUNDS])

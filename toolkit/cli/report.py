@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli import screen
+from toolkit.cli import options, screen
+from toolkit.cli.values import DURATION
 
 if TYPE_CHECKING:
     from toolkit.report.view import View
@@ -44,8 +45,12 @@ Examples:
     type=click.Path(path_type=Path, allow_dash=True, dir_okay=False),
     help="Write to this file; - is stdout. Without it html goes into the run's folder.",
 )
+@click.option("--timeout", type=DURATION, help="The limit for reading and drawing, such as 600s.")
+@options.memory_bound
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of run.json, and nothing else.")
-def command(run: Path | None, form: str, output: Path | None, schema: bool) -> None:
+def command(
+    run: Path | None, form: str, output: Path | None, timeout: float | None, schema: bool
+) -> None:
     """Show a run again.
 
     RUN is the folder of a run or its run.json; without one it is the newest under ./reports.
@@ -57,8 +62,17 @@ def command(run: Path | None, form: str, output: Path | None, schema: bool) -> N
 
         click.echo(json.dumps(json_schema(), indent=2))
         return
+    from toolkit.supervision import progress
+
+    with progress.bounded(timeout):
+        _show(run, form, output)
+
+
+def _show(run: Path | None, form: str, output: Path | None) -> None:
+    """Reads a run and shows it. A stranger may have made it: all this is within limits."""
     from toolkit.records import store
     from toolkit.report.summary import summarize
+    from toolkit.supervision import progress
 
     path = run or store.newest(REPORTS)
     record = store.read(path)
@@ -67,7 +81,9 @@ def command(run: Path | None, form: str, output: Path | None, schema: bool) -> N
     if form == "json":
         emit(store.encode(record).decode(), output)
         return
-    view = summarize(record, store.read_samples(folder))
+    samples = store.read_samples(folder)
+    progress.step("summing the run up")
+    view = summarize(record, samples)
     if form == "terminal":
         emit(on_screen(view, output), output)
     elif form == "csv":
