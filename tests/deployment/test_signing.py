@@ -228,11 +228,11 @@ def test_files_that_a_signature_leaves_out_are_no_part_of_what_was_signed(
 ) -> None:
     """The library lets a signature name what is not looked at. A folder that was signed so is
     refused where such a file is there."""
-    import model_signing
-
     (folder / "model.sig").unlink()
-    hashing = model_signing.hashing.Config().set_ignored_paths(paths=["model.sig", "client.py"])
-    config = model_signing.signing.Config().use_elliptic_key_signer(private_key=acme.private)
+    hashing = (
+        signing.library("hashing").Config().set_ignored_paths(paths=["model.sig", "client.py"])
+    )
+    config = signing.library("signing").Config().use_elliptic_key_signer(private_key=acme.private)
     config.set_hashing_config(hashing).sign(folder, folder / "model.sig")
 
     assert refused(folder, acme.public).endswith("client.py was added")
