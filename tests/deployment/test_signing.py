@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from toolkit.onnxfiles import filestates
 from toolkit.pipelines.check import check
 from toolkit.pipelines.check import signature as verify
 from toolkit.pipelines.deploy import Deployment, DeployRequest, deploy
+from toolkit.pipelines.export import export
 
 pytestmark = pytest.mark.process
 
@@ -397,13 +400,75 @@ def test_a_key_may_have_a_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     with pytest.raises(InputError, match="has a passphrase, and no terminal is here"):
         signing.signer(locked.private)
+    monkeypatch.setenv(signing.PASSPHRASE, "wrong")
     with pytest.raises(InputError, match="the passphrase does not open"):
-        signing.signer(locked.private, lambda key: "wrong")
-    asked = signing.signer(locked.private, lambda key: "open sesame")
+        signing.signer(locked.private)
     monkeypatch.setenv(signing.PASSPHRASE, "open sesame")
-    given = signing.signer(locked.private)
 
-    assert asked.signed_by == given.signed_by == fingerprint(locked.public)
+    assert signing.signer(locked.private).signed_by == fingerprint(locked.public)
+
+
+NET = """
+import torch
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.score = torch.nn.Linear(8, 3)
+
+    def forward(self, x):
+        return torch.relu(self.score(x))
+"""
+
+
+def test_an_export_is_signed_and_its_passphrase_is_asked_for_at_a_terminal(tmp_path: Path) -> None:
+    locked = keys.pair(tmp_path, "locked", b"open sesame")
+    (tmp_path / "net.py").write_text(NET)
+    asked = [
+        "export",
+        "net.py:Net",
+        "--input",
+        "x:float32[batch,8]",
+        "-o",
+        "net.onnx",
+        "--sign",
+        "locked.pem",
+    ]
+    outer, inner = pty.openpty()
+    shown = b""
+    with subprocess.Popen(
+        [command.TOOLKIT, *asked], cwd=tmp_path, stdin=inner, stdout=inner, stderr=inner
+    ) as process:
+        os.close(inner)
+        while b"Passphrase of locked.pem" not in shown:
+            shown += os.read(outer, 4096)
+        os.write(outer, b"open sesame\n")
+        with contextlib.suppress(OSError):  # So Linux tells the end of a terminal.
+            while more := os.read(outer, 4096):
+                shown += more
+    os.close(outer)
+
+    assert process.returncode == 0, shown.decode()
+    assert b"open sesame" not in shown
+    assert f"signed by {fingerprint(locked.public)}" in " ".join(shown.decode().split())
+    verified = verify(tmp_path / "net.onnx", Trusted(locked.public))
+    assert [state.path.name for state in verified.states] == ["net.onnx"]
+
+
+def test_an_export_that_nobody_proved_is_not_signed(acme: Pair, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NET)
+    exported = export(
+        f"{tmp_path}/net.py:Net",
+        tmp_path / "net.onnx",
+        input=["x:float32[batch,8]"],
+        proof=False,
+        sign=acme.private,
+    )
+
+    assert exported.signed_by == ""
+    assert exported.notes[-1] == "not signed: its proof does not hold"
+    assert not (tmp_path / "net.onnx.sig").exists()
 
 
 def test_a_key_of_another_kind_is_named_with_a_command_that_makes_one(tmp_path: Path) -> None:
