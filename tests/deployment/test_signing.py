@@ -28,6 +28,7 @@ from toolkit.pipelines.check import check
 from toolkit.pipelines.check import signature as verify
 from toolkit.pipelines.deploy import Deployment, DeployRequest, deploy
 from toolkit.pipelines.export import export
+from toolkit.supervision import progress
 
 pytestmark = pytest.mark.process
 
@@ -408,6 +409,22 @@ def test_a_key_may_have_a_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert signing.signer(locked.private).signed_by == fingerprint(locked.public)
 
 
+def test_no_program_that_a_command_starts_has_the_passphrase(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process of a command takes it out of its environment; a user's own keeps it."""
+    locked = keys.pair(tmp_path, "locked", b"open sesame")
+    monkeypatch.setenv(signing.PASSPHRASE, "open sesame")
+
+    signing.signer(locked.private)
+    kept = os.environ.get(signing.PASSPHRASE)
+    monkeypatch.setattr(progress, "is_watched", lambda: True)
+    signing.signer(locked.private)
+
+    assert kept == "open sesame"
+    assert signing.PASSPHRASE not in os.environ
+
+
 NET = """
 import torch
 
@@ -640,6 +657,25 @@ def test_the_python_api_verifies_too(folder: Path, acme: Pair) -> None:
     assert finished.run.records[0].right
     with pytest.raises(InputError, match=r"client\.py was changed"):
         toolkit.check(folder, ["reference"], verify=acme.public)
+
+
+@pytest.mark.slow
+def test_a_folder_is_signed_and_verified_by_the_command_line(acme: Pair, tmp_path: Path) -> None:
+    """Its environment is installed from the index."""
+    small.layer(tmp_path / "layer.onnx")
+
+    made = command.run(
+        *("deploy", "layer.onnx", "--to", "onnxruntime", "--sign", acme.private, "--json"),
+        cwd=tmp_path,
+    )
+    checked = command.run(
+        *("check", "deployed/layer/onnxruntime", "--verify", acme.public), cwd=tmp_path
+    )
+
+    assert (made.code, checked.code) == (0, 0), made.err + checked.err
+    (row,) = json.loads(made.out)["deployed"]
+    assert row["signed_by"] == fingerprint(acme.public)
+    assert checked.out.splitlines()[0].startswith("verified deployed/layer/onnxruntime/model.sig: ")
 
 
 def test_states_are_those_that_the_whole_program_compares(signed_file: Path, acme: Pair) -> None:

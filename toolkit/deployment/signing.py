@@ -5,8 +5,8 @@ S1  Signed are the names and the SHA-256 of all files of a folder, but of the si
     may be another file elsewhere.
 S2  The library is asked for the files that toolkit has looked at, and for no others: neither its
     own list of files to leave out nor that of a signature holds.
-S3  A key or a signature is read once, and given to the library as a file that lies on no disk: it
-    reads what was looked at, a key may come through a pipe, and no key is left anywhere.
+S3  A key or a signature is given to the library as a file that lies on no disk: it reads what was
+    looked at, a key may come through a pipe, and no key is left anywhere.
 """
 
 from __future__ import annotations
@@ -282,4 +282,5 @@ def unsigned(path: Path) -> InputError:
 
 
 def _raise(error: OSError) -> None:
-    raise InputError(f"{error.filename} cannot be read: {os_reason(error)}") from error
+    name = untrusted.words(error.filename)
+    raise InputError(f"{name} cannot be read: {os_reason(error)}") from error
