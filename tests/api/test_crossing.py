@@ -75,6 +75,7 @@ class Held:
             cast_missing=True,
             keep_traces=True,
             force=False,
+            sign=Path("key.pem"),
             timeout=None,
         ),
     ],

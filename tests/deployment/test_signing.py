@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -25,6 +27,8 @@ from toolkit.onnxfiles import filestates
 from toolkit.pipelines.check import check
 from toolkit.pipelines.check import signature as verify
 from toolkit.pipelines.deploy import Deployment, DeployRequest, deploy
+from toolkit.pipelines.export import export
+from toolkit.supervision import progress
 
 pytestmark = pytest.mark.process
 
@@ -228,11 +232,11 @@ def test_files_that_a_signature_leaves_out_are_no_part_of_what_was_signed(
 ) -> None:
     """The library lets a signature name what is not looked at. A folder that was signed so is
     refused where such a file is there."""
-    import model_signing
-
     (folder / "model.sig").unlink()
-    hashing = model_signing.hashing.Config().set_ignored_paths(paths=["model.sig", "client.py"])
-    config = model_signing.signing.Config().use_elliptic_key_signer(private_key=acme.private)
+    hashing = (
+        signing.library("hashing").Config().set_ignored_paths(paths=["model.sig", "client.py"])
+    )
+    config = signing.library("signing").Config().use_elliptic_key_signer(private_key=acme.private)
     config.set_hashing_config(hashing).sign(folder, folder / "model.sig")
 
     assert refused(folder, acme.public).endswith("client.py was added")
@@ -397,13 +401,91 @@ def test_a_key_may_have_a_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     with pytest.raises(InputError, match="has a passphrase, and no terminal is here"):
         signing.signer(locked.private)
+    monkeypatch.setenv(signing.PASSPHRASE, "wrong")
     with pytest.raises(InputError, match="the passphrase does not open"):
-        signing.signer(locked.private, lambda key: "wrong")
-    asked = signing.signer(locked.private, lambda key: "open sesame")
+        signing.signer(locked.private)
     monkeypatch.setenv(signing.PASSPHRASE, "open sesame")
-    given = signing.signer(locked.private)
 
-    assert asked.signed_by == given.signed_by == fingerprint(locked.public)
+    assert signing.signer(locked.private).signed_by == fingerprint(locked.public)
+
+
+def test_no_program_that_a_command_starts_has_the_passphrase(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process of a command takes it out of its environment; a user's own keeps it."""
+    locked = keys.pair(tmp_path, "locked", b"open sesame")
+    monkeypatch.setenv(signing.PASSPHRASE, "open sesame")
+
+    signing.signer(locked.private)
+    kept = os.environ.get(signing.PASSPHRASE)
+    monkeypatch.setattr(progress, "is_watched", lambda: True)
+    signing.signer(locked.private)
+
+    assert kept == "open sesame"
+    assert signing.PASSPHRASE not in os.environ
+
+
+NET = """
+import torch
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.score = torch.nn.Linear(8, 3)
+
+    def forward(self, x):
+        return torch.relu(self.score(x))
+"""
+
+
+def test_an_export_is_signed_and_its_passphrase_is_asked_for_at_a_terminal(tmp_path: Path) -> None:
+    locked = keys.pair(tmp_path, "locked", b"open sesame")
+    (tmp_path / "net.py").write_text(NET)
+    asked = [
+        "export",
+        "net.py:Net",
+        "--input",
+        "x:float32[batch,8]",
+        "-o",
+        "net.onnx",
+        "--sign",
+        "locked.pem",
+    ]
+    outer, inner = pty.openpty()
+    shown = b""
+    with subprocess.Popen(
+        [command.TOOLKIT, *asked], cwd=tmp_path, stdin=inner, stdout=inner, stderr=inner
+    ) as process:
+        os.close(inner)
+        while b"Passphrase of locked.pem" not in shown:
+            shown += os.read(outer, 4096)
+        os.write(outer, b"open sesame\n")
+        with contextlib.suppress(OSError):  # So Linux tells the end of a terminal.
+            while more := os.read(outer, 4096):
+                shown += more
+    os.close(outer)
+
+    assert process.returncode == 0, shown.decode()
+    assert b"open sesame" not in shown
+    assert f"signed by {fingerprint(locked.public)}" in " ".join(shown.decode().split())
+    verified = verify(tmp_path / "net.onnx", Trusted(locked.public))
+    assert [state.path.name for state in verified.states] == ["net.onnx"]
+
+
+def test_an_export_that_nobody_proved_is_not_signed(acme: Pair, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NET)
+    exported = export(
+        f"{tmp_path}/net.py:Net",
+        tmp_path / "net.onnx",
+        input=["x:float32[batch,8]"],
+        proof=False,
+        sign=acme.private,
+    )
+
+    assert exported.signed_by == ""
+    assert exported.notes[-1] == "not signed: its proof does not hold"
+    assert not (tmp_path / "net.onnx.sig").exists()
 
 
 def test_a_key_of_another_kind_is_named_with_a_command_that_makes_one(tmp_path: Path) -> None:
@@ -575,6 +657,25 @@ def test_the_python_api_verifies_too(folder: Path, acme: Pair) -> None:
     assert finished.run.records[0].right
     with pytest.raises(InputError, match=r"client\.py was changed"):
         toolkit.check(folder, ["reference"], verify=acme.public)
+
+
+@pytest.mark.slow
+def test_a_folder_is_signed_and_verified_by_the_command_line(acme: Pair, tmp_path: Path) -> None:
+    """Its environment is installed from the index."""
+    small.layer(tmp_path / "layer.onnx")
+
+    made = command.run(
+        *("deploy", "layer.onnx", "--to", "onnxruntime", "--sign", acme.private, "--json"),
+        cwd=tmp_path,
+    )
+    checked = command.run(
+        *("check", "deployed/layer/onnxruntime", "--verify", acme.public), cwd=tmp_path
+    )
+
+    assert (made.code, checked.code) == (0, 0), made.err + checked.err
+    (row,) = json.loads(made.out)["deployed"]
+    assert row["signed_by"] == fingerprint(acme.public)
+    assert checked.out.splitlines()[0].startswith("verified deployed/layer/onnxruntime/model.sig: ")
 
 
 def test_states_are_those_that_the_whole_program_compares(signed_file: Path, acme: Pair) -> None:

@@ -51,6 +51,7 @@ def export(
     cast_missing: bool = False,
     keep_traces: bool = False,
     force: bool = False,
+    sign: Path | str | None = None,
     timeout: Seconds | None = None,
     memory_limit: Bytes | None = None,
     watch: WatchStages = lambda stage: None,
@@ -65,7 +66,8 @@ def export(
     cannot stay dynamic its traced size, and a note of the result says so. `cast_missing`
     has operators that onnxruntime lacks in float16 or bfloat16 computed in float32. `keep_traces`
     leaves torch's notes in the file, with absolute paths and lines of the source. `force` replaces
-    another model's test data beside the file. `timeout` limits the proof. `chatter` gathers what
+    another model's test data beside the file. `sign` is a private key in PEM with which a file that
+    is proven right is signed, in NAME.onnx.sig. `timeout` limits the proof. `chatter` gathers what
     torch says, also where this raises. Raises InputError for what the user gave, ExportError where
     torch refuses, NotProven where the file is not the module's function; nothing is written then. A
     source
@@ -92,6 +94,7 @@ def export(
         cast_missing=cast_missing,
         keep_traces=keep_traces,
         force=force,
+        sign=_path(sign),
         timeout=_checked(timeout),
     )
     return calling.run(task, hear, memory_limit=memory_limit)

@@ -60,6 +60,7 @@ class ExportTask(Strict, frozen=True, tag=True):
     cast_missing: bool
     keep_traces: bool
     force: bool
+    sign: Path | None
     timeout: Seconds | None
 
     @property
@@ -82,6 +83,7 @@ class ExportTask(Strict, frozen=True, tag=True):
                 cast_missing=self.cast_missing,
                 keep_traces=self.keep_traces,
                 force=self.force,
+                sign=self.sign,
                 timeout=self.timeout,
                 watch=lambda stage: watch(stage, ""),
                 chatter=chatter,

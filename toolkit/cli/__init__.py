@@ -37,8 +37,9 @@ COMMANDS = {
     "doctor": "what is wrong with this installation or machine, and the cure",
 }
 
-SUPERVISED = {"run", "export", "check", "bench", "deploy", "compare", "conformance"}
-"""Commands that read a model or run its code: each runs in a process that this one watches over."""
+SUPERVISED = {"run", "export", "check", "bench", "deploy", "compare", "conformance", "report"}
+"""Commands that read a model or a record, or run a model's code: each runs in a process that this
+one watches over."""
 
 AGAIN = """
 import sys

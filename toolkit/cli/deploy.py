@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,13 +52,7 @@ VERSION = 1
     show_default=True,
     help="The sandbox of the browser that proves web; auto is on, but for root, who has none.",
 )
-@click.option(
-    "--sign",
-    type=options.FILE,
-    metavar="KEY",
-    help="Sign each folder that is proven right with this private key; `sigstore` signs without "
-    "a key, over a network.",
-)
+@options.SIGN
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(to: str, out: Path | None, sign: Path | None, as_json: bool, **given: Any) -> None:
     """Make a folder for each destination that runs a model there without toolkit, and prove it.
@@ -77,6 +70,7 @@ def command(to: str, out: Path | None, sign: Path | None, as_json: bool, **given
     from toolkit.pipelines.deploy import DeployRequest
 
     names = listing.parse(to)
+    options.ask_passphrase(sign)
     model = options.model_of(given["model"])
     request = DeployRequest(
         options.feed_request(given),
@@ -113,7 +107,7 @@ def _watched(
         if draw is not None:
             draw(None, f"{name}: {step}" if name else step)
 
-    steps = each(model, names, out, request=request, watch=watch, ask_passphrase=_ask_passphrase)
+    steps = each(model, names, out, request=request, watch=watch)
     while True:
         with screen.progress("deploy") as draw_this:
             draw = draw_this
@@ -121,14 +115,6 @@ def _watched(
         if deployment is None:
             return
         yield deployment
-
-
-def _ask_passphrase(key: Path) -> str | None:
-    """Asks for the passphrase of a key at a terminal; None where there is none."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
-    passphrase: str = click.prompt(f"Passphrase of {key}", hide_input=True, err=True)
-    return passphrase
 
 
 def _row(deployment: Deployment) -> str:

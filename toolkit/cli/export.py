@@ -99,6 +99,7 @@ EXPORTERS = ("dynamo", "dynamo-strict", "torchscript")
 )
 @click.option("--keep-traces", is_flag=True, help="Keep torch's notes: paths, lines of the source.")
 @click.option("--force", is_flag=True, help="Replace another model's test data beside the file.")
+@options.SIGN
 @click.option("--verbose", is_flag=True, help="Show all that torch says, and its whole trace.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record instead of the table.")
 @options.bounds
@@ -116,6 +117,7 @@ def command(
     cast_missing: bool,
     keep_traces: bool,
     force: bool,
+    sign: Path | None,
     verbose: bool,
     as_json: bool,
     timeout: float | None,
@@ -131,6 +133,7 @@ def command(
     from toolkit.exporter.quiet import Chatter
 
     chatter = Chatter()
+    options.ask_passphrase(sign)
     if arguments:
         from toolkit.sources.source import with_arguments
 
@@ -153,6 +156,7 @@ def command(
             cast_missing=cast_missing,
             keep_traces=keep_traces,
             force=force,
+            sign=sign,
             timeout=timeout,
         )
     except ToolkitError as error:
@@ -218,6 +222,8 @@ def table(exported: Exported, seconds: units.Seconds, *, written: bool) -> None:
         sets = len(exported.test_data)
         beside = f", {sets} sets of test data beside it" if sets else ""
         screen.line("", f"{exported.path} ({size}){beside}")
+    if exported.signed_by:
+        screen.line("", f"signed by {exported.signed_by}")
 
 
 def times(exported: Exported) -> str:
@@ -284,6 +290,7 @@ def record(exported: Exported, *, written: bool) -> dict[str, object]:
             for step in proof.steps
         ],
         "test_data": [str(folder) for folder in exported.test_data],
+        **({"signed_by": exported.signed_by} if exported.signed_by else {}),
     }
 
 

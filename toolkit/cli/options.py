@@ -48,6 +48,13 @@ ANONYMOUS = click.option(
 INSTALL = click.option(
     "--install", is_flag=True, help="Install the runtimes that are missing, first."
 )
+SIGN = click.option(
+    "--sign",
+    type=FILE,
+    metavar="KEY",
+    help="Sign what is proven right with this private key; `sigstore` signs without a key, over "
+    "a network.",
+)
 REPORTS = click.option(
     "-o",
     "--output",
@@ -160,6 +167,11 @@ def shared(function: F) -> F:
     return _added(function, [*TARGETS, *FEEDS, *RUNNING, *LIMITS, *BOUNDS])
 
 
+def memory_bound(function: F) -> F:
+    """Adds the limit of memory alone."""
+    return _added(function, BOUNDS)
+
+
 def bounds(function: F) -> F:
     """Adds the limits of time and memory to a command that measures no target."""
     return _added(function, [DEADLINE, *BOUNDS])
@@ -180,6 +192,20 @@ def _added(function: F, options: Sequence[Callable[[F], F]]) -> F:
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def ask_passphrase(key: Path | None) -> None:
+    """Asks at a terminal for the passphrase of a private key that has one, where no variable holds
+    it; there it is looked for."""
+    import os
+    import sys
+
+    from toolkit.deployment import signing
+
+    is_asked = sys.stdin.isatty() and sys.stderr.isatty() and signing.PASSPHRASE not in os.environ
+    if key is not None and is_asked and key.is_file() and signing.is_locked(key):
+        text = f"Passphrase of {key}"
+        os.environ[signing.PASSPHRASE] = click.prompt(text, hide_input=True, err=True)
 
 
 def model_of(model: Path | None) -> Path:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit import plaintext
-from toolkit.cli import screen
+from toolkit.cli import options, screen
+from toolkit.cli.values import DURATION
 
 if TYPE_CHECKING:
     from toolkit.report.view import View
@@ -45,8 +46,12 @@ Examples:
     type=click.Path(path_type=Path, allow_dash=True, dir_okay=False),
     help="Write to this file; - is stdout. Without it html goes into the run's folder.",
 )
+@click.option("--timeout", type=DURATION, help="The limit for reading and drawing, such as 600s.")
+@options.memory_bound
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of run.json, and nothing else.")
-def command(run: Path | None, form: str, output: Path | None, schema: bool) -> None:
+def command(
+    run: Path | None, form: str, output: Path | None, timeout: float | None, schema: bool
+) -> None:
     """Show a run again.
 
     RUN is the folder of a run or its run.json; without one it is the newest under ./reports.
@@ -58,8 +63,17 @@ def command(run: Path | None, form: str, output: Path | None, schema: bool) -> N
 
         screen.json(json.dumps(json_schema(), indent=2))
         return
+    from toolkit.supervision import progress
+
+    with progress.bounded(timeout):
+        _show(run, form, output)
+
+
+def _show(run: Path | None, form: str, output: Path | None) -> None:
+    """Reads a run and shows it. A stranger may have made it: all this is within limits."""
     from toolkit.records import store
     from toolkit.report.summary import summarize
+    from toolkit.supervision import progress
 
     path = run or store.newest(REPORTS)
     record = store.read(path)
@@ -71,7 +85,9 @@ def command(run: Path | None, form: str, output: Path | None, schema: bool) -> N
         else:
             emit(store.encode(record).decode(), output)
         return
-    view = summarize(record, store.read_samples(folder))
+    samples = store.read_samples(folder)
+    progress.step("summing the run up")
+    view = summarize(record, samples)
     if form == "terminal":
         if output in (None, STDOUT):
             screen.say(on_screen(view, output), end="", styled=True)

@@ -5,8 +5,8 @@ S1  Signed are the names and the SHA-256 of all files of a folder, but of the si
     may be another file elsewhere.
 S2  The library is asked for the files that toolkit has looked at, and for no others: neither its
     own list of files to leave out nor that of a signature holds.
-S3  A key or a signature is read once, and given to the library as a file that lies on no disk: it
-    reads what was looked at, a key may come through a pipe, and no key is left anywhere.
+S3  A key or a signature is given to the library as a file that lies on no disk: it reads what was
+    looked at, a key may come through a pipe, and no key is left anywhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import os
 import shlex
 import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,12 @@ class Signer:
             demand_room(error)
             raise InputError(f"{signature.name} was not made: {typed_line(error)}") from error
 
+    def sign_files(self, files: Sequence[Path], signature: Path) -> None:
+        """Signs files that lie in one folder, such as a model with its external data."""
+        self.sign(
+            signature.parent, [file.relative_to(signature.parent) for file in files], signature
+        )
+
     def sign_folder(self, folder: Path) -> Path:
         """Signs all files of a folder; returns the signature, which lies in it (S1)."""
         signature = folder / SIGNATURE
@@ -98,9 +104,9 @@ def library(name: str) -> Any:
         ) from error
 
 
-def signer(key: Path, ask: Callable[[Path], str | None] = lambda key: None) -> Signer:
-    """What signs with a private key, or keyless. `ask` gives the passphrase of a key that is locked
-    where the variable PASSPHRASE does not.
+def signer(key: Path) -> Signer:
+    """What signs with a private key, or keyless. The variable PASSPHRASE has the passphrase of a
+    key that is locked.
 
     Raises InputError for what is no such key, and EnvironmentFault where the library is missing.
     """
@@ -113,7 +119,7 @@ def signer(key: Path, ask: Callable[[Path], str | None] = lambda key: None) -> S
             config.use_sigstore_signer(use_ambient_credentials=True)
         return Signer("an identity, by sigstore", config)
     data = read_key(key)
-    private, passphrase = _opened(key, data, passphrase, ask)
+    private, passphrase = _opened(key, data, passphrase)
     demand_curve(key, private, private.public_key())
     with in_memory(data) as file:
         # The library hands it on to `cryptography`, which takes bytes alone.
@@ -122,17 +128,31 @@ def signer(key: Path, ask: Callable[[Path], str | None] = lambda key: None) -> S
     return Signer(fingerprint(private.public_key()), config)
 
 
-def _opened(
-    key: Path, data: bytes, passphrase: str | None, ask: Callable[[Path], str | None]
-) -> tuple[Any, str | None]:
+def is_locked(key: Path) -> bool:
+    """Says whether a private key has a passphrase. Raises as `signer` for what is no file, and
+    where the library is missing."""
+    library("signing")
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        serialization.load_pem_private_key(read_key(key), None)
+    except TypeError:  # So it says that it needs one.
+        return True
+    except (ValueError, UnsupportedAlgorithm):
+        pass  # It is no key: `signer` says so.
+    return False
+
+
+def _opened(key: Path, data: bytes, passphrase: str | None) -> tuple[Any, str | None]:
     """The private key, and the passphrase that opened it; None: it has none."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
     try:
         return serialization.load_pem_private_key(data, None), None
-    except TypeError:  # It has a passphrase.
-        passphrase = passphrase if passphrase is not None else ask(key)
+    except TypeError:
+        pass  # It has a passphrase.
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InputError(f"{key} is no private key in PEM", MAKES_KEY) from error
     if passphrase is None:
@@ -262,4 +282,5 @@ def unsigned(path: Path) -> InputError:
 
 
 def _raise(error: OSError) -> None:
-    raise InputError(f"{error.filename} cannot be read: {os_reason(error)}") from error
+    name = untrusted.words(error.filename)
+    raise InputError(f"{name} cannot be read: {os_reason(error)}") from error

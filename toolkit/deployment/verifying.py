@@ -17,7 +17,7 @@ import os
 import shlex
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -75,13 +75,14 @@ class Verified:
         """Raises InputError for a file that is not signed, or is another one by now (V3)."""
         known = {os.path.realpath(state.path): state for state in self.states}
         for state in states:
+            name = untrusted.words(state.path)
             signed = known.get(os.path.realpath(state.path))
             if signed is None:
-                raise InputError(f"{state.path} belongs to the model, and is not signed")
-            if change := signed.change():
+                raise InputError(f"{name} belongs to the model, and is not signed")
+            if replace(state, path=signed.path) != signed:
+                change = signed.change() or "it was another file when it was read"
                 raise InputError(
-                    f"{state.path} changed after its signature was verified: {change}",
-                    filestates.CURE,
+                    f"{name} changed after its signature was verified: {change}", filestates.CURE
                 )
 
 

@@ -65,6 +65,8 @@ class Exported:
     """A line for each thing that the module does and the file does not."""
     seconds: Mapping[str, Seconds] = field(default_factory=dict)
     """The time of the steps before the proof: 'build', 'convert', 'write'."""
+    signed_by: str = ""
+    """The fingerprint of the key by which the file is signed; empty: it is not."""
 
     @property
     def unproven(self) -> bool:

@@ -14,6 +14,7 @@ from toolkit.records import privacy, store
 from toolkit.report import comparison
 from toolkit.report.comparison import Pairing
 from toolkit.runtimes.target import Target
+from toolkit.supervision import progress
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,10 @@ def compare(
     can be compared.
     """
     was, now = Path(old), None if new is None else Path(new)
-    if now is not None and _is_run(was) and _is_run(now):
-        title = f"{now.name} against {was.name}"
-        before, after = store.read(was), store.read(now)
-        pairings = comparison.between(before, after)
-        damage = [f"left out: {line}" for run in (was, now) for line in store.damage(run)]
-        notes = (*damage, *comparison.machines_apart(before, after))
-        return ComparedModels(title, pairings, notes=notes)
     request = as_request(order)
+    if now is not None and _is_run(was) and _is_run(now):
+        with progress.bounded(request.deadline):
+            return _of_runs(was, now)
     targets, pairs = _pairs(request, now)
     both = replace(
         request,
@@ -64,6 +61,15 @@ def compare(
     return ComparedModels(
         title, comparison.side_by_side(privacy.run(finished.run), pairs), finished
     )
+
+
+def _of_runs(was: Path, now: Path) -> ComparedModels:
+    """Compares two runs by what their records have."""
+    before, after = store.read(was), store.read(now)
+    pairings = comparison.between(before, after)
+    damage = [f"left out: {line}" for run in (was, now) for line in store.damage(run)]
+    notes = (*damage, *comparison.machines_apart(before, after))
+    return ComparedModels(f"{now.name} against {was.name}", pairings, notes=notes)
 
 
 def _is_run(path: Path) -> bool:

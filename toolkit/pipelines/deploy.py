@@ -84,8 +84,6 @@ class Deployment:
 Watch = Callable[[str, str], None]
 """Is told which destination is at which step: 'packing', 'proving'. The name is empty while the
 model itself is looked at."""
-AskPassphrase = Callable[[Path], str | None]
-"""Asks a user for the passphrase of a key; None: there is nobody to ask."""
 
 
 def deploy(
@@ -117,14 +115,12 @@ def each(
     request: DeployRequest | None = None,
     make_python: MakePython = venvs.fresh,
     watch: Watch = lambda name, step: None,
-    ask_passphrase: AskPassphrase = lambda key: None,
 ) -> Iterator[Deployment]:
     """Does the same as `deploy`, and yields each destination as soon as it is done: first those
-    that cannot take the model, before any work. `ask_passphrase` is asked where a key has one that
-    no variable holds."""
+    that cannot take the model, before any work."""
     request = request or DeployRequest()
     # Before the work: a key that cannot be used costs none.
-    signer = None if request.sign is None else signing.signer(request.sign, ask_passphrase)
+    signer = None if request.sign is None else signing.signer(request.sign)
     destinations = [listing.load(name) for name in dict.fromkeys(to)]
     path = Path(model)
     with progress.bounded(request.deadline):

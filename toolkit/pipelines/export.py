@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from toolkit.deployment import signing
+from toolkit.deployment.signing import Signer
 from toolkit.engine import filenumbers
 from toolkit.errors import InputError, unknown
 from toolkit.exporter import landing, request, testdata, ways
@@ -41,6 +43,7 @@ def export(
     cast_missing: bool = False,
     keep_traces: bool = False,
     force: bool = False,
+    sign: Path | str | None = None,
     timeout: Seconds | None = None,
     watch: Watch = lambda stage: None,
     chatter: Chatter | None = None,
@@ -53,7 +56,8 @@ def export(
     `allow_fixed` gives a dimension that cannot stay dynamic its traced size. `cast_missing` has
     operators that onnxruntime lacks in float16 or bfloat16 computed in float32. `keep_traces`
     leaves torch's notes in the file, with absolute paths and lines of the source. `force` replaces
-    another model's test data beside the file. `timeout` limits the proof, where another process
+    another model's test data beside the file. `sign` is a private key in PEM with which a file that
+    is proven right is signed, in NAME.onnx.sig. `timeout` limits the proof, where another process
     watches over this one. `chatter` gathers what torch says, also where this raises. Raises
     InputError for what the user gave, ExportError where torch refuses, NotProven where the file is
     not the module's function; nothing is written then.
@@ -61,6 +65,8 @@ def export(
     chatter = chatter or Chatter()
     own_weights = None if weights is None else Path(weights)
     pinned = _pinned(exporter)
+    # Before the work: a key that cannot be used costs none.
+    signer = None if sign is None else signing.signer(Path(sign))
     began = time.perf_counter()
     asked = request.of_source(_source(of, input, own_weights, watch), input, stateful=stateful)
     building = time.perf_counter() - began
@@ -88,7 +94,20 @@ def export(
             seconds={"build": building, **exported.seconds},
         )
         watch("write")
+        if signer is not None:
+            exported = _signed(signer, files, exported)
         return _landed(files, final, exported, force=force)
+
+
+def _signed(signer: Signer, files: list[Path], exported: Exported) -> Exported:
+    """Signs the files that were written, the model the last of them, and adds the signature to
+    them. What is not proven right bears nobody's signature."""
+    if not exported.proof.holds:
+        return replace(exported, notes=(*exported.notes, "not signed: its proof does not hold"))
+    signature = files[-1].with_name(files[-1].name + signing.SUFFIX)
+    signer.sign_files(files, signature)
+    files.append(signature)
+    return replace(exported, signed_by=signer.signed_by)
 
 
 def _notes(asked: ExportRequest) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from typing import BinaryIO
 import numpy as np
 
 from toolkit.errors import InputError, RunError, demand_room_for, first_line
+from toolkit.supervision import progress
 from toolkit.tensors import Array
 from toolkit.units import Bytes, size
 
@@ -136,6 +137,7 @@ def _reason(error: OSError) -> str:
 @contextlib.contextmanager
 def opened(file: Path, limit: Bytes) -> Iterator[BinaryIO]:
     """A file that is there, to be read (U1, U2). Raises RunError, and OSError as `open` does."""
+    progress.step(f"reading {words(file.name)}")
     try:
         handle = os.open(file, os.O_RDONLY | SAFELY)
     except OSError as error:

@@ -19,6 +19,7 @@ from toolkit.report.ranking import case_section
 from toolkit.report.svg import asset
 from toolkit.report.view import View
 from toolkit.report.words import printable
+from toolkit.supervision import progress
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
@@ -96,6 +97,7 @@ def vega(plot: Plot) -> dict[str, object]:
     """Compiles a plot from Vega-Lite to Vega, so that the page needs no compiler."""
     import vl_convert
 
+    progress.step(f"drawing {plot.name}")
     compiled: dict[str, object] = vl_convert.vegalite_to_vega(plot.spec)
     return compiled
 

@@ -8,6 +8,7 @@ from importlib import resources
 
 from toolkit.report.plots import Plot
 from toolkit.report.plots.base import Entry
+from toolkit.supervision import progress
 
 WIDTH = 760
 """Pixels of the plot; a narrower column scales the whole picture down."""
@@ -37,6 +38,7 @@ def svg(plot: Plot) -> str:
     """
     import vl_convert
 
+    progress.step(f"drawing {plot.name}")
     drawn: str = vl_convert.vegalite_to_svg(plot.spec | {"width": WIDTH})
     head = re.match(r'<svg[^>]*?width="([\d.]+)" height="([\d.]+)"[^>]*>', drawn)
     if head is None:

@@ -299,7 +299,9 @@ def _code(code: int, state: Look) -> int:
             " its disk failed",
             "run it again when nothing writes to the model's files",
         )
-    raise Ended(f"the command crashed with {name}{doing}: a library did not survive this model")
+    raise Ended(
+        f"the command crashed with {name}{doing}: a library did not survive what it was given"
+    )
 
 
 def _too_slow(state: Look) -> Ended:
