@@ -57,6 +57,18 @@ def test_each_case_has_its_own_plots() -> None:
     assert {"ratios-batch-8", "distribution-batch-8", "over-time-batch-8"} <= set(names)
 
 
+def test_a_call_in_which_the_clock_did_not_move_has_no_place_on_a_logarithmic_axis() -> None:
+    run, samples = runs.make(runs.TWO)
+    samples["0/0/0"][0, 0] = 0
+    still = {key: 0 * calls if key.startswith("1/") else calls for key, calls in samples.items()}
+
+    (plot,) = (plot for plot in draw(summarize(run, still)) if plot.name == "distribution-batch-1")
+
+    latencies = [row["l"] for row in data(plot) if "l" in row]
+    assert min(latencies) > 0
+    assert {row["k"] for row in data(plot) if "l" in row} == {0}
+
+
 def test_targets_without_a_rank_are_in_no_plot_of_ratios() -> None:
     assert named(DRAWN["ratios-batch-1"]) == {
         "onnxruntime cpu, bound",
