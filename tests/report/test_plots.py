@@ -21,7 +21,7 @@ from toolkit.report.grids import machines
 from toolkit.report.plots import Plot, draw
 from toolkit.report.plots.base import slug, ticks
 from toolkit.report.summary import summarize
-from toolkit.report.svg import svg
+from toolkit.report.svg import legend, svg
 from toolkit.report.view import View
 
 MIXED = summarize(*runs.make(runs.MIXED))
@@ -67,6 +67,14 @@ def test_a_call_in_which_the_clock_did_not_move_has_no_place_on_a_logarithmic_ax
     latencies = [row["l"] for row in data(plot) if "l" in row]
     assert min(latencies) > 0
     assert {row["k"] for row in data(plot) if "l" in row} == {0}
+
+
+def test_a_picture_of_any_width_has_its_legend() -> None:
+    """A record may name times that make a plot wider than a float has units."""
+    entries = (("torch cpu", "#000", ()), ("tract cpu", "#fff", ()))
+
+    assert [row.count("<line") for row in legend(entries, 1e20)] == [2]
+    assert [row.count("<line") for row in legend(entries, 1.0)] == [1, 1]
 
 
 def test_targets_without_a_rank_are_in_no_plot_of_ratios() -> None:
