@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from benchmarks import blocks, conditions, growth, ledger, overhead, startup, trust
+from benchmarks.fuzz import program as fuzz
 from benchmarks.ledger import Line
 from benchmarks.peers import summary as peers
 from benchmarks.scale import measure as scale
@@ -31,20 +32,30 @@ DOCUMENTS: Mapping[Path, Tables] = {
         "growth": growth.markdown,
     },
     ROOT / "README.md": {"scale": scale.of_bert},
+    ROOT / "SECURITY.md": {"fuzz": fuzz.markdown},
     ROOT / "docs" / "zoo.md": {"zoo": zoo.table},
 }
 """Document → its tables."""
+SUMMARIES: Mapping[str, Callable[[], Sequence[Line]]] = {"fuzz": fuzz.summaries}
+"""Programs of whose results a summary alone is in this repository."""
 CLOSING = "<!-- end -->"
 
 
 def filled(document: str, tables: Tables) -> str:
     """The document with the table of each program that has results between its marks."""
     for name, markdown in tables.items():
-        lines = ledger.newest(ledger.committed(name).lines())
+        lines = lines_of(name)
         if lines:
             before, after = around(name, document)
             document = f"{before}{provenance(name, lines)}\n\n{markdown(lines)}\n{after}"
     return document
+
+
+def lines_of(name: str) -> Sequence[Line]:
+    """The results of a program that are in this repository."""
+    if name in SUMMARIES:
+        return SUMMARIES[name]()
+    return ledger.newest(ledger.committed(name).lines())
 
 
 def around(name: str, document: str) -> tuple[str, str]:

@@ -24,17 +24,23 @@ import os
 import shlex
 import shutil
 import signal
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
+
+SHOWN = 8192
+"""Characters of an error that are kept: two paths of 4,096 fit (PATH_MAX), while a name in a
+hostile file has no end. A longer command is pasted by nobody."""
 
 
 class ToolkitError(Exception):
     """Says what is wrong in one line, then what to do, a line each, in commands to paste."""
 
     def __init__(self, what: str, *cures: str) -> None:
+        what = what if len(what) <= SHOWN else f"{what[: SHOWN // 2]} … {what[-SHOWN // 4 :]}"
         super().__init__(what)
         self.what = what
-        self.cures = cures
+        self.cures = tuple(cure for cure in cures if len(cure) <= SHOWN)
 
 
 class InputError(ToolkitError):
@@ -141,6 +147,21 @@ mostly."""
 def os_reason(error: OSError) -> str:
     """The reason of the system for an error of a file: in our words where a disk is full."""
     return NO_ROOM.get(error.errno or 0) or error.strerror or type(error).__name__
+
+
+FILE_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+"""What a path may lead to besides a file, in words."""
+
+
+def file_kind(mode: int) -> str:
+    """What a path leads to that is no regular file, by its mode."""
+    return FILE_KINDS.get(stat.S_IFMT(mode), "no file")
 
 
 def full_disk(error: BaseException | str, *folders: str | os.PathLike[str]) -> DiskFull | None:

@@ -6,14 +6,20 @@ as uint8. The ONNX type stands beside the file.
 
 from __future__ import annotations
 
+import math
+import stat
+import struct
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 
-from toolkit.errors import InputError
+from toolkit.errors import InputError, file_kind, first_line
+from toolkit.units import Bytes
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Feed: TypeAlias = Mapping[str, Array]
@@ -51,6 +57,14 @@ BITS = {
     "uint4": np.uint8,
 }
 """ONNX types that travel as bits."""
+
+
+LETTERS = "biufcUS"
+"""numpy's letters of the types that a tensor may have: numbers and texts, no objects."""
+PIECE: Bytes = 1 << 20
+"""Bytes that are unpacked at once: an archive may hold less than it claims."""
+LONGEST_HEADER: Bytes = 4096
+"""The most that the header of an array may have: numpy writes 128 bytes."""
 
 
 @dataclass(frozen=True)
@@ -106,3 +120,85 @@ def save(
 def load(rows: list[dict[str, str]]) -> dict[str, Array]:
     """Reads the arrays that `save` wrote. Raises ValueError for a file of pickled objects."""
     return {row["name"]: np.load(row["file"], allow_pickle=False) for row in rows}
+
+
+def header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Reads the header of an array in numpy's format .npy: its shape, whether it is in Fortran's
+    order, and its type. Raises ValueError for what is no array."""
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    try:
+        version = np.lib.format.read_magic(stream)
+        shape, is_fortran, dtype = readers[version](stream, max_header_size=LONGEST_HEADER)
+    except Exception as error:  # numpy's reader raises what Python's tokenizer does, among others.
+        text = "".join(each if each.isprintable() else "�" for each in first_line(error))
+        raise ValueError(f"it holds no array: {text}") from error
+    return shape, is_fortran, dtype
+
+
+def demand_size(shape: tuple[int, ...], dtype: np.dtype[Any], length: Bytes) -> Bytes:
+    """Returns the bytes that an array takes. Raises ValueError where another number is there."""
+    size = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or size != length:
+        raise ValueError("an array has not the size that its header claims")
+    return size
+
+
+def demand_plain(dtype: np.dtype[Any]) -> None:
+    """Raises ValueError for a type that no tensor has: pickled objects, records, times."""
+    if dtype.kind not in LETTERS or dtype.hasobject:
+        raise ValueError(f"an array of the type {dtype.str} is no tensor")
+
+
+def demand_file(path: Path) -> None:
+    """Raises InputError for what is no regular file, also behind a link: a pipe is waited for, and
+    a device has no end."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise InputError(f"no such file: {path}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path} is {file_kind(mode)}, not a file")
+
+
+def read_npz(path: Path) -> dict[str, Array]:
+    """Reads the arrays of an .npz; none is unpickled, and each is as long as its header says.
+
+    Raises InputError for what is no file, and ValueError for another or a damaged one.
+    """
+    demand_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {
+                member.filename.removesuffix(".npy"): _member(archive, member)
+                for member in archive.infolist()
+            }
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,  # An archive with a password; NotImplementedError for a method of packing.
+        struct.error,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ValueError(first_line(error)) from error
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
+    """An array of an archive. Memory is taken for what its header says once that is what the
+    archive says, too."""
+    with archive.open(member) as stream:
+        shape, is_fortran, dtype = header(stream)
+        demand_plain(dtype)
+        size = demand_size(shape, dtype, member.file_size - stream.tell())
+        data = bytearray()
+        while part := stream.read(min(PIECE, size - len(data))):
+            data += part
+        if len(data) != size:
+            raise ValueError("it holds less than it claims")
+    flat = np.frombuffer(data, dtype) if size else np.empty(0, dtype)
+    return flat.reshape(shape, order="F" if is_fortran else "C")

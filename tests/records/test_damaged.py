@@ -203,6 +203,14 @@ ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: packed(npy({**INT64, "descr": "<f8"}, bytes(16))),
         "it holds float64, and neither int64 nor bytes",
     ),
+    "times below nothing": (
+        lambda: packed(npy(INT64, np.array([5, -5]).tobytes())),
+        "it has a sample that lasted less than no time",
+    ),
+    "bytes": (
+        lambda: packed(npy({**INT64, "descr": "|u1"}, bytes(2))),
+        "it has samples of the type uint8",
+    ),
     "packed by another method": (
         lambda: packed(WHOLE, how=zipfile.ZIP_BZIP2),
         "it is packed in a way that numpy does not use",
@@ -338,6 +346,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "half of it": (
         lambda file: file.write_bytes(file.read_bytes()[:300]),
         "is broken: File is not a zip file",
+    ),
+    "no UTF-8": (
+        lambda file: np.savez_compressed(file, slice=np.frombuffer(b'{"\xa3": 1}', np.uint8)),
+        "is a broken record of a generation: 'utf-8' codec can't decode byte 0xa3 in position 0: "
+        "invalid start byte",
     ),
     "target 99": (
         target_99,

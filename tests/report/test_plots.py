@@ -22,7 +22,7 @@ from toolkit.report.grids import machines
 from toolkit.report.plots import Plot, draw
 from toolkit.report.plots.base import slug, ticks
 from toolkit.report.summary import summarize
-from toolkit.report.svg import svg
+from toolkit.report.svg import legend, svg
 from toolkit.report.view import View
 
 MIXED = summarize(*runs.make(runs.MIXED))
@@ -61,6 +61,26 @@ def test_each_case_has_its_own_plots() -> None:
         plot.name for plot in draw(summarize(*runs.make(runs.SWEEP, runs.Shape(batches=(1, 8)))))
     ]
     assert {"ratios-batch-8", "distribution-batch-8", "over-time-batch-8"} <= set(names)
+
+
+def test_a_call_in_which_the_clock_did_not_move_has_no_place_on_a_logarithmic_axis() -> None:
+    run, samples = runs.make(runs.TWO)
+    samples["0/0/0"][0, 0] = 0
+    still = {key: 0 * calls if key.startswith("1/") else calls for key, calls in samples.items()}
+
+    (plot,) = (plot for plot in draw(summarize(run, still)) if plot.name == "distribution-batch-1")
+
+    latencies = [row["l"] for row in data(plot) if "l" in row]
+    assert min(latencies) > 0
+    assert {row["k"] for row in data(plot) if "l" in row} == {0}
+
+
+def test_a_picture_of_any_width_has_its_legend() -> None:
+    """A record may name times that make a plot wider than a float has units."""
+    entries = (("torch cpu", "#000", ()), ("tract cpu", "#fff", ()))
+
+    assert [row.count("<line") for row in legend(entries, 1e20)] == [2]
+    assert [row.count("<line") for row in legend(entries, 1.0)] == [1, 1]
 
 
 def test_targets_without_a_rank_are_in_no_plot_of_ratios() -> None:

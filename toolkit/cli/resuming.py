@@ -7,6 +7,8 @@ and its digest; the rest is taken from it as it stands.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shlex
 import sys
@@ -19,9 +21,9 @@ import click
 from click.core import ParameterSource
 
 from toolkit import plaintext
-from toolkit.cli import decisions, screen
+from toolkit.cli import decisions, screen, typed
 from toolkit.cli.decisions import PathForm
-from toolkit.errors import InputError, RunError
+from toolkit.errors import InputError, RunError, first_line
 
 if TYPE_CHECKING:
     from toolkit.records.schema import Run
@@ -58,13 +60,34 @@ def values(command: click.Command, folder: Path, typed_now: Values) -> Values:
     _demand_started_by(command, folder, run)
     kept = whereabouts.of(folder, run.started)
     line = kept.command if kept is not None and kept.command else run.command
-    before = command.make_context(str(command.name), line[2:]).params
+    before = _values_of(command, folder, line[2:])
     before.pop("resume")
     chosen = _joined(command, before, typed_now)
     if unsaid := [*_code(command, chosen.unsaid)]:
         _demand_confirmed(folder, unsaid, chosen.values)
     _demand_model(folder, chosen.values)
     return {**chosen.values, "reports": folder.parent, "as_json": typed_now["as_json"]}
+
+
+def _values_of(command: click.Command, folder: Path, words: Sequence[str]) -> Values:
+    """The values of a command line that a record holds. Raises RunError where nobody can have typed
+    it: a record is a stranger's text, which prints no help and no usage."""
+    context = click.Context(command, info_name=command.name)
+    try:
+        # Asked for help, or for the version, click prints it and ends the command.
+        with contextlib.redirect_stdout(io.StringIO()):
+            command.parse_args(context, [*words])
+    except (click.ClickException, click.exceptions.Exit) as error:
+        reason = (
+            error.format_message()
+            if isinstance(error, click.ClickException)
+            else "it asks for help"
+        )
+        raise RunError(
+            f"the command in {folder} cannot be typed again: {first_line(reason)}",
+            "toolkit bench    starts a new one",
+        ) from error
+    return context.params
 
 
 def _demand_started_by(command: click.Command, folder: Path, run: Run) -> None:
@@ -143,18 +166,7 @@ def _demand_same(parameter: click.Parameter, form: PathForm, before: Any, now: A
 
 def _bare(value: str, form: PathForm) -> str:
     """A value without any folder: a record holds no more, and digests of the plan tell the rest."""
-    if form is PathForm.TARGET:
-        pairs = (pair.partition("=") for pair in value.split(","))
-        return ",".join(
-            f"{key}={os.path.basename(os.path.abspath(rest))}"
-            if key in ("env", "model")
-            else key + equals + rest
-            for key, equals, rest in pairs
-        )
-    if form is PathForm.SOURCE:
-        named, opening, rest = value.partition("(")
-        return f"{named.rsplit('/', 1)[-1]}{opening}{rest}"
-    return os.path.basename(os.path.abspath(value)) if form is PathForm.PATH else value
+    return typed.with_paths(value, form, lambda path: os.path.basename(os.path.abspath(path)))
 
 
 def _code(command: click.Command, unsaid: Values) -> Iterator[Code]:
@@ -242,7 +254,7 @@ def _packages(values: Values) -> Iterator[str]:
 def _digest(file: Path) -> str:
     from toolkit.sources import factory
 
-    if not file.is_file():
+    if not os.path.isfile(file):
         return f"{file} is no file"
     return f"{file.absolute()} sha256 {factory.file_digest(file)}"
 
@@ -250,7 +262,7 @@ def _digest(file: Path) -> str:
 def _demand_model(folder: Path, values: Values) -> None:
     """Raises RunError where the model is not here: its record tells no folder."""
     model = values["model"]
-    if model is not None and not model.exists():
+    if model is not None and not os.path.exists(model):  # A name may be too long to be one.
         raise RunError(
             f"{model.name}, the model of {folder}, is not in this folder, and no cache of yours"
             " says where it lies",

@@ -104,29 +104,24 @@ def shown(value: str, form: PathForm) -> str:
 
 def whole(value: str, form: PathForm) -> str:
     """A value that means the same in whichever folder it is typed."""
+    return with_paths(value, form, _absolute)
+
+
+def with_paths(value: str, form: PathForm, write: Callable[[str], str]) -> str:
+    """A value whose paths are written by `write`."""
+    from toolkit.runtimes import target
+    from toolkit.sources import source
+
     match form:
         case PathForm.PATH:
-            return _absolute(value) if value else value
+            return write(value) if value else value
         case PathForm.SOURCE:
-            return _whole_source(value)
+            return source.with_file(value, write)
         case PathForm.TARGET:
-            return ",".join(map(_whole_pair, value.split(",")))
+            return target.with_paths(value, write)
         case PathForm.PLAIN:
             return value
 
 
 def _absolute(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path))
-
-
-def _whole_source(text: str) -> str:
-    named, opening, rest = text.partition("(")
-    head, colon, attribute = named.rpartition(":")
-    if head.endswith(".py") or os.sep in head:
-        head = _absolute(head)
-    return f"{head}{colon}{attribute}{opening}{rest}"
-
-
-def _whole_pair(pair: str) -> str:
-    key, equals, value = pair.partition("=")
-    return f"{key}={_absolute(value)}" if equals and key in ("env", "model") else pair

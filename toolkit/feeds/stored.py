@@ -7,7 +7,6 @@ and output_0.pb …, each a TensorProto that may carry its name; else its number
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,9 @@ from onnx import TensorProto
 from toolkit import tensors
 from toolkit.errors import InputError, first_line
 from toolkit.feeds import elements
+from toolkit.onnxfiles import storedtensors
 from toolkit.tensors import Array
+from toolkit.units import Bytes
 
 DATA_SET = re.compile(r"test_data_set_(\d+)")
 """The name of a data set's folder."""
@@ -42,6 +43,9 @@ SAFETENSORS = {
 }
 """The format's name of a type → ONNX's. numpy has no bfloat16 and no float8: they come as bits."""
 
+LONGEST_HEADER: Bytes = 100_000_000
+"""The most that a header of safetensors may have, by its format."""
+
 
 def read(path: Path, names: Sequence[str]) -> list[dict[str, Array]]:
     """The arrays that `--inputs` names, by input: one set, or one for each data set of a folder.
@@ -50,8 +54,7 @@ def read(path: Path, names: Sequence[str]) -> list[dict[str, Array]]:
     """
     if path.is_dir():
         return [tensors_of(folder, "input", names) for folder in data_sets(path)]
-    if not path.exists():
-        raise InputError(f"no such file: {path}")
+    tensors.demand_file(path)
     if path.suffix == ".npz":
         return [_npz(path)]
     if path.suffix == ".safetensors":
@@ -103,25 +106,34 @@ def read_tensor(file: Path) -> TensorProto:
         raise InputError(f"{file} holds no tensor; sequences and maps cannot be fed") from error
     if tensor.data_location == TensorProto.EXTERNAL:
         raise InputError(f"{file} keeps its data in another file, which is not opened")
+    storedtensors.refuse_unknown_type(file, tensor.name, tensor.data_type)
     return tensor
 
 
 def _npz(path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read: {first_line(error)}") from error
+        return tensors.read_npz(path)
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
 
 
 def _safetensors(path: Path) -> dict[str, Array]:
     from safetensors import SafetensorError, deserialize
 
     try:
+        _demand_header(path)
         rows = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(f"{path} cannot be read: {first_line(error)}") from error
     return {name: _of_row(path, name, row) for name, row in rows}
+
+
+def _demand_header(path: Path) -> None:
+    """Raises ValueError for a file whose header cannot be, before all of it is read."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if not 0 < length <= min(LONGEST_HEADER, path.stat().st_size - 8):
+        raise ValueError("it begins with no header of safetensors")
 
 
 def _of_row(path: Path, name: str, row: Mapping[str, Any]) -> Array:

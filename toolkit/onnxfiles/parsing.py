@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import onnx
@@ -36,6 +36,7 @@ def from_bytes(path: Path, data: bytes) -> ModelProto:
     if not _all_text(model):
         raise InputError(f"{path} is damaged: a name in it is no text")
     _refuse_newer(path, model)
+    _refuse_twice(path, model)
     _refuse_outputs(path, model)
     _refuse_explosion(path, model)
     storedtensors.refuse_short(path, model)
@@ -93,12 +94,30 @@ def _refuse_newer(path: Path, model: ModelProto) -> None:
         )
 
 
+def _refuse_twice(path: Path, model: ModelProto) -> None:
+    """Raises InputError for a weight or an opset that stands there twice: readers differ in which
+    of the two they take, and the ONNX checker says nothing."""
+    domains = ["" if each.domain == "ai.onnx" else each.domain for each in model.opset_import]
+    for domain in _twice(domains):
+        raise InputError(f"{path} states the opset of {domain or 'ai.onnx'!r} twice")
+    for graph in graphs.graphs(model.graph):
+        names = [tensor.name for tensor in graph.initializer]
+        names += [tensor.values.name for tensor in graph.sparse_initializer]
+        for name in _twice(names):
+            raise InputError(f"{path} has the tensor {name!r} twice")
+
+
+def _twice(names: Iterable[str]) -> list[str]:
+    """The names that stand in a list more than once."""
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
 def _refuse_outputs(path: Path, model: ModelProto) -> None:
     """Raises InputError where no output could be compared, or where one name stands for two."""
     names = [value.name for value in model.graph.output]
     if not names:
         raise InputError(f"{path} has no outputs: there is nothing to compare")
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
+    if twice := _twice(names):
         raise InputError(
             f"{path} lists the output {twice[0]!r} twice: outputs are known by their names",
             "an Identity in front of one of them gives it a name of its own",

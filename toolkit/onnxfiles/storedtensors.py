@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, SparseTensorProto, TensorProto
 
-from toolkit.errors import InputError
+from toolkit.errors import LONGEST, InputError, first_line
 from toolkit.units import Bytes
 
 
@@ -73,6 +73,11 @@ def external_data(path: Path, model: ModelProto) -> dict[str, Path]:
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
         entries = {entry.key: entry.value for entry in tensor.external_data}
+        if len(entries) < len(tensor.external_data):
+            raise InputError(
+                f"{path}: the place of {tensor.name!r} is told twice; readers differ in which of"
+                " the two they take"
+            )
         location = entries.get("location", "")
         if location == path.name:  # in the file itself, as a lightened one has its tensors
             _refuse_short_external(path, tensor, entries, path)
@@ -94,20 +99,31 @@ def external_size(model: ModelProto) -> Bytes:
 def _external_file(path: Path, location: str) -> Path:
     """Finds a file of external data. Raises InputError for one outside the model's folder, through
     a link too, and for one that is missing."""
+    shown = location if location.isprintable() else repr(location)
+    if len(shown) > LONGEST:
+        shown = f"{shown[:LONGEST]}…"
     file = path.parent / location
     folder = path.parent.resolve()
     inside = (
         bool(location) and not Path(location).is_absolute() and ".." not in Path(location).parts
     )
-    if not inside or folder not in file.resolve().parents:
+    try:
+        inside = inside and folder in file.resolve().parents
+        is_there = inside and file.is_file()
+    except (OSError, RuntimeError, ValueError) as error:
+        # A link in a circle (RuntimeError below Python 3.13), a name too long, one with a NUL.
         raise InputError(
-            f"{path} wants its external data from {location!r}, which is outside its folder;"
-            " such a file is not opened"
+            f"{path} has its weights in {shown}, which is the name of no file: {first_line(error)}"
+        ) from error
+    if not inside:
+        raise InputError(
+            f"{path} wants its external data from {location[:LONGEST]!r}, which is outside its"
+            " folder; such a file is not opened"
         )
-    if not file.is_file():
+    if not is_there:
         raise InputError(
-            f"{path} has its weights in {location}, which is not there",
-            f"put {location} into {path.parent}/",
+            f"{path} has its weights in {shown}, which is not there",
+            f"put {shown} into {path.parent}/",
         )
     return file
 

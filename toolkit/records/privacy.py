@@ -25,6 +25,8 @@ from toolkit.errors import temporary_folder
 from toolkit.machine import facts
 from toolkit.records.parts import GenerationPart
 from toolkit.records.schema import Failure, Plan, PlannedTarget, Run, Warning
+from toolkit.runtimes import target as runtime_targets
+from toolkit.sources import source as sources
 
 NUMBER = re.compile(r" \(\d+\)$")
 """Follows the name of a target where another has the same."""
@@ -73,28 +75,12 @@ def _is_in(whole: str, folder: str) -> bool:
 
 def source(text: str) -> str:
     """A source as it is typed, 'FILE.py:NAME(key=value)' or 'MODULE:NAME', without its folder."""
-    named, opening, rest = text.partition("(")
-    file, colon, attribute = named.rpartition(":")
-    if file.endswith(".py") or os.sep in file:
-        file = path(file)
-    return f"{file}{colon}{attribute}{opening}{without_paths(rest)}"
+    return sources.with_file(text, path, without_paths)
 
 
 def target(text: str) -> str:
     """A target as it is typed, its env= and model= without their folders."""
-    head, *pairs = text.split(",")
-    return ",".join([head, *map(_pair, pairs)])
-
-
-def _pair(text: str) -> str:
-    key, equals, value = text.partition("=")
-    return f"{key}={_value(key, value)}" if equals else text
-
-
-def _value(key: str, value: str) -> str:
-    # A plug-in's options may name files, too.
-    names_path = key in ("env", "model") or value.startswith((os.sep, "~", os.curdir))
-    return path(value) if names_path else value
+    return runtime_targets.with_paths(text, path)
 
 
 def without_paths(text: str) -> str:
@@ -226,7 +212,10 @@ def targets(planned: Sequence[PlannedTarget]) -> list[PlannedTarget]:
         msgspec.structs.replace(
             each,
             name=name,
-            options={key: _value(key, value) for key, value in each.options.items()},
+            options={
+                key: path(value) if runtime_targets.names_path(key, value) else value
+                for key, value in each.options.items()
+            },
         )
         for each, name in zip(planned, names, strict=True)
     ]

@@ -7,13 +7,15 @@ read, so that nothing behind it has to ask again.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
+import numpy as np
 
 from toolkit.answers.verdict import Verdict
 from toolkit.records.parts import GenerationPart
 from toolkit.records.schema import Plan, Run, Series, Timing
+from toolkit.tensors import Array
 
 LARGEST = 2**63
 """Beyond it nothing has a size in bytes or in nanoseconds, and numpy has no integer."""
@@ -30,6 +32,16 @@ def fault(run: Run) -> str:
 def part_fault(part: GenerationPart, plan: Plan) -> str:
     """Says what does not fit in the record of a generation; empty: all does."""
     return next(_part_faults(part, plan), "")
+
+
+def samples_fault(samples: Mapping[str, Array]) -> str:
+    """Says what is no time in the samples of a run, int64 nanoseconds; empty: all are."""
+    for array in samples.values():
+        if array.dtype != np.int64:
+            return f"it has samples of the type {array.dtype.name}"
+        if array.size and array.min() < 0:  # 0 is one: a coarse clock may not move in a call.
+            return "it has a sample that lasted less than no time"
+    return ""
 
 
 def _faults(run: Run) -> Iterator[str]:

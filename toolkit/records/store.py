@@ -52,6 +52,8 @@ LARGEST_RECORD: Bytes = 128 << 20
 MOST_SAMPLES: Bytes = 2 << 30
 """The most memory that the samples of a run may take: 1,600 blocks of 20 rounds of the shortest
 calls that there are."""
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""The errors of a text that is no JSON of the type that is asked for."""
 PART = "slice"
 """The key in a generation's file under which its part lies, as JSON in bytes. It is an older word
 for a part, kept so that a run that was begun then can go on."""
@@ -268,7 +270,7 @@ def _decode(file: Path, data: bytes) -> Run:
 
     try:
         version = msgspec.json.decode(data, type=Head).version
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise RunError(f"{file} is no record of a run: {untrusted.words(error)}") from error
     if version < 1:
         raise RunError(f"{file} is no record of a run: its version is {version}")
@@ -281,7 +283,7 @@ def _decode(file: Path, data: bytes) -> Run:
         if version == schema.VERSION:
             return msgspec.json.decode(data, type=Run)
         return msgspec.convert(upgraded(msgspec.json.decode(data)), type=Run)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise RunError(f"{file} is a broken record: {untrusted.words(error)}") from error
     # A step found another shape.
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -340,7 +342,7 @@ def _part(file: Path, plan: Plan) -> GenerationPart:
     members = untrusted.arrays(file, LARGEST_RECORD, lambda name: name == PART)
     try:
         part = msgspec.json.decode(members[PART].tobytes(), type=GenerationPart)
-    except (KeyError, msgspec.DecodeError, RecursionError) as error:
+    except (KeyError, *UNREADABLE) as error:
         raise RunError(
             f"{file} is a broken record of a generation: {untrusted.words(error)}"
         ) from error
@@ -354,6 +356,8 @@ def _each_samples(folder: Path) -> Iterator[dict[str, Array] | RunError]:
     for file in [*_present(folder / SAMPLES), *_generations(folder)]:
         try:
             arrays = untrusted.arrays(file, room, lambda name: name != PART)
+            if fault := sound.samples_fault(arrays):
+                raise RunError(f"{file} is broken: {fault}")
         except RunError as error:
             yield error
             continue

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-import math
 import os
 import re
 import secrets
@@ -26,7 +25,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from toolkit.errors import InputError, RunError, demand_room_for, first_line
+from toolkit import tensors
+from toolkit.errors import InputError, RunError, demand_room_for, file_kind, first_line
 from toolkit.supervision import progress
 from toolkit.tensors import Array
 from toolkit.units import Bytes, size
@@ -41,15 +41,6 @@ LEFT = re.compile(r"\..*\.[0-9a-f]{16}\.part", re.DOTALL)
 PACKED: Bytes = 256 << 20
 """The most that an archive may have on the disk. Its list of members takes up to ten times as much
 memory, and is read before its length can be looked at."""
-HEADER: Bytes = 4096
-"""The most that the header of an array of numbers may have: ours have 128 bytes."""
-KINDS = {
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFDIR: "a folder",
-}
 
 
 def write(file: Path, data: bytes, mode: int = 0o666) -> None:
@@ -105,7 +96,7 @@ def _demand_replaceable(file: Path) -> None:
     """Raises InputError for a pipe, a device or a folder, also behind a link: a rename would put a
     file in its place."""
     if file.exists() and not file.is_file():
-        raise InputError(f"{file} cannot be written: it is {_kind(file.stat().st_mode)}")
+        raise InputError(f"{file} cannot be written: it is {file_kind(file.stat().st_mode)}")
 
 
 @contextlib.contextmanager
@@ -118,12 +109,8 @@ def appending(file: Path) -> Iterator[BinaryIO]:
     with open(handle, "ab") as out:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
-            raise InputError(f"{file} cannot be written: it is {_kind(mode)}")
+            raise InputError(f"{file} cannot be written: it is {file_kind(mode)}")
         yield out
-
-
-def _kind(mode: int) -> str:
-    return KINDS.get(stat.S_IFMT(mode), "no file")
 
 
 def _reason(error: OSError) -> str:
@@ -147,7 +134,7 @@ def opened(file: Path, limit: Bytes) -> Iterator[BinaryIO]:
     state = os.fstat(handle)
     if not stat.S_ISREG(state.st_mode):
         os.close(handle)  # Before Python's own `open`, which takes no folder.
-        raise RunError(f"{file} is not read: it is {_kind(state.st_mode)}")
+        raise RunError(f"{file} is not read: it is {file_kind(state.st_mode)}")
     with open(handle, "rb") as stream:
         if state.st_size > limit:
             raise RunError(
@@ -212,20 +199,11 @@ def _array(data: bytes) -> Array:
     """An array from the bytes of an .npy file, which it shares. Raises ValueError for one of other
     numbers than int64 and uint8, pickles among them, and for one of another length."""
     stream = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(stream)
-        readers = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }
-        shape, is_fortran, dtype = readers[version](stream, max_header_size=HEADER)
-    except Exception as error:  # numpy's reader raises what Python's tokenizer does, among others.
-        raise ValueError(f"it holds no array: {words(error)}") from error
+    shape, is_fortran, dtype = tensors.header(stream)
     if dtype not in (np.int64, np.uint8):
         raise ValueError(f"it holds {words(dtype)}, and neither int64 nor bytes")
     start = stream.tell()
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(data) - start:
-        raise ValueError("an array has not the size that its header claims")
+    tensors.demand_size(shape, dtype, len(data) - start)
     flat: Array = np.frombuffer(data, dtype, offset=start)
     return flat.reshape(shape, order="F" if is_fortran else "C")
 

@@ -62,10 +62,10 @@ def svg(plot: Plot) -> str:
 def legend(entries: tuple[Entry, ...], width: float) -> list[str]:
     """The lines of the legend as SVG, each at most as wide as the plot."""
     rows: list[list[str]] = []
-    x = width  # A full line: the first entry begins a new one.
+    x = 5.0
     for name, shade, dash in entries:
         needed = SWATCH + BESIDE + CHARACTER * len(name) + APART
-        if x + needed > width:
+        if not rows or x + needed > width:
             rows.append([])
             x = 5.0
         y = LINE * len(rows) - 4

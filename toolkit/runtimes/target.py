@@ -5,8 +5,9 @@ Every runtime has three keys besides its own: env=, model= and threads=.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from toolkit.errors import InputError
@@ -114,6 +115,26 @@ def _options(text: str, pairs: list[str]) -> dict[str, str]:
             raise InputError(f"{text!r}: {key} is given twice")
         options[key] = value
     return options
+
+
+PATHS = ("env", "model")
+"""The keys of a target whose values are paths."""
+
+
+def with_paths(text: str, write: Callable[[str], str]) -> str:
+    """A target's text whose paths are written by `write`."""
+    head, *pairs = text.split(",")
+    return ",".join([head, *(_with_path(pair, write) for pair in pairs)])
+
+
+def _with_path(pair: str, write: Callable[[str], str]) -> str:
+    key, equals, value = pair.partition("=")
+    return f"{key}={write(value)}" if equals and names_path(key, value) else pair
+
+
+def names_path(key: str, value: str) -> bool:
+    """Says whether the value of a key is a path: the options of plug-ins may name files, too."""
+    return key in PATHS or value.startswith((os.sep, "~", os.curdir))
 
 
 def of_providers(text: str) -> list[Target]:

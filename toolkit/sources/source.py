@@ -6,7 +6,7 @@ In 'net.py:build(width=3)' the arguments are Python's literals by name: numbers,
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,20 @@ def parse(text: str, *, weights: Path | None = None, folder: Path | None = None)
     if not file.is_file():
         raise InputError(f"no such file: {head}")
     return Source(f"{file.resolve()}:{attribute}", weights, file.resolve().parent, arguments)
+
+
+def with_file(
+    text: str,
+    write: Callable[[str], str],
+    arguments: Callable[[str], str] = lambda arguments: arguments,
+) -> str:
+    """A source's text whose file, where it names one, is written by `write`, and what stands behind
+    its '(' by `arguments`."""
+    named, opening, rest = text.partition("(")
+    head, colon, attribute = named.rpartition(":")
+    if _is_path(head):
+        head = write(head)
+    return f"{head}{colon}{attribute}{opening}{arguments(rest)}"
 
 
 def with_arguments(text: str, given: Sequence[str]) -> str:

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from toolkit.errors import InputError
 from toolkit.sources.source import Source
+from toolkit.tensors import demand_file, read_npz
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +44,7 @@ def read(file: Path) -> dict[str, torch.Tensor]:
     readers = {".safetensors": _safetensors, ".npz": _npz, ".pt": _pt, ".pth": _pt, ".bin": _pt}
     if file.suffix not in readers:
         raise InputError(f"{file.name}: weights are .safetensors, .pt or .npz")
+    demand_file(file)
     return readers[file.suffix](file)
 
 
@@ -82,14 +82,11 @@ def _safetensors(file: Path) -> dict[str, torch.Tensor]:
 
 
 def _npz(file: Path) -> dict[str, torch.Tensor]:
-    import zipfile
-
     import torch
 
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        return {name: torch.from_numpy(array) for name, array in read_npz(file).items()}
+    except (ValueError, TypeError) as error:  # Texts are none of torch's.
         raise InputError(f"{file.name} is no .npz file of plain arrays: {error}") from error
 
 
@@ -103,7 +100,9 @@ def _pt(file: Path) -> dict[str, torch.Tensor]:
             f"{file.name} holds more than tensors; it is not loaded, since that could run any code",
             _CURE,
         ) from error
-    except (RuntimeError, EOFError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # torch's reader of pickles raises whatever the bytes lead it to.
         raise InputError(f"{file.name} is no file of torch.save", _CURE) from error
     return _state(file, held)
 

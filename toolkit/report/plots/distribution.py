@@ -34,7 +34,7 @@ READING = (
 
 def draw(view: View, table: Table) -> Plot | None:
     """One curve a target; None where no samples are there."""
-    rows = [row for row in table.rows if row.speed and row.speed.quantiles]
+    rows = [row for row in table.rows if any(curve(row, 1.0))]
     if not rows:
         return None
     return Plot(
@@ -116,6 +116,8 @@ def mark_words() -> str:
 def curve(row: Row, scale: Seconds) -> Iterator[Datum]:
     """The points of one target: its index, nines, latency. Short keys, since there are many."""
     for share, latency in row.speed.quantiles.curve if row.speed and row.speed.quantiles else ():
+        if latency <= 0:  # A coarse clock did not move: a logarithmic axis has no place for it.
+            continue
         yield {
             "k": row.target.index,
             "n": round(nines(share), 4),

@@ -1,0 +1,5 @@
+"""Runs `python -m benchmarks.fuzz`."""
+
+from benchmarks.fuzz.program import main
+
+main()
