@@ -17,8 +17,10 @@ def written() -> Mapping[Any, tuple[tuple[str, ...], Callable[..., bool], Callab
     """Function → the names of its arguments, whether a call is written, and how."""
     import torch
 
-    names = ("input", "n_fft", "hop_length", "win_length", "window", "center", "normalized")
-    names += ("onesided", "length", "return_complex")
+    names = (
+        *("input", "n_fft", "hop_length", "win_length", "window", "center", "normalized"),
+        *("onesided", "length", "return_complex"),
+    )
     return dict.fromkeys((torch.istft, torch.Tensor.istft), (names, _gives_real, _istft))
 
 

@@ -147,7 +147,8 @@ class Attempts:
     ) -> tuple[list[Path], Exported]:
         """The first file that is proven of those that are traced with other sizes, at which a
         condition is false that the traced ones met. Raises what failed where there is none."""
-        request, error, tried = asked, failed, []
+        request, tried = asked, list[str]()
+        error: Exception = failed
         while (sizes := _instead(error)) and len(tried) < TURNS and not asked.own_values:
             tried.append(text(sizes))
             try:
