@@ -52,8 +52,9 @@ class Net(nn.Module):
         (63, "rel has 63 rows"),
         (32, "rel has 63 rows"),
         (36, "causal has the shape [1, 1, 36, 36]"),
+        (384, "TextConfig.max_position_embeddings = 96, of 4 steps each"),
     ],
-    ids=["config", "attribute", "one less", "table", "both ways", "buffer"],
+    ids=["config", "attribute", "one less", "table", "both ways", "buffer", "with a stride"],
 )
 def test_a_limit_is_told_with_the_place_that_states_it(most: int, origin: str) -> None:
     assert ownlimits.origin(Net(), most, None) == origin
@@ -61,10 +62,10 @@ def test_a_limit_is_told_with_the_place_that_states_it(most: int, origin: str) -
 
 @pytest.mark.parametrize(
     "most",
-    [12, 80, 20, 28, 25, 35, 44, 42],
+    [12, 80, 20, 28, 25, 35, 44, 42, 160, 288],
     ids=[
         *("layers", "width", "into", "out of", "half of the words", "one less than a buffer"),
-        *("window", "block"),
+        *("window", "block", "twice the width", "three times a length"),
     ],
 )
 def test_a_number_that_speaks_of_no_length_is_no_limit(most: int) -> None:

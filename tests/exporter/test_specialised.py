@@ -9,11 +9,22 @@ from tests.exporter import models
 from toolkit.errors import ProofError
 from toolkit.exporter import convert, specialised
 from toolkit.exporter.conditions import Evidence
+from toolkit.exporter.proof import ComparedSizes, ExportProof
 from toolkit.exporter.quiet import Chatter
 from toolkit.exporter.specialised import Narrowed
 from toolkit.exporter.tracing import Traced
+from toolkit.sources import inputs
 
 pytestmark = pytest.mark.export
+
+FREE = "x:float32[batch,height,width,3]"
+
+
+def proof(*seen: tuple[tuple[int, int, int], float]) -> ExportProof:
+    """A proof that saw an error at each batch, height and width."""
+    names = ("batch", "height", "width")
+    compared = [ComparedSizes(dict(zip(names, at, strict=True)), error) for at, error in seen]
+    return ExportProof((), 1e-6, tuple(compared))
 
 
 def examine(module: nn.Module, *texts: str) -> tuple[Traced, list[Narrowed], list[Narrowed]]:
@@ -97,3 +108,32 @@ def test_sizes_that_the_module_itself_refuses_are_no_fault() -> None:
     _, shown, possible = examine(models.Strided(), "x:float32[batch,2,width]")
 
     assert (shown, possible) == ([], [])
+
+
+def test_least_sizes_of_several_dimensions_are_left_out_at_once() -> None:
+    wrong = proof(((2, 8, 8), 0), ((1, 8, 8), 0), ((2, 1, 8), 1), ((2, 8, 1), 1), ((2, 1, 1), 1))
+
+    assert [*specialised.ranges(inputs.parse_all([FREE]), wrong)] == [
+        "--input 'x:float32[batch,height=2..,width=2..,3]'    leaves out height 1 and width 1"
+    ]
+
+
+def test_no_range_is_told_where_something_else_is_wrong_too() -> None:
+    wrong = proof(((2, 8, 8), 0), ((2, 1, 8), 1), ((2, 7, 8), 1))
+
+    assert [*specialised.ranges(inputs.parse_all([FREE]), wrong)] == []
+
+
+def test_what_is_wrong_at_the_traced_sizes_is_no_dimensions_fault() -> None:
+    traced, _, possible = examine(models.Branch(), "x:float32[batch,seq=16]")
+    at = possible[0].dims(traced)
+
+    blamed = [
+        specialised.blamed(possible, traced, ExportProof((), 1e-6, tuple(compared)))
+        for compared in (
+            [ComparedSizes(at, 1.0)],
+            [ComparedSizes(traced.sizes, 1.0), ComparedSizes(at, 1.0)],
+        )
+    ]
+
+    assert blamed == [tuple(possible), ()]

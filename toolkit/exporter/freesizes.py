@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from toolkit.exporter import spectra
+from toolkit.exporter import complexnumbers, spectra
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +55,7 @@ def _mode() -> type[TorchFunctionMode]:
         torch.fft.fftshift: (("input", "dim"), _is_free, _fftshift),
         torch.fft.ifftshift: (("input", "dim"), _is_free, _ifftshift),
         **spectra.written(),
+        **complexnumbers.written(),
     }
 
     class FreeSizes(TorchFunctionMode):

@@ -9,6 +9,8 @@ M3  A table of relative positions has rows for both ways, one of a padding has s
     numbers count where the name says what the table is for.
 M4  A buffer that forward makes anew for other sizes is a store, and no limit.
 M5  A number in the very line that chooses is a branch of the code's, whatever else is as large.
+M6  Layers with a stride make several steps one position: a limit that is one by its name counts
+    times 2, 4 or 8 too.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ WORDS = frozenset(
 )
 """Parts of names that speak of positions or lengths, from the configs and modules of
 transformers 5. A window, a block or a span is a part of a longer text, and no limit of it."""
+STRIDES = (2, 4, 8)
+"""Steps of an input that a speech model's first layers make one position."""
 DEEP = 3
 """Configs within configs that are looked at: those of several towers have one for each."""
 
@@ -66,13 +70,15 @@ def origin(module: nn.Module, most: int, line: Line | None, grown: Collection[st
     """
     if line is not None and re.search(rf"(?<![\w.])({most}|{most + 1})(?![\w.])", line.text):
         return ""  # M5
-    exact, near = [], []
+    exact, near, strided = [], [], []
     for name, text, size, counts in _statements(module, grown):
         if size == most and counts:
             exact.append(text)
         elif most in _limits_of(size) and _speaks(name):  # M3
             near.append(text)
-    return next(iter((*exact, *near)), "")
+        elif size and most % size == 0 and most // size in STRIDES and _speaks(name):  # M6
+            strided.append(f"{text}, of {most // size} steps each")
+    return next(iter((*exact, *near, *strided)), "")
 
 
 def between(module: nn.Module, least: int, most: int) -> list[tuple[int, str]]:

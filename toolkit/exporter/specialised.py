@@ -112,8 +112,11 @@ def blamed(
     suspects: Iterable[Narrowed], traced: Traced, proof: ExportProof
 ) -> tuple[Narrowed, ...]:
     """The suspected dimensions at whose sizes the file is wrong, those first that no limit of the
-    module's explains; none where a proof that fails does so for another reason."""
+    module's explains; none where a proof fails for another reason, as one does that fails at the
+    traced sizes."""
     wrong = [compared.dims for compared in proof.wrong()]
+    if traced.sizes in wrong:
+        return ()
     culprits = (suspect for suspect in suspects if suspect.dims(traced) in wrong)
     return tuple(sorted(culprits, key=lambda culprit: culprit.limit is not None))
 
@@ -182,17 +185,33 @@ def elsewhere(culprits: Iterable[Narrowed]) -> dict[str, int]:
 
 
 def ranges(inputs: Sequence[Stated], proof: ExportProof) -> Iterator[str]:
-    """The input to state for each dimension that is wrong at its least size alone: with a range
-    that leaves it out. What is wrong between other sizes may be so at many more."""
+    """The inputs to state where all that is wrong has a dimension at its least size: with ranges
+    that leave these out. What is wrong between other sizes may be so at many more."""
     wrong, right = proof.failing()
-    for name, dim in dimensions(inputs).items():
-        if not wrong or {sizes[name] for sizes in wrong} != {dim.least}:
-            continue
-        if any(sizes[name] == dim.least for sizes in right):
-            continue
-        stated = next(i for i in inputs if any(_is_called(d, name) for d in i.dims))
-        text = stated.with_dim(name, f"{name}={dim.least + 1}..{dim.most or ''}")
-        yield f"--input '{text}'    leaves out {name} {dim.least}"
+    dims = dimensions(inputs)
+    never = {
+        name: dim
+        for name, dim in dims.items()
+        if _at_least(dim, wrong) and not _at_least(dim, right)
+    }
+    if not wrong or not all(any(_at_least(dim, [at]) for dim in never.values()) for at in wrong):
+        return
+    for stated in inputs:
+        left_out = [never.pop(dim.name) for dim in _dynamic(stated) if dim.name in never]
+        if left_out:
+            texts = {dim.name: f"{dim.name}={dim.least + 1}..{dim.most or ''}" for dim in left_out}
+            sizes = " and ".join(f"{dim.name} {dim.least}" for dim in left_out)
+            yield f"--input '{stated.with_dims(texts)}'    leaves out {sizes}"
+
+
+def _at_least(dim: Dimension, seen: Iterable[Dims]) -> bool:
+    """Says whether a dimension has its least size somewhere."""
+    return any(sizes[dim.name] == dim.least for sizes in seen)
+
+
+def _dynamic(stated: Stated) -> list[Dimension]:
+    named = {dim.name: dim for dim in stated.dims if isinstance(dim, Dimension)}
+    return [*named.values()]
 
 
 def _line(evidence: Evidence, dim: Dimension) -> Line | None:

@@ -68,8 +68,12 @@ class Stated:
 
     def with_dim(self, name: str, text: str) -> str:
         """The value of `--input` that states it, with another text for one dimension."""
+        return self.with_dims({name: text})
+
+    def with_dims(self, texts: Mapping[str, str]) -> str:
+        """The value of `--input` that states it, with other texts for some dimensions."""
         parts = [
-            (text if dim.name == name else dim.name) if isinstance(dim, Dimension) else str(dim)
+            texts.get(dim.name, dim.name) if isinstance(dim, Dimension) else str(dim)
             for dim in self.dims
         ]
         return f"{self.name}:{self.type}[{','.join(parts)}]"

@@ -41,6 +41,11 @@ def copysign(x: Value, y: Value) -> Value:
     return op.Where(is_negative, op.Neg(size), size)
 
 
+def neg_view(x: Value) -> Value:
+    """The imaginary part of a conjugate, which PyTorch keeps as a view of the number's own."""
+    return op.Neg(x)
+
+
 def fmin(x: Value, y: Value) -> Value:
     """The smaller one; the other one where one is NaN."""
     if not is_float(x):

@@ -7,6 +7,7 @@ from typing import Any
 
 from toolkit.exporter.translations import (
     bessel,
+    diagonals,
     distances,
     elementwise,
     experts,
@@ -71,6 +72,7 @@ ALL: dict[str, Callable[..., Any]] = {
     "special_modified_bessel_i1": bessel.i1,
     "hypot": elementwise.hypot,
     "copysign.Tensor": elementwise.copysign,
+    "_neg_view": elementwise.neg_view,
     "fmin": elementwise.fmin,
     "fmax": elementwise.fmax,
     "gcd": elementwise.gcd,
@@ -78,6 +80,7 @@ ALL: dict[str, Callable[..., Any]] = {
     "index_reduce": scattering.index_reduce,
     "put": scattering.put,
     "histc": scattering.histc,
+    "diagonal": diagonals.diagonal,
     "adaptive_avg_pool1d": pooling.adaptive_avg_pool,
     "_adaptive_avg_pool2d": pooling.adaptive_avg_pool,
     "_adaptive_avg_pool3d": pooling.adaptive_avg_pool,
