@@ -29,14 +29,14 @@ def test_memory_that_a_view_of_numpys_or_of_torchs_refers_to_is_not() -> None:
     like = torch.zeros(1, dtype=torch.float64)
     with kernels.reusing():
         first, second = kernels.room(like, SHAPE), kernels.room(like, SHAPE)
-        held = [kernels.array(first)[3:5], second.reshape(2, -1)[1]]
+        ours, theirs = kernels.array(first)[3:5], second.reshape(2, -1)[1]
         places = {where(first), where(second)}
         del first, second
         third = kernels.room(like, SHAPE)
         third.fill_(7.0)
     assert where(third) not in places
-    held[0][:] = 1.0
-    held[1][:] = 2.0
+    ours[:] = 1.0
+    theirs[:] = 2.0
     assert bool((third == 7.0).all())
 
 
