@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import onnx.parser
 import pytest
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
@@ -19,6 +20,7 @@ from tests.answers.networks import (
     onnxruntime_runner,
     torch_runner,
 )
+from toolkit.answers.judge import Simulation
 from toolkit.answers.simulate import Simulations, run_on_reference, simulate
 from toolkit.errors import ToolkitError
 from toolkit.tensors import Array, Feed
@@ -166,3 +168,27 @@ def test_the_body_of_an_if_is_left_alone_and_that_is_said() -> None:
     full = next(s for s in simulations.made if (s.precision, s.form) == ("bfloat16", "full"))
     # Rounded on the way in and on the way out, though not inside.
     assert full.outputs[0]["y"].tolist() == [0.30078125, 0.6015625, 2.09375]
+
+
+def test_a_form_that_rounds_nothing_in_a_graph_is_float32_which_is_run_once() -> None:
+    model = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["" : 20]>
+        g (float[4, 250] x) => (float[4, 250] y) { z = Tanh (x)  y = Mul (z, z) }"""
+    )
+    runs: list[int] = []
+
+    def run(copy: ModelProto, each: Sequence[Feed]) -> list[dict[str, Array]]:
+        runs.append(len(copy.graph.node))
+        return onnxruntime_runner(copy, each)
+
+    done = simulate(model, feeds((4, 250), count=1), run)
+
+    assert forms(done) == {"float32": 1, "tf32": 2, "float16": 2, "bfloat16": 3, "int8": 4}
+    changed = {s.precision for s in done.made if not np.array_equal(_y(s), _y(done.made[0]))}
+    assert changed == {"float16", "bfloat16", "int8"}  # Where every node is rounded.
+    assert len(runs) == 1 + len(changed)
+    assert runs.count(2) == 1
+
+
+def _y(simulation: Simulation) -> Array:
+    return simulation.outputs[0]["y"]

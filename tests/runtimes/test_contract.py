@@ -32,7 +32,7 @@ TARGETS: dict[str, tuple[str, dict[str, str]]] = {
     "onnxruntime bound": ("onnxruntime", {"io": "bound"}),
     "onnxruntime-openvino": ("onnxruntime-openvino", {}),
     "onnxruntime-openvino bound": ("onnxruntime-openvino", {"io": "bound"}),
-    "onnxruntime unoptimised": ("onnxruntime", {"optimize": "none"}),
+    "onnxruntime unoptimised": ("onnxruntime", {"optimize": "none", "plan": "off"}),
     "torch": ("torch", {}),
     "torch compile": ("torch", {"mode": "compile"}),
     "torch aoti": ("torch", {"mode": "aoti"}),
@@ -183,7 +183,7 @@ def test_an_unknown_option_is_refused_with_a_suggestion(start: Start) -> None:
 
     assert caught.value.what == (
         "no option of onnxruntime is called 'optimise'; there are: device, graph, int8, io, "
-        "optimize, spinning, tf32. Did you mean optimize?"
+        "optimize, plan, spinning, tf32. Did you mean optimize?"
     )
 
 

@@ -118,6 +118,8 @@ class RoundedCopy:
     """Name → initializer of the main graph."""
     inserted: set[str] = field(default_factory=set)
     """Names of the tensors that were added."""
+    stored: int = 0
+    """Initializers that got other numbers."""
 
     def __post_init__(self) -> None:
         self.constants = {i.name: i for i in self.graph.initializer}
@@ -127,6 +129,11 @@ class RoundedCopy:
         """The graph that is rewritten."""
         return self.model.proto.graph
 
+    @property
+    def is_rounded(self) -> bool:
+        """Says whether a rounding was written into it: there may be nothing that a form rounds."""
+        return bool(self.inserted or self.stored)
+
     def round_weights(self, rounding: Rounding) -> None:
         """Rounds every float initializer."""
         for tensor in self.constants.values():
@@ -135,6 +142,7 @@ class RoundedCopy:
 
     def _store(self, tensor: TensorProto, name: str, step: Callable[[Array], Array]) -> None:
         """Gives an initializer, old or new, the numbers that a step makes of another's."""
+        self.stored += 1
         weight = self.model.weights.get(tensor.name)
         if weight is not None:
             self.model.stand_in(name, weight.then(step))

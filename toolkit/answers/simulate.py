@@ -194,6 +194,9 @@ class Simulator:
     def _make(self, form: Form, feeds: Sequence[int], *, here: bool) -> None:
         try:
             copy = self._copy(form)
+            if copy is self._plain and form != PLAIN:
+                self._make_plain(form, feeds, here=here)
+                return
             # A lower format may overflow: that is its error, not a fault of ours.
             with np.errstate(all="ignore"):
                 raw = self._run(copy, [self._inputs[feed] for feed in feeds], here=here)
@@ -208,6 +211,14 @@ class Simulator:
             self._outputs[form, feed] = {
                 name: _as_stored(array, self._types.get(name)) for name, array in outputs.items()
             }
+
+    def _make_plain(self, form: Form, feeds: Sequence[int], *, here: bool) -> None:
+        """Makes a form that rounds nothing in this graph, as products where it has none: it is
+        float32, which is run once for all such forms."""
+        plain = self.simulation(PLAIN, feeds, here=here)
+        assert plain is not None, "float32 is made, or what keeps it from that is raised"
+        for feed, outputs in zip(feeds, plain.outputs, strict=True):
+            self._outputs[form, feed] = {**outputs}
 
     def _run(
         self, model: ThinModel, feeds: Sequence[Feed], *, here: bool
@@ -224,7 +235,9 @@ class Simulator:
             return self._plain
         model = self._bases[form.folded]
         assert model is not None, "a folded form is listed only where something is folded"
-        return _rounded(form, rewrite.RoundedCopy(model.copy(), self._floats[form.folded]))
+        copy = rewrite.RoundedCopy(model.copy(), self._floats[form.folded])
+        rounded = _rounded(form, copy)
+        return rounded if copy.is_rounded or form.folded else self._plain
 
     @cached_property
     def _bases(self) -> Mapping[bool, ThinModel | None]:

@@ -42,8 +42,8 @@ class Decision:
 # fmt: off
 SAFE_KEYS = frozenset((
     "adapter", "at", "compute", "device", "fault", "graph", "in", "int8", "io", "max", "mode",
-    "model", "optimize", "precision", "processor", "seed", "shapes", "spinning", "spread", "start",
-    "tf32", "threads", "turns", "us", "xnnpack",
+    "model", "optimize", "plan", "precision", "processor", "seed", "shapes", "spinning", "spread",
+    "start", "tf32", "threads", "turns", "us", "xnnpack",
 ))
 # fmt: on
 """Keys of a target whose values choose among what toolkit knows. `model` names a file that is read

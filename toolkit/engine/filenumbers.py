@@ -53,7 +53,9 @@ def started() -> Iterator[FileRunner | str]:
     if importlib.util.find_spec("onnxruntime") is None:
         yield NONE
         return
-    spec = WorkerSpec(listing.find("onnxruntime"), environments.find(None), "cpu", {})
+    # Each shape is run once: a plan of its memory would not be used again.
+    options = {"plan": "off"}
+    spec = WorkerSpec(listing.find("onnxruntime"), environments.find(None), "cpu", options)
     with tempfile.TemporaryDirectory(prefix="toolkit-") as work:
         worker_code = environments.lay(Path(work) / "rooms", [])
         with Worker(spec, worker_code, patience=Patience()) as worker:

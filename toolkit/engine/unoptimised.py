@@ -36,7 +36,8 @@ def unoptimised(worker_code: Path, env: str | None = None) -> Iterator[Runner]:
         with simulate.reference_runner() as run:
             yield run
         return
-    options = {"optimize": "none"}
+    # Each shape is run once: a plan of its memory would not be used again.
+    options = {"optimize": "none", "plan": "off"}
     spec = WorkerSpec(listing.find("onnxruntime"), environments.find(env), "cpu", options)
     runner = _WorkerRunner(spec, worker_code)
     try:

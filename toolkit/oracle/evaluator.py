@@ -23,7 +23,7 @@ from toolkit.onnxfiles import graphs, modelfile, thinmodels
 from toolkit.onnxfiles.tensordata import Weight
 from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.oracle import steps
-from toolkit.oracle.operators import OWN
+from toolkit.oracle.operators import OWN, kernels
 from toolkit.oracle.operators.microsoft import nchwc
 from toolkit.oracle.portable import Unsupported, portable, raised
 from toolkit.supervision import progress
@@ -114,7 +114,7 @@ class Evaluator:
         nodes = zip(
             self._evaluator.rt_nodes_, self._captured, self._reads, self._last_uses, strict=True
         )
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), kernels.reusing():
             for place, (node, captured, reads, done) in enumerate(nodes):
                 progress.step(_named(node), place, len(self._reads))
                 picks = self.exact and node.op_type in PICKS and not node.domain
