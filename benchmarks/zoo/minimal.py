@@ -93,6 +93,7 @@ def minimal_count() -> nn.Module:
 @minimal(
     "torch's trace keeps the traced number of steps.",
     "hourglass",
+    "warped",
     inputs="x:float32[batch=2,seq=6]",
 )
 def minimal_positions() -> nn.Module:
