@@ -47,8 +47,8 @@ Its licences stand in [LICENCES.md](LICENCES.md), its packages with their hashes
 what it requires is installed, and nothing reports to anybody.
 $signed"""
 SIGNED = f"""
-All these files are signed in `{SIGNATURE}`, in the format of OpenSSF's model-signing. Either of these
-says of a copy whether a file of it was changed, added or removed; ask before you use it:
+All these files are signed in `{SIGNATURE}`, in the format of OpenSSF's model-signing. Either of
+these says of a copy whether a file was changed, added or removed; ask before you use it:
 
 ```sh
 toolkit check FOLDER --verify PUBLIC_KEY
