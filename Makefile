@@ -10,15 +10,16 @@
 # make docs       the site of the documentation: docs/_build/html/index.html
 # make locks      the lock files of the runtimes' environments, compiled anew from their pins;
 #                 LOCKS=--upgrade takes the newest of what the pins leave open, LOCKS=iree one alone
+# make assets     the code of Vega that pages carry, bundled anew: after vl-convert's pin moved
 # make build      the sdist and the wheel: dist/
 # make clean      removes what they made
 .POSIX:
-.PHONY: run test check test-slow test-oldest test-newest format docs locks build clean
+.PHONY: run test check test-slow test-oldest test-newest format docs locks assets build clean
 
 PYTHON = python3
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-PARALLEL = --numprocesses 2 --dist loadscope
+PARALLEL = --numprocesses 3 --dist loadscope
 # What needs an installation anew; __init__.py holds the version.
 SETUP = setup.cfg pyproject.toml constraints.txt toolkit/__init__.py
 
@@ -29,16 +30,16 @@ test: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest $(PARALLEL) $(PYTEST)
+	$(RUN_TESTS) $(PARALLEL) $(PYTEST)
 
 check: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest $(PARALLEL) -m "not process and not export and not kernels and not slow" $(PYTEST)
+	$(RUN_TESTS) $(PARALLEL) -m "not process and not export and not kernels and not slow" $(PYTEST)
 
 test-slow: .venv/test.stamp
-	$(BIN)/pytest -m slow $(PYTEST)
+	$(RUN_TESTS) -m slow $(PYTEST)
 
 # In an environment that is thrown away; torch for CUDA needs 10 GB in TMPDIR until then.
 test-oldest:
@@ -58,6 +59,9 @@ docs: .venv/test.stamp
 locks: .venv/test.stamp
 	$(PIP) --editable '.[cpu,test,locks]'
 	$(BIN)/python -m tests.compilelocks $(LOCKS)
+
+assets: .venv/test.stamp
+	$(BIN)/python -m tests.bundlevega
 
 # Without isolation: with the pinned setuptools, and without a network.
 build: .venv/test.stamp

@@ -101,6 +101,12 @@ def stamp() -> dict[str, Any]:
     }
 
 
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a command that is measured: Python keeps its compiled code, as it does
+    where toolkit is installed. Without it, each command compiles all of toolkit first."""
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **more}
+
+
 def commit() -> str:
     """The commit of the code that measures, with a + where files of it were changed since."""
     root = Path(__file__).parent.parent

@@ -87,7 +87,7 @@ def run(name: str, seed: int, limit: float = TIME) -> Line:
         ended = subprocess.run(
             [Path(sys.executable).with_name("toolkit"), *arguments, "-o", folder],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": path},
+            env=ledger.environment(PYTHONPATH=path),
             capture_output=True,
             text=True,
         )

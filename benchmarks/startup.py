@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -90,7 +89,7 @@ def _first_generation(reports: Path, process: subprocess.Popen[bytes]) -> Path:
 
 def _environment() -> dict[str, str]:
     """Makes a command import this checkout's toolkit, whichever is installed."""
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
+    return ledger.environment(PYTHONPATH=str(ROOT))
 
 
 @dataclass(frozen=True)

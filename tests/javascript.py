@@ -14,7 +14,6 @@ from tests.workers.conftest import Start
 from toolkit.errors import EnvironmentFault
 from toolkit.onnxfiles import modelfile
 from toolkit.runtimes import listing
-from toolkit.runtimes.base import Program
 from toolkit.tensors import Array
 from toolkit.workers import managed
 from toolkit.workers.jobs import Loaded
@@ -79,7 +78,7 @@ def _value(spec: str) -> onnx.ValueInfoProto:
 
 def loaded(worker: Worker, file: Path, threads: int = 1) -> Loaded:
     facts = modelfile.read(file)
-    worker.post_load(Program(file, facts.inputs, facts.outputs, threads=threads))
+    worker.post_load(modelfile.program(facts, threads=threads))
     return worker.load()
 
 

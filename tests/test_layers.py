@@ -40,6 +40,7 @@ ROOMS = (
     "workers",
     "sbom",
     "strict",
+    "plaintext",
     "machine",
     "supervision",
     "onnxfiles",

@@ -11,7 +11,6 @@ command's processes, looked at every 0.1 s; the files of a run are removed at it
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
 import tempfile
@@ -51,9 +50,8 @@ def run(command: Sequence[str], folder: Path) -> Used:
     """Runs a command to its end, and looks at its memory while it runs."""
     began = time.monotonic()
     with open(folder / "output", "w") as output:
-        process = psutil.Popen(
-            command, cwd=ROOT, stdout=output, stderr=output, env={**os.environ, "HOME": str(folder)}
-        )
+        home = ledger.environment(HOME=str(folder))
+        process = psutil.Popen(command, cwd=ROOT, stdout=output, stderr=output, env=home)
         highest = 0
         while process.poll() is None:
             highest = max(highest, sum(_proportional(process)))

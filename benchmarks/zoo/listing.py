@@ -12,7 +12,7 @@ from benchmarks.zoo.entry import ENTRIES, Entry
 from toolkit.sources import calls, inputs
 from toolkit.sources.inputs import Stated
 
-GROUPS = ("blocks", "convolutional", "pictures", "sequences", "structures", "families")
+GROUPS = ("blocks", "convolutional", "pictures", "sequences", "structures", "families", "minimal")
 
 
 def every() -> dict[str, Entry]:

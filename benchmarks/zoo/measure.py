@@ -33,11 +33,14 @@ from benchmarks import ledger
 from benchmarks.ledger import Ledger, Line
 from benchmarks.zoo import listing
 from benchmarks.zoo.entry import Entry
+from benchmarks.zoo.minimal import REASONS
 
 ROOT = Path(__file__).parent.parent.parent
 TOOLKIT = Path(sys.executable).with_name("toolkit")
 LIMIT = 900.0
 """Seconds for one command."""
+SUMMARY = "## Exception summary"
+"""The heading under which torch's exporter repeats the first cause of its traceback."""
 BOOK = ledger.RESULTS / "zoo.jsonl"
 
 
@@ -57,7 +60,14 @@ def run(command: Sequence[str]) -> Ended:
     """Runs a command for at most LIMIT seconds."""
     began, used = time.monotonic(), processor_time()
     try:
-        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT)
+        ended = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=ledger.environment(),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+        )
     except subprocess.TimeoutExpired:
         return Ended(None, LIMIT, processor_time() - used, "", "took too long")
     seconds = time.monotonic() - began
@@ -98,10 +108,16 @@ def judged(entry: Entry, files: Mapping[str, Path]) -> dict[str, dict[str, Any]]
 
 
 def refusal(errors: str) -> str:
-    """The paragraph of toolkit's error, or the last line of a traceback."""
+    """The paragraph of toolkit's error, torch's own summary, or the last line of a traceback."""
     lines = [line for line in errors.splitlines() if line.strip()]
     start = next((i for i, line in enumerate(lines) if line.startswith("error")), None)
-    chosen = lines[-1:] if start is None else lines[start:]
+    summary = next((i for i, line in enumerate(lines) if line.startswith(SUMMARY)), None)
+    if start is not None:
+        chosen = lines[start:]
+    elif summary is not None:
+        chosen = lines[summary + 1 : summary + 2]
+    else:
+        chosen = lines[-1:]
     return without_folders(" | ".join(line.strip() for line in chosen))[:700]
 
 
@@ -131,15 +147,18 @@ def measure(entry: Entry, kept: Mapping[str, Any] | None) -> Line:
 
 
 def table(lines: Sequence[Line]) -> str:
-    """Counts and, of each model, both verdicts, as Markdown."""
-    lines = ledger.newest(lines)
+    """Counts, the reasons of torch's wrong files, and of each model both verdicts, as Markdown."""
+    every = listing.every()
+    newest = ledger.newest(lines)
+    lines = [line for line in newest if line["group"] != "minimal"]
     counts = {who: Counter(line[who]["verdict"] for line in lines) for who in ("bare", "ours")}
     both = [line for line in lines if line["bare"]["verdict"] == line["ours"]["verdict"] == "right"]
     ratios = [line["ours"]["processor"] / line["bare"]["processor"] for line in both] or [0.0]
+    ratio = statistics.median(ratios)
     rows = [
-        f"{len(lines)} of {len(listing.every())} architectures so far. Where both files are right,"
-        f" an export with its proof takes {statistics.median(ratios):.2f} times the processor time"
-        " of a bare one (median).",
+        f"{len(lines)} of {len(every) - len(REASONS)} architectures so far. Where both files are"
+        f" right, an export with its proof takes {ratio:.2f} times the processor time of a bare one"
+        " (median).",
         "",
         "| | right | wrong at a size that the module takes | refused |",
         "|---|---|---|---|",
@@ -149,6 +168,14 @@ def table(lines: Sequence[Line]) -> str:
             for who, label in (("bare", "`torch.onnx.export`"), ("ours", "`toolkit export`"))
         ),
         "",
+        "The smallest modules of which torch alone writes a wrong file, without a word"
+        " ([their code](../benchmarks/zoo/minimal.py)), with the reason and the models that meet"
+        " it:",
+        "",
+        "| module | reason | models | `torch.onnx.export` | `toolkit export` |",
+        "|---|---|---|---|---|",
+        *(_reason(line, every) for line in newest if line["group"] == "minimal"),
+        "",
         "| model | kind | `torch.onnx.export` | `toolkit export` |",
         "|---|---|---|---|",
     ]
@@ -156,6 +183,14 @@ def table(lines: Sequence[Line]) -> str:
         cells = [line["model"], line["group"], _cell(line["bare"]), _cell(line["ours"])]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def _reason(line: Line, every: Mapping[str, Entry]) -> str:
+    """The row of a minimal module."""
+    reason = REASONS[line["model"]]
+    what = str(every[line["model"]].factory.__doc__).rstrip(".")
+    cells = [what, reason.text, ", ".join(reason.models), _cell(line["bare"]), _cell(line["ours"])]
+    return f"| {' | '.join(cells)} |"
 
 
 def _cell(result: Mapping[str, Any]) -> str:

@@ -80,7 +80,7 @@ def test_a_row_on_a_gpu_says_on_which() -> None:
 def test_a_run_of_two_made_up_targets_is_a_line_of_their_effects(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    short = conditions.Condition(("fake,us=10", "fake,us=10,threads=1"), 40, 1)
+    short = conditions.Condition(("fake,us=10", "fake,us=10,threads=1"), 20, 1)
     monkeypatch.setitem(conditions.CONDITIONS, "made up", short)
     run = conditions.run("made up", 3)
     assert "refused" not in run

@@ -8,7 +8,10 @@ import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
+from benchmarks import ledger
+from benchmarks.ledger import Ledger
 from benchmarks.zoo import judged, measure
+from benchmarks.zoo.minimal import REASONS
 from toolkit.sources import inputs
 
 
@@ -96,3 +99,30 @@ def test_a_refusal_is_the_error_with_its_cures_and_no_folder() -> None:
 
     assert measure.refusal(errors) == "error: it failed | net.py:3   x.view(3) | --verbose shows"
     assert measure.refusal("Traceback …\n  in a\nValueError: no\n") == "ValueError: no"
+
+
+def test_a_refusal_of_torchs_exporter_is_the_cause_that_it_sums_up() -> None:
+    errors = (
+        "Traceback …\n  in a\nTorchExportError: step 1/3\n\n## Exception summary\n\n"
+        "<class 'RuntimeError'>: an unknown type\n\n(Refer to the full stack trace above.)\n"
+    )
+
+    assert measure.refusal(errors) == "<class 'RuntimeError'>: an unknown type"
+
+
+def test_every_wrong_file_of_torch_alone_has_its_reason() -> None:
+    newest = {line["model"]: line for line in ledger.newest(Ledger(measure.BOOK).lines())}
+    wrong = {
+        name
+        for name, line in newest.items()
+        if line["bare"]["verdict"] == "wrong" and line["group"] != "minimal"
+    }
+
+    assert {model for reason in REASONS.values() for model in reason.models} == wrong
+    assert {newest[name]["bare"]["verdict"] for name in REASONS} == {"wrong"}
+
+
+def test_no_file_of_ours_is_wrong() -> None:
+    newest = ledger.newest(Ledger(measure.BOOK).lines())
+
+    assert [line["model"] for line in newest if line["ours"]["verdict"] == "wrong"] == []

@@ -32,13 +32,14 @@ CODE = {
     "bench targets": ["onnxruntime,env=venv", "onnxruntime:cpu,io=bound,env=venv", "fake,lib=x.so"],
     "bench weights": ["w.npz"],
     "check source": ["package.net:Net"],
-    "check targets": ["openvino,env=venv"],
+    "check targets": ["openvino,env=venv", "onnxruntime-web,sandbox=off"],
     "check weights": ["w.pt"],
     "compare install": [""],
     "compare source": ["net.py:build"],
     "compare targets": ["fake,env=venv"],
     "compare weights": ["w.npz"],
     "conformance targets": ["fake,env=venv"],
+    "deploy sandbox": ["off"],
     "deploy source": ["net.py:build"],
     "deploy to": ["node"],
     "deploy weights": ["w.npz"],
@@ -92,5 +93,5 @@ def test_every_option_of_every_runtime_is_decided_on() -> None:
         assert facts is not None
         keys |= {*facts.options}
 
-    assert keys - decisions.SAFE_KEYS == {"env"}
+    assert keys - decisions.SAFE_KEYS == {"env", "sandbox"}
     assert not decisions.names_code("onnxruntime:cpu,io=bound,threads=2,model=new.onnx")

@@ -21,6 +21,7 @@ from tests.deployment.test_destinations import CONVERTED
 from toolkit.deployment import listing
 from toolkit.pipelines.bench import REFERENCE
 from toolkit.pipelines.deploy import Deployment, deploy
+from toolkit.plaintext import markdown
 from toolkit.runtimes import listing as runtimes
 from toolkit.runtimes.target import parse
 from toolkit.tensors import Array
@@ -209,7 +210,7 @@ def test_a_folder_is_proven_at_the_sizes_that_its_client_takes(tmp_path: Path) -
     assert done.proof.refused
     for size, why in done.proof.refused.items():
         assert size not in done.proof.feeds
-        assert f"{size} ({why})" in (done.folder / "README.md").read_text()
+        assert markdown(f"{size} ({why})") in (done.folder / "README.md").read_text()
     record = json.loads((done.folder / "deploy.json").read_text())
     assert record["proof"]["refused"] == dict(done.proof.refused)
 

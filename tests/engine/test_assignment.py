@@ -15,7 +15,7 @@ from toolkit.answers import simulate
 from toolkit.engine import assignment, judges
 from toolkit.engine.assignment import Assignment, FeedRequest
 from toolkit.errors import InputError
-from toolkit.onnxfiles import modelfile
+from toolkit.onnxfiles import modelfile, thinmodels
 from toolkit.onnxfiles.modelfile import Opened
 from toolkit.oracle import oracles
 from toolkit.oracle.enough import ENOUGH
@@ -439,3 +439,20 @@ def test_an_old_file_is_brought_to_opset_17_without_its_weights_and_written_for_
 
 def refused(opened: Opened) -> onnx.ModelProto:
     raise AssertionError("it was copied with its weights")
+
+
+def test_a_file_that_was_written_for_targets_names_the_weights_beside_it(tmp_path: Path) -> None:
+    """A worker in JavaScript opens no file of external data that its request does not name."""
+    nodes = [helper.make_node("Add", ["x", "w"], ["y"])]
+    weight = numpy_helper.from_array(np.ones(5000, np.float32), "w")
+    file = small.save(tmp_path / "m.onnx", nodes, {"x": [5000]}, {"y": [5000]}, [weight])
+    thin = thinmodels.of_opened(modelfile.open_once(file))
+    changed = assignment.ChangedFile(thin, tmp_path / "work" / "exposed.onnx", 1)
+    changed.file.parent.mkdir()
+
+    written, kept = changed.program(), changed.program()
+
+    (weights,) = written.external.values()
+    assert weights.parent == changed.file.parent
+    assert weights.stat().st_size == len(weight.raw_data)
+    assert kept.external == written.external

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from tests.exporter import drawnmodels, models
 from tests.feeds.test_uses import parse
 from toolkit.errors import InputError
 from toolkit.exporter import acceptable, proofplan, tracing
+from toolkit.exporter.acceptable import Chosen
+from toolkit.exporter.conditions import Evidence
 from toolkit.exporter.request import ExportRequest
 from toolkit.exporter.resampled import Resampled
 from toolkit.feeds import uses
@@ -29,7 +35,7 @@ def test_what_the_module_refuses_is_drawn_as_it_was_for_the_trace_and_the_rest_i
     asked = request(drawnmodels.Strict(), *STATED)
     drawn = Drawer(tuple(asked.specs), kinds=asked.traced.kinds, seed=1)
 
-    feed = acceptable.of(asked, drawn).draw({"batch": 2})
+    feed = acceptable.of(asked, drawn).draws.draw({"batch": 2})
 
     assert asked.traced.kinds == {"ids": Kind(4)}
     assert feed.arrays["ids"].tolist() == [4, 4]
@@ -54,7 +60,7 @@ def test_the_last_resort_names_the_input_and_the_operator() -> None:
     asked = request(drawnmodels.Table(), "ids:int64[n]")
 
     with pytest.raises(InputError) as caught:
-        proofplan.oracle(asked, Drawer(tuple(asked.specs)), proofplan.sizes(asked, (), 1.0))
+        proofplan.oracle(asked, Chosen(Drawer(tuple(asked.specs))), proofplan.sizes(asked, (), 1.0))
 
     assert caught.value.what == (
         "drawn inputs are not what this module takes: input 'ids' in torch.nn.functional.embedding:"
@@ -100,3 +106,61 @@ def test_a_module_is_called_with_other_kinds_of_values_as_it_asks_for(
 
     assert traced.kinds == kinds
     assert tracing.accepts(module, inputs, traced.sizes, kinds)  # type: ignore[arg-type]
+
+
+class Counting(nn.Module):
+    """Doubles its input, and notes the rows of each call in float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((4,), 2.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.dtype == torch.float32:
+            CALLS.append(len(x))
+        return x * self.weight
+
+
+CALLS: list[int] = []
+
+
+@pytest.mark.parametrize(("dear", "rows"), [(False, 2), (True, 1)])
+def test_the_call_that_speaks_for_a_drawing_is_the_answer_in_float32_of_the_proof(
+    dear: bool, rows: int
+) -> None:
+    asked = request(Counting(), "x:float32[batch,4]")
+    at = replace(proofplan.sizes(asked, (), 1.0), dear=dear)
+    CALLS.clear()
+
+    chosen = acceptable.of(asked, Drawer(tuple(asked.specs)), [at.first()])
+    oracle, at = proofplan.oracle(asked, chosen, at)
+    feed = chosen.draws.draw(at.called_at or at.traced)
+    plain = oracle.in_float32(feed.arrays)
+
+    assert [rows] == CALLS
+    assert plain is not None
+    assert plain["output"].dtype == np.float32
+    assert np.array_equal(plain["output"], 2 * feed.arrays["x"])
+
+
+def test_where_the_module_takes_no_drawing_at_the_first_sizes_it_is_asked_at_the_traced() -> None:
+    class Pairs(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.reshape(-1, 2, 4)
+
+    asked = request(Pairs(), "x:float32[batch,4]")
+
+    chosen = acceptable.of(asked, Drawer(tuple(asked.specs)), [{"batch": 1}])
+
+    assert chosen.feed is not None
+    assert chosen.feed.dims == asked.traced.sizes
+
+
+def test_sizes_that_a_module_took_are_not_asked_again() -> None:
+    asked = request(Counting(), "x:float32[batch,4]")
+    evidence = Evidence(asked.module, asked.inputs, asked.traced, None)  # type: ignore[arg-type]
+    evidence.took({"batch": 1})
+    CALLS.clear()
+
+    assert evidence.accepted("batch", [1]) == 1
+    assert CALLS == []

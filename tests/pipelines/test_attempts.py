@@ -92,13 +92,27 @@ class Windowed(nn.Module):
             self.window = 1
         return torch.nn.functional.avg_pool1d(x[:, None], self.window, 1)[:, 0]
 
-class Recurrent(nn.Module):
-    "torch.export unrolls a plain RNN over the traced length."
-    def __init__(self):
-        super().__init__()
-        self.rnn = nn.RNN(4, 6, batch_first=True)
+class Unrolled(Linear):
+    "torch.export unrolls it over the traced length."
     def forward(self, x):
-        return self.rnn(x)[0]
+        y = self.fc(x)
+        if torch.compiler.is_exporting():
+            return torch.stack([y[:, step] for step in range(y.shape[1])], 1)
+        return y
+
+class Windows(Linear):
+    "Pads what is no multiple of its window, and else does nothing."
+    def forward(self, x):
+        lacking = -x.shape[1] % 3
+        if lacking:
+            x = torch.nn.functional.pad(x, (0, 0, 0, lacking))
+        y = self.fc(x).unflatten(1, (-1, 3)).flip(2).flatten(1, 2)
+        return y[:, : y.shape[1] - lacking] if lacking else y
+
+class Sides(Linear):
+    "Neither side holds for all sizes."
+    def forward(self, x):
+        return self.fc(x) if x.shape[1] > 12 else x
 
 class WithWords(Linear):
     def forward(self, x):
@@ -232,13 +246,30 @@ def test_words_and_numbers_among_the_outputs_are_left_out(folder: Path) -> None:
 
 
 def test_a_length_that_torch_export_fixes_is_free_by_torchscript(folder: Path) -> None:
-    exported = export("net.py:Recurrent", input=["x:float32[batch,seq=5,4]"])
+    exported = export("net.py:Unrolled", input=["x:float32[batch,seq=5,4]"])
 
     assert exported.way == "torchscript"
     assert exported.instead.startswith("the exported graph holds for seq = 5 only")
     assert exported.facts.inputs[0].shape == ("batch", "seq", 4)
     assert "seq 1, 5, 7" in exported.proof.steps[1].what
     assert exported.proof.holds
+
+
+def test_a_short_cut_at_the_traced_size_is_traced_with_another_one(folder: Path) -> None:
+    exported = export("net.py:Windows", input=["x:float32[batch,width=12,4]"])
+
+    assert exported.proof.holds
+    assert {12, 1} <= {dims["width"] for dims in exported.proof.right()}
+    assert exported.traced["width"] % 3
+    assert exported.notes[0].startswith(f"traced with width {exported.traced['width']}")
+    assert exported.notes[0].endswith("with batch 2, width 12")
+
+
+def test_a_branch_of_two_sides_tells_that_the_other_one_was_traced_too(folder: Path) -> None:
+    with pytest.raises(NotProven, match="holds for width ≥ 13 only") as caught:
+        export("net.py:Sides", input=["x:float32[batch,width=16,4]"])
+
+    assert caught.value.cures[-1] == "Traced too, in vain, with width 9"
 
 
 def test_a_learned_mask_of_an_attention_is_no_hindrance(folder: Path) -> None:

@@ -6,6 +6,8 @@ import csv as reader
 import io
 from dataclasses import replace
 
+import pytest
+
 from tests.report import runs
 from toolkit.report import csv
 from toolkit.report.summary import summarize
@@ -44,3 +46,21 @@ def test_rows_without_a_rank_say_why_and_wrong_ones_show_no_latency() -> None:
 def test_a_name_that_is_a_formula_stays_text() -> None:
     first, _ = rows((replace(runs.TWO[0], label="=HYPERLINK(1)"), runs.TWO[1]))
     assert first["label"] == "'=HYPERLINK(1)"
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ("\r=1+1", "' =1+1"),
+        ("\n@SUM(A1)", "' @SUM(A1)"),
+        ("\t-1", "' -1"),
+        ("＝1+1", "'＝1+1"),
+        ("a\x1b[31m=1", "a�[31m=1"),
+        ("batch 1", "batch 1"),
+        (-1.5, -1.5),
+    ],
+    ids=repr,
+)
+def test_a_cell_is_no_formula_however_it_begins(cell: csv.Cell, shown: csv.Cell) -> None:
+    """Spreadsheets pass over the end of a line, and compute what follows."""
+    assert csv.safe(cell) == shown

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import vl_convert
 
 from tests import needs
 from tests.report import runs
@@ -52,6 +53,16 @@ def record(text: str) -> dict[str, object]:
 
 def test_the_same_run_gives_the_same_page() -> None:
     assert rendered(runs.MIXED) == rendered(runs.MIXED)
+
+
+def test_the_code_of_vega_in_the_package_is_what_vl_convert_bundles() -> None:
+    assert page.library() == page.bundled(vl_convert.get_vega_version())
+
+
+def test_the_code_of_another_vega_is_bundled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "asset", lambda name: f"{page.notice('0.1.0')}not this")
+
+    assert page.library.__wrapped__() == page.library()
 
 
 def test_the_page_names_nothing_on_a_network() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import altair as alt
 import msgspec
 import pytest
 
@@ -48,6 +49,11 @@ def test_a_run_has_every_plot_in_the_order_of_the_page() -> None:
         "over-time-batch-1",
         "machine",
     ]
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_plot_is_of_vega_lites_schema(name: str) -> None:
+    alt.Root.validate(DRAWN[name].spec)
 
 
 def test_each_case_has_its_own_plots() -> None:

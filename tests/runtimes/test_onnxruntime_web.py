@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from tests import needs, small
+from tests import command, needs, small
 from tests.javascript import (
+    NODE,
     WEB,
     WEB_IN_NODE,
     WEBGPU,
@@ -21,12 +23,15 @@ from tests.javascript import (
     answered,
     installed,
     loaded,
+    options,
     saved,
     started,
 )
 from tests.workers.conftest import Start, start
 from toolkit.errors import TargetError
+from toolkit.onnxfiles import modelfile
 from toolkit.workers import cache
+from toolkit.workers.jobs import Patience
 
 pytestmark = pytest.mark.process
 
@@ -61,6 +66,85 @@ def test_weights_beside_the_file_are_found(start: Start, tmp_path: Path, way: Wa
     found = answered(worker, {"x": x})["y"]
 
     np.testing.assert_allclose(found, x @ weight + bias, atol=1e-4)
+
+
+@pytest.mark.parametrize("way", [NODE, WEB_IN_NODE, WEB], ids=["native", "node", "page"])
+def test_a_file_that_the_parent_did_not_look_at_is_not_opened(
+    start: Start, tmp_path: Path, way: Way
+) -> None:
+    """A tensor that lies inside its file names a pipe all the same: to open it is to wait."""
+    nodes = [helper.make_node("Add", ["x", "b"], ["y"])]
+    bias = np.arange(3, dtype=np.float32)
+    file = saved(tmp_path / "m.onnx", nodes, {"b": bias}, "x:FLOAT[3]", "->", "y:FLOAT[3]")
+    model = onnx.load(file)
+    os.mkfifo(tmp_path / "pipe")
+    model.graph.initializer[0].external_data.add(key="location", value="pipe")
+    file.write_bytes(model.SerializeToString())
+    installed(way)
+    worker = start(way[0], way[1], patience=Patience(20, 20), **options(way))
+    worker.post_hello()
+    worker.hello()
+
+    loaded(worker, file)
+
+    x = np.ones(3, np.float32)
+    np.testing.assert_array_equal(answered(worker, {"x": x})["y"], x + bias)
+
+
+@pytest.mark.parametrize("way", [WEB_IN_NODE, WEB], ids=["node", "page"])
+def test_weights_that_a_request_does_not_name_are_not_read(
+    start: Start, tmp_path: Path, way: Way
+) -> None:
+    file = beside(tmp_path)
+    program = modelfile.program(modelfile.read(file))
+    worker = started(start, way)
+
+    with pytest.raises(TargetError, match=r"b\.bin"):
+        worker.load_program(replace(program, external={}))
+    worker.load_program(program)
+
+    assert [*program.external] == ["b.bin"]
+
+
+def beside(folder: Path) -> Path:
+    """A model with its only weight in b.bin."""
+    nodes = [helper.make_node("Add", ["x", "b"], ["y"])]
+    weights = {"b": np.arange(3, dtype=np.float32)}
+    file = saved(folder / "m.onnx", nodes, weights, "x:FLOAT[3]", "->", "y:FLOAT[3]")
+    onnx.save_model(
+        onnx.load(file), file, save_as_external_data=True, location="b.bin", size_threshold=0
+    )
+    return file
+
+
+def test_a_variant_and_a_file_with_further_outputs_bring_their_own_weights(
+    tmp_path: Path,
+) -> None:
+    """What a target is given besides the model of the run has external data of its own."""
+    installed(WEB_IN_NODE)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("Softmax", ["a"], ["y"]),
+    ]
+    weights = {"w": DRAW.normal(size=(64, 8)).astype(np.float32)}
+    specs = ("x:FLOAT[n,64]", "->", "y:FLOAT[n,8]")
+    saved(tmp_path / "m.onnx", nodes, weights, *specs)
+    model = onnx.load(tmp_path / "m.onnx")
+    (tmp_path / "sub").mkdir()
+    onnx.save_model(
+        model,
+        tmp_path / "sub" / "v.onnx",
+        save_as_external_data=True,
+        location="v.bin",
+        size_threshold=0,
+    )
+
+    ended = command.run(
+        *("check", "m.onnx", "--target", "onnxruntime-web,in=node,model=sub/v.onnx"), cwd=tmp_path
+    )
+
+    assert (ended.code, ended.err) == (0, "")
+    assert "onnxruntime-web wasm, in=node, v.onnx  float32" in ended.out
 
 
 def test_nodes_that_webgpu_lacks_are_told_with_their_operators_and_the_copies(

@@ -175,7 +175,7 @@ def test_all_files_lie_in_the_folder_of_the_converted_form(
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     worker = start("torch", mode=mode)
-    ready = converted(worker, net(tmp_path, "Branch"), tmp_path / "made", feed(1, 16))
+    ready = converted(worker, net(tmp_path, "Branch"), tmp_path / "made", feed(3, 16))
     loaded(worker, ready)
     worker.bind("a", feed(3, 16), {})
     worker.answer("a")

@@ -10,14 +10,17 @@ import gc
 import importlib
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import TextIO
 
 import click
 
-from toolkit import __version__
+from toolkit import __version__, plaintext
+from toolkit.cli import screen
 from toolkit.errors import ToolkitError, full_disk, unknown
 
 COMMANDS = {
@@ -88,19 +91,20 @@ def root() -> None:
 def main() -> None:
     """Runs the `toolkit` command, and turns every error into a text and an exit code."""
     warnings.showwarning = _told(warnings.showwarning)
+    sys.excepthook = _traced
     try:
         code = _run()
     except ToolkitError as error:
         complain(full_disk(error) or error)
         code = 1
     except click.ClickException as error:
-        error.show()
+        screen.usage(error)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
-        click.echo("interrupted", err=True)
+        screen.say("interrupted", err=True)
         # click raises its Abort from the KeyboardInterrupt, whose notes say what was kept.
         for note in getattr(error.__cause__ or error, "__notes__", ()):
-            click.echo(f"  {note}", err=True)
+            screen.say(plaintext.line(f"  {note}"), err=True)
         code = 130
         _leave_if_watched(code)
     except BrokenPipeError:
@@ -139,7 +143,7 @@ def _run() -> int | None:
     try:
         return parent.supervise([sys.executable, "-P", "-c", AGAIN, root, *typed])
     except (parent.Ended, KeyboardInterrupt):  # It could not clear its own status line.
-        importlib.import_module("toolkit.cli.screen").restore()
+        screen.restore()
         raise
 
 
@@ -166,15 +170,32 @@ def _here_alone() -> int | None:
 
 
 def _told(usual: Callable[..., None]) -> Callable[..., None]:
-    """Shows a warning about the cache in one line, and any other as usual."""
+    """Shows a warning about the cache in one line, and any other with its place, as usual."""
 
-    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if category.__name__ == "CacheWarning":  # Not imported: most commands need no cache.
-            click.echo(f"warning: {message}", err=True)
+            screen.say(plaintext.line(f"warning: {message}"), err=True)
+        elif file is not None:
+            usual(message, category, filename, lineno, file, line)
         else:
-            usual(message, category, *where, **more)
+            text = warnings.formatwarning(message, category, filename, lineno, line)
+            screen.say(text, err=True, end="")
 
     return show
+
+
+def _traced(
+    category: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Prints the trace of a bug as Python does."""
+    screen.say("".join(traceback.format_exception(category, error, trace)), err=True, end="")
 
 
 def _here() -> int | None:
@@ -190,17 +211,14 @@ def _unforeseen(error: Exception) -> int:
     if (told := exhausted.in_words(error)) is not None:
         complain(told)
         return 1
-    click.echo(f"error: a bug in toolkit: {type(error).__name__}: {error}", err=True)
-    click.echo("  TOOLKIT_TRACE=1 toolkit …    shows where; please report it", err=True)
+    what = f"a bug in toolkit: {type(error).__name__}: {error}"
+    screen.error(what, ["TOOLKIT_TRACE=1 toolkit …    shows where; please report it"])
     return 3
 
 
 def complain(error: ToolkitError) -> None:
     """Prints one line that says what is wrong, then a line for each thing to do."""
-    click.echo(f"error: {error.what}", err=True)
-    for cure in error.cures:
-        if _taken(cure):
-            click.echo(f"  {cure}", err=True)
+    screen.error(error.what, filter(_taken, error.cures))
 
 
 def _taken(cure: str) -> bool:

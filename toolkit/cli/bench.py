@@ -93,7 +93,7 @@ def show(finished: FinishedRun, *, as_json: bool = False) -> None:
     from toolkit.report.summary import summarize
 
     if as_json:
-        click.echo(store.encode(privacy.run(finished.run)).decode(), nl=False)
+        screen.json(store.encode(privacy.run(finished.run)).decode())
     else:
         failures.raise_if_none_ran(finished, "measured")
         folder = finished.folder or Path()
@@ -101,6 +101,6 @@ def show(finished: FinishedRun, *, as_json: bool = False) -> None:
         text = terminal.render(
             view, columns=screen.columns(), label="bench", colour=sys.stdout.isatty()
         )
-        click.echo(text, nl=False)
+        screen.say(text, end="", styled=True)
         screen.line("report", str(folder / "report.html"))
     failures.exit_if_unmet(finished, "measured")

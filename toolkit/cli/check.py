@@ -73,7 +73,7 @@ def command(
         text = checked.render(
             finished.run, finished.notes, columns=screen.columns(), colour=sys.stdout.isatty()
         )
-        click.echo(text, nl=False)
+        screen.say(text, end="", styled=True)
     failures.exit_if_unmet(finished, "judged")
     failures.exit_if_not_held(finished)
 
@@ -113,7 +113,7 @@ def _print_json(verified: Verified | None, run: Run | None) -> None:
 
     record = "null" if run is None else store.encode(privacy.run(run)).decode().rstrip()
     if verified is None:
-        click.echo(record)
+        screen.json(record)
         return
     signed = {
         "signature": privacy.path(verified.signature),
@@ -121,4 +121,4 @@ def _print_json(verified: Verified | None, run: Run | None) -> None:
         "files": [privacy.path(state.path) for state in verified.states],
     }
     head = f'{{\n"version": {VERSION},\n"verified": {json.dumps(signed, indent=1)},\n"run": '
-    click.echo(f"{head}{record}\n}}")
+    screen.json(f"{head}{record}\n}}")

@@ -80,7 +80,7 @@ def _show(models: ComparedModels, gates: Gates, given: dict[str, Any]) -> None:
 
     rulings = compared.rulings(models.pairings, gates)
     screen.line("compare", models.title)
-    click.echo()
+    screen.say()
     text = compared.terminal(
         models.pairings,
         rulings,
@@ -88,7 +88,7 @@ def _show(models: ComparedModels, gates: Gates, given: dict[str, Any]) -> None:
         colour=sys.stdout.isatty(),
         notes=models.notes,
     )
-    click.echo(text, nl=False)
+    screen.say(text, end="", styled=True)
     if models.finished is not None and models.finished.folder is not None:
         screen.line("report", str(models.finished.folder / "report.html"))
     if given["junit"] is not None:

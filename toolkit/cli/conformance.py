@@ -68,7 +68,7 @@ def command(
             watch=draw,
         )
     if as_json:
-        click.echo(json.dumps([asdict(each) for each in done.outcomes], indent=1))
+        screen.json(json.dumps([asdict(each) for each in done.outcomes], indent=1))
         return
     _print(done.outcomes)
     screen.line("report", str(done.folder / PAGE))

@@ -1,8 +1,8 @@
 """Decides for every option of every command whether a value that stands in a file may be used.
 
 D1  A value runs code where typing it makes toolkit import, start or install something that the
-    value names. Such a value of a record is never used by itself: the user types it again, or
-    confirms it at a terminal (`resuming.py`).
+    value names, or run something without a guard that it has otherwise. Such a value of a record is
+    never used by itself: the user types it again, or confirms it at a terminal (`resuming.py`).
 D2  A parameter without a decision here counts as one that runs code, and so does a key of a target.
     tests/cli/test_decisions.py lists all parameters, and fails where one has none.
 D3  A value may name a file: then its form says which part of it is the path.
@@ -47,12 +47,13 @@ SAFE_KEYS = frozenset((
 ))
 # fmt: on
 """Keys of a target whose values choose among what toolkit knows. `model` names a file that is read
-as untrusted input. Missing is `env`, whose folder has the Python or the packages that are run."""
+as untrusted input. Missing are `env`, whose folder has the Python or the packages that are run, and
+`sandbox`, which takes a guard away from what a stranger's model runs in."""
 
 
 def names_code(target: str) -> bool:
-    """Says whether a target names something that is run: `env=`, or a key that nobody decided on,
-    such as one of a plug-in."""
+    """Says whether a target names something that is run, `env=`, or lets it run unguarded,
+    `sandbox=`; or has a key that nobody decided on, such as one of a plug-in."""
     keys = {pair.partition("=")[0] for pair in target.split(",")[1:]}
     return not keys <= SAFE_KEYS
 
@@ -93,6 +94,7 @@ DECISIONS: dict[str, Decision] = {
     "install": INSTALLS,
     "all_cpu": INSTALLS,
     "to": INSTALLS,  # What a client needs is installed, built and run.
+    "sandbox": Decision(PathForm.PLAIN, _always),  # It takes a guard away.
     "runtimes install names": INSTALLS,
     "baseline": Decision(PathForm.TARGET, _never),  # It chooses among the targets.
     **dict.fromkeys(READ_OR_WRITTEN, DATA),

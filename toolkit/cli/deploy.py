@@ -45,6 +45,13 @@ VERSION = 1
     type=click.Path(path_type=Path),
     help="The folder of the deployed folders; default: deployed/MODEL.",
 )
+@click.option(
+    "--sandbox",
+    type=click.Choice(["auto", "off"]),
+    default="auto",
+    show_default=True,
+    help="The sandbox of the browser that proves web; auto is on, but for root, who has none.",
+)
 @options.SIGN
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(to: str, out: Path | None, sign: Path | None, as_json: bool, **given: Any) -> None:
@@ -70,7 +77,8 @@ def command(to: str, out: Path | None, sign: Path | None, as_json: bool, **given
         options.source_of(given),
         options.limits_of(given),
         given["timeout"],
-        sign,
+        sandbox=given["sandbox"],
+        sign=sign,
     )
     deployments: list[Deployment] = []
     for deployment in _watched(model, names, out, request):
@@ -134,15 +142,16 @@ def _exit_if_unproven(deployments: list[Deployment]) -> None:
         return
     names = ", ".join(deployment.name for deployment in unmet)
     were = "was" if len(unmet) == 1 else "were"
-    click.echo(
-        f"error: {len(unmet)} of {len(deployments)} {were} not proven right: {names}.", err=True
+    cures = [
+        f"{deployment.folder}/README.md    says how its client is run"
+        for deployment in unmet
+        if deployment.folder is not None and deployment.proof.outcome != "not made"
+    ]
+    cures += [cure for deployment in unmet for cure in deployment.proof.cures]
+    screen.error(
+        f"{len(unmet)} of {len(deployments)} {were} not proven right: {names}.",
+        dict.fromkeys(cures),
     )
-    for deployment in unmet:
-        if deployment.folder is not None and deployment.proof.outcome != "not made":
-            click.echo(f"  {deployment.folder}/README.md    says how its client is run", err=True)
-    cures = [cure for deployment in unmet for cure in deployment.proof.cures]
-    for cure in dict.fromkeys(cures):
-        click.echo(f"  {cure}", err=True)
     raise click.exceptions.Exit(1)
 
 
@@ -162,4 +171,4 @@ def _print_json(deployments: list[Deployment]) -> None:
         }
         for deployment in deployments
     ]
-    click.echo(json.dumps({"version": VERSION, "deployed": rows}, indent=2, ensure_ascii=False))
+    screen.json(json.dumps({"version": VERSION, "deployed": rows}, indent=2, ensure_ascii=False))

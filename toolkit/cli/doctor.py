@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli import screen
-from toolkit.cli.screen import LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,9 +47,8 @@ def _print_table(findings: Sequence[Finding]) -> None:
         for cure in finding.cures:
             screen.line("", f"{'':<{TOPIC}}  {cure}")
     counts = Counter(str(finding.severity) for finding in findings)
-    click.echo(
-        f"\n{'':<{LABEL}}{_count(counts['fault'], 'fault')}, {_count(counts['note'], 'note')}"
-    )
+    screen.say()
+    screen.line("", f"{_count(counts['fault'], 'fault')}, {_count(counts['note'], 'note')}")
 
 
 def _count(number: int, name: str) -> str:
@@ -62,4 +60,4 @@ def _print_json(findings: Sequence[Finding]) -> None:
     from dataclasses import asdict
 
     rows = [asdict(finding) for finding in findings]
-    click.echo(json.dumps({"version": VERSION, "findings": rows}, indent=2))
+    screen.json(json.dumps({"version": VERSION, "findings": rows}, indent=2))

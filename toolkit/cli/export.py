@@ -192,7 +192,7 @@ def show(
             failed, exported = error, error.exported
     seconds = time.perf_counter() - started
     if as_json:
-        click.echo(json.dumps(record(exported, written=failed is None), indent=2))
+        screen.json(json.dumps(record(exported, written=failed is None), indent=2))
     else:
         table(exported, seconds, written=failed is None)
     if failed is not None:
@@ -297,6 +297,6 @@ def record(exported: Exported, *, written: bool) -> dict[str, object]:
 def _print_chatter(chatter: Chatter, error: ToolkitError | None) -> None:
     """Prints all that torch printed, and its trace where it refused."""
     if chatter.text:
-        click.echo(chatter.text, err=True)
+        screen.say(chatter.text, err=True)
     if error is not None and error.__cause__ is not None:
-        click.echo("".join(traceback.format_exception(error.__cause__)).rstrip(), err=True)
+        screen.say("".join(traceback.format_exception(error.__cause__)).rstrip(), err=True)

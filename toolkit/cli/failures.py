@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from toolkit.cli import screen
+
 if TYPE_CHECKING:
     from toolkit.pipelines.bench import FinishedRun
 
@@ -48,14 +50,12 @@ def exit_if_unmet(finished: FinishedRun, done: str) -> None:
         return
     named = sum(target.asked for target in finished.run.plan.targets)
     were = "was" if len(unmet) == 1 else "were"
-    click.echo(
-        f"error: {len(unmet)} of {named} targets {were} not {done} "
-        f"with right answers: {'; '.join(unmet)}.",
-        err=True,
-    )
     failures = [record.failure for record in finished.run.records if record.failure]
-    for cure in dict.fromkeys(cure for failure in failures for cure in failure.cures):
-        click.echo(f"  {cure}", err=True)
+    screen.error(
+        f"{len(unmet)} of {named} targets {were} not {done} with right answers: "
+        f"{'; '.join(unmet)}.",
+        dict.fromkeys(cure for failure in failures for cure in failure.cures),
+    )
     raise click.exceptions.Exit(1)
 
 
@@ -65,7 +65,5 @@ def exit_if_not_held(finished: FinishedRun) -> None:
     held = finished.held
     if not held.fault:
         return
-    click.echo(f"error: {held.fault}", err=True)
-    for cure in held.cures:
-        click.echo(f"  {cure}", err=True)
+    screen.error(held.fault, held.cures)
     raise click.exceptions.Exit(1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from toolkit import plaintext
 from toolkit.cli import options, screen
 from toolkit.cli.values import DURATION
 
@@ -60,7 +61,7 @@ def command(
 
         from toolkit.report.published import json_schema
 
-        click.echo(json.dumps(json_schema(), indent=2))
+        screen.json(json.dumps(json_schema(), indent=2))
         return
     from toolkit.supervision import progress
 
@@ -79,13 +80,19 @@ def _show(run: Path | None, form: str, output: Path | None) -> None:
     screen.left_out(store.damage(path))
     folder = path if path.is_dir() else path.parent
     if form == "json":
-        emit(store.encode(record).decode(), output)
+        if output in (None, STDOUT):
+            screen.json(store.encode(record).decode())
+        else:
+            emit(store.encode(record).decode(), output)
         return
     samples = store.read_samples(folder)
     progress.step("summing the run up")
     view = summarize(record, samples)
     if form == "terminal":
-        emit(on_screen(view, output), output)
+        if output in (None, STDOUT):
+            screen.say(on_screen(view, output), end="", styled=True)
+        else:
+            emit(on_screen(view, output), output)
     elif form == "csv":
         from toolkit.report import csv
 
@@ -113,7 +120,7 @@ def as_page(view: View, output: Path) -> None:
     if output == STDOUT:
         emit(page.render(view), None)
     else:
-        click.echo(files.write_page(view, output))
+        screen.say(plaintext.line(str(files.write_page(view, output))))
 
 
 def on_screen(view: View, output: Path | None) -> str:
@@ -126,9 +133,9 @@ def on_screen(view: View, output: Path | None) -> str:
 
 
 def emit(text: str, output: Path | None) -> None:
-    """Prints a text, or writes it whole into a file."""
+    """Prints a text that a program may read, or writes it whole into a file."""
     if output is None or output == STDOUT:
-        click.echo(text, nl=False)
+        screen.data(text)
         return
     from toolkit.records import untrusted
 

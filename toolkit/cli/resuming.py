@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from toolkit.cli import decisions
+from toolkit import plaintext
+from toolkit.cli import decisions, screen
 from toolkit.cli.decisions import PathForm
 from toolkit.errors import InputError, RunError
 
@@ -177,24 +178,18 @@ def _demand_confirmed(folder: Path, code: Sequence[Code], values: Values) -> Non
     does not say yes.
     """
     line = ["toolkit", "bench", "--resume", str(folder), *(w for each in code for w in each.words)]
-    cure = f"{_printable(shlex.join(line))}    goes on, if you trust what it names"
+    cure = f"{shlex.join(line)}    goes on, if you trust what it names"
     what = f"{folder} names code that is run only if you type it again"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         named = ", ".join(shlex.join(each.words) for each in code)
-        raise RunError(_printable(f"{what}: {named}"), cure)
-    click.echo(_printable(f"{folder} would run with your rights:"), err=True)
+        raise RunError(f"{what}: {named}", cure)
+    screen.say(plaintext.line(f"{folder} would run with your rights:"), err=True)
     for each in code:
-        click.echo(f"  {_printable(shlex.join(each.words))}", err=True)
+        screen.say(plaintext.line(f"  {shlex.join(each.words)}"), err=True)
         for text in _evidence(each, values):
-            click.echo(f"    {_printable(text)}", err=True)
-    if not click.confirm("Run it?", default=False, err=True):
-        raise RunError(_printable(f"{folder} was left as it is"), cure)
-
-
-def _printable(text: str) -> str:
-    from toolkit.report.words import printable
-
-    return printable(text)
+            screen.say(plaintext.line(f"    {text}"), err=True)
+    if not screen.confirmed("Run it?"):
+        raise RunError(f"{folder} was left as it is", cure)
 
 
 def _evidence(code: Code, values: Values) -> Iterator[str]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import screen
-from toolkit.cli.screen import LABEL
 
 if TYPE_CHECKING:
     from toolkit.engine.probing import ProbeResult
@@ -135,7 +134,7 @@ def sbom(name: str, output: Path | None) -> None:
 
     text = inventory.bill(name)
     if output is None:
-        click.echo(text, nl=False)
+        screen.json(text)
     else:
         untrusted.write(output, text.encode())
 
@@ -159,7 +158,8 @@ def _print_table(results: list[ProbeResult], sizes: CacheSizes) -> None:
     _print_sizes(sizes)
     absent = [result.place.recipe for result in results if not result.place.environment]
     if absent:
-        click.echo(f"\n{'':<{LABEL}}toolkit runtimes install {' '.join(absent)}")
+        screen.say()
+        screen.line("", f"toolkit runtimes install {' '.join(absent)}")
 
 
 def _row(result: ProbeResult) -> tuple[str, ...]:
@@ -195,4 +195,4 @@ def _print_json(results: list[ProbeResult], sizes: CacheSizes) -> None:
 
     rows: list[dict[str, Any]] = [asdict(result) for result in results]
     content = {"version": VERSION, "runtimes": rows, "cache": asdict(sizes)}
-    click.echo(json.dumps(content, indent=2))
+    screen.json(json.dumps(content, indent=2))

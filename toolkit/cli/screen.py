@@ -1,7 +1,14 @@
-"""Prints a command's lines: a label, then a text. Results go to stdout, progress to stderr."""
+"""Prints: all that a command writes to a terminal goes through `say` or `data`, and is safe there.
+
+Results go to stdout, progress and errors to stderr. Names of a model, of a record and of files, and
+the words of libraries may hold control characters, which a terminal obeys. They are replaced here,
+at the last moment, so that no caller can forget it; tests/cli/test_screen.py holds that no other
+file of the command line writes.
+"""
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 import time
@@ -10,6 +17,8 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 import click
+
+from toolkit import plaintext
 
 LABEL = 9
 """Width of the first column: that of the longest command's name, and a space."""
@@ -22,15 +31,53 @@ Draw: TypeAlias = Callable[[float | None, str], None]
 """Shows the share that is done (None: unknown) and a text."""
 
 
+def say(text: str = "", *, err: bool = False, end: str = "\n", styled: bool = False) -> None:
+    """Prints text for people, on the lines that it has, without control characters.
+
+    Where it is `styled` by report/terminal.py and stdout is a terminal, those styles stay.
+    """
+    keeps = styled and sys.stdout.isatty()
+    _write(plaintext.lines(text, styled=keeps) + end, err=err)
+
+
+def data(text: str) -> None:
+    """Prints what a program may read, to the letter; on a terminal without control characters."""
+    _write(plaintext.lines(text) if sys.stdout.isatty() else text)
+
+
+def json(text: str) -> None:
+    """Prints JSON; it has the same values, and no control characters, wherever it goes."""
+    _write(plaintext.json_text(text.rstrip("\n")) + "\n")
+
+
 def line(label: str, text: str = "") -> None:
     """Prints one line of the result; continuation lines have an empty label."""
-    click.echo(f"{label:<{LABEL}}{text}".rstrip())
+    say(f"{label:<{LABEL}}{plaintext.line(text)}".rstrip())
 
 
-def left_out(lines: Iterable[str]) -> None:
+def error(what: str, cures: Iterable[str] = ()) -> None:
+    """Prints what is wrong in one line, then a line for each thing to do."""
+    say(plaintext.line(f"error: {what}"), err=True)
+    for cure in cures:
+        say(plaintext.line(f"  {cure}"), err=True)
+
+
+def usage(mistake: click.ClickException) -> None:
+    """Prints what click says of a command that was typed wrongly, and quotes."""
+    text = io.StringIO()
+    mistake.show(file=text)
+    say(text.getvalue(), err=True, end="")
+
+
+def confirmed(text: str) -> bool:
+    """Asks at a terminal; no is the default."""
+    return click.confirm(plaintext.line(text), default=False, err=True)
+
+
+def left_out(texts: Iterable[str]) -> None:
     """Names on stderr what cannot be read and is not shown, a line each."""
-    for text in lines:
-        click.echo(f"left out: {text}", err=True)
+    for text in texts:
+        say(plaintext.line(f"left out: {text}"), err=True)
 
 
 def columns() -> int:
@@ -41,7 +88,7 @@ def columns() -> int:
 def restore() -> None:
     """Clears the status line of a process that was ended by force, and shows the cursor again."""
     if sys.stderr.isatty():
-        click.echo("\r\x1b[2K\x1b[?25h", nl=False, err=True)
+        _write("\r\x1b[2K\x1b[?25h", err=True)
 
 
 @contextmanager
@@ -65,7 +112,9 @@ def progress(label: str) -> Iterator[Draw]:
 
         def draw(share: float | None, text: str) -> None:
             total, done = (None, 0.0) if share is None else (1.0, share)
-            bar.update(task, total=total, completed=done, description=escape(text), refresh=True)
+            # rich lets most control characters through.
+            safe = escape(plaintext.line(text))
+            bar.update(task, total=total, completed=done, description=safe, refresh=True)
 
         from toolkit.supervision import progress as steps
 
@@ -88,6 +137,13 @@ def long_progress(label: str) -> Iterator[Draw]:
             draw(share, told)
             if not sys.stderr.isatty() and now - shown >= PAUSE:
                 shown = now
-                click.echo(f"{label:<{LABEL}}{share or 0:.0%} · {told}", err=True)
+                say(plaintext.line(f"{label:<{LABEL}}{share or 0:.0%} · {told}"), err=True)
 
         yield tell
+
+
+def _write(text: str, *, err: bool = False) -> None:
+    """Writes a text as it stands. Letters that the terminal's encoding lacks become question marks,
+    and so do surrogates, of which no file or pipe takes any."""
+    encoding = (sys.stderr if err else sys.stdout).encoding or "utf-8"
+    click.echo(text.encode(encoding, "replace").decode(encoding), nl=False, err=err)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol, TypeAlias
 
 from toolkit.answers.formats import Precision
+from toolkit.deployment.chromium import Sandbox
 from toolkit.exporter.testdata import DataSet
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.sbom import BillEntry
@@ -41,7 +42,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 MODEL = "model"
 """The folder of the model: model/model.onnx with its external data, which keeps its name since the
 model names it, or what a runtime's `convert` made (R8). It lies in a folder of its own because the
-file is untrusted: external data called numpy.py beside a client would be run by that client."""
+file is untrusted: external data called numpy.py beside a client would be run by that client. Data
+called model.onnx would take the model's own place: such a model is refused (operators.refusal)."""
 ONNX = f"{MODEL}/model.onnx"
 
 
@@ -100,6 +102,8 @@ class Workspace:
     payload: Payload
     """The payload of the copy, so its `sets` are all feeds."""
     make_python: MakePython
+    sandbox: Sandbox = "auto"
+    """Whether a browser that runs the client has its own sandbox."""
 
     @property
     def home(self) -> Path:

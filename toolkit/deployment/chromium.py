@@ -14,15 +14,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from toolkit.errors import EnvironmentFault, TargetError, first_line
-from toolkit.units import Seconds
+from toolkit.units import Bytes, Seconds
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SWITCHES = (
@@ -42,6 +43,16 @@ LOCAL = ("127.0.0.1", "localhost", "")
 """Hosts that a page may ask; '' is the host of data: and blob: addresses."""
 PATIENCE: Seconds = 120
 """The limit for loading a page, and for each command to it; running all feeds is one command."""
+
+Sandbox: TypeAlias = Literal["auto", "off"]
+"""Chromium's own sandbox: 'auto' is on, but for root, whom it refuses; 'off' is asked for."""
+ENDED = "the browser ended before the page gave an answer"
+NO_SANDBOX = "the browser finds no sandbox here: the kernel gives this user no namespaces"
+CURE = "--sandbox off    runs it without one: for models that you trust"
+COMPLAINTS = (b"No usable sandbox", b"SUID sandbox helper", b"move to new namespace")
+"""Chromium's words where the kernel gives it no sandbox (sandbox/linux, content/zygote)."""
+LOG: Bytes = 1 << 20
+"""The part of its log in which they are looked for: it ends soon after them."""
 
 PIPES = """
 import os, sys
@@ -99,7 +110,7 @@ class Page:
 
     def close(self) -> None:
         """Asks the browser to end; one that does not is ended by force later."""
-        with contextlib.suppress(TargetError, OSError):
+        with contextlib.suppress(TargetError):
             self._session = None
             self._call("Browser.close")
 
@@ -108,7 +119,10 @@ class Page:
         message = {"id": self._number, "method": method, "params": params}
         if self._session is not None:
             message["sessionId"] = self._session
-        os.write(self._write, json.dumps(message).encode() + b"\0")
+        try:
+            os.write(self._write, json.dumps(message).encode() + b"\0")
+        except BrokenPipeError as error:
+            raise TargetError(ENDED) from error
         end = time.monotonic() + PATIENCE
         while True:
             reply = self._receive(end)
@@ -130,7 +144,7 @@ class Page:
                 raise TargetError(f"the page gave no answer within {PATIENCE:g} s")
             received = os.read(self._read, 1 << 16)
             if not received:
-                raise TargetError("the browser ended before the page gave an answer")
+                raise TargetError(ENDED)
             self._rest += received
         text, _, self._rest = self._rest.partition(b"\0")
         message: dict[str, Any] = json.loads(text)
@@ -160,40 +174,63 @@ def _thrown(details: dict[str, Any]) -> str:
     return first_line(text)
 
 
+def bare(sandbox: Sandbox) -> str:
+    """Says in words why the browser has no sandbox of its own; empty where it has one."""
+    if sandbox == "off":
+        return "without the browser's sandbox"
+    # Chromium's sandbox refuses to run as root.
+    return "without the browser's sandbox, since root started it" if os.geteuid() == 0 else ""
+
+
 @contextmanager
-def page(profile: Path) -> Iterator[Page]:
+def page(profile: Path, sandbox: Sandbox = "auto") -> Iterator[Page]:
     """Yields a page of a new browser with an empty profile, and ends the browser after the block.
 
-    Raises EnvironmentFault where no Chromium is installed.
+    Raises EnvironmentFault where no Chromium is installed, and where the kernel gives it no sandbox
+    and nobody said that it may do without.
     """
     program = next((path for name in NAMES if (path := shutil.which(name))), None)
     if program is None:
         raise EnvironmentFault("there is no Chromium on the PATH", "apt install chromium")
     ours_read, theirs_write = os.pipe()
     theirs_read, ours_write = os.pipe()
-    # Chromium's sandbox refuses to run as root.
-    root = ("--no-sandbox",) if os.geteuid() == 0 else ()
+    switches = ("--no-sandbox",) if bare(sandbox) else ()
     start = [sys.executable, "-I", "-S", "-c", PIPES, str(theirs_read), str(theirs_write)]
-    command = [*start, program, *SWITCHES, *root, f"--user-data-dir={profile}"]
-    with open(os.devnull, "wb") as nothing:
+    command = [*start, program, *SWITCHES, *switches, f"--user-data-dir={profile}"]
+    with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=nothing,
-            stderr=nothing,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
             pass_fds=(theirs_read, theirs_write),
             start_new_session=True,
         )
-    os.close(theirs_read)
-    os.close(theirs_write)
-    opened = Page(ours_write, ours_read)
-    try:
-        yield opened
-        opened.close()
-    finally:
-        os.close(ours_write)
-        os.close(ours_read)
-        _end(process)
+        os.close(theirs_read)
+        os.close(theirs_write)
+        opened = Page(ours_write, ours_read)
+        try:
+            yield opened
+            opened.close()
+        except TargetError as error:
+            if not bare(sandbox) and _lacks_sandbox(process, log):
+                raise EnvironmentFault(NO_SANDBOX, CURE) from error
+            raise
+        finally:
+            os.close(ours_write)
+            os.close(ours_read)
+            _end(process)
+
+
+def _lacks_sandbox(process: subprocess.Popen[bytes], log: IO[bytes]) -> bool:
+    """Says whether the browser ended because the kernel gives it no sandbox: its log says so."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+    if process.returncode is None:
+        return False
+    log.seek(0)
+    printed = log.read(LOG)
+    return any(words in printed for words in COMPLAINTS)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -14,6 +14,7 @@ from toolkit.deployment import datasets, inventory
 from toolkit.deployment.base import MODEL, ONNX, TEMPLATES, Destination, Payload
 from toolkit.deployment.proof import FolderProof
 from toolkit.deployment.signing import SIGNATURE
+from toolkit.plaintext import code, json_text, markdown
 from toolkit.records import privacy
 from toolkit.tensors import TensorSpec
 
@@ -77,7 +78,7 @@ def write(
     }
     (folder / README).write_text(_readme(destination, payload, proof, sizes, is_signed), "utf-8")
     text = json.dumps(_record(destination, payload, proof, sizes), indent=2, ensure_ascii=False)
-    (folder / RECORD).write_text(text + "\n", "utf-8")
+    (folder / RECORD).write_text(json_text(text) + "\n", "utf-8")
 
 
 def _without_paths(proof: FolderProof) -> FolderProof:
@@ -125,7 +126,8 @@ def licences(destination: Destination, payload: Payload) -> str:
             "",
             "| what | licence | where |",
             "|---|---|---|",
-            f"| the model, made from {payload.file.name} | its owner's; toolkit does not know it |"
+            f"| the model, made from {code(payload.file.name)} | its owner's; toolkit does not know"
+            " it |"
             " in this folder |",
             "| the client, by toolkit | 0BSD, below | in this folder |",
             *rows,
@@ -149,15 +151,15 @@ def _readme(
     rows = [_tensor_row("input", spec) for spec in file.inputs]
     rows += [_tensor_row("output", spec) for spec in file.outputs]
     return Template(FRAME).substitute(
-        model=file.path.stem,
+        model=markdown(file.path.stem),
         title=destination.title,
-        proof=_proof(proof) + (f"\n\n{_cell(file.unproven)}" if file.unproven else ""),
+        proof=_proof(proof) + (f"\n\n{code(file.unproven)}" if file.unproven else ""),
         run=usage(destination),
         tensors="\n".join(rows),
         limit="" if is_onnx else " that the client takes: it says which it refuses",
         file=ONNX if is_onnx else f"{MODEL}/",
-        origin="has" if is_onnx else f"was made from {_cell(file.name)}, which has",
-        operators=counts,
+        origin="has" if is_onnx else f"was made from {code(file.name)}, which has",
+        operators=markdown(counts),
         opset=file.opset,
         sha256=file.sha256,
         files="\n".join(_file_rows(destination, sizes)),
@@ -167,13 +169,7 @@ def _readme(
 
 def _tensor_row(role: str, spec: TensorSpec) -> str:
     type_and_shape = str(spec).removeprefix(f"{spec.name}:")
-    return f"| {role} | {_cell(spec.name)} | {_cell(type_and_shape)} |"
-
-
-def _cell(text: str) -> str:
-    """Quotes a name of the file's for a table. It may hold any character, so those that would end
-    the cell or its quotes are replaced."""
-    return f"`{text.translate({ord('|'): '¦', ord('`'): chr(39), 10: ' ', 13: ' '})}`"
+    return f"| {role} | {code(spec.name)} | {code(type_and_shape)} |"
 
 
 def _file_rows(destination: Destination, sizes: dict[str, int]) -> list[str]:
@@ -195,7 +191,7 @@ def _file_rows(destination: Destination, sizes: dict[str, int]) -> list[str]:
         and not file.startswith(datasets.PREFIX)
         and not any(file == name or _below(file, name) for name in known)
     ]
-    rows += [f"| `{file}` | {units.size(size)} | belongs to the above |" for file, size in rest]
+    rows += [f"| {code(file)} | {units.size(size)} | belongs to the above |" for file, size in rest]
     return rows
 
 
@@ -206,22 +202,24 @@ def _below(file: str, folder: str) -> bool:
 def _proof(proof: FolderProof) -> str:
     """Returns two or three sentences on what was run and what came of it."""
     if proof.outcome == "not made":
-        return f"**Not proven.** The client was not run: {proof.what}."
+        return f"**Not proven.** The client was not run: {markdown(proof.what)}."
     if proof.outcome == "failed":
-        return f"**Not to be used.** When it was tried, {proof.what}."
+        return f"**Not to be used.** When it was tried, {markdown(proof.what)}."
     verdict = proof.verdict
     assert verdict is not None
     versions = ", ".join(f"{name} {version}" for name, version in proof.versions.items())
-    test = (
+    test = markdown(
         f"The client was run from a copy of this folder {proof.where} ({versions}) at "
         f"{' · '.join(proof.feeds)}, and its outputs were judged against {verdict.oracle}"
     )
     if proof.outcome == "not right":
-        return f"**Not to be used.** {test}: {verdict.text}, {proof.what}."
-    evidence = "; ".join(f"`{output.output}`: {output.evidence}" for output in verdict.outputs)
+        return f"**Not to be used.** {test}: {markdown(f'{verdict.text}, {proof.what}')}."
+    evidence = "; ".join(
+        f"{code(output.output)}: {markdown(output.evidence)}" for output in verdict.outputs
+    )
     silent = verdict.text == "these feeds cannot tell"
-    worth = "Proven, as far as these feeds can tell" if silent else f"Proven: {verdict.text}"
-    return f"**{worth}.** {test}. {evidence}.{_refused(proof)}"
+    worth = ", as far as these feeds can tell" if silent else f": {markdown(verdict.text)}"
+    return f"**Proven{worth}.** {test}. {evidence}.{_refused(proof)}"
 
 
 def _refused(proof: FolderProof) -> str:
@@ -229,7 +227,7 @@ def _refused(proof: FolderProof) -> str:
     if not proof.refused:
         return ""
     sizes = "; ".join(f"{name} ({why})" for name, why in proof.refused.items())
-    return f" It refuses sizes that the model itself takes: {sizes}."
+    return f" It refuses sizes that the model itself takes: {markdown(sizes)}."
 
 
 def _record(

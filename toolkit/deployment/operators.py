@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from toolkit.deployment import listing
-from toolkit.deployment.base import Destination
+from toolkit.deployment.base import ONNX, Destination
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.tensors import PLAIN
 from toolkit.units import size
@@ -17,11 +19,9 @@ shipped here takes complex numbers."""
 
 
 def refusal(destination: Destination, file: ModelFile) -> str:
-    """Returns one line that names the limit, the operators or the tensor that the destination
-    cannot take; empty where the file alone shows none."""
-    if too_large := _too_large(destination, file):
-        return too_large
-    return _foreign(destination, file)
+    """Returns one line that names the limit, the operators, the tensor or the file of weights that
+    the destination cannot take; empty where the file alone shows none."""
+    return _too_large(destination, file) or _foreign(destination, file) or _taken(destination, file)
 
 
 def _too_large(destination: Destination, file: ModelFile) -> str:
@@ -48,6 +48,20 @@ def _foreign(destination: Destination, file: ModelFile) -> str:
     for spec in (*file.inputs, *file.outputs):
         if spec.type not in destination.types:
             return f"its client does not read or write {spec.type} ({spec.name!r})"
+    return ""
+
+
+def _taken(destination: Destination, file: ModelFile) -> str:
+    """Returns the file of weights that would take the model's own place in the folder: the model
+    gets a new name there, and its weights keep theirs, since the model names them."""
+    own = PurePosixPath(ONNX).name
+    for location in () if destination.form else file.external:
+        # Not every disk tells large letters from small ones.
+        if PurePosixPath(location).parts[0].casefold() == own:
+            return (
+                f"{file.name} has weights in {location!r}, and {own} is what the model itself is"
+                " called there; onnx.save_model(…, location='weights.bin') gives them another name"
+            )
     return ""
 
 

@@ -31,12 +31,13 @@ def _copy_model(payload: Payload, folder: Path) -> None:
         return
     onnx, *external = modelfile.files(payload.file.path)
     (folder / MODEL).mkdir()
-    shutil.copyfile(onnx, folder / ONNX)
     for file in external:
         # The model names its external data by this relative path.
         copy = folder / MODEL / file.relative_to(onnx.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
+    # Last: whatever its weights are called, they do not take its place (operators.refusal).
+    shutil.copyfile(onnx, folder / ONNX)
 
 
 def _not_shipped(folder: str, names: list[str]) -> set[str]:

@@ -11,6 +11,7 @@ from toolkit.answers.formats import RANK
 from toolkit.answers.verdict import Limits
 from toolkit.deployment import datasets
 from toolkit.deployment.base import MODEL, ClientRun, Destination, MakePython, Payload, Workspace
+from toolkit.deployment.chromium import Sandbox
 from toolkit.deployment.proof import FolderProof
 from toolkit.engine.assignment import Assignment
 from toolkit.errors import EnvironmentFault, TargetError
@@ -19,7 +20,12 @@ from toolkit.onnxfiles.filestates import FileState
 
 
 def workspace(
-    folder: Path, payload: Payload, assignment: Assignment, scratch: Path, make_python: MakePython
+    folder: Path,
+    payload: Payload,
+    assignment: Assignment,
+    scratch: Path,
+    make_python: MakePython,
+    sandbox: Sandbox,
 ) -> Workspace:
     """Copies a packed folder into `scratch`, with every feed of the assignment as its test data.
 
@@ -31,7 +37,7 @@ def workspace(
     (copy / MODEL).symlink_to((folder / MODEL).resolve(), target_is_directory=True)
     whole = replace(payload, sets=datasets.of_feeds(assignment))
     datasets.write(whole, copy)
-    return Workspace(copy, scratch, whole, make_python)
+    return Workspace(copy, scratch, whole, make_python, sandbox)
 
 
 def prove(

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnx
 from onnx import ModelProto
 
 from toolkit.answers.declared import of_file
@@ -34,7 +35,7 @@ from toolkit.exporter.proof import ComparedSizes
 from toolkit.feeds import dimensions, drawing, sizes, supplied, variations
 from toolkit.feeds.digits import Digits
 from toolkit.feeds.feed import Draws, Feed
-from toolkit.onnxfiles import graphs, modelfile, referencefile, thinmodels
+from toolkit.onnxfiles import graphs, modelfile, referencefile, storedtensors, thinmodels
 from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.oracle import oracles, portable
@@ -88,7 +89,10 @@ class ChangedFile:
         """The program of the file, which is written where it is not there yet."""
         if not self.file.exists():
             self.model.save(self.file)
-        return program(self.file, self.model.proto, self.threads)
+        beside = storedtensors.external_data(
+            self.file, onnx.load(self.file, load_external_data=False)
+        )
+        return replace(program(self.file, self.model.proto, self.threads), external=beside)
 
     def remove(self) -> None:
         """Removes the file and the weights that were brought beside it."""
@@ -132,7 +136,8 @@ class Assignment:
         """The program that a runtime is given to load."""
         if runtime != "reference" or self.portable is None:
             return self.program
-        return replace(self.program, model=self.portable.program().model)
+        changed = self.portable.program()
+        return replace(self.program, model=changed.model, external=changed.external)
 
     def drop_files(self) -> None:
         """Removes what was written for targets that were judged: none of it is timed."""
@@ -198,10 +203,9 @@ def ask(
             notes.append(f"the graph was not compared with its source: {error.unsupported}")
     notes += [] if own_limit is None else [own_limit.told]
     built = judges.build(opened, judged, origin=oracle.name, start=start, bare=source is None)
-    whole = Program(file.path.resolve(), file.inputs, file.outputs, source, threads)
     return Assignment(
         file=file,
-        program=whole,
+        program=modelfile.program(file, source, threads),
         portable=_portable(opened, work, threads, notes),
         exposed=ChangedFile(built.exposed, work / "exposed.onnx", threads)
         if built.exposed

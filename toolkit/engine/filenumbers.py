@@ -24,7 +24,6 @@ from toolkit.onnxfiles import modelfile
 from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.runtimes import listing
-from toolkit.runtimes.base import Program
 from toolkit.supervision import progress
 from toolkit.tensors import Feed
 from toolkit.units import Bytes
@@ -103,9 +102,7 @@ class FileRunner:
                 self.worker.hello()
             self._is_greeted = True
         self.refusal(file)  # Of a file that was loaded before, and that nobody asked about.
-        self.worker.post_load(
-            Program(file.path.resolve(), file.inputs, file.outputs, threads=len(cores_allowed()))
-        )
+        self.worker.post_load(modelfile.program(file, threads=len(cores_allowed())))
         self._is_loading = True
 
     def refusal(self, file: ModelFile) -> TargetError | None:

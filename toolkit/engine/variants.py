@@ -6,7 +6,7 @@ It is fed and judged as the model of the run is: same feeds, same oracle.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.answers.declared import of_file
@@ -43,13 +43,7 @@ def of(path: str, assignment: Assignment) -> Variant:
     file, model = opened.facts, opened.model
     _demand_same("input", assignment.file.inputs, file.inputs, file.name)
     _demand_same("output", assignment.file.outputs, file.outputs, file.name)
-    whole = replace(
-        assignment.program,
-        model=Path(path).resolve(),
-        inputs=file.inputs,
-        outputs=file.outputs,
-        source=None,
-    )
+    whole = modelfile.program(file, threads=assignment.program.threads)
     return Variant(
         file, whole, of_file(model), graphs.shape_arithmetic(model), saturable(model, opened.folder)
     )

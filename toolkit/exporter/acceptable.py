@@ -7,8 +7,8 @@ values of the kind that it took before there was a graph: one of them, or else a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from toolkit.exporter import tracing
@@ -43,16 +43,37 @@ class Partly:
         return Feed(dict(dims), feed.origin, arrays, number)
 
 
-def of(request: ExportRequest, drawn: Drawer) -> Draws:
+@dataclass(frozen=True)
+class Chosen:
+    """A drawing, and the call of the module that spoke for it."""
+
+    draws: Draws
+    feed: Feed | None = None
+    """The feed that the module took; None: it took none, or was not asked."""
+    outputs: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """Its answer to that feed."""
+
+
+def of(request: ExportRequest, drawn: Drawer, at: Sequence[Dims] = ()) -> Chosen:
     """The first drawing that the module takes and answers with numbers; else the first that it
-    takes; else what the graph tells."""
-    taken: list[Draws] = []
-    for candidate in _candidates(request, drawn):
-        outputs = _outputs(request, candidate.draw(request.traced.sizes))
-        if outputs is not None and _tells(outputs):
-            return candidate
-        taken += [] if outputs is None else [candidate]
-    return taken[0] if taken else drawn
+    takes; else what the graph tells.
+
+    `at` are sizes to call it at, the next ones where it takes none of the drawings at those before;
+    without any, and at last, the traced ones.
+    """
+    for dims in (*at, request.traced.sizes):
+        taken: list[Chosen] = []
+        for candidate in _candidates(request, drawn):
+            feed = candidate.draw(dims)
+            outputs = _outputs(request, feed)
+            if outputs is None:
+                continue
+            taken.append(Chosen(candidate, feed, outputs))
+            if _tells(outputs):
+                return taken[-1]
+        if taken:
+            return taken[0]
+    return Chosen(drawn)
 
 
 def at_fault(request: ExportRequest, feed: Feed) -> tuple[str | None, str | None]:

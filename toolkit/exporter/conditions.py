@@ -15,6 +15,7 @@ from toolkit.exporter import tracing
 from toolkit.exporter.convert import Converted
 from toolkit.exporter.guards import SizeGuard
 from toolkit.exporter.tracing import Traced
+from toolkit.feeds.sizes import Dims
 from toolkit.sources.inputs import Dimension, Stated
 from toolkit.sources.lines import Line
 
@@ -46,6 +47,12 @@ class Evidence:
     def grown(self) -> set[str]:
         """The buffers that forward has made anew in another shape since."""
         return {name for name, shape in self._shapes().items() if self.shapes.get(name) != shape}
+
+    def took(self, sizes: Dims) -> None:
+        """Notes sizes that the module was seen to take: it need not be asked for them again."""
+        others = [name for name, size in sizes.items() if size != self.traced.sizes[name]]
+        if len(others) == 1:
+            self.asked[others[0], sizes[others[0]]] = True
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(buffer.shape) for name, buffer in self.module.named_buffers()}

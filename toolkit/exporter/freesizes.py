@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from toolkit.exporter import spectra
+
 if TYPE_CHECKING:
     import torch
     from torch.overrides import TorchFunctionMode
@@ -52,6 +54,7 @@ def _mode() -> type[TorchFunctionMode]:
         ),
         torch.fft.fftshift: (("input", "dim"), _is_free, _fftshift),
         torch.fft.ifftshift: (("input", "dim"), _is_free, _ifftshift),
+        **spectra.written(),
     }
 
     class FreeSizes(TorchFunctionMode):

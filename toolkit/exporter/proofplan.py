@@ -10,13 +10,15 @@ from onnx import ModelProto
 
 from toolkit.errors import InputError
 from toolkit.exporter import acceptable, convert
+from toolkit.exporter.acceptable import Chosen
 from toolkit.exporter.proof import Contract
 from toolkit.exporter.request import ExportRequest
 from toolkit.exporter.resampled import Resampled
 from toolkit.exporter.specialised import Narrowed
 from toolkit.feeds import drawing, uses
 from toolkit.feeds.digits import Digits
-from toolkit.feeds.feed import Draws, Feed
+from toolkit.feeds.feed import Feed
+from toolkit.feeds.sizes import Dims
 from toolkit.oracle import oracles
 from toolkit.oracle.oracles import Oracle, RefusedFeed
 from toolkit.oracle.sizesweep import Sizes
@@ -54,15 +56,20 @@ def _rounding(request: ExportRequest) -> float:
     return max((float(torch.finfo(each).eps) / 2 for each in types), default=0.0)
 
 
-def draws(request: ExportRequest, model: ModelProto) -> Draws:
-    """Gives digits, the user's own values or what fits the graph, the first that there is."""
+def draws(request: ExportRequest, model: ModelProto, first: Dims) -> Chosen:
+    """Gives digits, the user's own values or what fits the graph, the first that there is.
+
+    `first` are the sizes of the first call: what the module is tried with there, it answers for
+    the proof too.
+    """
     if request.reference:
-        return Digits(reference.INPUT)
+        return Chosen(Digits(reference.INPUT))
     if request.own_values:
         tensors = request.traced.tensors
         values = {name: exchange.array(tensor.detach()) for name, tensor in tensors.items()}
-        return Resampled(request.specs, values, request.traced.sizes, uses.of(model))
-    return acceptable.of(request, drawing.drawer(model, request.specs, kinds=request.traced.kinds))
+        return Chosen(Resampled(request.specs, values, request.traced.sizes, uses.of(model)))
+    drawn = drawing.drawer(model, request.specs, kinds=request.traced.kinds)
+    return acceptable.of(request, drawn, [first])
 
 
 def sizes(request: ExportRequest, suspects: Sequence[Narrowed], converting: Seconds) -> Sizes:
@@ -79,6 +86,7 @@ def sizes(request: ExportRequest, suspects: Sequence[Narrowed], converting: Seco
         # A limit that toolkit took by itself is to be seen to hold at its very end.
         [
             *({**request.traced.sizes, **limit.end} for limit in request.own_limits),
+            *request.before,
             *(suspect.dims(request.traced) for suspect in suspects),
         ],
         allowance,
@@ -86,18 +94,19 @@ def sizes(request: ExportRequest, suspects: Sequence[Narrowed], converting: Seco
     )
 
 
-def oracle(request: ExportRequest, feeds: Draws, at: Sizes) -> tuple[Oracle, Sizes]:
+def oracle(request: ExportRequest, chosen: Chosen, at: Sizes) -> tuple[Oracle, Sizes]:
     """The module in float64, and the sizes with the time and place of its first call. Raises
     InputError where it refuses what is drawn for it."""
-    if at.dear and at.least():
+    if at.first() != at.traced:
         try:
-            return _oracle(request, feeds, replace(at, called_at=at.least()))
+            return _oracle(request, chosen, replace(at, called_at=at.first()))
         except RefusedFeed:
             at = replace(at, dear=False)  # Which sizes it refuses the sweep will say.
     try:
-        return _oracle(request, feeds, at)
+        return _oracle(request, chosen, at)
     except RefusedFeed as error:
-        raise _refused(request, feeds.draw(at.called_at or at.traced), error) from error
+        feed = chosen.draws.draw(at.called_at or at.traced)
+        raise _refused(request, feed, error) from error
 
 
 def _refused(request: ExportRequest, feed: Feed, error: RefusedFeed) -> InputError:
@@ -113,8 +122,10 @@ def _refused(request: ExportRequest, feed: Feed, error: RefusedFeed) -> InputErr
     )
 
 
-def _oracle(request: ExportRequest, feeds: Draws, at: Sizes) -> tuple[Oracle, Sizes]:
-    probe = feeds.draw(at.called_at or at.traced)
+def _oracle(request: ExportRequest, chosen: Chosen, at: Sizes) -> tuple[Oracle, Sizes]:
+    probe = chosen.draws.draw(at.called_at or at.traced)
+    is_answered = chosen.feed is not None and chosen.feed.dims == probe.dims
+    plain = chosen.outputs if is_answered else None
     began = time.perf_counter()
-    made = oracles.of_module(request.module, request.specs, probe.arrays)
+    made = oracles.of_module(request.module, request.specs, probe.arrays, plain)
     return made, replace(at, call=time.perf_counter() - began)

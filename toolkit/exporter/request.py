@@ -11,9 +11,10 @@ from toolkit.errors import InputError
 from toolkit.exporter import tracing
 from toolkit.exporter.ownlimits import OwnLimit
 from toolkit.exporter.tracing import Traced
+from toolkit.feeds.sizes import Dims
 from toolkit.sources import calls, dynamic, examples, factory, inputs, reference
 from toolkit.sources import stateful as stateful_modules
-from toolkit.sources.inputs import Dimension, Stated
+from toolkit.sources.inputs import Dimension, Stated, dimensions
 from toolkit.sources.source import Source
 from toolkit.tensors import TensorSpec
 
@@ -41,6 +42,8 @@ class ExportRequest:
     tried as such."""
     own_limits: tuple[OwnLimit, ...] = ()
     """The limits of the module's own that its inputs are held to, where the user stated none."""
+    before: tuple[Dims, ...] = ()
+    """Sizes that it was traced with before it was traced with others: a proof looks at them too."""
 
     @property
     def reference(self) -> bool:
@@ -60,6 +63,16 @@ class ExportRequest:
         held = _with_dim(self.inputs, name, size)
         sizes = {other: at for other, at in self.traced.sizes.items() if other != name}
         return replace(self, inputs=held, traced=replace(self.traced, sizes=sizes))
+
+    def traced_at(self, sizes: Mapping[str, int]) -> ExportRequest:
+        """The same request, traced with other sizes of some dimensions. Raises InputError where the
+        module does not take them."""
+        wanted = {**self.traced.sizes, **sizes}
+        inputs = self.inputs
+        for name, dim in dimensions(inputs).items():
+            inputs = _with_dim(inputs, name, replace(dim, traced=wanted[name]))
+        traced = tracing.find(self.module, inputs)
+        return replace(self, traced=traced, before=(*self.before, self.traced.sizes))
 
     @property
     def specs(self) -> list[TensorSpec]:

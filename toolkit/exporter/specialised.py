@@ -23,11 +23,13 @@ from toolkit.sources.lines import Line
 
 
 class NarrowedError(ProofError):
-    """A stated dimension came out narrower than stated: `dim` is its name."""
+    """A stated dimension came out narrower than stated: `dim` is its name, `other` a size that the
+    module accepts and at which the graph does not hold, where one is known."""
 
-    def __init__(self, dim: str, what: str, *cures: str) -> None:
+    def __init__(self, dim: str, what: str, *cures: str, other: int | None = None) -> None:
         super().__init__(what, *cures)
         self.dim = dim
+        self.other = other
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,21 @@ def error(
         f"the exported graph holds for {narrowed.holds} only{seen}.",
         *cures,
         "No file was written.",
+        other=narrowed.size,
     )
+
+
+def elsewhere(culprits: Iterable[Narrowed]) -> dict[str, int]:
+    """Sizes to trace with in place of those at which a condition was met that is false elsewhere.
+
+    One side of a branch is often a short cut, as that without padding where a window fits, and the
+    other one holds for all. No size is 1, which torch takes for a fixed one.
+    """
+    sizes: dict[str, int] = {}
+    for culprit in culprits:
+        if culprit.size is not None and culprit.size > 1 and culprit.limit is None:
+            sizes.setdefault(culprit.name, culprit.size)
+    return sizes
 
 
 def ranges(inputs: Sequence[Stated], proof: ExportProof) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from toolkit.errors import ExportError, ProofError, typed_line
-from toolkit.exporter import exactrules, freesizes, freshkernels
+from toolkit.exporter import exactrules, freesizes, freshkernels, recurrent
 from toolkit.exporter.refusal import Refused
 from toolkit.sources import attributes
 from toolkit.sources.calls import Arguments
@@ -106,7 +106,7 @@ def make(
         _captured_by("Strict" if way is STRICT else "NonStrict"),
         exactrules.exact(),
         freshkernels.looked_up(),
-        contextlib.nullcontext() if way is STRICT else freesizes.traced(),
+        contextlib.nullcontext() if way is STRICT else _rewritten(),
         imaginary.known(translated),
     ):
         program = torch.onnx.export(
@@ -126,6 +126,13 @@ def make(
     if program is None:  # Its type allows that.
         raise ExportError("torch.onnx.export gave no model")
     return program.model, program.exported_program
+
+
+@contextlib.contextmanager
+def _rewritten() -> Iterator[None]:
+    """Has calls that torch cannot trace written as others while the block lasts."""
+    with freesizes.traced(), recurrent.traced():
+        yield
 
 
 @contextlib.contextmanager

@@ -17,6 +17,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 from toolkit.errors import InputError
 from toolkit.onnxfiles import content, filestates, graphs, parsing, storedtensors, tensordata
 from toolkit.onnxfiles.filestates import FileState
+from toolkit.runtimes.base import Program
+from toolkit.sources.source import Source
 from toolkit.supervision import progress
 from toolkit.tensors import Dim, TensorSpec
 from toolkit.units import Bytes
@@ -57,6 +59,8 @@ class ModelFile:
     """Elements of all initializers, subgraphs included, but for those of the types NOT_WEIGHTS."""
     states: tuple[FileState, ...] = field(compare=False)
     """The file and then its external data files, as they were when they were read."""
+    external: Mapping[str, Path] = field(compare=False)
+    """The location that the file names → the file of external data, which lies in its folder."""
 
     @property
     def name(self) -> str:
@@ -111,11 +115,11 @@ def open_once(path: Path, *, check: bool = True) -> Opened:
     model = parsing.from_bytes(path, data)
     if check:
         parsing.check(path, model)
-    external = storedtensors.external_files(path, model)
-    states = (state, *map(filestates.of, external))
+    external = storedtensors.external_data(path, model)
+    states = (state, *map(filestates.of, external.values()))
     facts = ModelFile(
         path=path,
-        sha256=_sha256([path, *external]),
+        sha256=_sha256([path, *external.values()]),
         size=sum(state.size for state in states),
         inlined=len(data) + storedtensors.external_size(model),
         opset=graphs.opset(model),
@@ -127,9 +131,23 @@ def open_once(path: Path, *, check: bool = True) -> Opened:
         outputs=tuple(_spec(path, value, "output") for value in model.graph.output),
         parameters=_parameters(model.graph),
         states=states,
+        external=external,
     )
     filestates.demand_unchanged(states)  # Its hash is of one file, not of halves of two.
     return Opened(facts, model)
+
+
+def program(file: ModelFile, source: Source | None = None, threads: int = 1) -> Program:
+    """Makes the program that a worker is given to load: with whole paths, of no other files than
+    were looked at when the model was read."""
+    return Program(
+        file.path.resolve(),
+        file.inputs,
+        file.outputs,
+        source,
+        threads,
+        external={location: each.resolve() for location, each in file.external.items()},
+    )
 
 
 def files(path: Path) -> list[Path]:

@@ -6,30 +6,55 @@ Nothing outside the file's folder is opened, and no tensor is believed to be as 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import onnx
-from onnx import AttributeProto, ModelProto, TensorProto
+from onnx import AttributeProto, GraphProto, ModelProto, SparseTensorProto, TensorProto
 
 from toolkit.errors import InputError
-from toolkit.onnxfiles import graphs
 from toolkit.units import Bytes
 
 
 def stored(model: ModelProto) -> Iterator[TensorProto]:
-    """Yields every tensor that the model stores: initializers, attributes, those of functions."""
-    for graph in graphs.graphs(model.graph):
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-    for owner in (model.graph, *model.functions):
-        for node in graphs.nodes(owner):
-            for attribute in node.attribute:
-                if attribute.type == AttributeProto.TENSOR:
-                    yield attribute.t
-                elif attribute.type == AttributeProto.TENSORS:
-                    yield from attribute.tensors
+    """Yields every tensor that the model stores, wherever a file may have one: a runtime opens the
+    external data of each that it meets, so none may be left out."""
+    yield from _of_graph(model.graph)
+    for function in model.functions:
+        yield from _of_attributes(function.attribute_proto)
+        for node in function.node:
+            yield from _of_attributes(node.attribute)
+    for training in model.training_info:
+        yield from _of_graph(training.initialization)
+        yield from _of_graph(training.algorithm)
+
+
+def _of_graph(graph: GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from _of_sparse(sparse)
+    for node in graph.node:
+        yield from _of_attributes(node.attribute)
+
+
+def _of_attributes(attributes: Iterable[AttributeProto]) -> Iterator[TensorProto]:
+    """Yields the tensors of attributes, whatever these say that they hold."""
+    for attribute in attributes:
+        if attribute.HasField("t"):
+            yield attribute.t
+        if attribute.HasField("sparse_tensor"):
+            yield from _of_sparse(attribute.sparse_tensor)
+        if attribute.HasField("g"):
+            yield from _of_graph(attribute.g)
+        yield from attribute.tensors
+        for sparse in attribute.sparse_tensors:
+            yield from _of_sparse(sparse)
+        for graph in attribute.graphs:
+            yield from _of_graph(graph)
+
+
+def _of_sparse(sparse: SparseTensorProto) -> tuple[TensorProto, TensorProto]:
+    return sparse.values, sparse.indices
 
 
 def external_files(path: Path, model: ModelProto) -> list[Path]:
@@ -37,6 +62,12 @@ def external_files(path: Path, model: ModelProto) -> list[Path]:
 
     Raises InputError for one that lies outside the model's folder, is missing, or is too short.
     """
+    return [*external_data(path, model).values()]
+
+
+def external_data(path: Path, model: ModelProto) -> dict[str, Path]:
+    """Maps the locations that a model names to the other files that hold its tensors, in the order
+    of the locations. Raises InputError as `external_files`."""
     files: dict[str, Path] = {}
     for tensor in stored(model):
         if tensor.data_location != TensorProto.EXTERNAL:
@@ -49,7 +80,7 @@ def external_files(path: Path, model: ModelProto) -> list[Path]:
         if location not in files:
             files[location] = _external_file(path, location)
         _refuse_short_external(path, tensor, entries, files[location])
-    return [files[location] for location in sorted(files)]
+    return dict(sorted(files.items()))
 
 
 def external_size(model: ModelProto) -> Bytes:

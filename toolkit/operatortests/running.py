@@ -23,7 +23,6 @@ from toolkit.oracle.evaluator import Evaluator, from_bits
 from toolkit.oracle.portable import Unsupported
 from toolkit.records import privacy
 from toolkit.runtimes import listing
-from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import Target
 from toolkit.supervision import progress
 from toolkit.tensors import Array
@@ -63,9 +62,8 @@ class ServedTarget:
             {name: as_fed(array, types[name]) for name, array in inputs.items() if name in types}
             for inputs, _ in case.sets
         ]
-        program = Program(file.path.resolve(), file.inputs, file.outputs)
         try:
-            conversion.load(worker, hello, program, feeds[0])
+            conversion.load(worker, hello, modelfile.program(file), feeds[0])
             return [worker.evaluate(str(n), feed, types) for n, feed in enumerate(feeds)]
         except WorkerDied:
             self.stop()

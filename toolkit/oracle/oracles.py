@@ -161,7 +161,7 @@ class ModuleOracle(OneByOne):
     in_plain: list[tuple[tensors.Feed, dict[str, Array] | None]] = dataclasses.field(
         default_factory=list
     )
-    """Feeds with their outputs in float32, which a proof may ask for twice."""
+    """Feeds with their outputs in float32, which a proof may ask for twice, or know before."""
     branching: list[bool] = dataclasses.field(default_factory=list)
     """Not empty: the module has branches or loops of torch's own (`branches.py`)."""
 
@@ -186,7 +186,7 @@ class ModuleOracle(OneByOne):
         a fault of the file is no noise. None where the module is not float32 throughout, or where
         this is the oracle already."""
         for known, outputs in self.in_plain:
-            if known is feed:
+            if known is feed or _same(known, feed):
                 return outputs
         outputs = self._as_it_is(feed) if self.exact and self._is_float32() else None
         self.in_plain.append((feed, outputs))
@@ -258,13 +258,17 @@ def of_module(
     module: torch.nn.Module,
     inputs: Sequence[TensorSpec],
     probe: tensors.Feed,
+    plain: Mapping[str, torch.Tensor] | None = None,
 ) -> ModuleOracle:
     """Makes the oracle of a PyTorch module, which is not changed.
 
     `probe` is a feed that it takes: where it does so in float32 only, the oracle is PyTorch in
-    float32 and says so. Raises RefusedFeed where the probe is refused.
+    float32 and says so. `plain` is the module's own answer to it, where that is known. Raises
+    RefusedFeed where the probe is refused.
     """
     oracle = ModuleOracle(raised.borrowing(module), module, tuple(inputs))
+    if plain is not None and oracle._is_float32():
+        oracle.in_plain.append((probe, {name: _array(tensor) for name, tensor in plain.items()}))
     try:
         outputs = oracle.answer(probe)
     except Unsupported as error:

@@ -63,6 +63,10 @@ class Sizes:
                 return {**self.traced, name: smaller[0]}
         return {}
 
+    def first(self) -> Dims:
+        """Gives the sizes of the first call: where calls are dear, the least."""
+        return (self.least() if self.dear else {}) or self.traced
+
     def range(self, name: str) -> Dimension:
         """Gives the range of a dimension; unlimited where none was stated."""
         return self.ranges.get(name, Dimension(name))

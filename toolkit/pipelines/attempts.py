@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -20,7 +20,8 @@ from toolkit.exporter.quiet import Chatter, quiet
 from toolkit.exporter.request import ExportRequest
 from toolkit.exporter.specialised import Narrowed, NarrowedError
 from toolkit.exporter.ways import Fault, Way
-from toolkit.feeds.sizes import Dims
+from toolkit.feeds.feed import Feed
+from toolkit.feeds.sizes import Dims, text
 from toolkit.onnxfiles import modelfile
 from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.sources.inputs import dimensions
@@ -39,6 +40,9 @@ STAGES: Mapping[Way, Stage] = {
     ways.STRICT: "strict",
     ways.TORCHSCRIPT: "torchscript",
 }
+
+TURNS = 3
+"""Times that a module is traced with other sizes: each shows the conditions of one side only."""
 
 CAST = "computed in float32 and rounded, since onnxruntime has none for the module's type"
 
@@ -73,7 +77,7 @@ class Exported:
 class NotProven(ProofError):
     """The file is not the module's function; nothing was written. `exported` says how it failed,
     `own_limits` up to where it may be the module's function all the same, `dim` the dimension at
-    fault, empty where none is."""
+    fault, empty where none is; `elsewhere` sizes of dimensions that may be traced with instead."""
 
     def __init__(
         self,
@@ -81,12 +85,14 @@ class NotProven(ProofError):
         exported: Exported,
         fault: Fault,
         own_limits: tuple[OwnLimit, ...] = (),
+        elsewhere: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(error.what, *error.cures)
         self.dim = error.dim if isinstance(error, NarrowedError) else ""
         self.exported = exported
         self.fault = fault
         self.own_limits = own_limits
+        self.elsewhere = elsewhere or {}
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ class Attempts:
     def _by_others(
         self, asked: ExportRequest, failed: ExportError | ProofError
     ) -> tuple[list[Path], Exported]:
-        # What `_suspects` raises is no NotProven: the file itself shows a fixed size.
+        # What `_demand_dynamic` raises is no NotProven: the file itself shows a fixed size.
         fault = failed.fault if isinstance(failed, NotProven) else "fixed"
         tried: list[str] = []
         for way in ways.after(failed, fault):
@@ -137,6 +143,32 @@ class Attempts:
             return files, replace(exported, instead=failed.what)
         if tried:
             failed.cures = (*failed.cures, f"Tried too, in vain: {'; '.join(tried)}")
+        return self._elsewhere(asked, failed)
+
+    def _elsewhere(
+        self, asked: ExportRequest, failed: ExportError | ProofError
+    ) -> tuple[list[Path], Exported]:
+        """The first file that is proven of those that are traced with other sizes, at which a
+        condition is false that the traced ones met. Raises what failed where there is none."""
+        request = asked
+        error: ExportError | ProofError | InputError = failed
+        tried: list[str] = []
+        while (sizes := _instead(error)) and len(tried) < TURNS and not asked.own_values:
+            tried.append(text(sizes))
+            try:
+                request = request.traced_at(sizes)
+                files, exported = self._once(request, ways.DYNAMO)
+            except (ExportError, ProofError, InputError) as again:
+                if _is_wrong_at(again, asked.traced.sizes):
+                    break  # Neither side holds for all sizes.
+                error = again
+                continue
+            why = f"{failed.what.partition(':')[0]} with {text(asked.traced.sizes)}"
+            return files, replace(
+                exported, notes=(*exported.notes, f"traced with {tried[-1]}, since {why}")
+            )
+        if tried:
+            failed.cures = (*failed.cures, f"Traced too, in vain, with {'; '.join(tried)}")
         raise failed
 
     def _once(self, asked: ExportRequest, way: Way) -> tuple[list[Path], Exported]:
@@ -150,7 +182,7 @@ class Attempts:
             chatter=self.chatter,
             way=way,
         )
-        suspects = _suspects(asked, converted)
+        _demand_dynamic(asked, converted)
         wide = self._cast(converted)
         origin = convert.metadata(
             asked.source,
@@ -175,7 +207,7 @@ class Attempts:
             return files, replace(exported, notes=tuple(notes))
         self.watch("prove")
         with progress.bounded(self.timeout):
-            exported = _within_limits(files[-1], asked, suspects, converted, self.runner, seconds)
+            exported = _within_limits(files[-1], asked, converted, self.runner, seconds)
         return files, replace(exported, notes=(*exported.notes, *notes))
 
     def _cast(self, converted: Converted) -> tuple[str, ...]:
@@ -189,20 +221,44 @@ class Attempts:
             return casting.cast(converted.model, self.runner.takes)
 
 
-def _suspects(asked: ExportRequest, converted: Converted) -> tuple[Narrowed, ...]:
-    """The sizes that torch took for granted. Raises ProofError for those that the file shows."""
+def _is_wrong_at(error: Exception, sizes: Dims) -> bool:
+    proof = error.exported.proof if isinstance(error, NotProven) else ExportProof((), 0.0)
+    return any(compared.dims == sizes for compared in proof.wrong())
+
+
+def _instead(error: Exception) -> Mapping[str, int]:
+    """The sizes to trace with in place of those with which an export failed so."""
+    if isinstance(error, NotProven):
+        return error.elsewhere
+    if isinstance(error, NarrowedError) and error.other is not None and error.other > 1:
+        return {error.dim: error.other}
+    return {}
+
+
+def _demand_dynamic(asked: ExportRequest, converted: Converted) -> None:
+    """Raises ProofError for a dimension that torch fixed, as the file itself shows."""
     if not dimensions(asked.inputs):
-        return ()
+        return
     evidence = Evidence(asked.module, asked.inputs, asked.traced, converted)
     if shown := next(specialised.fixed(evidence), None):
         raise specialised.error(shown, asked.traced)
+
+
+def _suspects(
+    asked: ExportRequest, converted: Converted, taken: Feed | None
+) -> tuple[Narrowed, ...]:
+    """The sizes that torch took for granted, and that the module accepts; it took a feed before."""
+    if not dimensions(asked.inputs):
+        return ()
+    evidence = Evidence(asked.module, asked.inputs, asked.traced, converted)
+    if taken is not None:
+        evidence.took(taken.dims)
     return specialised.possible(evidence)
 
 
 def _within_limits(
     file: Path,
     asked: ExportRequest,
-    suspects: Sequence[Narrowed],
     converted: Converted,
     runner: FileRunner | str,
     seconds: Mapping[str, Seconds],
@@ -213,16 +269,14 @@ def _within_limits(
     Raises NotProven.
     """
     try:
-        return _proven(file, asked, suspects, converted, runner, seconds)
+        return _proven(file, asked, converted, runner, seconds)
     except NotProven as failed:
         narrower = asked
         for limit in failed.own_limits:
             narrower = narrower.within(limit)
         if narrower is asked:
             raise
-        held = _within_limits(
-            file, narrower, _suspects(narrower, converted), converted, runner, seconds
-        )
+        held = _within_limits(file, narrower, converted, runner, seconds)
         ends = [{**asked.traced.sizes, **limit.end} for limit in narrower.own_limits]
         if not all(end in held.proof.right() for end in ends):
             raise  # The module refuses its own limit, or a call there is too dear.
@@ -232,7 +286,6 @@ def _within_limits(
 def _proven(
     file: Path,
     asked: ExportRequest,
-    suspects: Sequence[Narrowed],
     converted: Converted,
     runner: FileRunner | str,
     seconds: Mapping[str, Seconds],
@@ -243,14 +296,17 @@ def _proven(
     """
     opened = modelfile.open_once(file, check=False)  # The proof's first step has the checker.
     loading = None if isinstance(runner, str) else runner.load(opened)
-    draws = proofplan.draws(asked, opened.model)
-    oracle, at = proofplan.oracle(asked, draws, proofplan.sizes(asked, suspects, converted.seconds))
+    first = proofplan.sizes(asked, (), converted.seconds).first()
+    chosen = proofplan.draws(asked, opened.model, first)
+    suspects = _suspects(asked, converted, chosen.feed)
+    at = proofplan.sizes(asked, suspects, converted.seconds)
+    oracle, at = proofplan.oracle(asked, chosen, at)
     contract = proofplan.contract(asked)
 
     def numbers() -> Numbers | CannotRun | str:
         return str(runner) if loading is None else loading.numbers(oracle)
 
-    proof = prove.prove(opened, contract, oracle, draws, at, numbers=numbers)
+    proof = prove.prove(opened, contract, oracle, chosen.draws, at, numbers=numbers)
     exported = Exported(
         file,
         asked.source,
@@ -269,7 +325,7 @@ def _proven(
         if blamed[0].kind == "guard":
             error = _ranged(error, asked, proof)
         limits = specialised.taken(blamed, asked.inputs, proof)
-        raise NotProven(error, exported, "branch", limits)
+        raise NotProven(error, exported, "branch", limits, specialised.elsewhere(blamed))
     return exported
 
 

@@ -22,6 +22,7 @@ from toolkit.deployment import (
     venvs,
 )
 from toolkit.deployment.base import Destination, MakePython, Payload
+from toolkit.deployment.chromium import Sandbox
 from toolkit.deployment.proof import FolderProof
 from toolkit.deployment.signing import Signer
 from toolkit.engine import assignment as assignments
@@ -50,6 +51,8 @@ class DeployRequest:
     limits: Limits = field(default_factory=Limits)
     deadline: Seconds | None = None
     """The limit for finding out what is right (`BenchRequest.deadline`)."""
+    sandbox: Sandbox = "auto"
+    """Whether the browser that proves `web` has its own sandbox: 'auto', unless root starts it."""
     sign: Path | None = None
     """A private key in PEM, of an elliptic curve, with which each folder that is proven right is
     signed; `sigstore` signs without a key. None: nothing is signed. The variable
@@ -136,7 +139,7 @@ def each(
         assignment = _assignment(opened, request, stack, watch)
         for destination in able:
             final = parent / destination.name
-            making = _Making(request.limits, make_python, signer, watch)
+            making = _Making(request.limits, request.sandbox, make_python, signer, watch)
             made = _deployment(destination, assignment, final, making)
             # With its source the file was held to the module just now.
             yield replace(made, note="" if request.source else file.unproven)
@@ -159,6 +162,7 @@ class _Making:
     """What is the same for every folder of a command."""
 
     limits: Limits
+    sandbox: Sandbox
     make_python: MakePython
     signer: Signer | None
     watch: Watch
@@ -187,7 +191,9 @@ def _deployment(
                 proof = FolderProof("not made", (), what=error.what, cures=error.cures)
                 return Deployment(destination.name, None, 0, proof)
             making.watch(destination.name, "proving")
-            workspace = proving.workspace(folder, payload, assignment, scratch, making.make_python)
+            workspace = proving.workspace(
+                folder, payload, assignment, scratch, making.make_python, making.sandbox
+            )
             proof = proving.prove(destination, workspace, assignment, making.limits)
             if proof.refused:
                 payload = replace(payload, sets=datasets.shipped(assignment, proof.refused))

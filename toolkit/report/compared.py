@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+from toolkit.plaintext import markdown as text
 from toolkit.report.comparison import Gate, Pairing, Side
 from toolkit.report.grids.grid import NONE, Grid
-from toolkit.report.markdown import drawn, text
+from toolkit.report.markdown import drawn
 from toolkit.report.terminal import LABEL, paragraph, styled
 from toolkit.report.words import printable, timed, wrapped
 from toolkit.units import duration, percent, size

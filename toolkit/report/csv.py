@@ -6,11 +6,16 @@ import csv
 import io
 from collections.abc import Iterator
 
+from toolkit.plaintext import line
 from toolkit.report.grids.latencies import LEVELS, carried
 from toolkit.report.view import Ratio, Row, Table, View
 from toolkit.report.words import Spread
 
 Cell = str | float | int | None
+
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""Beginnings that make a spreadsheet compute, also in the wide form of East Asian letters
+(OWASP, *CSV Injection*)."""
 
 
 def render(view: View) -> str:
@@ -24,10 +29,11 @@ def render(view: View) -> str:
 
 
 def safe(cell: Cell) -> Cell:
-    """Puts an apostrophe before a text that a spreadsheet would take for a formula."""
-    # These beginnings make a spreadsheet compute (OWASP, *CSV Injection*).
-    formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t"))
-    return f"'{cell}" if formula else cell
+    """Makes a text one line without control characters, and puts an apostrophe before one that a
+    spreadsheet would take for a formula."""
+    if not isinstance(cell, str):
+        return cell
+    return f"'{line(cell)}" if cell.startswith(FORMULAS) else line(cell)
 
 
 def cells(table: Table, row: Row) -> dict[str, Cell]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.records import untrusted
 from toolkit.report import markdown, page
-from toolkit.report.plots import draw
+from toolkit.report.plots import Plot, draw
 from toolkit.report.svg import svg
 from toolkit.report.view import View
 
@@ -18,20 +19,25 @@ def write(view: View, folder: Path) -> Path:
 
     Raises InputError where the folder cannot be written to.
     """
-    write_markdown(view, folder / MARKDOWN)
-    return write_page(view, folder / PAGE)
-
-
-def write_markdown(view: View, file: Path) -> None:
-    """Writes the Markdown, and beside it an SVG for each plot. Raises InputError."""
     plots = draw(view)
+    write_markdown(view, folder / MARKDOWN, plots)
+    return write_page(view, folder / PAGE, plots)
+
+
+def write_markdown(view: View, file: Path, plots: Sequence[Plot] | None = None) -> None:
+    """Writes the Markdown, and beside it an SVG for each plot. Raises InputError.
+
+    `plots` are those of the view; None: they are drawn here.
+    """
+    if plots is None:
+        plots = draw(view)
     for plot in plots:
         untrusted.write(file.with_name(f"{plot.name}.svg"), svg(plot).encode())
     pictures = [markdown.Picture(f"{plot.name}.svg", plot.title, plot.reading) for plot in plots]
     untrusted.write(file, markdown.render(view, pictures).encode())
 
 
-def write_page(view: View, file: Path) -> Path:
-    """Writes the page and returns its path. Raises InputError."""
-    untrusted.write(file, page.render(view).encode())
+def write_page(view: View, file: Path, plots: Sequence[Plot] | None = None) -> Path:
+    """Writes the page and returns its path. Raises InputError. `plots` as in `write_markdown`."""
+    untrusted.write(file, page.render(view, plots).encode())
     return file

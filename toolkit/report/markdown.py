@@ -5,12 +5,12 @@ The plots stand beside it as SVG.
 
 from __future__ import annotations
 
-import html
 import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from toolkit.plaintext import markdown as text
 from toolkit.report.facts import method
 from toolkit.report.grids import answers, latencies, machines
 from toolkit.report.grids.grid import Grid
@@ -80,13 +80,6 @@ def case_blocks(view: View, table: Table) -> Iterator[str]:
     yield drawn(latencies.ranked(table))
     yield drawn(latencies.others(table))
     yield bullets([*latencies.remarks(table), *latencies.missing(table, view.samples)])
-
-
-def text(words: str) -> str:
-    """Escapes words so that they stay words: neither Markdown nor HTML."""
-    # HTML first: Markdown passes tags and entities through.
-    plain = html.escape(printable(words), quote=False)
-    return re.sub(r"([\\`*_\[\]|~#!])", r"\\\1", plain)
 
 
 def bullets(lines: Sequence[str]) -> str:

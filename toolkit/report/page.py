@@ -26,11 +26,17 @@ POLICY = (
     "base-uri 'none'; form-action 'none'"
 )
 """Vega compiles its expressions into functions: hence unsafe-eval."""
+LIBRARY = "vega.js"
+"""The package's file of `library`."""
 
 
-def render(view: View) -> str:
-    """The whole page; ends with a newline. The same view gives the same page."""
-    plots = draw(view)
+def render(view: View, plots: Sequence[Plot] | None = None) -> str:
+    """The whole page; ends with a newline. The same view gives the same page.
+
+    `plots` are those of the view; None: they are drawn here.
+    """
+    if plots is None:
+        plots = draw(view)
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -53,19 +59,38 @@ def render(view: View) -> str:
 
 @cache
 def library() -> str:
-    """The code of Vega, 580 KB, bundled from what vl-convert carries.
+    """The code of Vega, 580 KB, as vl-convert bundles it.
+
+    Bundling takes a second of each command that writes a page, so the package brings the bundle of
+    the version that it is tested with (`make assets`). Another version is bundled anew, since the
+    specifications are compiled for it.
+    """
+    import vl_convert
+
+    kept, version = asset(LIBRARY), vl_convert.get_vega_version()
+    return kept if kept.startswith(notice(version)) else bundled(version)
+
+
+def bundled(version: str) -> str:
+    """Bundles the code of Vega from what vl-convert carries.
 
     Vega alone suffices, since the specifications come compiled; with Vega-Lite and Vega-Embed, as
     Altair would put it in, it is 900 KB.
     """
     import vl_convert
 
-    version = vl_convert.get_vega_version()
     imported = (
         f"import {{View, parse}} from '/npm/vega@{version}/+esm'; window.vega = {{View, parse}};"
     )
     # A function around it keeps the bundle's own names out of the page.
-    return f"(() => {{{vl_convert.javascript_bundle(imported)}}})();"
+    return f"{notice(version)}(() => {{{vl_convert.javascript_bundle(imported)}}})();\n"
+
+
+def notice(version: str) -> str:
+    """The line before the code of Vega, which its licence asks for."""
+    return (
+        f"/*! Vega {version}, (c) University of Washington Interactive Data Lab, BSD-3-Clause */\n"
+    )
 
 
 def vega(plot: Plot) -> dict[str, object]:

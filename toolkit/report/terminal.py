@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from toolkit.plaintext import RESET, STYLES, line
 from toolkit.records.schema import WarningKind
 from toolkit.report.grids.latencies import remarks
 from toolkit.report.view import Note, Row, Standing, Table, View
@@ -21,8 +22,6 @@ NARROWEST = 64
 """A terminal that has fewer columns is taken to have these: below, no words fit into the table."""
 NEWS = {WarningKind.STOPPED_EARLY}
 """No warning to one who watched the run: the heading has the process starts."""
-STYLES = {"strong": "\x1b[1m", "quiet": "\x1b[2m", "wrong": "\x1b[31m"}
-"""Name → the escape sequence (ECMA-48): bold, faint, red."""
 
 Widths = tuple[int, int, int, int]
 """Widths of the columns: target, p50, ratio, answers."""
@@ -39,16 +38,16 @@ def render(view: View, *, columns: int = 80, colour: bool = False, label: str = 
     for text in (view.state, *paragraphs):
         lines += paragraph(text, columns)
     for text in (*view.copies, *(remark for table in view.tables for remark in remarks(table))):
-        lines += [styled(line, "quiet", colour) for line in paragraph(text, columns)]
+        lines += [styled(part, "quiet", colour) for part in paragraph(text, columns)]
     for note in view.notes:
         if note.kind not in NEWS:
             lines += warning(note, columns)
-    return "".join(f"{line.rstrip()}\n" for line in lines)
+    return "".join(f"{each.rstrip()}\n" for each in lines)
 
 
 def styled(text: str, style: str, colour: bool) -> str:
     """`text` in a style of STYLES; as it is without colour or with an empty style."""
-    return f"{STYLES[style]}{text}\x1b[0m" if colour and style else text
+    return f"{STYLES[style]}{text}{RESET}" if colour and style else text
 
 
 def heading(view: View, table: Table, label: str, columns: int) -> list[str]:
@@ -56,10 +55,10 @@ def heading(view: View, table: Table, label: str, columns: int) -> list[str]:
 
     The time stands at the right edge where it fits, and only where there is a label.
     """
-    text = f"{view.title} · {table.case.name} · {view.protocol}"
+    text = line(f"{view.title} · {table.case.name} · {view.protocol}")
     taken = seconds(view.run.seconds)
     first, *rest = wrapped(text, columns - LABEL)
-    lines = [f"{label:<{LABEL}}{first}", *(" " * LABEL + line for line in rest)]
+    lines = [f"{label:<{LABEL}}{first}", *(" " * LABEL + part for part in rest)]
     if label and width(lines[-1]) + GAP + width(taken) <= columns:
         lines[-1] += taken.rjust(columns - width(lines[-1]))
     return lines
@@ -67,17 +66,17 @@ def heading(view: View, table: Table, label: str, columns: int) -> list[str]:
 
 def paragraph(text: str, columns: int) -> list[str]:
     """`text` in lines below the label column; no lines of an empty text."""
-    return [" " * LABEL + line for line in wrapped(text, columns - LABEL)] if text else []
+    return [" " * LABEL + part for part in wrapped(line(text), columns - LABEL)] if text else []
 
 
 def warning(note: Note, columns: int) -> list[str]:
     """The lines of a warning: what was seen, and below it what to do."""
     where = f"{note.where}: " if note.where else ""
-    seen = wrapped(f"{where}{note.kind}: {note.detail}", columns - LABEL)
+    seen = wrapped(line(f"{where}{note.kind}: {note.detail}"), columns - LABEL)
     first, *rest = seen or [""]
     return [
         f"{'warning':<{LABEL}}{first}",
-        *(" " * LABEL + line for line in rest),
+        *(" " * LABEL + part for part in rest),
         *paragraph(note.advice.do, columns),
     ]
 
@@ -111,11 +110,11 @@ def row_lines(table: Table, row: Row, widths: Widths, colour: bool) -> Iterator[
 
 def cells(texts: Sequence[str], widths: Sequence[int], style: str, colour: bool) -> Iterator[str]:
     """The lines of one row, each cell wrapped in its column; the second, a number, to the right."""
-    wrapped_cells = [wrapped(text, room) for text, room in zip(texts, widths, strict=True)]
-    for line in range(max(map(len, wrapped_cells))):
+    wrapped_cells = [wrapped(line(text), room) for text, room in zip(texts, widths, strict=True)]
+    for number in range(max(map(len, wrapped_cells))):
         parts = []
         for column, (lines, room) in enumerate(zip(wrapped_cells, widths, strict=True)):
-            text = lines[line] if line < len(lines) else ""
+            text = lines[number] if number < len(lines) else ""
             space = " " * (room - width(text))
             parts.append(space + text if column == 1 else text + space)
         yield " " * LABEL + styled((" " * GAP).join(parts).rstrip(), style, colour)

@@ -6,11 +6,11 @@ A number has three significant figures, and never more than its interval carries
 from __future__ import annotations
 
 import math
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from toolkit.plaintext import printable as printable  # One of the words of every rendering.
 from toolkit.units import THIN, Number, Seconds, significant, time_unit
 
 NOT_FINITE = {"nan": "NaN", "inf": "Inf", "-inf": "−Inf"}
@@ -112,21 +112,6 @@ def listed(items: Iterable[str]) -> str:
     """'a', 'a and b', 'a, b and c'. Raises ValueError where there are no items."""
     *first, last = items
     return f"{', '.join(first)} and {last}" if first else last
-
-
-INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-"""Unicode's categories of characters that steer a terminal or the direction of a text: controls,
-formats (among them U+202E), surrogates, private and unassigned ones, line and paragraph ends."""
-
-
-def printable(text: str) -> str:
-    """`text` on one line without control characters, since a record is untrusted.
-
-    >>> printable("a\\x1b[31mb\\nc\\u202ed")
-    'a�[31mb c�d'
-    """
-    line = re.sub(r"[ \t\r\n\v\f]+", " ", text).strip()
-    return "".join("�" if unicodedata.category(c) in INVISIBLE else c for c in line)
 
 
 def width(text: str) -> int:

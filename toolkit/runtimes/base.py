@@ -51,6 +51,9 @@ class Program:
     threads: int = 1
     converted: Path | None = None
     """The folder that the runtime's `convert` filled (R8)."""
+    external: Mapping[str, Path] = field(default_factory=dict)
+    """The files of external data: the location that the model names → the file. They were looked at
+    when the model was read as untrusted input: a worker opens these by itself, and no others."""
 
 
 @dataclass(frozen=True)

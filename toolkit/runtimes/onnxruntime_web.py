@@ -35,6 +35,9 @@ class OnnxRuntimeWeb(RuntimeFacts):
             "webgpu: a GPU, or Chromium's own software that computes on the processor",
             ("hardware", "swiftshader"),
         ),
+        "sandbox": Option(
+            "auto", "the browser's own; auto is on, but as root, where it has none", ("auto", "off")
+        ),
     }
 
 

@@ -275,6 +275,7 @@ def program_of(message: Message) -> base.Program:
         outputs=tuple(spec_of(row) for row in message["outputs"]),
         threads=message["threads"],
         converted=None if message["converted"] is None else Path(message["converted"]),
+        external={location: Path(file) for location, file in message["external"].items()},
         source=None
         if source is None
         else Source(

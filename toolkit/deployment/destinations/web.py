@@ -88,7 +88,7 @@ class OnnxRuntimeWebPage:
         _describe(workspace.copy, workspace.payload)
         with (
             served.folder(workspace.copy) as address,
-            chromium.page(workspace.scratch / "profile") as page,
+            chromium.page(workspace.scratch / "profile", workspace.sandbox) as page,
         ):
             page.open(address)
             returned = page.evaluate(RUN_TEST_DATA)
@@ -98,7 +98,8 @@ class OnnxRuntimeWebPage:
         if page.strangers:
             raise TargetError(f"the page asked another server: {page.strangers[0]}")
         outputs = _outputs(returned, workspace.payload)
-        return ClientRun(outputs, versions, "in headless Chromium, on one thread")
+        where = ["in headless Chromium, on one thread", chromium.bare(workspace.sandbox)]
+        return ClientRun(outputs, versions, ", ".join(filter(None, where)))
 
 
 def _library() -> Path:

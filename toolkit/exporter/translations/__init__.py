@@ -22,23 +22,37 @@ def table(used: MutableSet[str] | None = None) -> Mapping[Any, Translation]:
 
     The names of those that torch calls are added to `used`: 'aten.kthvalue'.
     """
-    import torch
-
+    from toolkit.exporter import recurrent
     from toolkit.exporter.translations import families
 
     noted: MutableSet[str] = set() if used is None else used
-    overloads = {name: _overload(torch.ops.aten, name) for name in families.ALL}
-    return {
-        overload: _noting(f"aten.{name.partition('.')[0]}", families.ALL[name], noted)
-        for name, overload in overloads.items()
-        if overload is not None
+    recurrent.known()
+    layers = {_overload(f"toolkit.{name}"): _layer(noted) for name in recurrent.SCHEMAS}
+    own = {f"aten.{name}": form for name, form in families.ALL.items()} | families.BEYOND
+    forms = {
+        _overload(name): _noting(".".join(name.split(".")[:2]), form, noted)
+        for name, form in own.items()
     }
+    return {overload: form for overload, form in (layers | forms).items() if overload is not None}
 
 
-def _overload(namespace: Any, name: str) -> Any:
-    """'median.dim' → the OpOverload; None where this torch has none of that name."""
-    packet, _, overload = name.partition(".")
-    return getattr(getattr(namespace, packet, None), overload or "default", None)
+def _overload(name: str) -> Any:
+    """'aten.median.dim' → the OpOverload; None where this torch has none of that name."""
+    import torch
+
+    namespace, packet, overload = (*name.split("."), "default")[:3]
+    return getattr(getattr(getattr(torch.ops, namespace), packet, None), overload, None)
+
+
+def _layer(noted: MutableSet[str]) -> Translation:
+    """The form of a recurrent layer, which is noted as the operator that the user called."""
+    from toolkit.exporter.translations import recurrent
+
+    def layer(x: Any, lengths: Any, states: Any, weights: Any, kind: str, *other: Any) -> Any:
+        noted.add(f"aten.{recurrent.NAMES[kind]}")
+        return recurrent.layer(x, lengths, states, weights, kind, *other)
+
+    return layer
 
 
 def _noting(name: str, translation: Translation, used: MutableSet[str]) -> Translation:

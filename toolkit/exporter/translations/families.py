@@ -1,4 +1,4 @@
-"""All translations by the name of their operator in torch.ops.aten."""
+"""All translations by the name of their operator in torch.ops."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from toolkit.exporter.translations import (
     bessel,
     distances,
     elementwise,
+    experts,
     factors,
     gamma,
     matrices,
@@ -84,3 +85,5 @@ ALL: dict[str, Callable[..., Any]] = {
     "adaptive_max_pool3d": pooling.adaptive_max_pool,
     "im2col": windows.im2col,
 }
+BEYOND: dict[str, Callable[..., Any]] = {"transformers.grouped_mm_fallback": experts.grouped_mm}
+"""Those of operators that another library adds to PyTorch, by its name and theirs."""

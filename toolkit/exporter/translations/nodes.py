@@ -180,6 +180,11 @@ def _distinct(values: Values, nodes: list[ir.Node]) -> list[Value]:
     return outputs
 
 
+def split(value: Value, counts: Value, axis: int, parts: int) -> Values:
+    """A value cut along an axis into so many parts, each as long as `counts` says."""
+    return _node("Split", [value, counts], parts, axis=axis)
+
+
 def _node(kind: str, inputs: Values, outputs: int, **attributes: Any) -> Values:
     """Adds a node whose count of outputs its operator does not tell."""
     node = ir.Node(

@@ -157,7 +157,8 @@ def spec(chart: Chart, height: int | None = None) -> Spec:
     """The Vega-Lite specification of a chart.
 
     `height` is in pixels; None: STEP for each line. The colours of text, axes and grids come from
-    plot.css, which knows light and dark.
+    plot.css, which knows light and dark. Vega-Lite's schema is asked by the tests, not here: that
+    takes as long as all the rest of a plot.
     """
     import altair as alt
 
@@ -171,7 +172,7 @@ def spec(chart: Chart, height: int | None = None) -> Spec:
             tickSize=0, labelPadding=6, domain=False, labelLimit=400,
         ),
         legend=alt.LegendConfig(labelFontSize=12, columnPadding=16, symbolStrokeWidth=0),
-    ).to_dict()  # fmt: skip
+    ).to_dict(validate=False)  # fmt: skip
     return specification
 
 

@@ -1,20 +1,15 @@
 // Runs onnxruntime-web in a page of a browser without a window: one session of it for a worker. The
 // page comes from this process, over the loopback, by an address that nobody can guess.
 
-import { randomBytes } from 'node:crypto';
-import { accessSync, constants, mkdirSync, mkdtempSync } from 'node:fs';
-import { createReadStream, createWriteStream } from 'node:fs';
-import { createServer } from 'node:http';
+import { accessSync, constants, mkdtempSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { basename, delimiter, dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { fileURLToPath } from 'node:url';
+import { delimiter, dirname, join } from 'node:path';
 
 import { TargetError } from './checks.mjs';
 import { memory, switches, tree } from './processes.mjs';
+import { Grants, served } from './served.mjs';
 
-const HERE = dirname(fileURLToPath(import.meta.url));
 const BROWSERS = [
   'chromium',
   'chromium-browser',
@@ -26,7 +21,6 @@ const BROWSERS = [
 const FLAGS = [
   '--headless',
   '--js-flags=--single-threaded', // As in toolkit/workers/node.py.
-  '--no-sandbox',
   '--remote-debugging-pipe',
   '--disable-quic',
   '--no-first-run',
@@ -47,25 +41,26 @@ const ADAPTERS = {
   swiftshader: ['--disable-gpu', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
 };
 const LIBRARIES = { wasm: 'ort.wasm.min.mjs', webgpu: 'ort.webgpu.min.mjs' };
-const KINDS = {
-  '.html': 'text/html',
-  '.mjs': 'text/javascript',
-  '.wasm': 'application/wasm',
-};
-/** Without these two a page has neither several threads nor a clock finer than 100 µs. */
-const ISOLATED = {
-  'Cross-Origin-Opener-Policy': 'same-origin',
-  'Cross-Origin-Embedder-Policy': 'require-corp',
-};
+/** What Chromium says where the kernel gives it no sandbox (sandbox/linux, content/zygote). */
+const NO_SANDBOX = /No usable sandbox|SUID sandbox helper|move to new namespace/;
 
 /** The browser with the library in its page. */
-export async function open({ name, folder, library, asked, provider, options }) {
+export async function open({ name, folder, library, asked, provider, options, given }) {
   const program = browser();
   const dist = dirname(library);
-  const address = await served(dist);
+  const grants = new Grants();
+  const address = await served(dist, grants);
   // A provider that is not named yet may be webgpu.
-  const more = asked === 'wasm' ? ['--disable-gpu'] : ADAPTERS[options.adapter];
-  const context = await launched(program, folder, more);
+  const adapter = asked === 'wasm' ? ['--disable-gpu'] : ADAPTERS[options.adapter];
+  const bare = withoutSandbox(options);
+  const more = bare ? [...adapter, '--no-sandbox'] : adapter;
+  const context = await launched(program, folder, more).catch((error) => {
+    if (bare || !NO_SANDBOX.test(error.message)) throw error;
+    throw new TargetError(
+      'the browser finds no sandbox here: the kernel gives this user no namespaces',
+      `--target '${retyped(name, asked, given)}'    runs it without one: for models that you trust`,
+    );
+  });
   const [page] = context.pages();
   page.on('console', (message) => console.log(message.text()));
   let closing = false;
@@ -81,15 +76,17 @@ export async function open({ name, folder, library, asked, provider, options }) 
   const { product } = await session.send('Browser.getVersion');
   let computing = [];
   return {
-    version: product.replace('/', ' '),
+    version: product.replace('/', ' ') + (bare ? ', without its sandbox' : ''),
     file: join(dist, LIBRARIES[provider]),
     seconds,
     empty,
     reply: async (request) => {
+      grants.follow(request);
       const reply = await page.evaluate((given) => globalThis.reply(given), request);
       if (request.verb !== 'load') return reply;
       computing = running();
-      return { ...reply, computes: computing };
+      const copies = bare && reply.copies ? `${reply.copies}; ${bare}` : reply.copies;
+      return { ...reply, copies, computes: computing };
     },
     switches: () => switches(computing),
     // Without this process, which is none of the browser's.
@@ -99,6 +96,18 @@ export async function open({ name, folder, library, asked, provider, options }) 
       await context.close();
     },
   };
+}
+
+/** In words why the browser has no sandbox; empty where it has one. Chromium has none as root. */
+function withoutSandbox({ sandbox }) {
+  if (sandbox === 'off') return 'the browser runs without its sandbox';
+  return process.geteuid() === 0 ? 'the browser runs without its sandbox, since root starts it' : '';
+}
+
+/** The target as it was typed, but without a sandbox. */
+function retyped(name, asked, given) {
+  const pairs = Object.entries({ ...given, sandbox: 'off' }).map(([key, value]) => `${key}=${value}`);
+  return [asked ? `${name}:${asked}` : name, ...pairs].join(',');
 }
 
 function browser() {
@@ -151,40 +160,4 @@ function running() {
 function died(what) {
   console.error(what);
   process.exit(1);
-}
-
-/** Serves the page; gives its address, without whose token nobody gets anything. */
-async function served(dist) {
-  const root = `/${randomBytes(16).toString('hex')}/`;
-  const server = createServer(async (request, response) => {
-    const url = new URL(request.url, 'http://127.0.0.1');
-    for (const [name, value] of Object.entries(ISOLATED)) response.setHeader(name, value);
-    const file = url.pathname.startsWith(root) ? chosen(url, root, dist) : null;
-    try {
-      await (file === null ? response.writeHead(404).end() : moved(request, response, file));
-    } catch (error) {
-      response.writeHead(500).end(error.message);
-    }
-  });
-  await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
-  return `http://127.0.0.1:${server.address().port}${root}`;
-}
-
-function chosen(url, root, dist) {
-  const path = url.pathname.slice(root.length);
-  if (path === 'file') return url.searchParams.get('path');
-  const name = basename(path);
-  return path.startsWith('package/') ? join(dist, name) : join(HERE, name || 'page.html');
-}
-
-async function moved(request, response, file) {
-  if (request.method === 'PUT') {
-    mkdirSync(dirname(file), { recursive: true });
-    await pipeline(request, createWriteStream(file));
-    response.end();
-    return;
-  }
-  const kind = KINDS[file.slice(file.lastIndexOf('.'))] ?? 'application/octet-stream';
-  response.setHeader('Content-Type', kind);
-  await pipeline(createReadStream(file), response);
 }

@@ -1,12 +1,8 @@
-// Reads from an .onnx file how many nodes its graph has, and which files beside it hold weights: it
-// looks at the tags of the protocol buffer, and skips what they enclose.
+// Reads from an .onnx file how many nodes its graph has: it looks at the tags of the protocol buffer,
+// and skips what they enclose.
 
 const MODEL = { graph: 7 };
-const GRAPH = { node: 1, initializer: 5 };
-const NODE = { attribute: 5 };
-const ATTRIBUTE = { tensor: 5 };
-const TENSOR = { external: 13 };
-const ENTRY = { key: 1, value: 2 };
+const GRAPH = { node: 1 };
 
 /** Counts the nodes of the main graph. `read(position, length)` gives bytes, fewer at the end. */
 export function nodes(read, size) {
@@ -15,38 +11,6 @@ export function nodes(read, size) {
     count += [...inside(read, graph, GRAPH.node)].length;
   }
   return count;
-}
-
-/**
- * The names of the files of external data, each once. Not those of subgraphs: the library itself
- * refuses them where it is given bytes (onnxruntime-web 1.30).
- */
-export function external(read, size) {
-  const locations = new Set();
-  for (const tensor of tensors(read, { start: 0, end: size })) {
-    for (const entry of inside(read, tensor, TENSOR.external)) {
-      const [key] = inside(read, entry, ENTRY.key);
-      const [value] = inside(read, entry, ENTRY.value);
-      if (key && value && text(read, key) === 'location') locations.add(text(read, value));
-    }
-  }
-  return [...locations];
-}
-
-/** The ranges of the initializers, and of the values of constants. */
-function* tensors(read, model) {
-  for (const graph of inside(read, model, MODEL.graph)) {
-    yield* inside(read, graph, GRAPH.initializer);
-    for (const node of inside(read, graph, GRAPH.node)) {
-      for (const attribute of inside(read, node, NODE.attribute)) {
-        yield* inside(read, attribute, ATTRIBUTE.tensor);
-      }
-    }
-  }
-}
-
-function text(read, { start, end }) {
-  return new TextDecoder().decode(read(start, end - start));
 }
 
 /** The ranges of the fields with this number within a message. */

@@ -3,7 +3,7 @@
 // unknown) and `copies`, the copies that lie inside the timed call, in words.
 
 import { TargetError } from './checks.mjs';
-import { external, nodes } from './graph.mjs';
+import { nodes } from './graph.mjs';
 
 const LEVELS = { none: 'disabled' };
 const PROVIDERS = { CPUExecutionProvider: 'cpu', WebGpuExecutionProvider: 'webgpu' };
@@ -37,7 +37,7 @@ export async function native({ host, ort }, program, options) {
 
 /** A session of onnxruntime-web on WebAssembly, under Node or in a page. */
 export async function wasm({ host, ort }, program, options) {
-  const { bytes, files } = await parts(host, program.model);
+  const { bytes, files } = await parts(host, program);
   const session = await started(host, ort, program, bytes, {
     ...common(program, options),
     executionProviders: ['wasm'],
@@ -54,7 +54,7 @@ export async function wasm({ host, ort }, program, options) {
 
 /** A session of onnxruntime-web on WebGPU, in a page. Its device tells which adapter it runs on. */
 export async function webgpu({ host, ort }, program, options) {
-  const { bytes, files } = await parts(host, program.model);
+  const { bytes, files } = await parts(host, program);
   if (!(await navigator.gpu?.requestAdapter())) {
     throw new TargetError(
       'the browser finds no WebGPU adapter: no GPU, or no Vulkan driver for it',
@@ -81,12 +81,15 @@ export async function webgpu({ host, ort }, program, options) {
   return { session, ...placed, copies };
 }
 
-async function parts(host, model) {
-  const bytes = await host.read(model);
-  const folder = model.slice(0, model.lastIndexOf('/') + 1);
-  const names = external(within(bytes), bytes.length);
-  const files = names.map(async (path) => ({ path, data: await host.read(folder + path) }));
-  return { bytes, files: await Promise.all(files) };
+/**
+ * The model, and the files of external data that the request names: which ones the model itself
+ * names is not looked at here. The library opens none, and refuses a model that lacks one.
+ */
+async function parts(host, { model, external }) {
+  const files = Object.entries(external).map(async ([path, file]) => {
+    return { path, data: await host.read(file) };
+  });
+  return { bytes: await host.read(model), files: await Promise.all(files) };
 }
 
 function within(bytes) {

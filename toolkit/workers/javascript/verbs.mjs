@@ -85,7 +85,7 @@ export class Verbs {
     const tensors = [];
     for (const [index, { name }] of this.#program.outputs.entries()) {
       const { type, dims, data } = call.left[name];
-      const file = `${folder}/${index}.npy`;
+      const file = outputFile(folder, index);
       await this.#host.write(file, format(type, dims, data));
       tensors.push({ name, type, file });
     }
@@ -149,6 +149,11 @@ export class Verbs {
     const clock = `the page's clock steps by ${Number((step / 1e3).toPrecision(2))} µs`;
     return `; ${clock}, so each time is the mean of a batch of calls of about ${least} ms or more`;
   }
+}
+
+/** The file in the folder of an answer that takes the output of this number. */
+export function outputFile(folder, index) {
+  return `${folder}/${index}.npy`;
 }
 
 /** Sizes that differ by one at most, none smaller than asked but where there are fewer calls. */

@@ -33,7 +33,8 @@ async function hello(request) {
   const asked = request.provider;
   const provider = asked || facts.providers[0];
   checkProvider(facts, provider);
-  const how = { name: facts.name, folder, library, asked, provider, options };
+  const given = request.options;
+  const how = { name: facts.name, folder, library, asked, provider, options, given };
   engine = options.in === 'browser' ? await open(how) : here(how);
   return {
     version,

@@ -1,0 +1,100 @@
+"""The smallest modules of which torch alone writes a file that is wrong at a size, each with the
+reason, and with the architectures of the zoo that meet it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks.zoo.entry import Factory, entry
+
+PLANE = "x:float32[batch=2,3,height=8,width=8]"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """The reason why a file is wrong."""
+
+    text: str
+    models: tuple[str, ...]
+    """The zoo's models whose files are wrong for it."""
+
+
+REASONS: dict[str, Reason] = {}
+
+
+def minimal(reason: str, *models: str, inputs: str) -> Callable[[Factory], Factory]:
+    """Adds a module to the zoo, with the reason why torch's file of it is wrong."""
+
+    def add(factory: Factory) -> Factory:
+        REASONS[factory.__name__] = Reason(reason, models)
+        return entry(inputs)(factory)
+
+    return add
+
+
+class Of(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+@minimal(
+    "The file pools with the window of the traced size. Traced at 8 rows for 2 cells, 9 rows give"
+    " other numbers, and 7 or 12 another shape.",
+    "adaptive_pools",
+    inputs=PLANE,
+)
+def minimal_average_pool() -> nn.Module:
+    """nn.AdaptiveAvgPool2d over a free size."""
+    return nn.AdaptiveAvgPool2d(2)
+
+
+@minimal(
+    "As with the average.",
+    "spatial_pyramid",
+    inputs=PLANE,
+)
+def minimal_maximum_pool() -> nn.Module:
+    """F.adaptive_max_pool2d over a free size."""
+    return Of(lambda x: F.adaptive_max_pool2d(x, 2))
+
+
+@minimal(
+    "torch's exporter has no form for it (for nn.LSTM and nn.GRU it has): the file holds one step"
+    " after the other, as many as were traced.",
+    "rnn",
+    inputs="input:float32[batch=2,seq=6,4]",
+)
+def minimal_rnn() -> nn.Module:
+    """nn.RNN over a free length."""
+    return nn.RNN(4, 3, batch_first=True)
+
+
+@minimal(
+    "Python counts up to the size, so that the size becomes a number; torch says nothing.",
+    "hf_funnel",
+    inputs="x:float32[batch=2,seq=6]",
+)
+def minimal_count() -> nn.Module:
+    """A list of positions, made in Python."""
+    return Of(lambda x: x + torch.tensor(list(range(x.shape[1]))))
+
+
+@minimal(
+    "torch's trace keeps the traced number of steps.",
+    "hourglass",
+    inputs="x:float32[batch=2,seq=6]",
+)
+def minimal_positions() -> nn.Module:
+    """torch.linspace over a free size."""
+    return Of(lambda x: x * torch.linspace(0, 1, x.shape[1]))
