@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from toolkit.cli import screen
 from toolkit.cli.values import DURATION, LIMIT, MEMORY, PERCENT, PRECISION
 
 if TYPE_CHECKING:
@@ -204,8 +205,7 @@ def ask_passphrase(key: Path | None) -> None:
 
     is_asked = sys.stdin.isatty() and sys.stderr.isatty() and signing.PASSPHRASE not in os.environ
     if key is not None and is_asked and key.is_file() and signing.is_locked(key):
-        text = f"Passphrase of {key}"
-        os.environ[signing.PASSPHRASE] = click.prompt(text, hide_input=True, err=True)
+        os.environ[signing.PASSPHRASE] = screen.secret(f"Passphrase of {key}")
 
 
 def model_of(model: Path | None) -> Path:

@@ -74,6 +74,12 @@ def confirmed(text: str) -> bool:
     return click.confirm(plaintext.line(text), default=False, err=True)
 
 
+def secret(text: str) -> str:
+    """Asks at a terminal for what nobody may read there."""
+    answer: str = click.prompt(plaintext.line(text), hide_input=True, err=True)
+    return answer
+
+
 def left_out(texts: Iterable[str]) -> None:
     """Names on stderr what cannot be read and is not shown, a line each."""
     for text in texts:

@@ -48,10 +48,13 @@ Its licences stand in [LICENCES.md](LICENCES.md), its packages with their hashes
 what it requires is installed, and nothing reports to anybody.
 $signed"""
 SIGNED = f"""
-All these files are signed in `{SIGNATURE}`, in the format of OpenSSF's model-signing. Before you
-use a copy, `toolkit check FOLDER --verify PUBLIC_KEY` says whether a file of it was changed, added
-or removed; so does `model_signing verify key FOLDER --signature FOLDER/{SIGNATURE} --public_key
-PUBLIC_KEY`.
+All these files are signed in `{SIGNATURE}`, in the format of OpenSSF's model-signing. Either of
+these says of a copy whether a file was changed, added or removed; ask before you use it:
+
+```sh
+toolkit check FOLDER --verify PUBLIC_KEY
+model_signing verify key FOLDER --signature FOLDER/{SIGNATURE} --public_key PUBLIC_KEY
+```
 """
 """What the README of a signed folder says of that."""
 

@@ -239,7 +239,7 @@ keyless = _network
 def chosen(files: Sequence[Path]) -> Any:
     """The hashing of exactly these files (S2)."""
 
-    class Chosen(library("hashing").Config):  # type: ignore[misc]
+    class ChosenFiles(library("hashing").Config):  # type: ignore[misc]
         began = False
         """It was asked for a manifest: the key of a signature has said yes by then."""
         made: Any = None
@@ -253,7 +253,7 @@ def chosen(files: Sequence[Path]) -> Any:
         def add_ignored_paths(self, *, model_path: object, paths: object) -> None:
             """Leaves out nothing, whatever a signature says."""
 
-    return Chosen().set_ignored_paths(paths=[], ignore_git_paths=False)
+    return ChosenFiles().set_ignored_paths(paths=[], ignore_git_paths=False)
 
 
 def states(folder: Path) -> list[FileState]:
