@@ -16,8 +16,9 @@ from toolkit.units import Bytes, Seconds
 
 MEMORY: Bytes = 3 * 1024**3
 """Bytes that a serving process may hold."""
-PATIENCE: Seconds = 20.0
-"""Time that one request gets: a command gives one node 60 s."""
+PATIENCE: Seconds = 60.0
+"""Time that one request gets: as long as a command gives one node. The first of a process imports
+what it needs, which takes many seconds on a machine that is busy."""
 START: Seconds = 300.0
 """Time that the process gets to import what it needs."""
 
@@ -36,24 +37,26 @@ def serve(answer: Callable[[str], Line]) -> None:
 class Server:
     """A process that serves, replaced when it died."""
 
-    def __init__(self, program: str) -> None:
-        """`program` is Python that ends in `serve`."""
+    def __init__(self, program: str, patience: Seconds | None = None) -> None:
+        """`program` is Python that ends in `serve`; a request gets so long, by default PATIENCE."""
         self._program = program
+        self._patience = patience
         self._process: subprocess.Popen[str] | None = None
 
     def ask(self, request: str) -> Line:
         """The answer to one request; that it ends the process, or has none, is one, too."""
         process = self._started()
+        patience = PATIENCE if self._patience is None else self._patience
         assert process.stdin is not None
         try:
             process.stdin.write(f"{request}\n")
             process.stdin.flush()
-            answer = self._line(PATIENCE)
+            answer = self._line(patience)
         except BrokenPipeError:  # It died between two requests.
             answer = ""
         if answer is None:
             self.stop()
-            return {"outcome": "hang", "what": f"no answer in {PATIENCE:g} s"}
+            return {"outcome": "hang", "what": f"no answer in {patience:g} s"}
         if not answer:
             code = process.wait()
             self.stop()

@@ -20,8 +20,11 @@ from benchmarks.fuzz import serving
 from benchmarks.fuzz.serving import Server
 from benchmarks.ledger import Line
 from tests.command import Ended
+from toolkit.units import Seconds
 
 PROGRAM = "from tests.hostile.commands import serve; serve()"
+PATIENCE: Seconds = 120.0
+"""Time that a command gets: what hangs takes longer on a machine that is busy, too."""
 
 
 @dataclass
@@ -41,7 +44,7 @@ class Commands:
 @contextlib.contextmanager
 def commands() -> Iterator[Commands]:
     """The process, for as long as the block lasts."""
-    server = Server(PROGRAM)
+    server = Server(PROGRAM, PATIENCE)
     try:
         yield Commands(server)
     finally:
