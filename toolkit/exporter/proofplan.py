@@ -15,7 +15,7 @@ from toolkit.exporter.proof import Contract
 from toolkit.exporter.request import ExportRequest
 from toolkit.exporter.resampled import Resampled
 from toolkit.exporter.specialised import Narrowed
-from toolkit.feeds import drawing, uses
+from toolkit.feeds import drawing, uses, variations
 from toolkit.feeds.digits import Digits
 from toolkit.feeds.feed import Feed
 from toolkit.feeds.sizes import Dims
@@ -31,6 +31,10 @@ ORACLE = 1 / 4
 in float32 and what they are judged by (profiles of BERT-base and ResNet-50)."""
 RAISED = 2.0
 """The time of a call in float64 over that in float32 (ViT-B/16, Whisper's encoder)."""
+TWO_CALLS = 1.5
+"""How much of the oracle's time two calls in float64 may take, the one at the least sizes and the
+one just beyond the traced: otherwise float32 alone is compared there. ViT-B/16 takes 2.5 to 4 times
+of it, Whisper's encoder 4 to 7."""
 LEAST: Seconds = 0.5
 """Time that the oracle's calls may take in any case: small models are proven at all sizes."""
 
@@ -78,8 +82,9 @@ def sizes(request: ExportRequest, suspects: Sequence[Narrowed], converting: Seco
     allowance = max(LEAST, ORACLE * converting / 2)
     # One at the traced sizes, one at the least and one just beyond take about as long as three; a
     # call of a module that was held up by other work is not to leave out sizes.
-    dear = 3 * RAISED * request.traced.seconds > 2 * allowance
-    return Sizes(
+    called = RAISED * request.traced.seconds
+    dear = 3 * called > 2 * allowance and not request.reference
+    at = Sizes(
         request.traced.sizes,
         dimensions(request.inputs),
         {"batch": [n for n in reference.JUDGED_BATCHES if n != 2]} if request.reference else {},
@@ -90,8 +95,10 @@ def sizes(request: ExportRequest, suspects: Sequence[Narrowed], converting: Seco
             *(suspect.dims(request.traced) for suspect in suspects),
         ],
         allowance,
-        dear=dear and not request.reference,
+        dear=dear,
     )
+    two = at.work(at.least() or at.traced) + at.work(variations.just_beyond(at.traced, at.ranges))
+    return replace(at, dearer=dear and two * called > TWO_CALLS * allowance)
 
 
 def oracle(request: ExportRequest, chosen: Chosen, at: Sizes) -> tuple[Oracle, Sizes]:

@@ -1,7 +1,8 @@
 """Proves an exported file in three steps. A step that fails is a value: nothing is raised.
 
 form       the file on disk is well formed, with the inputs, outputs and operators that were asked
-structure  its graph, in float64, is the module's function at the traced sizes and at others
+structure  its graph, in float64, is the module's function at the traced sizes and at others; where
+           that takes too long, at the least sizes, and in float32 at others
 numbers    its untouched float32 numbers are right where ONNX Runtime computes them
 """
 
@@ -10,13 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
 
 from toolkit.answers.verdict import Verdict
 from toolkit.errors import ToolkitError, demand_room
-from toolkit.exporter import form, structure
+from toolkit.exporter import form, plainsizes, structure
 from toolkit.exporter.proof import Contract, ExportProof, Outcome, Step
 from toolkit.feeds import sizes
 from toolkit.feeds.feed import Draws
@@ -88,7 +90,14 @@ def prove(
     if first.outcome == "fails":
         return ExportProof((first,), limit)
     swept = sweep(oracle, draws, at)
+    numbers = cache(numbers)
+    held = _held_in_float32(oracle, draws, swept, numbers)
     second, compared = structure.check(opened, oracle, swept, limit)
+    if second.outcome == "holds":
+        second = replace(second, details=(*held, *second.details))
+    elif second.outcome == "not shown":
+        for dims in [*swept.plainly]:  # The numbers are all that the proof rests on.
+            swept.look_after_all(dims)
     second = clock.timed(second)
     if second.outcome == "fails":
         return ExportProof((first, second), limit, tuple(compared), tuple(swept.expected))
@@ -100,6 +109,30 @@ def prove(
     )
     steps = (first, second, clock.timed(third))
     return ExportProof(steps, limit, tuple(compared), tuple(expected), off)
+
+
+def _held_in_float32(
+    oracle: Oracle,
+    draws: Draws,
+    swept: SizeSweep,
+    numbers: Callable[[], Numbers | CannotRun | str],
+) -> tuple[str, ...]:
+    """A line for the sizes at which the file was seen to be the module in float32 alone; where it
+    was not, or nothing can run it, they are looked at in float64."""
+    if not swept.plainly:
+        return ()
+    by = numbers()
+    for dims in [*swept.plainly]:
+        if not (
+            isinstance(by, Numbers)
+            and oracle.exact
+            and plainsizes.holds(oracle, swept.expected, draws, dims, by.run)
+        ):
+            swept.look_after_all(dims)
+    if isinstance(by, str | CannotRun) or not swept.plainly:
+        return ()
+    seen = "; ".join(map(sizes.text, swept.plainly))
+    return (f"in float32 alone, as the module's own: {by.by} at {seen}",)
 
 
 class _Clock:

@@ -10,7 +10,7 @@ A sweep may have an allowance of time. The first calls, which are made whatever 
 traced sizes, one other of each dimension, and the suspected ones), tell what a call costs; of the
 further sizes those that would go beyond the allowance are left out, and named too. Instead, all
 dimensions are then looked at just beyond their traced sizes, in one call: 1 alone may be right by
-chance.
+chance. Where even that one takes too long it is left to whoever compares float32 alone.
 """
 
 from __future__ import annotations
@@ -53,6 +53,9 @@ class Sizes:
     """The sizes of that call; None: the traced ones."""
     dear: bool = False
     """Even three calls take more than the allowance: the traced sizes are left out."""
+    dearer: bool = False
+    """So do two calls: float32 alone may be compared just beyond the traced sizes
+    (`SizeSweep.plainly`)."""
 
     def least(self) -> Dims:
         """Gives the traced sizes with the first dimension at its least; empty where that is the
@@ -66,6 +69,10 @@ class Sizes:
     def first(self) -> Dims:
         """Gives the sizes of the first call: where calls are dear, the least."""
         return (self.least() if self.dear else {}) or self.traced
+
+    def work(self, dims: Dims) -> float:
+        """How much a call computes, in calls at the traced sizes: in proportion to each size."""
+        return math.prod(dims[name] / traced for name, traced in self.traced.items())
 
     def range(self, name: str) -> Dimension:
         """Gives the range of a dimension; unlimited where none was stated."""
@@ -98,16 +105,18 @@ class SizeSweep:
         self.left_out: list[LeftOut] = []
         self.unaffordable: list[Dims] = []
         """Sizes that were left out for their time."""
+        self.plainly: list[Dims] = []
+        """Sizes that were left to a comparison in float32 (exporter/plainsizes.py)."""
         self._calls: list[tuple[Seconds, float]] = []
-        """The time of each call, and what it computed (`_work`)."""
+        """The time of each call, and what it computed (`Sizes.work`)."""
         if at.call is not None:
-            self._calls.append((at.call, self._work(at.called_at or at.traced)))
+            self._calls.append((at.call, self.at.work(at.called_at or at.traced)))
 
     def look(self, dims: Dims, *, always: bool = False) -> None:
         """Asks the oracle at one set of sizes, unless it was asked before, or the call would go
         beyond the allowance and is not to be made `always`."""
         seen = [each.feed.dims for each in self.expected] + [left.dims for left in self.left_out]
-        if dims in seen:
+        if dims in seen or dims in self.plainly:
             return
         left = dims in self.unaffordable
         if not always and self._would_take(dims) > self.at.allowance:
@@ -123,12 +132,18 @@ class SizeSweep:
             self.left_out.append(LeftOut(dims, error.what))
             return
         if self.at.call is None or dims != (self.at.called_at or self.at.traced):
-            self._calls.append((self._clock() - began, self._work(dims)))
+            self._calls.append((self._clock() - began, self.at.work(dims)))
+
+    def look_after_all(self, dims: Dims) -> None:
+        """Asks the oracle at sizes that were left to a comparison in float32."""
+        self.plainly.remove(dims)
+        self.look(dims, always=True)
 
     def others(self, name: str) -> list[int]:
         """Lists the sizes of one dimension that the model takes beside the traced one, the other
         dimensions being as traced."""
-        return [dims[name] for dims in self._alone(name, (e.feed.dims for e in self.expected))]
+        looked = (*(each.feed.dims for each in self.expected), *self.plainly)
+        return [dims[name] for dims in self._alone(name, looked)]
 
     def too_few(self) -> list[str]:
         """Lists the dimensions that have fewer than two other sizes, though they may vary, and
@@ -164,11 +179,7 @@ class SizeSweep:
         """
         pace = min((seconds / work for seconds, work in self._calls), default=0.0)
         spent = sum(min(seconds, max(1.0, work) * pace) for seconds, work in self._calls)
-        return spent + max(1.0, self._work(dims)) * pace
-
-    def _work(self, dims: Dims) -> float:
-        """How much a call computes, in calls at the traced sizes: in proportion to each size."""
-        return math.prod(dims[name] / traced for name, traced in self.at.traced.items())
+        return spent + max(1.0, self.at.work(dims)) * pace
 
 
 def sweep(
@@ -181,9 +192,12 @@ def sweep(
     swept = SizeSweep(oracle, draws, at, clock)
     usual = {name: _by_what_they_show(at, name) for name in at.traced}
     if at.dear and at.least():
-        for dims in (at.least(), variations.just_beyond(at.traced, at.ranges)):
-            swept.look(dims, always=True)
-    if len(swept.expected) < 2:
+        swept.look(at.least(), always=True)
+        beyond = variations.just_beyond(at.traced, at.ranges)
+        if at.dearer and swept.expected and beyond not in (at.traced, *at.suspected):
+            swept.plainly.append(beyond)
+        swept.look(beyond, always=True)
+    if len(swept.expected) + len(swept.plainly) < 2:
         swept.look(at.traced, always=True)
         for name, sizes in usual.items():
             _look_at_one(swept, name, sizes)
