@@ -99,3 +99,14 @@ def minimal_count() -> nn.Module:
 def minimal_positions() -> nn.Module:
     """torch.linspace over a free size."""
     return Of(lambda x: x * torch.linspace(0, 1, x.shape[1]))
+
+
+@minimal(
+    "ONNX's ScatterElements knows no mean, and the file gives another number, at the traced size"
+    " too.",
+    "graph_sage",
+    inputs="x:float32[nodes=6,3]",
+)
+def minimal_scattered_mean() -> nn.Module:
+    """Tensor.scatter_reduce by the mean."""
+    return Of(lambda x: x.scatter_reduce(0, torch.zeros_like(x, dtype=torch.int64), x, "mean"))
