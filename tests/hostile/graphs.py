@@ -13,6 +13,7 @@ from onnx import FunctionProto, GraphProto, ModelProto, TensorProto, helper, num
 
 from tests.hostile.kind import Kind, Make, each
 from tests.hostile.modelfiles import BOTH, HEAD, put, sound, text
+from tests.hostile.modelfiles import ENDLESS as ENDLESS_LOOP
 
 # fmt: off
 NODES = {
@@ -310,17 +311,8 @@ GRAPHS = {
 }
 KINDS: dict[str, Kind] = each(GRAPHS)
 
-TAKES = "was not done after"
 ENDLESS: dict[str, tuple[str, str]] = {
-    "a loop without an end": (
-        """
-        g (float[2] x) => (float[2] y) {
-            ["turn"] y = Loop <body = b (int64 i, bool c, float[2] s) => (bool d, float[2] t) {
-                d = Identity (c) t = Neg (s)
-            }> (, , x)
-        }""",
-        "at Loop 'turn'|Loop 'turn'",
-    ),
+    "a loop without an end": (ENDLESS_LOOP, "Loop 'turn'"),
     "a loop of 10^9 turns": (
         """
         g (float[2] x) => (float[2] y) <int64 m = {1000000000}> {
