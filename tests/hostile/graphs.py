@@ -252,7 +252,7 @@ GRAPHS = {
     "the opset 2^63 - 1": (_changed(_opsets(("", 2**63 - 1))), r"m\.onnx has opset"),
     "two opsets of one domain": (
         _changed(_opsets(("", 20), ("", 7))),
-        "states the opset of 'ai.onnx' twice",
+        "states two opsets of 'ai.onnx'",
     ),
     "an opset of another domain alone": (_changed(_opsets(("com.x", 1))), r"m\.onnx"),
     "the IR version 99": (_changed(lambda m: setattr(m, "ir_version", 99)), "has IR version 99"),

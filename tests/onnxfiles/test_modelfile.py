@@ -104,6 +104,13 @@ def test_operators_of_subgraphs_and_other_domains_are_counted(tmp_path: Path) ->
     assert facts.operators == {"If": 1, "Neg": 1, "Relu": 1, "com.example.Odd": 1}
 
 
+def test_one_opset_that_is_stated_twice_is_one(tmp_path: Path) -> None:
+    model = sample()
+    model.opset_import.append(model.opset_import[0])
+
+    assert modelfile.read(put(tmp_path, model)).opset == 20
+
+
 def test_external_data_counts_in_hash_and_size_and_loads(tmp_path: Path) -> None:
     path = external(tmp_path)
     facts = modelfile.read(path)
