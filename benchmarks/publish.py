@@ -74,7 +74,10 @@ def provenance(name: str, lines: Sequence[Line]) -> str:
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     loads = [line["load"] for line in lines]
     where = " and ".join(dict.fromkeys(line["machine"] for line in lines))
-    commits = ", ".join(dict.fromkeys(line["commit"] for line in lines))
+    # A summary is of cases of several commits.
+    commits = ", ".join(
+        dict.fromkeys(commit for line in lines for commit in line["commit"].split(", "))
+    )
     load = f"{min(loads):.1f} to {max(loads):.1f}, median {statistics.median(loads):.1f}"
     return (
         f"`python -m benchmarks.{name}` on {where}, {when}, at the commits {commits}; load average "

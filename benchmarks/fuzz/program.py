@@ -25,6 +25,8 @@ def summary(lines: Sequence[Line]) -> Line:
     """The counts of the outcomes of one kind, and each one that is not good."""
     return {
         **ledger.stamp(),
+        # Of the cases, not of now: those that were bad were tried again with what was mended.
+        "commit": ", ".join(dict.fromkeys(line["commit"] for line in lines)),
         "onnx": onnx.__version__,
         "first": lines[0]["seed"],
         "last": lines[-1]["seed"],

@@ -175,13 +175,17 @@ def test_the_summary_of_one_kind_stands_beside_those_of_the_others(
     monkeypatch.setattr(program, "SUMMARY", tmp_path / "fuzz.json")
     monkeypatch.setattr(ledger, "stamp", dict)
     (tmp_path / "fuzz.json").write_text("{}")
-    program.keep("samples", [{"seed": 0, "outcome": "read"}, {"seed": 1, "outcome": "bug"}])
-    program.keep("models", [{"seed": 0, "outcome": "judged"}, {"seed": 1, "outcome": "refused"}])
+    for kind, first, second in (("samples", "read", "bug"), ("models", "judged", "refused")):
+        lines = [
+            {"seed": n, "outcome": o, "commit": f"c{n}"} for n, o in enumerate((first, second))
+        ]
+        program.keep(kind, lines)
 
-    lines = program.summaries()
+    kept = program.summaries()
 
-    assert [line["kind"] for line in lines] == ["models", "samples"]
-    assert program.markdown(lines).splitlines()[2:] == [
+    assert [line["kind"] for line in kept] == ["models", "samples"]
+    assert kept[0]["commit"] == "c0, c1"
+    assert program.markdown(kept).splitlines()[2:] == [
         "| models | 2 | 1 | 1 | 0 | 0 |",
         "| samples | 2 | 1 | 0 | 0 | 1 |",
     ]

@@ -157,7 +157,7 @@ NPZ: dict[str, tuple[Make, str]] = {
         _bytes("x.npz", claiming(archive(npy(FLOATS), "x.npy"), 2**32 - 2)),
         r"x\.npz",
     ),
-    "inputs that unpack to gigabytes": (
+    "inputs of 16 million numbers where four are wanted": (
         _bytes("x.npz", archive(npy({**FLOATS, "shape": (1, 1 << 24)}, bytes(1 << 26)), "x.npy")),
         "x",
     ),

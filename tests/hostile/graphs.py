@@ -13,6 +13,7 @@ from onnx import FunctionProto, GraphProto, ModelProto, TensorProto, helper, num
 
 from tests.hostile.kind import Kind, Make, each
 from tests.hostile.modelfiles import BOTH, HEAD, put, sound, text
+from tests.hostile.modelfiles import ENDLESS as ENDLESS_LOOP
 
 # fmt: off
 NODES = {
@@ -251,7 +252,7 @@ GRAPHS = {
     "the opset 2^63 - 1": (_changed(_opsets(("", 2**63 - 1))), r"m\.onnx has opset"),
     "two opsets of one domain": (
         _changed(_opsets(("", 20), ("", 7))),
-        "states the opset of 'ai.onnx' twice",
+        "states two opsets of 'ai.onnx'",
     ),
     "an opset of another domain alone": (_changed(_opsets(("com.x", 1))), r"m\.onnx"),
     "the IR version 99": (_changed(lambda m: setattr(m, "ir_version", 99)), "has IR version 99"),
@@ -310,17 +311,8 @@ GRAPHS = {
 }
 KINDS: dict[str, Kind] = each(GRAPHS)
 
-TAKES = "was not done after"
 ENDLESS: dict[str, tuple[str, str]] = {
-    "a loop without an end": (
-        """
-        g (float[2] x) => (float[2] y) {
-            ["turn"] y = Loop <body = b (int64 i, bool c, float[2] s) => (bool d, float[2] t) {
-                d = Identity (c) t = Neg (s)
-            }> (, , x)
-        }""",
-        "at Loop 'turn'|Loop 'turn'",
-    ),
+    "a loop without an end": (ENDLESS_LOOP, "Loop 'turn'"),
     "a loop of 10^9 turns": (
         """
         g (float[2] x) => (float[2] y) <int64 m = {1000000000}> {

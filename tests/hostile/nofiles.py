@@ -205,11 +205,12 @@ LONG: dict[str, tuple[Make, str]] = {
 }
 ODD: dict[str, tuple[Make, str]] = {
     "50,000 entries of metadata": (_many_entries, ""),
-    "a value of metadata of 16 MB": (_entry("k", "v" * (1 << 24)), ""),
-    "a key of metadata with control characters": (_entry("\x1b]0;owned\x07", "\r\n"), ""),
-    "metadata that names a source": (_entry("toolkit.source", "/etc/evil.py:run"), ""),
-    "names with slashes, dots and control characters": (_named("../../etc/\x1b[31m\n\r\0"), ""),
-    "names that are markup": (_named("<script>alert(1)</script>"), ""),
+    "a value of metadata of 16 MB, twice": (_entry("toolkit.source", "v" * (1 << 24)), ""),
+    "metadata with control characters": (_entry("\x1b]0;owned\x07", "/etc/evil.py:run\r\n"), ""),
+    "names that are paths, markup and control characters": (
+        _named("../../etc/<script>alert(1)</script>\x1b[31m\n\r\0"),
+        "",
+    ),
 }
 """Odd, and still a model that means something: it is judged like any other."""
 KINDS: dict[str, Kind] = {

@@ -14,6 +14,7 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from tests.hostile.graphs import calling
 from toolkit.errors import InputError
 from toolkit.onnxfiles import content, modelfile
 from toolkit.tensors import TensorSpec
@@ -101,6 +102,13 @@ def test_operators_of_subgraphs_and_other_domains_are_counted(tmp_path: Path) ->
     )
     facts = modelfile.read(put(tmp_path, model))
     assert facts.operators == {"If": 1, "Neg": 1, "Relu": 1, "com.example.Odd": 1}
+
+
+def test_one_opset_that_is_stated_twice_is_one(tmp_path: Path) -> None:
+    model = sample()
+    model.opset_import.append(model.opset_import[0])
+
+    assert modelfile.read(put(tmp_path, model)).opset == 20
 
 
 def test_external_data_counts_in_hash_and_size_and_loads(tmp_path: Path) -> None:
@@ -332,28 +340,11 @@ def test_a_file_beyond_protobufs_end_is_told_before_it_is_read(tmp_path: Path) -
     assert caught.value.cures[0].startswith("onnx.save_model(")
 
 
-def calling(depth: int, last: str) -> ModelProto:
-    """Functions of which each calls the next one twice; the last one calls `last`."""
-    domain = "d"
-    opsets = [helper.make_opsetid("", 20), helper.make_opsetid(domain, 1)]
-    functions = []
-    for number in range(depth):
-        inner = f"F{number + 1}" if number < depth - 1 else last
-        of = "" if inner == "Neg" else domain
-        nodes = [helper.make_node(inner, [a], [b], domain=of) for a, b in ("ab", "bc")]
-        functions.append(helper.make_function(domain, f"F{number}", ["a"], ["c"], nodes, opsets))
-    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy"]
-    graph = helper.make_graph(
-        [helper.make_node("F0", ["x"], ["y"], domain=domain)], "g", value[:1], value[1:]
-    )
-    return helper.make_model(graph, functions=functions, opset_imports=opsets, ir_version=10)
-
-
 def test_functions_that_would_write_out_an_endless_graph_are_counted(tmp_path: Path) -> None:
     few, many, circle = (tmp_path / f"{name}.onnx" for name in ("few", "many", "circle"))
-    onnx.save(calling(3, "Neg"), few)
-    onnx.save(calling(30, "Neg"), many)
-    onnx.save(calling(3, "F1"), circle)
+    onnx.save(calling(3, 2, "Neg"), few)
+    onnx.save(calling(30, 2, "Neg"), many)
+    onnx.save(calling(3, 2, "F1"), circle)
 
     assert modelfile.read(few).operators == {"d.F0": 1}
     with pytest.raises(InputError, match=r"so often that it has 1,073,741,824 nodes"):

@@ -3,10 +3,8 @@ can be read is shown, and what cannot is named in one line."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import struct
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
@@ -19,6 +17,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.cli.test_report import keep
+from tests.hostile.runfolders import archive as packed
+from tests.hostile.runfolders import claiming, npy
 from tests.records.test_store import part
 from tests.report import runs
 from toolkit.cli.bench import command as bench
@@ -152,25 +152,6 @@ def test_a_ledger_that_is_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
 # Archives that claim more than they hold, or hold more than they claim
 
 
-def npy(header: dict[str, object], data: bytes = b"") -> bytes:
-    out = io.BytesIO()
-    np.lib.format.write_array_header_1_0(out, header)
-    return out.getvalue() + data
-
-
-def packed(content: bytes, *, name: str = "0/0/0.npy", how: int = zipfile.ZIP_DEFLATED) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", how) as archive:
-        archive.writestr(name, content)
-    return out.getvalue()
-
-
-def claiming(archive: bytes, size: int) -> bytes:
-    """The archive with another size of its one member, where it lists it."""
-    place = archive.index(b"PK\x01\x02") + 24
-    return archive[:place] + struct.pack("<I", size) + archive[place + 4 :]
-
-
 INT64 = {"descr": "<i8", "fortran_order": False, "shape": (2,)}
 WHOLE = npy(INT64, bytes(16))
 ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
@@ -212,7 +193,7 @@ ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
         "it has samples of the type uint8",
     ),
     "packed by another method": (
-        lambda: packed(WHOLE, how=zipfile.ZIP_BZIP2),
+        lambda: packed(WHOLE, method=zipfile.ZIP_BZIP2),
         "it is packed in a way that numpy does not use",
     ),
     "nothing": (lambda: b"", "File is not a zip file"),

@@ -95,11 +95,12 @@ def _refuse_newer(path: Path, model: ModelProto) -> None:
 
 
 def _refuse_twice(path: Path, model: ModelProto) -> None:
-    """Raises InputError for a weight or an opset that stands there twice: readers differ in which
-    of the two they take, and the ONNX checker says nothing."""
-    domains = ["" if each.domain == "ai.onnx" else each.domain for each in model.opset_import]
-    for domain in _twice(domains):
-        raise InputError(f"{path} states the opset of {domain or 'ai.onnx'!r} twice")
+    """Raises InputError for two weights of one name and two opsets of one domain: readers differ in
+    which of the two they take, and the ONNX checker says nothing."""
+    # The same opset twice says one thing.
+    opsets = {(each.domain or "ai.onnx", each.version) for each in model.opset_import}
+    for domain in _twice(domain for domain, _ in opsets):
+        raise InputError(f"{path} states two opsets of {domain!r}")
     for graph in graphs.graphs(model.graph):
         names = [tensor.name for tensor in graph.initializer]
         names += [tensor.values.name for tensor in graph.sparse_initializer]
