@@ -178,12 +178,13 @@ def error(
 def elsewhere(culprits: Iterable[Narrowed]) -> dict[str, int]:
     """Sizes to trace with in place of those at which a condition was met that is false elsewhere.
 
-    One side of a branch is often a short cut, as that without padding where a window fits, and the
-    other one holds for all. No size is 1, which torch takes for a fixed one.
+    Where a condition comes and goes from size to size, one side of it is often a short cut, as that
+    without padding where a window fits, and the other one holds for all. No size is 1, which torch
+    takes for a fixed one.
     """
     sizes: dict[str, int] = {}
     for culprit in culprits:
-        if culprit.size is not None and culprit.size > 1 and culprit.limit is None:
+        if culprit.kind == "guard" and culprit.size is not None and culprit.size > 1:
             sizes.setdefault(culprit.name, culprit.size)
     return sizes
 
