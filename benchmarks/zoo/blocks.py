@@ -404,3 +404,38 @@ def einsums() -> nn.Module:
             return squares, x.cumsum(0), squares.tril(), torch.linalg.vector_norm(x, dim=1)
 
     return Sums()
+
+
+@entry("x:float32[batch,3,height=24,width=32]")
+def areas() -> nn.Module:
+    """Means of areas, to half of a picture and to a given size."""
+
+    class Areas(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            half = F.interpolate(x, scale_factor=0.5, mode="area")
+            return half, F.interpolate(x, size=(5, 7), mode="area")
+
+    return Areas()
+
+
+@entry("x:float32[batch,height=16,width=12,8]")
+def padded_windows() -> nn.Module:
+    """Windows of a picture, which is padded where it is no multiple of them."""
+
+    class Windows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix = nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            batch, height, width, _ = x.shape
+            below, beside = -height % 4, -width % 4
+            if below or beside:
+                x = F.pad(x, (0, 0, 0, beside, 0, below))
+            rows, columns = (height + below) // 4, (width + beside) // 4
+            parts = x.view(batch, rows, 4, columns, 4, 8).transpose(2, 3).flatten(3, 4)
+            mixed = self.mix(parts) + parts.mean(3, keepdim=True)
+            whole = mixed.unflatten(3, (4, 4)).transpose(2, 3).reshape(batch, 4 * rows, -1, 8)
+            return whole[:, :height, :width] if below or beside else whole
+
+    return Windows()

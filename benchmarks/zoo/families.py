@@ -750,3 +750,57 @@ def hf_depth_anything() -> nn.Module:
         reassemble_factors=[4, 2, 1, 0.5],
         **{**PICTURE, "num_hidden_layers": 4, "image_size": 64, "patch_size": 16},
     )
+
+
+@entry("input_ids:int64[batch,seq=12]")
+def hf_mamba2() -> nn.Module:
+    """Mamba 2 by its slow path, which pads a sequence to whole chunks."""
+    return made(
+        "Mamba2ForCausalLM",
+        "Mamba2Config",
+        vocab_size=99,
+        hidden_size=32,
+        state_size=8,
+        num_heads=8,
+        head_dim=8,
+        n_groups=2,
+        num_hidden_layers=2,
+        chunk_size=4,
+        use_cache=False,
+    )
+
+
+@entry(IDS, MASK)
+def hf_qwen3_moe() -> nn.Module:
+    """Qwen3's mixture of experts."""
+    return made(
+        "Qwen3MoeForCausalLM",
+        "Qwen3MoeConfig",
+        num_experts=4,
+        num_experts_per_tok=2,
+        moe_intermediate_size=24,
+        head_dim=8,
+        **{**DECODER, "intermediate_size": 40},
+    )
+
+
+@entry("input_features:float32[batch,frames=40,16]", TARGET)
+def hf_speech_to_text() -> nn.Module:
+    """Speech2Text, whose positions are of four frames each."""
+    return made(
+        "Speech2TextForConditionalGeneration",
+        "Speech2TextConfig",
+        vocab_size=99,
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=37,
+        decoder_ffn_dim=37,
+        max_source_positions=100,
+        max_target_positions=64,
+        input_feat_per_channel=16,
+        conv_channels=32,
+        use_cache=False,
+    )

@@ -632,3 +632,88 @@ def vocoder() -> nn.Module:
         nn.utils.weight_norm(nn.Conv1d(8, 1, 7, padding=3)),
         nn.Tanh(),
     )
+
+
+@entry("x:float32[batch,seq=10,16]", "lengths:int64[batch]")
+def packed_gru() -> nn.Module:
+    """The last state of a GRU over packed sequences."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.head = nn.GRU(16, 8, batch_first=True), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+            ends = lengths.clamp(min=1, max=x.shape[1])
+            packed = nn.utils.rnn.pack_padded_sequence(
+                x, ends, batch_first=True, enforce_sorted=False
+            )
+            return self.head(self.layer(packed)[1][-1])
+
+    return Net()
+
+
+@entry("x:float32[batch,seq=10,16]")
+def projected_lstm() -> nn.Module:
+    """Two layers of an LSTM with projections, in both directions."""
+    layer = nn.LSTM(16, 12, 2, proj_size=5, bidirectional=True, batch_first=True)
+    return First(layer)
+
+
+@entry("wave:float32[batch,samples=2000]")
+def masked_spectrogram() -> nn.Module:
+    """A mask over the waves of a sound, which become a sound again, as denoisers have it."""
+
+    class Net(nn.Module):
+        window: Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("window", torch.hann_window(64))
+            self.mask = nn.Linear(33, 33)
+
+        def forward(self, wave: Tensor) -> Tensor:
+            waves = torch.stft(wave, 64, 16, window=self.window, return_complex=True)
+            mask = self.mask(waves.abs().mT).sigmoid().mT
+            length = wave.shape[-1]
+            return torch.istft(waves * mask, 64, 16, window=self.window, length=length)
+
+    return Net()
+
+
+@entry("x:float32[batch,seq=12,8]")
+def diagonal_states() -> nn.Module:
+    """S4D's kernel of complex numbers (Gu et al. 2022), applied by Fourier transforms."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.decay, self.turn = (nn.Parameter(torch.rand(8, 4)) for _ in range(2))
+            self.out, self.step = nn.Parameter(torch.randn(8, 4, 2)), nn.Parameter(torch.rand(8))
+
+        def forward(self, x: Tensor) -> Tensor:
+            count = x.shape[1]
+            states = -self.decay.exp() + 1j * self.turn
+            moved = states * self.step.exp()[:, None]
+            scale = torch.view_as_complex(self.out) * (moved.exp() - 1.0) / states
+            powers = (moved[..., None] * torch.arange(count)).exp()
+            kernel = 2 * torch.einsum("hn,hnl->hl", scale, powers).real
+            waves = torch.fft.rfft(x.mT, n=2 * count) * torch.fft.rfft(kernel, n=2 * count)
+            return torch.fft.irfft(waves, n=2 * count)[..., :count].mT
+
+    return Net()
+
+
+@entry("x:float32[batch,seq=8,16]")
+def banded_attention() -> nn.Module:
+    """Attention to the nearest positions, and the diagonal of its masked scores."""
+
+    class Net(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            place = torch.arange(x.shape[1])
+            far = (place[:, None] - place).abs() > 2
+            scores = torch.einsum("bnd,bmd->bnm", x, x) / 4
+            scores = scores.masked_fill(far, float("-inf"))
+            return scores.softmax(-1) @ x, scores.diagonal(0, 1, 2)
+
+    return Net()

@@ -9,11 +9,13 @@ from tests.exporter import models
 from toolkit.errors import ProofError
 from toolkit.exporter import convert, specialised
 from toolkit.exporter.conditions import Evidence
+from toolkit.exporter.ownlimits import OwnLimit
 from toolkit.exporter.proof import ComparedSizes, ExportProof
 from toolkit.exporter.quiet import Chatter
 from toolkit.exporter.specialised import Narrowed
 from toolkit.exporter.tracing import Traced
 from toolkit.sources import inputs
+from toolkit.sources.inputs import Dimension
 
 pytestmark = pytest.mark.export
 
@@ -137,3 +139,17 @@ def test_what_is_wrong_at_the_traced_sizes_is_no_dimensions_fault() -> None:
     ]
 
     assert blamed == [tuple(possible), ()]
+
+
+def test_a_limit_counts_though_the_file_was_right_just_beyond_it_by_chance() -> None:
+    stated = inputs.parse_all(["x:float32[batch,height,width,3]"])
+    suspects = [
+        Narrowed(name, "", 9, None, "range", "", OwnLimit(Dimension(name, None, 1, 8), "its table"))
+        for name in ("height", "width")
+    ]
+    seen = proof(((2, 8, 8), 0), ((2, 9, 8), 1), ((2, 8, 9), 0), ((5, 4, 9), 1))
+
+    taken = specialised.taken(suspects, stated, seen)
+
+    assert [limit.dim.name for limit in taken] == ["height", "width"]
+    assert specialised.taken(suspects[:1], stated, seen) == ()

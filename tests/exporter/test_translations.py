@@ -197,7 +197,8 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
     "_adaptive_avg_pool2d": (
         (PLANE,),
         "F.adaptive_avg_pool2d(x, 2), F.adaptive_avg_pool2d(x, (3, None)),"
-        " F.interpolate(x, size=(3, 4), mode='area')",
+        " F.interpolate(x, size=(3, 4), mode='area'),"
+        " F.interpolate(x, scale_factor=0.5, mode='area')",
     ),
     "_adaptive_avg_pool3d": (
         ("x:float32[1,2,h=5,w=7,4]",),

@@ -122,18 +122,22 @@ def blamed(
 
 
 def taken(
-    culprits: Iterable[Narrowed], inputs: Iterable[Stated], proof: ExportProof
+    suspects: Iterable[Narrowed], inputs: Iterable[Stated], proof: ExportProof
 ) -> tuple[OwnLimit, ...]:
     """The limits of the module's own that a file may be held to: the user stated no upper end, and
-    all sizes at which the file is wrong lie beyond them. None where some do not."""
+    all sizes at which the file is wrong lie beyond them. None where some do not.
+
+    A suspect counts though the file was right at its own sizes: positions that are counted without
+    padding go less far with some values than with others.
+    """
     stated = dimensions(inputs)
     lowest: dict[str, OwnLimit] = {}
-    for culprit in culprits:
-        if culprit.limit is not None and stated[culprit.name].most is None:
-            lowest[culprit.name] = min(
-                (lowest.get(culprit.name, culprit.limit), culprit.limit),
-                key=lambda limit: limit.end[culprit.name],
-            )
+    for suspect in suspects:
+        limit, name = suspect.limit, suspect.name
+        if limit is None or stated[name].most is not None:
+            continue
+        if any(compared.dims[name] not in limit.dim for compared in proof.wrong()):
+            lowest[name] = min((lowest.get(name, limit), limit), key=lambda own: own.end[name])
     beyond = all(
         any(compared.dims[name] not in limit.dim for name, limit in lowest.items())
         for compared in proof.wrong()
@@ -174,12 +178,13 @@ def error(
 def elsewhere(culprits: Iterable[Narrowed]) -> dict[str, int]:
     """Sizes to trace with in place of those at which a condition was met that is false elsewhere.
 
-    One side of a branch is often a short cut, as that without padding where a window fits, and the
-    other one holds for all. No size is 1, which torch takes for a fixed one.
+    Where a condition comes and goes from size to size, one side of it is often a short cut, as that
+    without padding where a window fits, and the other one holds for all. No size is 1, which torch
+    takes for a fixed one.
     """
     sizes: dict[str, int] = {}
     for culprit in culprits:
-        if culprit.size is not None and culprit.size > 1 and culprit.limit is None:
+        if culprit.kind == "guard" and culprit.size is not None and culprit.size > 1:
             sizes.setdefault(culprit.name, culprit.size)
     return sizes
 

@@ -324,7 +324,7 @@ def _proven(
         error = specialised.error(blamed[0], asked.traced, proof.right())
         if blamed[0].kind == "guard":
             error = _ranged(error, asked, proof)
-        limits = specialised.taken(blamed, asked.inputs, proof)
+        limits = specialised.taken(suspects, asked.inputs, proof)
         raise NotProven(error, exported, "branch", limits, specialised.elsewhere(blamed))
     return exported
 

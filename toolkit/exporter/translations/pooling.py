@@ -56,7 +56,8 @@ def _means(x: Value, axis: int, count: Size) -> Value:
     # The number of cells is a size of the graph: a matrix has their weights.
     length, cells = size(x, axis), index(count)
     cell = op.Unsqueeze(numbered(cells), axes(1))
-    begins, ends = _bounds(cell, length, cells)
+    # Where there are none, ONNX Runtime divides by their count all the same, and ends.
+    begins, ends = _bounds(cell, length, op.Max(cells, axes(1)))
     place = op.Unsqueeze(numbered(length), axes(0))
     inside = op.And(op.GreaterOrEqual(place, begins), op.Less(place, ends))
     widths = op.Cast(op.Sub(ends, begins), to=x.dtype)
