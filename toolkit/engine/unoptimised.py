@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import onnx
 from onnx import ModelProto
 
 from toolkit.answers import simulate
-from toolkit.answers.simulate import Runner
+from toolkit.answers.simulate import Runner, StartRunner
 from toolkit.errors import WorkerDied
 from toolkit.machine.describe import cores_allowed
 from toolkit.onnxfiles import modelfile, thinmodels
@@ -36,14 +37,50 @@ def unoptimised(worker_code: Path, env: str | None = None) -> Iterator[Runner]:
         with simulate.reference_runner() as run:
             yield run
         return
-    # Each shape is run once: a plan of its memory would not be used again.
-    options = {"optimize": "none", "plan": "off"}
-    spec = WorkerSpec(listing.find("onnxruntime"), environments.find(env), "cpu", options)
-    runner = _WorkerRunner(spec, worker_code)
+    runner = _runner(worker_code, env)
     try:
         yield runner
     finally:
         runner.stop()
+
+
+@contextmanager
+def imported_early(worker_code: Path) -> Iterator[StartRunner]:
+    """Imports ONNX Runtime in a worker while something else is computed.
+
+    Gives what brings runners as `unoptimised` does: the first of them has that worker. Without one
+    until the end the worker is stopped.
+    """
+    if importlib.util.find_spec("onnxruntime") is None:
+        yield partial(unoptimised, worker_code)
+        return
+    waiting = [_runner(worker_code)]
+    waiting[0].begin()
+
+    @contextmanager
+    def start() -> Iterator[Runner]:
+        if not waiting:
+            with unoptimised(worker_code) as run:
+                yield run
+            return
+        runner = waiting.pop()
+        try:
+            yield runner
+        finally:
+            runner.stop()
+
+    try:
+        yield start
+    finally:
+        while waiting:
+            waiting.pop().stop()
+
+
+def _runner(worker_code: Path, env: str | None = None) -> _WorkerRunner:
+    # Each shape is run once: a plan of its memory would not be used again.
+    options = {"optimize": "none", "plan": "off"}
+    spec = WorkerSpec(listing.find("onnxruntime"), environments.find(env), "cpu", options)
+    return _WorkerRunner(spec, worker_code)
 
 
 class _WorkerRunner:
@@ -55,6 +92,16 @@ class _WorkerRunner:
         # Resolved: by its folder a saved graph knows which weights lie beside it already.
         self._file = worker_code.parent.resolve() / "simulated.onnx"
         self._worker: Worker | None = None
+        self._is_greeted = False
+
+    def begin(self) -> None:
+        """Starts the worker, without waiting until it has imported its library."""
+        if self._worker is None:
+            self._worker = Worker(
+                self._spec, self._worker_code, patience=Patience(), keeps_limit=True
+            )
+            self._worker.post_hello()
+            self._is_greeted = False
 
     def __call__(self, model: ThinModel, feeds: Sequence[Feed]) -> list[dict[str, Array]]:
         file = model.file or self._file
@@ -70,12 +117,11 @@ class _WorkerRunner:
             raise
 
     def _started(self) -> Worker:
-        if self._worker is None:
-            self._worker = Worker(
-                self._spec, self._worker_code, patience=Patience(), keeps_limit=True
-            )
-            self._worker.post_hello()
+        self.begin()
+        assert self._worker is not None, "begin() makes it"
+        if not self._is_greeted:
             self._worker.hello()
+            self._is_greeted = True
         return self._worker
 
     def stop(self) -> None:

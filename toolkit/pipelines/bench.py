@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from toolkit.answers.simulate import StartRunner
 from toolkit.engine import assignment as assignments
 from toolkit.engine import planning, runloop, selection, unoptimised
 from toolkit.engine import setup as setups
@@ -145,15 +147,31 @@ def ask(opened: Opened, request: BenchRequest, launcher: Launcher) -> Assignment
 
     Raises InputError where the file changed while it was found out what is right.
     """
-    with progress.bounded(request.deadline), filestates.unchanged(opened.facts.states):
+    is_bare = request.source is None and not referencefile.matches(opened)
+    with (
+        progress.bounded(request.deadline),
+        filestates.unchanged(opened.facts.states),
+        _simulated_by(launcher.worker_code, early=is_bare) as start,
+    ):
         return assignments.ask(
             opened,
             request.wanted,
             launcher.work,
-            partial(unoptimised.unoptimised, launcher.worker_code),
+            start,
             given=request.source,
             threads=request.threads[0],
         )
+
+
+@contextlib.contextmanager
+def _simulated_by(worker_code: Path, *, early: bool) -> Iterator[StartRunner]:
+    """What brings the runner of simulations. Of a bare file, whose float32 it runs in any case, it
+    is imported `early`, while the oracle computes."""
+    if not early:
+        yield partial(unoptimised.unoptimised, worker_code)
+        return
+    with unoptimised.imported_early(worker_code) as start:
+        yield start
 
 
 def planned(assignment: Assignment, targets: Sequence[Target], request: BenchRequest) -> Plan:
