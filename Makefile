@@ -19,7 +19,11 @@
 PYTHON = python3
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Three on two cores: some tests wait, for a deadline or for a browser.
 PARALLEL = --numprocesses 3 --dist loadscope
+# Tests start thousands of processes. Where the environment forbids Python to keep compiled code,
+# each of them would compile all of toolkit anew, a third of a second of the processor.
+RUN_TESTS = PYTHONDONTWRITEBYTECODE= $(BIN)/pytest
 # What needs an installation anew; __init__.py holds the version.
 SETUP = setup.cfg pyproject.toml constraints.txt toolkit/__init__.py
 

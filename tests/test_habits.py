@@ -98,3 +98,19 @@ def test_a_test_that_starts_a_process_without_its_mark_fails(tmp_path: Path) -> 
 
     assert "1 failed, 2 passed, 1 error" in ended.out, ended.out
     assert ended.out.count("starts a process without @pytest.mark.process") >= 2
+
+
+@pytest.mark.process
+def test_every_variable_of_the_makefile_is_defined() -> None:
+    """An undefined one is empty: what is left of its line may do nothing, and succeed."""
+    given = [f"{name}=" for name in ("PYTEST", "LOCKS")]
+
+    done = subprocess.run(
+        ["make", "--dry-run", "--warn-undefined-variables", *given, *targets()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if "undefined variable" in line] == []
