@@ -67,7 +67,7 @@ class Replies:
         """Writes the line, its verb and an output; returns the verb."""
         draw = Random(seed)
         verb = draw.choice((*SOUND, "answer", "answer", "answer"))
-        reply = FAILED if draw.random() < 0.15 else SOUND[verb]
+        reply = {"number": 1, **(FAILED if draw.random() < 0.15 else SOUND[verb])}
         is_file = verb == "answer" and draw.random() < 0.7
         times = 0 if is_file else draw.choice((1, 1, 2))
         line = values.encoded(values.changed(reply, draw, times), draw) if times else _text(reply)
@@ -175,6 +175,7 @@ class Played(Worker):
         self._folder.mkdir()
         self._temporary = str(work / "temporary")
         self._files = 0
+        self._number = 0
         self._verb = "start"
         self._is_idle = True
         self._deadline = 0.0

@@ -132,14 +132,14 @@ def test_a_report_that_has_a_text_as_markup_is_a_bug(
 ) -> None:
     base.put(base.finished(), tmp_path / RUN)
     text = f"<html>{reading.MARKUP}(1)</script></html>"
-    monkeypatch.setattr(page, "render", lambda view: text)
+    monkeypatch.setattr(page, "render", lambda view, plots: text)
 
     with pytest.raises(ValueError, match=r"is markup in report\.html"):
         reading.show(tmp_path / RUN, lambda view: ())
 
 
 def test_a_reply_is_taken_by_the_parent_of_a_worker(tmp_path: Path) -> None:
-    replies, line = Replies(), json.dumps({"resident": 5, "peak": 10**30})
+    replies, line = Replies(), json.dumps({"number": 1, "resident": 5, "peak": 10**30})
     for name, text in (("verb", "usage"), ("reply", line + "\n"), ("0.npy", "")):
         (tmp_path / name).write_text(text)
 

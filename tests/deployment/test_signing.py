@@ -643,7 +643,7 @@ def test_a_folder_without_an_onnx_is_verified_alone(acme: Pair, tmp_path: Path) 
         "check    made has no .onnx file: there are no answers to judge here"
     )
     assert json.loads(told.out)["run"] is None
-    assert bare.errors == ["error: made has no .onnx file: no answers can be judged here"]
+    assert bare.errors == ["error: made is a folder, not an .onnx file"]
 
 
 def test_the_python_api_verifies_too(folder: Path, acme: Pair) -> None:

@@ -165,17 +165,21 @@ NONSENSE = """
 @pytest.mark.parametrize(
     ("step", "line", "said"),
     [
-        ("version", b"{}\n", "answered nonsense to hello: Object missing required field `version`"),
+        (
+            "version",
+            b'{"number": 1}\n',
+            "answered nonsense to hello: Object missing required field `version`",
+        ),
         ("version", b"[]\n", "answered nonsense: '[]'"),
         ("version", b'{"version": NaN}\n', "answered nonsense: '{\"version\": NaN}'"),
         (
             "load",
-            b'{"placement": 3}\n',
+            b'{"number": 2, "placement": 3}\n',
             "answered nonsense to load: Expected `object`, got `int` - at `$.placement`",
         ),
         (
             "load",
-            b'{"seconds": 1, "copies": ""}\n',
+            b'{"number": 2, "seconds": 1, "copies": ""}\n',
             "answered nonsense to load: Object missing required field `placement`",
         ),
     ],

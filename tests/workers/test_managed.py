@@ -150,7 +150,15 @@ def pips(parent: psutil.Process) -> list[psutil.Process]:
     over them: on a busy machine the shell that does starts a moment later."""
     children = parent.children()
     guarded = any(one.name() == "sh" for one in children)
-    return [one for one in children if guarded and {"pip", "install"} <= {*one.cmdline()}]
+    return [one for one in children if guarded and {"pip", "install"} <= {*_words(one)}]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    """The command of a process; none of one that has ended meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # Also of one whose end nobody has asked for yet.
+        return []
 
 
 @pytest.mark.usefixtures("silent")

@@ -47,7 +47,7 @@ def check(
     machine = describe.describe()
     file = verifying.model_of(path) if verified is None else verified.model
     if file is None:
-        raise InputError(f"{model} has no .onnx file: no answers can be judged here")
+        raise InputError(f"{model} is a folder, not an .onnx file")
     with progress.bounded(request.deadline):
         opened = modelfile.open_once(file)
     if verified is not None:
