@@ -110,3 +110,14 @@ def minimal_positions() -> nn.Module:
 def minimal_scattered_mean() -> nn.Module:
     """Tensor.scatter_reduce by the mean."""
     return Of(lambda x: x.scatter_reduce(0, torch.zeros_like(x, dtype=torch.int64), x, "mean"))
+
+
+@minimal(
+    "The file asks DFT for half a spectrum and its inverse at once, which ONNX Runtime refuses to"
+    " run, at the traced size too.",
+    "state_space_kernel",
+    inputs="x:float32[batch=2,seq=6]",
+)
+def minimal_product_of_spectra() -> nn.Module:
+    """torch.fft.irfft of a product of spectra."""
+    return Of(lambda x: torch.fft.irfft(torch.fft.rfft(x) * torch.fft.rfft(x[0]), n=x.shape[1]))

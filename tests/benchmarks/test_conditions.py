@@ -77,6 +77,7 @@ def test_a_row_on_a_gpu_says_on_which() -> None:
 
 
 @pytest.mark.process
+@pytest.mark.slow
 def test_a_run_of_two_made_up_targets_is_a_line_of_their_effects(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

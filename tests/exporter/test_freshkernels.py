@@ -43,7 +43,7 @@ def free(module: nn.Module) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("kind", [nn.LSTM, pytest.param(nn.GRU, marks=pytest.mark.slow)])
 def test_a_recurrent_layer_keeps_its_free_length_in_every_export(
     kind: type[nn.LSTM | nn.GRU],
 ) -> None:

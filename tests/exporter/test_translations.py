@@ -61,7 +61,7 @@ PLANE = "x:float32[batch,3,h=5,w=7]"
 SQUARE = "x:float32[batch,n=4,n]"
 POSITIVE = "x @ x.mT + torch.eye(x.shape[-1])"
 
-TOGETHER = 6
+TOGETHER = 9
 """Cases of CASES in one export."""
 AT_ONCE = 12
 """Cases of SPECIAL in one file."""

@@ -168,6 +168,7 @@ def measured(
 
 
 @COMPILED
+@pytest.mark.slow
 def test_all_files_lie_in_the_folder_of_the_converted_form(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
