@@ -86,6 +86,14 @@ def test_without_a_browser_there_is_a_cure(tmp_path: Path, monkeypatch: pytest.M
         pass
 
 
+def test_a_proof_says_that_its_browser_had_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert chromium.bare("auto") == "without the browser's sandbox, since root started it"
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert chromium.bare("auto") == ""
+    assert chromium.bare("off") == "without the browser's sandbox"
+
+
 WAITING = """
 import sys, time
 from pathlib import Path

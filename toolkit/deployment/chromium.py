@@ -49,7 +49,12 @@ Sandbox: TypeAlias = Literal["auto", "off"]
 ENDED = "the browser ended before the page gave an answer"
 NO_SANDBOX = "the browser finds no sandbox here: the kernel gives this user no namespaces"
 CURE = "--sandbox off    runs it without one: for models that you trust"
-COMPLAINTS = (b"No usable sandbox", b"SUID sandbox helper", b"move to new namespace")
+COMPLAINTS = (
+    b"No usable sandbox",
+    b"SUID sandbox helper",
+    b"setuid sandbox is not running as root",
+    b"move to new namespace",
+)
 """Chromium's words where the kernel gives it no sandbox (sandbox/linux, content/zygote)."""
 LOG: Bytes = 1 << 20
 """The part of its log in which they are looked for: it ends soon after them."""

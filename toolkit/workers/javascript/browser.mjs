@@ -42,7 +42,8 @@ const ADAPTERS = {
 };
 const LIBRARIES = { wasm: 'ort.wasm.min.mjs', webgpu: 'ort.webgpu.min.mjs' };
 /** What Chromium says where the kernel gives it no sandbox (sandbox/linux, content/zygote). */
-const NO_SANDBOX = /No usable sandbox|SUID sandbox helper|move to new namespace/;
+const NO_SANDBOX =
+  /No usable sandbox|SUID sandbox helper|setuid sandbox is not running|move to new namespace/;
 
 /** The browser with the library in its page. */
 export async function open({ name, folder, library, asked, provider, options, given }) {
