@@ -25,6 +25,8 @@ class Reason:
 
 
 REASONS: dict[str, Reason] = {}
+UNEXPLAINED = ("hf_depth_anything",)
+"""Models whose wrong file has no minimal module yet: off by 0.001 at the traced size already."""
 
 
 def minimal(reason: str, *models: str, inputs: str) -> Callable[[Factory], Factory]:
@@ -52,6 +54,7 @@ class Of(nn.Module):
     "The file pools with the window of the traced size. Traced at 8 rows for 2 cells, 9 rows give"
     " other numbers, and 7 or 12 another shape.",
     "adaptive_pools",
+    "areas",
     inputs=PLANE,
 )
 def minimal_average_pool() -> nn.Module:
@@ -83,6 +86,7 @@ def minimal_rnn() -> nn.Module:
 @minimal(
     "Python counts up to the size, so that the size becomes a number; torch says nothing.",
     "hf_funnel",
+    "hf_mamba",
     inputs="x:float32[batch=2,seq=6]",
 )
 def minimal_count() -> nn.Module:
@@ -121,3 +125,68 @@ def minimal_scattered_mean() -> nn.Module:
 def minimal_product_of_spectra() -> nn.Module:
     """torch.fft.irfft of a product of spectra."""
     return Of(lambda x: torch.fft.irfft(torch.fft.rfft(x) * torch.fft.rfft(x[0]), n=x.shape[1]))
+
+
+@minimal(
+    "torch's exporter writes the layer with states of its own size in place of the projected one:"
+    " ONNX Runtime refuses it, at the traced size too.",
+    "projected_lstm",
+    inputs="input:float32[batch=2,seq=6,4]",
+)
+def minimal_projection() -> nn.Module:
+    """nn.LSTM with proj_size."""
+    return nn.LSTM(4, 5, proj_size=3, batch_first=True)
+
+
+@minimal(
+    "Its operator takes a plain integer for the length: the file breaks ONNX's rules.",
+    "masked_spectrogram",
+    inputs="x:float32[batch=2,time=32]",
+)
+def minimal_istft() -> nn.Module:
+    """torch.istft over a free length."""
+    window = torch.hann_window(8)
+
+    def there_and_back(x: Tensor) -> Tensor:
+        waves = torch.stft(x, 8, window=window, return_complex=True)
+        return torch.istft(waves, 8, window=window, length=x.shape[1])
+
+    return Of(there_and_back)
+
+
+@minimal(
+    "The file multiplies the matrix with zeros beside its diagonal: an infinity there gives NaN.",
+    "banded_attention",
+    inputs="x:float32[n=4,n]",
+)
+def minimal_diagonal() -> nn.Module:
+    """torch.diagonal beside infinities, as masks of attention have them."""
+    return Of(lambda x: x.masked_fill(x < 0, float("-inf")).diagonal())
+
+
+@minimal(
+    "The traced size needs no padding, so that the file has none.",
+    "padded_windows",
+    "hf_mamba2",
+    inputs="x:float32[batch=2,seq=8]",
+)
+def minimal_windows() -> nn.Module:
+    """Windows of four, padded where the size is no multiple."""
+
+    def windows(x: Tensor) -> Tensor:
+        lacking = -x.shape[1] % 4
+        whole = F.pad(x, (0, lacking)) if lacking else x
+        return whole.reshape(x.shape[0], -1, 4)
+
+    return Of(windows)
+
+
+@minimal(
+    "int() makes the size a number; torch says nothing.",
+    "hf_mobilenet",
+    "hf_mobilevit",
+    inputs="x:float32[batch=2,seq=6]",
+)
+def minimal_integer() -> nn.Module:
+    """A size that Python's int() is called on."""
+    return Of(lambda x: x * torch.arange(int(x.shape[1])))

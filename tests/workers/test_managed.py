@@ -156,9 +156,10 @@ def pips(parent: psutil.Process) -> list[psutil.Process]:
 def _words(process: psutil.Process) -> list[str]:
     """The command of a process; none of one that has ended meanwhile."""
     try:
-        return process.cmdline()
+        words: list[str] = process.cmdline()
     except psutil.NoSuchProcess:  # Also of one whose end nobody has asked for yet.
         return []
+    return words
 
 
 @pytest.mark.usefixtures("silent")
