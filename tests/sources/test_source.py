@@ -49,6 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The current folder, with a user's net.py; what was imported from it is forgotten."""
     (tmp_path / "net.py").write_text(NET)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "net", raising=False)  # Another test's.
     known, path = set(sys.modules), list(sys.path)
     yield tmp_path
     sys.path[:] = path
