@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -20,19 +21,25 @@ STARTS = frozenset(
 FREE = ("process", "export", "slow")
 """Marks whose tests may start processes. `make check` runs the tests that have none of them."""
 
+_path: set[str] = set()
+"""The folders that Python imports from before any test ran."""
+
 _guarded: list[str] = []
 """The test that runs now and may start no process, by its id; empty otherwise."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that opens a browser starts a process too."""
+    """A test that opens a browser starts a process too. What imports need is known by now."""
+    _path.update(sys.path)
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker("process")
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
     """Watches a test, with the set-up and the tear-down of its fixtures."""
     if not any(item.get_closest_marker(mark) for mark in FREE):
         _guarded.append(item.nodeid)
@@ -40,6 +47,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         _guarded.clear()
+        if nextitem is None or nextitem.path != item.path:
+            _forget_folders()
+
+
+def _forget_folders() -> None:
+    """Takes back what the tests of a file left for imports: the next file's net.py is its own."""
+    left = {folder for folder in sys.path if folder not in _path}
+    sys.path[:] = [folder for folder in sys.path if folder not in left]
+    for name, module in [*sys.modules.items()]:
+        file = getattr(module, "__file__", None)
+        if file and any(Path(file).is_relative_to(folder) for folder in left):
+            del sys.modules[name]
 
 
 def _refuse(event: str, arguments: tuple[object, ...]) -> None:
