@@ -1,7 +1,7 @@
 # make run        the main job on the CPU: train, export, check, bench, report
 # make test       ruff, mypy and pytest
 # make check      ruff, mypy and the quick tests, in under a minute: no process, no export, no
-#                 operators case by case
+#                 operators case by case, no large model
 # make test-slow  the tests marked slow: minutes, or a heavy download each
 # make test-oldest  the tests of what depends on versions, with the lower bounds of setup.cfg;
 #                 by hand, and PYTHON=python3.13 chooses the Python
@@ -21,6 +21,8 @@ BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # Three on two cores: some tests wait, for a deadline or for a browser.
 PARALLEL = --numprocesses 3 --dist loadscope
+# The quick ones never wait; each process imports torch and collects all tests for itself.
+QUICK = --numprocesses 2 --dist loadscope
 # Tests start thousands of processes. Where the environment forbids Python to keep compiled code,
 # each of them would compile all of toolkit anew, a third of a second of the processor.
 RUN_TESTS = PYTHONDONTWRITEBYTECODE= $(BIN)/pytest
@@ -40,7 +42,7 @@ check: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(RUN_TESTS) $(PARALLEL) -m "not process and not export and not kernels and not slow" $(PYTEST)
+	$(RUN_TESTS) $(QUICK) -m "not process and not export and not kernels and not large and not slow" $(PYTEST)
 
 test-slow: .venv/test.stamp
 	$(RUN_TESTS) -m slow $(PYTEST)

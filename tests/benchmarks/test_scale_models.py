@@ -27,6 +27,7 @@ def test_every_factory_has_its_inputs_stated() -> None:
     assert factories == set(models.INPUTS)
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("name", ["mobilenet", "detector", "t5_encoder"])
 def test_a_model_takes_what_is_stated_and_is_the_same_each_time(name: str) -> None:
     stated = inputs.parse_all(models.INPUTS[name])

@@ -14,6 +14,8 @@ from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.pipelines.deploy import deploy, each
 from toolkit.units import THIN, Bytes
 
+pytestmark = pytest.mark.large
+
 MIB, GIB = 1 << 20, 1 << 30
 
 ONE_FILE = "the one .onnx file with all weights, which its converter reads, ends at 2 GiB"

@@ -91,6 +91,7 @@ def test_weights_keep_their_order_and_the_model_keeps_them(tmp_path: Path) -> No
     assert all(of.graph.initializers[name].const_value is tensors[name] for name in tensors)
 
 
+@pytest.mark.export
 def test_what_torch_exports_is_written_alike_and_runs(tmp_path: Path) -> None:
     converted = models.converted(models.Several(), *models.SEVERAL)
 

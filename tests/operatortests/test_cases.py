@@ -9,13 +9,14 @@ from toolkit.errors import InputError
 from toolkit.operatortests import cases
 from toolkit.operatortests.cases import SEVERAL, OperatorTest
 
+pytestmark = pytest.mark.kernels
+
 
 @pytest.fixture(scope="module")
 def every() -> dict[str, OperatorTest]:
     return {case.name: case for case in cases.cases()}
 
 
-@pytest.mark.kernels
 def test_all_kinds_of_tests_are_there(every: dict[str, OperatorTest]) -> None:
     assert len(every) > 1400
     assert {"test_relu", "test_Conv2d", "test_operator_conv", "test_sequence_model1"} <= {*every}
