@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -39,6 +40,23 @@ def test_nothing_is_left_where_the_block_ends_early(
         _fail_within(tmp_path / "new" / "folder" / "m.onnx", error())
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_where_the_interrupt_comes_as_the_folder_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = os.mkdir
+
+    def made_then_interrupted(path: str, mode: int = 0o777) -> None:
+        make(path, mode)
+        if Path(path).name.startswith("."):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "mkdir", made_then_interrupted)
+    with pytest.raises(KeyboardInterrupt), landing.beside(tmp_path / "new" / "m.onnx"):
+        pass
+
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_the_old_file_stays_where_the_new_one_fails(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import contextlib
 import errno
 import itertools
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -43,10 +43,12 @@ def beside(final: Path, *, folder: bool = False) -> Iterator[Path]:
     working: Path | None = None
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        # In the same folder, hence on the same disk: os.replace moves within one only. The prefix
-        # is cut, since a name has at most 255 bytes and a character up to four. The folder is made
-        # exclusively and nobody else can write into it: no link can be planted there.
-        working = Path(tempfile.mkdtemp(prefix=f".{final.name[:40]}.", dir=final.parent))
+        # In the same folder, hence on the same disk: os.replace moves within one only. The name is
+        # cut, since one has at most 255 bytes and a character up to four. The folder is made
+        # exclusively and nobody else can write into it: no link can be planted there. Its name is
+        # known before it is made: ^C in between leaves nothing that nobody knows of.
+        working = final.with_name(f".{final.name[:40]}.{secrets.token_hex(8)}")
+        working.mkdir(mode=0o700)
         with progress.leaving(working, missing):
             yield working
     except OSError as error:
