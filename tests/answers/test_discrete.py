@@ -6,15 +6,15 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from toolkit.answers.acceptance import Acceptance, JudgedOutput
+from toolkit.answers.acceptance import Acceptance
 from toolkit.answers.discrete import DiscreteOutput
-from toolkit.answers.verdict import Limits
+from toolkit.answers.verdict import Limits, OutputVerdict
 from toolkit.tensors import Array, TensorSpec
 
 VALUES = np.array([0.46875, 448, -0.5, np.nan])
 
 
-def judged(kind: str, oracle: Array, answer: Array) -> JudgedOutput:
+def judged(kind: str, oracle: Array, answer: Array) -> OutputVerdict:
     output = DiscreteOutput(TensorSpec("y", kind, (4,)), (oracle,))
     return output.judge([answer], Acceptance("float32", Limits(), {}))
 
@@ -29,8 +29,8 @@ def test_float8_that_comes_as_its_bits_is_compared_by_its_values(
     oracle = VALUES.astype(element)
     other = np.array([0.25, 448, -0.5, np.nan]).astype(element)
 
-    assert judged(kind, oracle, oracle.view(np.uint8)).fault == ""
-    assert judged(kind, oracle, other.view(np.uint8)).fault == (
+    assert judged(kind, oracle, oracle.view(np.uint8)).reason == ""
+    assert judged(kind, oracle, other.view(np.uint8)).reason == (
         "wrong: 1 of 4 differ, which must be equal"
     )
 
@@ -38,6 +38,6 @@ def test_float8_that_comes_as_its_bits_is_compared_by_its_values(
 def test_bits_are_not_taken_for_a_type_of_numpy() -> None:
     bits = np.zeros(4, np.uint8)
 
-    assert judged("int32", np.zeros(4, np.int32), bits).fault == (
+    assert judged("int32", np.zeros(4, np.int32), bits).reason == (
         "wrong: its type is uint8, the file says int32"
     )

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from toolkit.answers.acceptance import JudgedOutput
 from toolkit.answers.formats import ORDER, Precision
 from toolkit.answers.judge import worst
 from toolkit.answers.severity import severity
@@ -28,15 +27,15 @@ BANDS: dict[Precision, tuple[float, float]] = {
 def kind(factor: float, *names: Name) -> OutputVerdict:
     """The verdict with these names on an output of so many times float32's error."""
     plain = unmeasured("y", "planted")
-    return replace(plain, names=names, factor=number(factor), bands=BANDS)
+    return replace(plain, names=names, answer="right", factor=number(factor), bands=BANDS)
 
 
 KINDS: tuple[dict[str, OutputVerdict], ...] = (
-    {"equal integers": replace(unmeasured("y", "planted"), names=ORDER)},
+    {"equal integers": replace(kind(1, *ORDER), exact=True)},
     {
         "float32": kind(1, "float32"),
-        "cannot tell": kind(5, *ORDER),
-        "honest flips": replace(unmeasured("y", "planted"), names=ORDER, top1_changes=1),
+        "float32 among others": kind(5, *ORDER),
+        "honest flips": replace(kind(1, *ORDER), top1_changes=1),
     },
     {"between float32 and tf32": kind(100, "between")},
     {
@@ -62,12 +61,12 @@ VERDICTS = {name: verdict for group in KINDS for name, verdict in group.items()}
 
 
 def target(output: OutputVerdict) -> Verdict:
-    return Verdict(" or ".join(output.names), True, "", "int8", (output,), 8, "by hand")
+    return Verdict(" or ".join(output.names), "right", True, "", "int8", (output,), 8, "by hand")
 
 
 @pytest.mark.parametrize(("was", "now"), [*itertools.product(VERDICTS, repeat=2)])
 def test_judging_outputs_and_comparing_runs_keep_to_one_order(was: str, now: str) -> None:
-    pair = [JudgedOutput(VERDICTS[name], "") for name in (was, now)]
+    pair = [VERDICTS[name] for name in (was, now)]
     coarser = LEVELS[now] > LEVELS[was]
 
     assert bool(worse_answers(target(VERDICTS[was]), target(VERDICTS[now]))) is coarser
@@ -78,7 +77,7 @@ def test_judging_outputs_and_comparing_runs_keep_to_one_order(was: str, now: str
 @pytest.mark.parametrize(
     ("sure", "doubtful"),
     [
-        ("float32", "cannot tell"),
+        ("float32", "float32 among others"),
         ("float16", "tf32 or float16"),
         ("bfloat16", "bfloat16 or int8"),
         ("bfloat16", "less than float32, of bfloat16's size"),
@@ -87,14 +86,14 @@ def test_judging_outputs_and_comparing_runs_keep_to_one_order(was: str, now: str
 def test_of_two_that_are_equally_coarse_the_one_in_doubt_stands_for_the_target(
     sure: str, doubtful: str
 ) -> None:
-    pair = [JudgedOutput(VERDICTS[name], "") for name in (sure, doubtful)]
+    pair = [VERDICTS[name] for name in (sure, doubtful)]
 
     assert worst(pair) is worst(pair[::-1]) is pair[1]
 
 
 def test_what_is_not_right_stands_for_the_target_before_what_is_coarser() -> None:
-    refused = JudgedOutput(VERDICTS["float32"], "2 elements beyond atol 1e-07 and rtol 0")
-    coarse = JudgedOutput(VERDICTS["int8"], "")
+    refused = replace(VERDICTS["float32"], answer="less precise")
+    coarse = VERDICTS["int8"]
 
     assert worst([coarse, refused]) is refused
 

@@ -100,8 +100,7 @@ def test_another_choice_is_wrong(detector: Judged, change: Callable[[Kept], Kept
 
     verdict = detector.judge.verdict(answers)
 
-    assert not verdict.right
-    assert verdict.wrong
+    assert verdict.answer == "wrong"
     assert not detector.judge.whole.verdict(answers).right
     right = detector.judge.verdict(detector.answers())
     assert not detector.judge.border(answers, right).within

@@ -16,13 +16,14 @@ import torch
 from torch import nn
 
 from tests.exporter import models, proofs
-from toolkit.answers.verdict import Name, OutputVerdict, Verdict
+from toolkit.answers.verdict import Answer, Name, Verdict, unmeasured
 from toolkit.errors import TargetError
 from toolkit.exporter.proof import Contract, Step
 from toolkit.exporter.prove import Answers, Numbers
 from toolkit.oracle.oracles import Expected
 from toolkit.oracle.sizesweep import Sizes
 from toolkit.tensors import Feed, TensorSpec
+from toolkit.units import number
 
 pytestmark = pytest.mark.export
 
@@ -50,8 +51,17 @@ def judge(expected: Sequence[Expected], answers: Answers) -> Verdict:
 
 def verdict(worst: float, text: Name) -> Verdict:
     right = text == "float32"
-    output = OutputVerdict("output", (text,), "", 0, 1.0, worst, worst, (), 0.0, 0.0)
-    return Verdict(text, right, "" if right else "far off", "float32", (output,), 1, "torch")
+    answer: Answer = "right" if right else "wrong"
+    output = replace(
+        unmeasured("output", ""),
+        names=(text,),
+        answer=answer,
+        max_abs=number(worst),
+        rms=number(worst),
+    )
+    return Verdict(
+        text, answer, right, "" if right else "far off", "float32", (output,), 1, "torch"
+    )
 
 
 def by_onnxruntime(folder: Path) -> Numbers:

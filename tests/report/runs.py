@@ -9,7 +9,7 @@ import numpy as np
 
 from toolkit.answers.formats import Precision
 from toolkit.answers.specialvalues import SpecialValue
-from toolkit.answers.verdict import Limits, Name, OutputVerdict, Verdict
+from toolkit.answers.verdict import Answer, Limits, Name, OutputVerdict, Verdict
 from toolkit.machine.facts import Machine
 from toolkit.records.schema import (
     VERSION,
@@ -200,8 +200,10 @@ def record(
 def verdict(row: Row) -> Verdict:
     """A verdict with one output."""
     error: Number = number(row.factor * 3e-8)
+    answer: Answer = "right" if row.right else "wrong" if row.verdict == "wrong" else "less precise"
     return Verdict(
         text=row.verdict,
+        answer=answer,
         right=row.right,
         reason=row.reason,
         declared="float32",
@@ -209,6 +211,8 @@ def verdict(row: Row) -> Verdict:
             OutputVerdict(
                 output="labels",
                 names=(row.verdict,),
+                answer=answer,
+                reason=row.reason,
                 evidence="within 10 times the plain float32 error" if row.right else "by its grid",
                 elements=1280,
                 factor=number(row.factor),

@@ -10,7 +10,7 @@ import numpy as np
 
 from toolkit.answers.formats import RANK, Precision
 from toolkit.answers.rule import Fault, Finding, joined
-from toolkit.answers.verdict import Limits, Name, OutputVerdict
+from toolkit.answers.verdict import Answer, Limits, Name, OutputVerdict
 from toolkit.tensors import BITS, Array, TensorSpec
 
 FLOATS = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
@@ -38,11 +38,11 @@ class Acceptance:
 
 
 @dataclass(frozen=True)
-class JudgedOutput:
-    """The verdict on one output, and whether that is right."""
+class Held:
+    """What a finding comes to."""
 
-    verdict: OutputVerdict
-    fault: str
+    answer: Answer
+    reason: str = ""
     """The reason why it is not right; empty: it is."""
 
 
@@ -94,35 +94,54 @@ def with_moved(finding: Finding, moved: int) -> Finding:
 def text(verdict: OutputVerdict) -> str:
     """Puts the verdict on an output into a few words.
 
-    'float32', 'tf32 or float16', 'between', 'wrong'; 'exact' for what agrees and shows no
-    precision; 'these feeds cannot tell' where float32 is one of several classes.
+    'float32', 'tf32 or float16', 'between', 'wrong'; 'exact' for what agrees and has no precision;
+    'not shown' where several classes are possible of which one is too coarse.
     """
+    if verdict.answer == "not shown":
+        return "not shown"
     if verdict.exact:
         return "exact"
+    # Every class is possible, and that was taken as right.
     if len(verdict.names) > 1 and "float32" in verdict.names:
-        return "these feeds cannot tell"
+        return f"{verdict.names[-1]} or finer"
     return joined(verdict.names)
 
 
-def fault_of(finding: Finding, acceptance: Acceptance, coarsest: Precision | None) -> str:
-    """Says why the class of a finding is not right; empty: it is.
+def held(finding: Finding, acceptance: Acceptance, coarsest: Precision | None) -> Held:
+    """Holds the class of a finding against what was promised.
 
-    Where a finding has several names the finest counts: it has not been shown to be coarser.
-    `coarsest` is the finest class that is not more precise than an unnamed finding (between, less
-    than float32); None: there is no such class.
+    Of several names the finest counts for `less precise`, since it was not shown to be coarser, and
+    the coarsest for `right`, since it was not shown to be finer. `coarsest` is the finest class
+    that is not more precise than an unnamed finding (between, less than float32); None: there is no
+    such class.
     """
+    limit = RANK[acceptance.limit()]
     if isinstance(finding, Fault):
-        if coarsest is not None and RANK[coarsest] <= RANK[acceptance.limit()]:
-            return ""
-        claim = "" if finding.name == "wrong" else f"{acceptance.claim()}, is "
-        return f"{claim}{finding.name}: {finding.evidence}"
-    if min(RANK[c] for c in finding.names) <= RANK[acceptance.limit()]:
-        return ""
-    verb = "computes" if finding.proven else "is as imprecise as"
-    return f"{acceptance.claim()}, {verb} {joined(finding.names)}"
+        if coarsest is not None and RANK[coarsest] <= limit:
+            return Held("right")
+        if finding.name == "wrong":
+            return Held("wrong", f"wrong: {finding.evidence}")
+        claim = f"{acceptance.claim()}, is {finding.name}: {finding.evidence}"
+        return Held("less precise", claim)
+    if finding.exact:
+        return Held("right")
+    if min(RANK[c] for c in finding.names) > limit:
+        verb = "computes" if finding.proven else "is as imprecise as"
+        return Held("less precise", f"{acceptance.claim()}, {verb} {joined(finding.names)}")
+    if not finding.silent and max(RANK[c] for c in finding.names) <= limit:
+        return Held("right")
+    return Held("right") if acceptance.limits.undecided else Held("not shown", finding.evidence)
 
 
-def top1_fault(verdict: OutputVerdict, asked: float) -> str:
+def measured(finding: Finding, reason: str) -> Answer:
+    """Gives the answer where a number of the user's decides. `reason`: why it does not hold; empty:
+    it does."""
+    if not reason:
+        return "right"
+    return "wrong" if isinstance(finding, Fault) and finding.name == "wrong" else "less precise"
+
+
+def top1_reason(verdict: OutputVerdict, asked: float) -> str:
     """Says why the top class does not agree often enough; empty: it does.
 
     `asked` is the share of rows in which it must, 0 to 1.

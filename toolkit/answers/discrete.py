@@ -8,18 +8,20 @@ from dataclasses import dataclass, replace
 from toolkit.answers import indices
 from toolkit.answers.acceptance import (
     Acceptance,
-    JudgedOutput,
-    fault_of,
+    held,
+    measured,
     misfit,
     names_of,
-    top1_fault,
+    top1_reason,
     with_moved,
 )
 from toolkit.answers.formats import RANK
 from toolkit.answers.indices import Choice, Logits
-from toolkit.answers.rule import Finding
+from toolkit.answers.rule import Finding, Named
 from toolkit.answers.verdict import OutputVerdict, unmeasured
 from toolkit.tensors import BITS, Array, TensorSpec
+
+UNSCORED = ", and the scores that they were chosen by were not shown to be right"
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,14 @@ class DiscreteOutput:
     moved: int = 0
     """Slices that the oracle's arrays hold by the target's choice among equals, not by its own."""
 
-    def judge(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput:
+    def judge(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> OutputVerdict:
         """Demands equality, but for indices among near ties; then the user's limits.
 
         `arrays` holds the target's answer to each feed, None for a missing one.
         """
         reason = misfit(self.spec, arrays, self.oracle, acceptance)
         if reason:
-            return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
+            return unmeasured(self.spec.name, reason)
         answers = [a for a in arrays if a is not None]
         values = [self._values(a, o) for a, o in zip(answers, self.oracle, strict=True)]
         finding, flips = self._find(values)
@@ -55,25 +57,31 @@ class DiscreteOutput:
         fits = answer.dtype.itemsize == wanted.dtype.itemsize
         return answer.view(wanted.dtype) if is_bits and fits else answer
 
-    def short(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput | None:
+    def short(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> OutputVerdict | None:
         """Judges by float32's errors alone; None where an index flipped that they do not
         explain."""
         judged = self.judge(arrays, acceptance)
-        is_flip = self.choice is not None and judged.verdict.elements > 0
-        return None if is_flip and "float32" not in judged.verdict.names else judged
+        is_flip = self.choice is not None and judged.elements > 0
+        return None if is_flip and "float32" not in judged.names else judged
 
-    def _judged(self, finding: Finding, flips: Array, acceptance: Acceptance) -> JudgedOutput:
+    def _judged(self, finding: Finding, flips: Array, acceptance: Acceptance) -> OutputVerdict:
+        comes_to = held(finding, acceptance, None)
         verdict = replace(
             unmeasured(self.spec.name, finding.evidence),
             names=names_of(finding),
+            answer=comes_to.answer,
+            reason=comes_to.reason,
+            exact=isinstance(finding, Named) and finding.exact,
             elements=flips.size,
             top1_changes=int(flips.sum()) + self.moved if self.choice else None,
             rows=flips.size if self.choice else None,
         )
-        fault = fault_of(finding, acceptance, None)
-        if self.choice and acceptance.limits.top1 is not None:
-            fault = top1_fault(verdict, acceptance.limits.top1)
-        return JudgedOutput(verdict, fault)
+        if verdict.answer == "not shown":
+            verdict = replace(verdict, reason=f"{finding.evidence}{UNSCORED}")
+        if not self.choice or acceptance.limits.top1 is None:
+            return verdict
+        reason = top1_reason(verdict, acceptance.limits.top1)
+        return replace(verdict, answer=measured(finding, reason), reason=reason)
 
     def beyond(
         self,
@@ -87,8 +95,8 @@ class DiscreteOutput:
         `feeds` are the numbers of the feeds that `arrays` answer.
         """
         judged = self._part(feeds).judge(arrays, acceptance)
-        finest, was = (_finest(v) for v in (judged.verdict, first))
-        return "" if finest <= was else judged.verdict.evidence
+        finest, was = (_finest(v) for v in (judged, first))
+        return "" if finest <= was else judged.evidence
 
     def shortly_beyond(
         self,

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from toolkit.answers import silence
 from toolkit.answers.acceptance import (
     Acceptance,
-    JudgedOutput,
-    fault_of,
+    Held,
+    held,
+    measured,
     misfit,
     names_of,
-    top1_fault,
+    top1_reason,
     type_of,
     with_moved,
 )
@@ -40,7 +42,7 @@ from toolkit.answers.rule import (
     times,
 )
 from toolkit.answers.severity import finest_allowing
-from toolkit.answers.verdict import OutputVerdict, unmeasured
+from toolkit.answers.verdict import ANSWERS, OutputVerdict, unmeasured
 from toolkit.oracle.enough import ENOUGH
 from toolkit.tensors import Array, TensorSpec
 from toolkit.units import number
@@ -64,6 +66,10 @@ class FloatOutput:
     taken: Taken | None = None
     """The choice by which the oracle's and the simulations' arrays were gathered, where there is
     one."""
+    saturating: bool = False
+    """It stands behind an activation that saturates."""
+    moved_only: bool = False
+    """The file computes none of its values, but moves them from where they are given."""
 
     @property
     def moved(self) -> int:
@@ -71,14 +77,14 @@ class FloatOutput:
         own."""
         return 0 if self.taken is None else self.taken.moved
 
-    def judge(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> JudgedOutput:
+    def judge(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> OutputVerdict:
         """Follows the whole rule, and then the user's limits.
 
         `arrays` holds the target's answer to each feed, None for a missing one.
         """
         reason = misfit(self.spec, arrays, self.pool.oracle, acceptance)
         if reason:
-            return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
+            return unmeasured(self.spec.name, reason)
         answers = self._shaped(arrays, acceptance)
         finding = with_moved(self._find(answers), self.moved)
         bands = self.pool.scale.relative_bands() if self.pool.scale else {}
@@ -86,14 +92,14 @@ class FloatOutput:
 
     def short(
         self, arrays: Sequence[Array | None], acceptance: Acceptance, asked: Asked
-    ) -> JudgedOutput | None:
+    ) -> OutputVerdict | None:
         """Follows the short rule, which asks no more than float32 and the formats near it.
 
         None: the answers need the whole rule. What it does settle, that one would settle alike.
         """
         reason = misfit(self.spec, arrays, self.pool.oracle, acceptance)
         if reason:
-            return JudgedOutput(unmeasured(self.spec.name, reason), f"wrong: {reason}")
+            return unmeasured(self.spec.name, reason)
         answers = self._shaped(arrays, acceptance)
         measures = measure(self.pool.plain, answers)
         finding = self._find_shortly(answers, measures, asked)
@@ -110,7 +116,7 @@ class FloatOutput:
             return _off_limits(measures.off)
         noise = self.pool.plain.noise
         if not noise.judged:
-            return Named(ORDER, NOTHING)
+            return Named(ORDER, NOTHING, silent=True)
         factor = measures.size / noise.rms
         if measures.size > FLOAT32_BORDER * noise.rms or not asked.near().is_clear(factor):
             return None
@@ -180,15 +186,14 @@ class FloatOutput:
         stands_out = pool.plain.size >= LOCAL_FROM and measures.stands_out > STANDS_OUT
         return None if stands_out else ""
 
-    def witness(self, arrays: Sequence[Array | None]) -> str:
-        """Puts the finding on an intermediate output into words."""
-        return _in_words(self._find([real(np.asarray(a), self.spec.type) for a in arrays]))
+    def witness(self, arrays: Sequence[Array | None]) -> Finding:
+        """Finds what an intermediate output may have been computed in."""
+        return self._find([real(np.asarray(a), self.spec.type) for a in arrays])
 
-    def short_witness(self, arrays: Sequence[Array | None], asked: Asked) -> str | None:
-        """Says the same as `witness` by the short rule; None where that does not settle it."""
+    def short_witness(self, arrays: Sequence[Array | None], asked: Asked) -> Finding | None:
+        """Finds the same by the short rule; None where that does not settle it."""
         answers = [real(np.asarray(a), self.spec.type) for a in arrays]
-        finding = self._find_shortly(answers, measure(self.pool.plain, answers), asked)
-        return None if finding is None else _in_words(finding)
+        return self._find_shortly(answers, measure(self.pool.plain, answers), asked)
 
     def _shaped(self, arrays: Sequence[Array | None], acceptance: Acceptance) -> list[Array]:
         """The answers as real numbers; floats of numpy's own types are not copied."""
@@ -201,12 +206,22 @@ class FloatOutput:
             return _off_limits(off)
         scale = self.pool.scale
         if scale is None:
-            return Named(ORDER, NOTHING)
-        finding = _with_doubt(scale.judge(self.pool.table(values)), scale.oracle.size)
+            return Named(ORDER, NOTHING, silent=True)
+        if self.moved_only and _are_equal(answers, self.pool.plain.plain):
+            return Named(ORDER, f"equal in all {values.size:,}, which are only moved", exact=True)
+        finding = self._with_cause(scale.judge(self.pool.table(values)))
+        finding = _with_doubt(finding, scale.oracle.size)
         if isinstance(finding, Fault):
             # The scale counts the judged elements alone; a verdict counts all.
             return replace(finding, few=self.pool.place(finding.few))
         return finding
+
+    def _with_cause(self, finding: Finding) -> Finding:
+        """Adds why float32 cannot be told from less, where that is so."""
+        if isinstance(finding, Fault) or "float32" not in finding.names or len(finding.names) < 2:
+            return finding
+        cause = silence.cause(self.pool.oracle, saturating=self.saturating)
+        return replace(finding, evidence=f"{cause}{finding.evidence}")
 
     def _judged(
         self,
@@ -215,11 +230,14 @@ class FloatOutput:
         finding: Finding,
         bands: dict[Precision, tuple[float, float]],
         acceptance: Acceptance,
-    ) -> JudgedOutput:
+    ) -> OutputVerdict:
         """Adds the figures to a finding, and holds it against what was promised."""
         verdict = self._measured(answers, measures, finding, bands)
+        if isinstance(finding, Named) and finding.exact:
+            verdict = replace(verdict, exact=True)
         verdict = _with_classes(verdict, answers, self.pool.oracle)
-        return JudgedOutput(verdict, self._fault(verdict, finding, answers, acceptance))
+        held_to = self._held(verdict, finding, answers, acceptance)
+        return replace(verdict, answer=held_to.answer, reason=held_to.reason)
 
     def _measured(
         self,
@@ -250,25 +268,37 @@ class FloatOutput:
             bands=bands,
         )
 
-    def _fault(
+    def _held(
         self,
         verdict: OutputVerdict,
         finding: Finding,
         answers: Sequence[Array],
         acceptance: Acceptance,
-    ) -> str:
+    ) -> Held:
+        """What the finding and the user's numbers come to together."""
         limits = acceptance.limits
-        faults = []
+        parts = []
         if limits.accept or not limits.measured():
             unnamed = isinstance(finding, Fault) and finding.name != "wrong"
             coarsest = finest_allowing(verdict) if unnamed else None
-            faults.append(fault_of(finding, acceptance, coarsest))
+            parts.append(held(finding, acceptance, coarsest))
+        reasons = []
         if limits.atol is not None or limits.rtol is not None:
             atol, rtol = limits.atol or 0.0, limits.rtol or 0.0
-            faults.append(_tolerance_fault(self.pool.plain, answers, atol, rtol))
+            reasons.append(_beyond_tolerance(self.pool.plain, answers, atol, rtol))
         if limits.top1 is not None:
-            faults.append(top1_fault(verdict, limits.top1))
-        return "; ".join(f for f in faults if f)
+            reasons.append(top1_reason(verdict, limits.top1))
+        parts += [Held(measured(finding, reason), reason) for reason in reasons]
+        answer = max((part.answer for part in parts), key=ANSWERS.index)
+        return Held(answer, "; ".join(part.reason for part in parts if part.reason))
+
+
+def _are_equal(answers: Sequence[Array], plain: Sequence[Sequence[Array]]) -> bool:
+    """Says whether answers are one of float32's evaluations, element by element."""
+    return any(
+        all(np.array_equal(a, p, equal_nan=True) for a, p in zip(answers, form, strict=True))
+        for form in plain
+    )
 
 
 def _off_limits(off: Array) -> Fault:
@@ -279,10 +309,6 @@ def _with_doubt(finding: Finding, size: int) -> Finding:
     """Adds that more elements would make it sure."""
     doubt = f"; only {elements(size)}, {ENOUGH:,} make it sure" if size < ENOUGH else ""
     return replace(finding, evidence=finding.evidence + doubt)
-
-
-def _in_words(finding: Finding) -> str:
-    return f"{' or '.join(names_of(finding))} ({finding.evidence})"
 
 
 def _beyond(values: Floats, part: Scale, whole: Scale, first: OutputVerdict) -> str:
@@ -307,7 +333,7 @@ def _larger(size: float, noise: float, first: OutputVerdict) -> str:
     return f"RMS error {times(size / noise)} times that of plain float32, at first {was}"
 
 
-def _tolerance_fault(
+def _beyond_tolerance(
     output: PlainOutput, answers: Sequence[Array], atol: float, rtol: float
 ) -> str:
     """Says how many elements numpy.isclose refuses, NaN being equal to NaN; empty: none."""

@@ -65,7 +65,7 @@ def equal(answers: Sequence[Array], oracle: Sequence[Array]) -> tuple[Finding, A
     flips = np.concatenate([_differs(a, o).ravel() for a, o in zip(answers, oracle, strict=True)])
     changed, total = int(flips.sum()), flips.size
     if not changed:
-        return Named(ORDER, f"equal in all {total:,}: this does not show the precision"), flips
+        return Named(ORDER, f"equal in all {total:,}", exact=True), flips
     words = f"{changed:,} of {total:,} differ, which must be equal"
     return Fault("wrong", words, np.flatnonzero(flips)), flips
 
@@ -97,7 +97,8 @@ def judge(
     words = f"{changed:,} of {total:,} indices differ"
     if "float32" in names:
         # Every lower format errs as much, whether it was simulated or not.
-        return Named(ORDER, f"{words}, a choice among equals within float32's noise", False), flips
+        words = f"{words}, a choice among equals within float32's noise"
+        return Named(ORDER, words, proven=False, silent=True), flips
     if not names:
         words = f"{words}, where the oracle's logits are up to {largest:.2g} apart"
         return Fault("wrong", words), flips
@@ -106,7 +107,7 @@ def judge(
 
 def agreeing(total: int) -> Named:
     """Gives the finding on so many indices that are all the oracle's."""
-    return Named(ORDER, f"indices agree in all {total:,}: this does not show the precision")
+    return Named(ORDER, f"indices agree in all {total:,}", silent=True)
 
 
 def _margins(answers: Array, oracle: Array, logits: Floats, choice: Choice) -> _Margins:

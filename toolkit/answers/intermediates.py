@@ -43,6 +43,8 @@ class Intermediates:
     gathered: dict[str, Gathering] = field(default_factory=dict)
     """Output that is gathered by chosen indices → from what, and how they were chosen; those that
     are the indices, or some of their columns, too."""
+    scored: dict[str, str] = field(default_factory=dict)
+    """Output that holds indices of a TopK → the output that holds the logits at these."""
 
     def tensors(self) -> tuple[str, ...]:
         """Gives the names to add as outputs, each once."""
@@ -55,8 +57,10 @@ def find(model: ModelProto) -> Intermediates:
     """Looks behind every output of the main graph."""
     graph = _Graph.of(model.graph)
     intermediates = Intermediates({}, {})
+    ends = {output.name: graph.maker(output.name) for output in model.graph.output}
+    outputs = {name: output for output, (name, _) in ends.items()}
     for output in model.graph.output:
-        name, node = graph.maker(output.name)
+        name, node = ends[output.name]
         # An activation of the input itself shows nothing that the feed does not.
         if node is None or not node.input or node.input[0] not in graph.made_by:
             continue
@@ -64,6 +68,8 @@ def find(model: ModelProto) -> Intermediates:
             continue
         if node.op_type in CHOOSING and node.output[CHOOSING[node.op_type]] == name:
             intermediates.choices[output.name] = _choice(node)
+            if node.op_type == "TopK" and node.output[0] in outputs:
+                intermediates.scored[output.name] = outputs[node.output[0]]
         elif node.op_type in SATURATING:
             intermediates.saturated[output.name] = node.input[0]
         gathering = _gathering(name, node, graph)

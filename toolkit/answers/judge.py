@@ -1,12 +1,13 @@
 """Judges a target's answers by a model's oracle and simulations.
 
 a  Each output has its own verdict (rule.py, indices.py); the target has the worst (severity.py).
-b  Right is what may be as precise as declared: where the feeds cannot tell float32 from less, it
-   has not been shown to be less. What lies between two classes is as precise as the coarser one.
+b  Right is what was shown to be as precise as declared. Where the feeds cannot tell that from less
+   it is not shown. What lies between two classes is as precise as the coarser one.
 c  The user's own limits come first: another class, a tolerance, or how often the top class agrees.
 d  In later generations only the border is checked: float32's, or what the first verdict showed.
 e  An intermediate output is a second witness: asking for it may change what runs (it changed the
-   first output of OpenVINO in float16 on 20 of 20 perceptrons), so it is told and decides nothing.
+   first output of OpenVINO in float16 on 20 of 20 perceptrons), so it is told and decides nothing,
+   but for indices: what they were chosen by is the only thing that shows a precision.
 f  Lower formats are simulated where the rule needs them (`Lower`). The short rule asks float32 and
    the formats nearest to it; where it settles an output, the whole rule would settle it alike. For
    all other answers, and where a target declares less than float32, everything is simulated.
@@ -16,7 +17,7 @@ g  Outputs that a target gathered by another choice among equals (choosing.py) a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Protocol, TypeAlias
@@ -24,7 +25,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from toolkit.answers import choosing, gathered, unread
-from toolkit.answers.acceptance import FLOATS, Acceptance, JudgedOutput, text, type_of
+from toolkit.answers.acceptance import FLOATS, Acceptance, held, names_of, text, type_of
 from toolkit.answers.choosing import Followed, Taken
 from toolkit.answers.discrete import DiscreteOutput
 from toolkit.answers.floats import FloatOutput
@@ -34,8 +35,9 @@ from toolkit.answers.indices import Choice, Logits
 from toolkit.answers.near import Asked, Near
 from toolkit.answers.pieces import rms_of
 from toolkit.answers.pool import Pool, SimulatedOutput
-from toolkit.answers.severity import severity
-from toolkit.answers.verdict import Border, Limits, Verdict, unmeasured
+from toolkit.answers.rule import Finding
+from toolkit.answers.severity import VerdictRank, severity
+from toolkit.answers.verdict import ANSWERS, Border, Limits, OutputVerdict, Verdict, unmeasured
 from toolkit.oracle.enough import ENOUGH
 from toolkit.tensors import Array, TensorSpec
 
@@ -115,6 +117,10 @@ class Judge:
     behind: Behind | None = None
     unread: Sequence[Mapping[str, Array]] = ()
     """For each feed the positions of outputs that nobody reads (`unread.py`); empty: all count."""
+    scored: Mapping[str, str] = field(default_factory=dict)
+    """Outputs that hold indices → the output that holds the logits at these."""
+    moved: Collection[str] = ()
+    """Outputs whose values the file only moves (moved.py)."""
 
     def of(self, feeds: Sequence[int]) -> Judge:
         """Makes a judge of some of its feeds, given by their numbers; each once."""
@@ -176,30 +182,51 @@ class Judge:
         if judged is None:
             judged = self.whole._wholly(answers, acceptance)  # f
         judged += [_surplus(name) for name in self._unknown(answers)]
-        shown = worst(judged)  # a
-        where = f"{shown.verdict.output}: " if shown.fault and len(judged) > 1 else ""
+        return self._summed_up(self._with_scores(judged), declared)
+
+    def _with_scores(self, judged: Sequence[OutputVerdict]) -> list[OutputVerdict]:
+        """Makes indices right whose scores are an output that is right."""
+        answers = {output.output: output.answer for output in judged}
+
+        def are_shown(name: str) -> bool:
+            choice = self.choices.get(name)
+            scores = (choice.tensor, self.scored.get(name, "")) if choice else ()
+            return any(answers.get(score) == "right" for score in scores)
+
+        return [
+            replace(output, answer="right", reason="")
+            if output.answer == "not shown" and are_shown(output.output)
+            else output
+            for output in judged
+        ]
+
+    def _summed_up(self, outputs: Sequence[OutputVerdict], declared: Precision) -> Verdict:
+        """The verdict on a target from those on its outputs."""
+        shown = worst(outputs)  # a
+        where = f"{shown.output}: " if shown.reason and len(outputs) > 1 else ""
         return Verdict(
-            text=text(shown.verdict),
-            right=not shown.fault,
-            reason=f"{where}{shown.fault}",
+            text=text(shown),
+            answer=shown.answer,
+            right=shown.answer == "right",
+            reason=f"{where}{shown.reason}",
             declared=declared,
-            outputs=tuple(j.verdict for j in judged),
+            outputs=tuple(outputs),
             feeds=len(self.oracle),
             oracle=self.origin,
         )
 
-    def _wholly(self, answers: Answers, acceptance: Acceptance) -> list[JudgedOutput]:
+    def _wholly(self, answers: Answers, acceptance: Acceptance) -> list[OutputVerdict]:
         parts = self._parts_for(answers, acceptance, range(len(self.oracle)))
         return [
             output.judge([a.get(name) for a in answers], acceptance)
             for name, output in parts.items()
         ]
 
-    def _shortly(self, answers: Answers, acceptance: Acceptance) -> list[JudgedOutput] | None:
+    def _shortly(self, answers: Answers, acceptance: Acceptance) -> list[OutputVerdict] | None:
         """The short rule's verdict on every output; None where it does not settle one (f)."""
         if self.lower is None:
             return None
-        judged: list[JudgedOutput] = []
+        judged: list[OutputVerdict] = []
         for name, output in self._parts_for(answers, acceptance, range(len(self.oracle))).items():
             arrays = [a.get(name) for a in answers]
             if isinstance(output, FloatOutput):
@@ -294,17 +321,33 @@ class Judge:
                 return Border(False, f"{name}: {reason}" if len(self._parts) > 1 else reason)
         return Border(True)
 
-    def with_witness(self, verdict: Verdict, answers: Answers) -> Verdict:
+    def with_witness(
+        self, verdict: Verdict, answers: Answers, limits: Limits | None = None
+    ) -> Verdict:
         """Adds to a verdict what the intermediate outputs show (e).
 
-        `answers` are the target's for the file that has them as further outputs. An output that has
-        a single name needs no witness: the oracle of what lies behind it costs as much as its own.
+        `answers` are the target's for the file that has them as further outputs, and `limits` those
+        of the verdict. An output that has a single name needs no witness: the oracle of what lies
+        behind it costs as much as its own.
         """
+        acceptance = Acceptance(verdict.declared, limits or Limits(), {})
         outputs = [
-            replace(o, witness=self._witness(o.output, answers)) if len(o.names) > 1 else o
-            for o in verdict.outputs
+            self._witnessed(output, answers, acceptance) if len(output.names) > 1 else output
+            for output in verdict.outputs
         ]
-        return replace(verdict, outputs=tuple(outputs))
+        return self._summed_up(outputs, verdict.declared)
+
+    def _witnessed(
+        self, output: OutputVerdict, answers: Answers, acceptance: Acceptance
+    ) -> OutputVerdict:
+        finding = self._witness(output.output, answers)
+        if finding is None:
+            return output
+        words = f"{' or '.join(names_of(finding))} ({finding.evidence})"
+        seen = replace(output, witness=words)
+        is_open = output.answer == "not shown" and output.output in self.choices
+        is_shown = is_open and held(finding, acceptance, None).answer == "right"
+        return replace(seen, answer="right", reason="") if is_shown else seen
 
     @cached_property
     def _parts(self) -> dict[str, FloatOutput | DiscreteOutput]:
@@ -332,7 +375,13 @@ class Judge:
     def _part(self, spec: TensorSpec, taken: Taken | None) -> FloatOutput | DiscreteOutput:
         choice = self.choices.get(spec.name)
         if choice is None and spec.type in FLOATS:
-            return FloatOutput(spec, self._pool(spec.name, taken), taken)
+            return FloatOutput(
+                spec,
+                self._pool(spec.name, taken),
+                taken,
+                saturating=spec.name in self.saturated,
+                moved_only=spec.name in self.moved,
+            )
         oracle = (
             tuple(o[spec.name] for o in self.oracle) if taken is None else taken.right(spec.name)
         )
@@ -428,11 +477,12 @@ class Judge:
         known = {o.name for o in self.outputs} | intermediates
         return sorted({name for a in answers for name in a} - known)
 
-    def _witness(self, output: str, answers: Answers) -> str:
+    def _witness(self, output: str, answers: Answers) -> Finding | None:
+        """The finding on what lies behind an output; None where nothing is known of it."""
         choice = self.choices.get(output)
         tensor = choice.tensor if choice else self.saturated.get(output)
         if tensor is None or not all(tensor in a for a in answers) or not self._right(tensor):
-            return ""
+            return None
         arrays = [a[tensor] for a in answers]
         if self.lower is not None:
             short = self._intermediate(tensor).short_witness(arrays, self._asked(tensor))
@@ -475,11 +525,14 @@ def _float32(array: Array) -> Array:
     return real(array, "float32").astype(np.float32, copy=False)
 
 
-def _surplus(name: str) -> JudgedOutput:
-    reason = "the file has no such output"
-    return JudgedOutput(unmeasured(name, reason), f"wrong: {reason}")
+def _surplus(name: str) -> OutputVerdict:
+    return unmeasured(name, "the file has no such output")
 
 
-def worst(judged: Sequence[JudgedOutput]) -> JudgedOutput:
-    """Finds the output that stands for a target: what is not right first, then the most severe."""
-    return max(judged, key=lambda output: (bool(output.fault), severity(output.verdict)))
+def worst(judged: Sequence[OutputVerdict]) -> OutputVerdict:
+    """Finds the output that stands for a target: the worst answer first, then the most severe."""
+
+    def rank(output: OutputVerdict) -> tuple[int, VerdictRank]:
+        return ANSWERS.index(output.answer), severity(output)
+
+    return max(judged, key=rank)

@@ -6,7 +6,7 @@
    times its largest; float32: up to 10 times. Beyond every band: wrong. In none: between.
 4  If the largest scaled error over the median one is above 30 times that of the simulations: wrong
    in a few elements.
-5  If float32 may be named together with others: these feeds cannot tell.
+5  If float32 may be named together with others: all of them, since these feeds cannot tell.
 6  A value grid decides (valuegrids.py).
 7  Under 50 elements in which bfloat16 would show: less than float32, without a name.
 8  The direction of the error decides (direction.py); else all that may be named are.
@@ -71,6 +71,11 @@ class Named:
     """The reason, in words."""
     proven: bool = True
     """False: the error is as large as this class's, and nothing else speaks for the class."""
+    silent: bool = False
+    """No format shows in these feeds, however coarse: what agrees here may be broken all the
+    same."""
+    exact: bool = False
+    """It is equal, and has no precision: it holds integers, or what is only moved."""
 
 
 @dataclass(frozen=True)
@@ -268,7 +273,12 @@ class Scale:
         if len(names) == 1:
             words = f"{self._times(size)}; up to {FLOAT32_BORDER:g} is float32"
             return Named(("float32",), words)
-        return Named(tuple(names), f"{joined(names)}: each would err as much on these feeds")
+        words = f"{joined(names)}: each would err as much on these feeds"
+        return Named(tuple(names), words, silent=self._is_silent())
+
+    def _is_silent(self) -> bool:
+        """Says whether hardly an element shows even the coarsest usual format."""
+        return self._visible() < min(VISIBLE, self.oracle.size / 2)
 
     def _visible(self) -> float:
         """Counts the elements in which the coarsest usual format would show (step 7)."""

@@ -1,7 +1,7 @@
 """The one order of severity: which of two verdicts is the worse one.
 
 S1  A class counts by its rank (`formats.RANK`). Of several names the finest counts, since the
-    output has not been shown to be coarser. So "these feeds cannot tell" is as coarse as float32.
+    output has not been shown to be coarser. So float32 among others is as coarse as float32.
 S2  "between" lies in a gap between the bands of two classes: half a rank finer than the class whose
     band begins above it, but never finer than one whose band ends below it. "Coarser than float32,
     finer than any lower class" is its most frequent case and has half a rank.
@@ -12,7 +12,7 @@ S5  What shows no precision ("exact": integers that agree) is milder than every 
     stands for a target that has floats.
 S6  Of two that are equally coarse the one without a single name is in doubt, and stands for the
     target. It is not called coarser for that: a small change of an error that lies at the edge of
-    two bands moves it from float32 to "cannot tell" and back.
+    two bands moves it from float32 to float32 among others and back.
 """
 
 from __future__ import annotations

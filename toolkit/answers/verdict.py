@@ -6,7 +6,7 @@ It is reached by rule.py for one float output, by indices.py for integers, by ju
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from toolkit.answers.formats import Precision
 from toolkit.units import Number, number
@@ -15,6 +15,13 @@ Name: TypeAlias = Literal[
     "float32", "tf32", "float16", "bfloat16", "int8", "between", "less than float32", "wrong"
 ]
 """A precision class, or one of the three findings that are none; severity.py has their order."""
+
+Answer: TypeAlias = Literal["right", "not shown", "less precise", "wrong"]
+"""The end of a verdict. `right`: it was shown to be as precise as it has to be. `not shown`: these
+feeds cannot tell it from less. `less precise`: it was shown to be coarser than it has to be.
+`wrong`: no format explains it."""
+ANSWERS: tuple[Answer, ...] = get_args(Answer)
+"""The mildest first."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,9 @@ class OutputVerdict:
     names: tuple[Name, ...]
     """Classes that it may have been computed in; several where the feeds cannot tell, finest first.
     Or a single name that is no class."""
+    answer: Answer
+    reason: str
+    """The reason why it is not right: 'declares float32, computes bfloat16'. Empty: it is."""
     evidence: str
     """The reason in words: 'all values lie on bfloat16's grid', 'by the direction of the error,
     0.62' …"""
@@ -53,15 +63,9 @@ class OutputVerdict:
     """The finding on the tensor before a saturating activation or an ArgMax; empty: none."""
     bands: dict[Precision, tuple[float, float]] = field(default_factory=dict)
     """Class → the least and the largest factor at which it may be named, on this model."""
-
-    @property
-    def exact(self) -> bool:
-        """Nothing differs that could: equal integers, or floats without a finite element.
-
-        Such an output shows no precision. Indices that flipped among near ties do not count.
-        """
-        every_class = len(self.names) > 1 and "float32" in self.names
-        return every_class and self.factor == "nan" and not self.top1_changes
+    exact: bool = False
+    """Nothing differs where nothing may: integers, booleans and strings, or floats that the file
+    only moves from one place to another. Such an output has no precision."""
 
 
 def unmeasured(output: str, evidence: str) -> OutputVerdict:
@@ -70,6 +74,8 @@ def unmeasured(output: str, evidence: str) -> OutputVerdict:
     return OutputVerdict(
         output=output,
         names=("wrong",),
+        answer="wrong",
+        reason=f"wrong: {evidence}",
         evidence=evidence,
         elements=0,
         factor=none,
@@ -86,12 +92,14 @@ class Verdict:
     """The verdict on a target: that of its worst output (severity.py)."""
 
     text: str
-    """The names in a few words: 'float32', 'tf32 or float16', 'wrong', 'these feeds cannot
-    tell' …"""
+    """The names in a few words: 'float32', 'tf32 or float16', 'wrong', 'not shown' …"""
+    answer: Answer
+    """What the verdict comes to, by what the target declares or by the user's own limits."""
     right: bool
-    """It is at least as precise as it declares, or within the user's own limits."""
+    """The answer is `right`. False for what is not shown, too."""
     reason: str
-    """The reason why it is not right: 'declares float32, computes bfloat16'. Else empty."""
+    """The reason of the output that stands for the target, by its name where there are several.
+    Empty: it is right."""
     declared: Precision
     """The class that the target's options and the file's own types ask for."""
     outputs: tuple[OutputVerdict, ...]
@@ -101,9 +109,9 @@ class Verdict:
     """The oracle's name: 'torch in float64', 'reference evaluator in float64' …"""
 
     @property
-    def wrong(self) -> bool:
-        """Says that an output has no class at all, so that the target is not only coarse."""
-        return any("wrong" in output.names for output in self.outputs)
+    def refuted(self) -> bool:
+        """Says that it was shown not to be right: it is less precise, or wrong."""
+        return self.answer in ("less precise", "wrong")
 
 
 @dataclass(frozen=True)
@@ -120,6 +128,8 @@ class Limits:
     top1: float | None = None
     """Share of rows, 0 to 1, whose largest output must be the same. Decides in place of the
     class."""
+    undecided: bool = False
+    """What is not shown is taken as right."""
 
     def measured(self) -> bool:
         """Says whether a number decides; the class then counts only where `accept` is given too."""

@@ -126,6 +126,7 @@ def _row(deployment: Deployment) -> str:
         return f"{deployment.name:<14}not deployed: {proof.what}"
     outcome = {
         "right": proof.verdict.text if proof.verdict else "",
+        "not shown": f"not proven: {proof.what}",
         "not right": f"not right: {proof.what}",
         "failed": f"failed: {proof.what}",
         "not made": f"not proven: {proof.what}",
@@ -145,7 +146,8 @@ def _exit_if_unproven(deployments: list[Deployment]) -> None:
     cures = [
         f"{deployment.folder}/README.md    says how its client is run"
         for deployment in unmet
-        if deployment.folder is not None and deployment.proof.outcome != "not made"
+        if deployment.folder is not None
+        and deployment.proof.outcome not in ("not made", "not shown")
     ]
     cures += [cure for deployment in unmet for cure in deployment.proof.cures]
     screen.error(

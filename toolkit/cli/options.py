@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from toolkit.cli import screen
-from toolkit.cli.values import DURATION, LIMIT, MEMORY, PERCENT, PRECISION
+from toolkit.cli.values import ACCEPTED, DURATION, LIMIT, MEMORY, PERCENT, UNDECIDED
 
 if TYPE_CHECKING:
     from toolkit.answers.verdict import Limits
@@ -151,7 +151,12 @@ DEADLINE = click.option(
     "--timeout", type=DURATION, help="The limit for finding out what is right, such as 600s."
 )
 LIMITS = [
-    click.option("--accept", type=PRECISION, help="Take answers of this precision as right."),
+    click.option(
+        "--accept",
+        type=ACCEPTED,
+        multiple=True,
+        help="Take answers of this precision as right; `undecided`: those that are not shown.",
+    ),
     click.option("--atol", type=LIMIT, help="Right is |error| ≤ atol + rtol·|expected|."),
     click.option("--rtol", type=LIMIT, help="See --atol."),
     click.option(
@@ -265,7 +270,13 @@ def limits_of(given: dict[str, Any]) -> Limits:
     """Returns how precise is right enough, from the values of LIMITS."""
     from toolkit.answers.verdict import Limits
 
-    return Limits(given["accept"], given["atol"], given["rtol"], given["top1"])
+    accepted = dict.fromkeys(given["accept"])
+    undecided = UNDECIDED in accepted
+    accepted.pop(UNDECIDED, None)
+    if len(accepted) > 1:
+        raise click.UsageError(f"--accept takes one precision, not {' and '.join(accepted)}")
+    precision = next(iter(accepted), None)
+    return Limits(precision, given["atol"], given["rtol"], given["top1"], undecided)
 
 
 def bench_request(given: dict[str, Any]) -> BenchRequest:

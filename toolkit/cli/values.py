@@ -76,4 +76,6 @@ MEMORY = MemorySize()
 LIMIT = ErrorLimit()
 DURATION = Duration()
 PERCENT = Percent()
-PRECISION = click.Choice(["float32", "tf32", "float16", "bfloat16", "int8"])
+UNDECIDED = "undecided"
+"""The word for answers of which these feeds cannot tell what they are worth."""
+ACCEPTED = click.Choice(["float32", "tf32", "float16", "bfloat16", "int8", UNDECIDED])

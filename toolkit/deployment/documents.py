@@ -212,14 +212,14 @@ def _proof(proof: FolderProof) -> str:
         f"The client was run from a copy of this folder {proof.where} ({versions}) at "
         f"{' · '.join(proof.feeds)}, and its outputs were judged against {verdict.oracle}"
     )
+    if proof.outcome == "not shown":
+        return f"**Not proven.** {test}, which cannot tell: {markdown(proof.what)}."
     if proof.outcome == "not right":
         return f"**Not to be used.** {test}: {markdown(f'{verdict.text}, {proof.what}')}."
     evidence = "; ".join(
         f"{code(output.output)}: {markdown(output.evidence)}" for output in verdict.outputs
     )
-    silent = verdict.text == "these feeds cannot tell"
-    worth = ", as far as these feeds can tell" if silent else f": {markdown(verdict.text)}"
-    return f"**Proven{worth}.** {test}. {evidence}.{_refused(proof)}"
+    return f"**Proven: {markdown(verdict.text)}.** {test}. {evidence}.{_refused(proof)}"
 
 
 def _refused(proof: FolderProof) -> str:
@@ -275,6 +275,7 @@ def proof_record(proof: FolderProof) -> dict[str, Any]:
 def _verdict_record(verdict: Verdict) -> dict[str, Any]:
     return {
         "text": verdict.text,
+        "answer": verdict.answer,
         "right": verdict.right,
         "declared": verdict.declared,
         "oracle": verdict.oracle,
@@ -282,6 +283,7 @@ def _verdict_record(verdict: Verdict) -> dict[str, Any]:
             {
                 "output": output.output,
                 "names": list(output.names),
+                "answer": output.answer,
                 "evidence": output.evidence,
                 "elements": output.elements,
                 "factor": output.factor,

@@ -8,8 +8,9 @@ from typing import Literal, TypeAlias
 
 from toolkit.answers.verdict import Verdict
 
-Outcome: TypeAlias = Literal["right", "not right", "failed", "not made"]
-"""'failed': the client did. 'not made': this machine lacks something to run the client with."""
+Outcome: TypeAlias = Literal["right", "not shown", "not right", "failed", "not made"]
+"""'not shown': these feeds cannot tell its outputs from less. 'failed': the client did. 'not made':
+this machine lacks something to run the client with."""
 
 
 @dataclass(frozen=True)

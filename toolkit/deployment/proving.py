@@ -12,11 +12,15 @@ from toolkit.answers.verdict import Limits
 from toolkit.deployment import datasets
 from toolkit.deployment.base import MODEL, ClientRun, Destination, MakePython, Payload, Workspace
 from toolkit.deployment.chromium import Sandbox
-from toolkit.deployment.proof import FolderProof
+from toolkit.deployment.proof import FolderProof, Outcome
 from toolkit.engine.assignment import Assignment
 from toolkit.errors import EnvironmentFault, TargetError
 from toolkit.onnxfiles import filestates
 from toolkit.onnxfiles.filestates import FileState
+
+UNTOLD = (
+    "--inputs FOLDER    samples of your own may tell more; --accept undecided takes it as it is"
+)
 
 
 def workspace(
@@ -105,12 +109,14 @@ def _judged(
     declared = max(destination.precision, assignment.declared, key=lambda name: RANK[name])
     answers = [run.outputs[number] for number in taken]
     verdict = assignment.judge.of(taken).verdict(answers, declared, limits)
+    outcome: Outcome = "not right" if verdict.refuted else "right" if verdict.right else "not shown"
     return FolderProof(
-        "right" if verdict.right else "not right",
+        outcome,
         tuple(dict.fromkeys(assignment.feeds[number].name for number in taken)),
         verdict,
         run.versions,
         run.where,
         verdict.reason,
+        cures=(UNTOLD,) if outcome == "not shown" else (),
         refused={assignment.feeds[number].name: why for number, why in run.refused.items()},
     )

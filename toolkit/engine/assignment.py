@@ -24,8 +24,8 @@ from toolkit.answers.formats import Precision
 from toolkit.answers.judge import Judge
 from toolkit.answers.saturation import saturable
 from toolkit.answers.simulate import StartRunner
-from toolkit.engine import judges, padding
-from toolkit.engine.judges import JudgedFeed
+from toolkit.engine import judges, padding, telling
+from toolkit.engine.judges import JudgeBuild, JudgedFeed
 from toolkit.engine.sizesheld import ENOUGH, SizesHeld
 from toolkit.engine.unoptimised import program
 from toolkit.errors import InputError, unknown
@@ -175,7 +175,11 @@ def ask(
     draws = _draws(file, proto, wanted, source)
     timed = _timed(file, wanted, draws)
     oracle = _oracle(opened, source, timed[0])
-    expected = _expected(oracle, timed, timed=True)
+    try:
+        expected = _expected(oracle, timed, timed=True)
+    except InputError as error:
+        cures = () if wanted.inputs is not None else telling.cures(file)
+        raise InputError(error.what, *cures, *error.cures) from error
     elements = sum(array.size for each in expected for array in each.outputs.values())
     cost = None if oracle.work is None else max(oracle.work / MOST_WORK, elements / MOST_HELD)
     others, left_out = _others(file, wanted, draws, source, timed, cost, own_limit)
@@ -202,7 +206,16 @@ def ask(
                 raise
             notes.append(f"the graph was not compared with its source: {error.unsupported}")
     notes += [] if own_limit is None else [own_limit.told]
-    built = judges.build(opened, judged, origin=oracle.name, start=start, bare=source is None)
+    build = partial(judges.build, opened, origin=oracle.name, start=start, bare=source is None)
+    built = build(judged)
+    declared = of_file(proto)
+    if wanted.inputs is None and declared == "float32":
+        alone = partial(_judge_of, opened, oracle, build)
+        told = telling.more(file, oracle, built.judge, timed[0], alone)
+        if told.expected:
+            expected += padding.left_out(opened, oracle, told.expected)
+            notes.append(told.note)
+            built = build(judges.judged_feeds(file, oracle, expected))
     return Assignment(
         file=file,
         program=modelfile.program(file, source, threads),
@@ -213,13 +226,23 @@ def ask(
         feeds=tuple(each.feed for each in expected),
         cases=tuple(range(len(timed))),
         judge=built.judge,
-        declared=of_file(proto),
+        declared=declared,
         shape_arithmetic=graphs.shape_arithmetic(proto),
         saturable=saturable(proto, opened.folder),
         asked=(*notes, *built.notes),
         held=held if source is None else SizesHeld(),  # A module may refuse what it likes.
         disputed=built.disputed,
     )
+
+
+def _judge_of(
+    opened: Opened,
+    oracle: Oracle,
+    build: Callable[[Sequence[JudgedFeed]], JudgeBuild],
+    expected: Sequence[Expected],
+) -> Judge:
+    """A judge of some feeds alone."""
+    return build(judges.judged_feeds(opened.facts, oracle, expected)).judge
 
 
 def reference_source(of: Path | Opened, work: Path) -> Source | None:

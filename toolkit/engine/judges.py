@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from toolkit.answers import dispute, intermediates, unread
+from toolkit.answers import dispute, intermediates, moved, unread
 from toolkit.answers.acceptance import FLOATS
 from toolkit.answers.judge import Answers, Judge, Simulation
 from toolkit.answers.simulate import PLAIN, LowerForms, Simulator, StartRunner
@@ -124,6 +124,8 @@ def build(
         simulated=tuple(readforms.simulation_without(each, off) for each in plain),
         origin=origin,
         choices=hidden.choices,
+        scored=hidden.scored,
+        moved=moved.only_moved(model.proto.graph),
         saturated=hidden.saturated,
         gathered=hidden.gathered,
         lower=readforms.ReadForms(lower, off) if any(off) else lower,

@@ -100,7 +100,7 @@ def judge(
         card=special_values,
         warnings=[*_elsewhere(target, placement), *_fewer_shapes(replies, assignment)],
     )
-    is_beyond = not verdict.right and len(replies.answers) == len(assignment.feeds)
+    is_beyond = verdict.refuted and len(replies.answers) == len(assignment.feeds)
     answers = [*replies.answers.values()] if is_beyond else []
     return JudgedTarget(record, loaded.program, loaded.reply.copies, resident, answers)
 
@@ -134,7 +134,7 @@ def _verdict(
     declared = _declared(replies.hello, file.declared)
     judge = assignment.judge.of([*replies.answers])
     verdict = judge.verdict([*replies.answers.values()], declared, limits)
-    return judge.with_witness(verdict, replies.behind) if replies.behind else verdict
+    return judge.with_witness(verdict, replies.behind, limits) if replies.behind else verdict
 
 
 def _declared(hello: Hello, file: Precision) -> Precision:

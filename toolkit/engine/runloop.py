@@ -125,7 +125,7 @@ class _Loop:
     def pairs(self) -> int:
         """The targets that are held against the baseline at one case: so many pairs have one
         verdict together (Holm)."""
-        return max(1, len(pairing.right_targets(self.run)) - 1)
+        return max(1, len(pairing.compared_targets(self.run)) - 1)
 
     def start_all(self, watch: Watch) -> _Starts:
         """Starts every target once and measures it, in as many generations as that takes (S6)."""
@@ -148,7 +148,8 @@ class _Loop:
     def _groups(self) -> list[list[ReadyTarget]]:
         """The targets that are alive together, by what they hold and by the memory that is free."""
         targets = self.setup.targets
-        base = pairing.baseline(self.run, pairing.right_targets(self.run))
+        right = pairing.right_targets(self.run)
+        base = pairing.baseline(self.run, right or pairing.compared_targets(self.run))
         indices = [target.index for target in targets]
         place = (
             0 if base is None else indices.index(base)

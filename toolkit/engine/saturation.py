@@ -24,7 +24,7 @@ def warnings(
 
     It says so where three things meet: the processor, of which `features` are known, lacks VNNI;
     the file has weights that are large enough; and the answers are not as precise as they are on a
-    processor that has it. That is: they are not right, or, of a file that is judged by its own
+    processor that has it. That is: they are refuted, or, of a file that is judged by its own
     oracle, coarser than float32, since the oracle holds the rounding to int8 already.
     """
     file = target.variant or assignment
@@ -40,4 +40,4 @@ def warnings(
 
 def _coarse(verdict: Verdict, *, own: bool) -> bool:
     finest = {output.names[0] for output in verdict.outputs}
-    return not verdict.right or (own and finest != {"float32"})
+    return verdict.refuted or (own and finest != {"float32"})

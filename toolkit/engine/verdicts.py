@@ -66,7 +66,7 @@ def judge_all(
         _planned(run.plan.targets[index], target, ready[index], judged.get(index))
         for index, target in enumerate(targets)
     ]
-    able = pairing.right_targets(fresh) or range(len(targets))
+    able = pairing.right_targets(fresh) or pairing.compared_targets(fresh) or range(len(targets))
     base = selection.baseline(planned, baseline, able)
     planning.check_versions(run, fresh)
     plan = msgspec.structs.replace(run.plan, targets=planned, baseline=base)
@@ -184,11 +184,11 @@ def _agreeing(judged: Mapping[int, JudgedTarget], assignment: Assignment) -> lis
         for index, library in libraries.items()
         if judged[index].answers
     }
-    right = {library for index, library in libraries.items() if judged[index].record.right}
+    agreeing = {library for index, library in libraries.items() if judged[index].record.agrees}
     # What made the oracle is no witness for it.
     own = "torch" if assignment.program.source is not None else "reference"
     return [
         (first, second)
         for first, second in dispute.agreeing(floats, noise, beyond)
-        if not right - {libraries[first], libraries[second], own}
+        if not agreeing - {libraries[first], libraries[second], own}
     ]

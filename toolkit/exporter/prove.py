@@ -45,6 +45,7 @@ own band holds such an error: a row is one of at most fifty. Of a detector's box
 another order where scores are equal, a hundredth did."""
 
 UNLIKE = "there it is far from the module's own float32, as people run it"
+UNTOLD = "float32 or less, which these feeds cannot tell"
 
 Answers: TypeAlias = Sequence[Mapping[str, Array]]
 """Named outputs, one mapping for each feed."""
@@ -185,7 +186,7 @@ def _numbers(
         demand_room(error)
         return Step("numbers", what, "fails", error.what), expected, ()
     verdict = numbers.judge(judged, answers)
-    if not verdict.right:
+    if verdict.refuted:
         read = [
             replace(each, unread=structure.unread_positions(opened, oracle, each))
             for each in judged
@@ -193,16 +194,23 @@ def _numbers(
         if any(each.unread for each in read):
             judged, verdict = read, numbers.judge(read, answers)
     figure = max((float(output.max_abs) for output in verdict.outputs), default=None)
-    off = _off(oracle, judged, answers, near=not verdict.right)
-    is_coarse = is_shown and bool(verdict.outputs) and not verdict.right and not off
-    outcome: Outcome = "holds" if is_coarse or (verdict.right and not off) else "fails"
+    off = _off(oracle, judged, answers, near=verdict.refuted)
+    is_coarse = is_shown and bool(verdict.outputs) and verdict.refuted and not off
+    outcome: Outcome = "fails"
+    if is_coarse or not (verdict.refuted or off):
+        # That a precision does not show leaves the graph what it was shown to be.
+        outcome = "holds" if verdict.right or is_shown else "not shown"
     details: tuple[str, ...] = (verdict.reason,) if verdict.reason else ()
-    says = "float32 but for a few elements" if is_coarse and verdict.wrong else verdict.text
+    says = verdict.text
+    if is_coarse and verdict.answer == "wrong":
+        says = "float32 but for a few elements"
+    elif verdict.answer == "not shown":
+        says, details = (UNTOLD, details) if is_shown else (verdict.reason, ())
     if is_coarse:
         details = (f"{numbers.by} is coarser than float32, the file is not: {verdict.reason}",)
     elif off and len(off) < len({sizes.text(each.feed.dims) for each in judged}):
         details += tuple(f"wrong at {sizes.text(dims)}" for dims in off)
-    if verdict.right and off:
+    if off and not verdict.refuted:
         says, details = "another function", (*details, UNLIKE)
     return Step("numbers", what, outcome, says, figure, details), expected, off
 

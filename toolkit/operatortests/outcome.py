@@ -17,7 +17,7 @@ from toolkit.tensors import Array
 from toolkit.units import Bytes
 
 Result: TypeAlias = Literal["right", "wrong", "refused", "crashed", "left out"]
-FLOAT32 = ("", "exact", "float32", "these feeds cannot tell")
+FLOAT32 = ("", "exact", "float32", "not shown")
 """The verdicts that are as good as float32's; empty: there is none."""
 LARGEST_LEDGER: Bytes = 256 << 20
 """The most that is read of a ledger; a whole run over seven targets has 4 MB."""

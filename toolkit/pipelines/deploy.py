@@ -226,7 +226,7 @@ def _landed(destination: Destination, made: Path, final: Path, proof: FolderProo
     if proof.outcome == "right":
         named = final
     else:
-        named = unproven if proof.outcome == "not made" else failed
+        named = unproven if proof.outcome in ("not made", "not shown") else failed
     for old in (unproven, failed):
         _refuse_foreign(old)
         if old.exists():

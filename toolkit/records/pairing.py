@@ -16,6 +16,13 @@ def right_targets(run: Run) -> list[int]:
     return [record.target for record in run.records if record.right]
 
 
+def compared_targets(run: Run) -> list[int]:
+    """The indices of the targets that have a ratio: the right ones, and after them those whose
+    answers are not shown."""
+    open_ones = [r.target for r in run.records if r.agrees and not r.right]
+    return [*right_targets(run), *open_ones]
+
+
 def baseline(run: Run, able: Collection[int]) -> int | None:
     """The target that the others are compared with: the planned one where it is `able`, else the
     first that is; None where none is."""
@@ -37,13 +44,13 @@ def effects_between_cases(run: Run, target: int, first: int, other: int) -> list
 
 
 def against_baseline(run: Run) -> list[list[float]]:
-    """The effects of every right target against the baseline, at every case; no pair without a
+    """The effects of every compared target against the baseline, at every case; no pair without a
     process start of both is among them."""
-    right = right_targets(run)
-    base = baseline(run, right)
+    compared = compared_targets(run)
+    base = baseline(run, right_targets(run) or compared)
     pairs = [
         effects(run, case, base, target)
-        for target in right
+        for target in compared
         for case in range(len(run.plan.cases))
         if base is not None and target != base
     ]

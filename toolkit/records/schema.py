@@ -8,6 +8,8 @@ History of VERSION (a new shape brings a new number, an upgrade step and a golde
 4  the features of the processor; the warnings that 8-bit products may saturate, and that a run was
    resumed.
 5  the lock that a library's environment was made from, and what had no hash in it.
+6  the answer of a verdict and of each of its outputs, with the reason; what is exact; the limit that
+   takes what is not shown.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from toolkit.machine.facts import BusyProcess, GpuState, Machine
 from toolkit.strict import Strict
 from toolkit.units import Bytes, Number, Seconds
 
-VERSION = 5
+VERSION = 6
 
 State = Literal["running", "done", "interrupted", "failed"]
 
@@ -286,8 +288,16 @@ class TargetRecord(Strict, frozen=True, kw_only=True):
 
     @property
     def right(self) -> bool:
-        """The target ran and its answers are right: only then has it a rank and a ratio."""
+        """The target ran and its answers are right: only then has it a rank."""
         return self.failure is None and self.verdict is not None and self.verdict.right
+
+    @property
+    def agrees(self) -> bool:
+        """The target ran and its answers are right, or not shown to be less: only then has it a
+        ratio."""
+        if self.failure is not None or self.verdict is None:
+            return False
+        return not self.verdict.refuted
 
     @property
     def may_be_timed(self) -> bool:
@@ -295,7 +305,7 @@ class TargetRecord(Strict, frozen=True, kw_only=True):
         is not."""
         if self.failure is not None or self.verdict is None:
             return False
-        return self.verdict.right or not self.verdict.wrong
+        return self.verdict.answer != "wrong"
 
     def timing(self, case: int) -> Timing | None:
         """The measurements at one case; None where there are none."""

@@ -77,6 +77,8 @@ def _part_faults(part: GenerationPart, plan: Plan) -> Iterator[str]:
 def _verdict(verdict: Verdict) -> Iterator[str]:
     if not verdict.outputs or not all(output.names for output in verdict.outputs):
         yield "a verdict judges no output"
+    if verdict.right != (verdict.answer == "right"):
+        yield f"a verdict is {verdict.answer}, and says otherwise of itself"
 
 
 def _timing(timing: Timing) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from toolkit.answers.verdict import ANSWERS
 from toolkit.records.schema import VERSION
 
 Raw = dict[str, Any]
@@ -23,11 +24,65 @@ def _threads_of_targets(raw: Raw) -> Raw:
     return {**raw, "plan": {**plan, "targets": targets}}
 
 
+def _with_answers(raw: Raw) -> Raw:
+    """Gives each verdict its answer. What float32 was possible for among others was called right; it
+    is not shown. An output's own reason was not kept: that of its verdict stands for it."""
+    measured = any(raw["plan"]["limits"][name] is not None for name in ("atol", "rtol", "top1"))
+    records = [
+        record
+        if record.get("verdict") is None
+        else {**record, "verdict": _answered(record["verdict"], measured)}
+        for record in raw["records"]
+    ]
+    return {**raw, "records": records}
+
+
+def _answered(verdict: Raw, measured: bool) -> Raw:
+    """A verdict with its answer. `measured`: a number of the user's decided it."""
+    outputs = []
+    for output in verdict["outputs"]:
+        exact = _is_exact(output)
+        answer = _answer(output, exact, verdict["right"], measured)
+        reason = "" if answer == "right" else verdict["reason"] or output["evidence"]
+        outputs.append({**output, "answer": answer, "reason": reason, "exact": exact})
+    answer = max((output["answer"] for output in outputs), key=ANSWERS.index, default="wrong")
+    if not verdict["right"]:
+        answer = max(answer, "less precise", key=ANSWERS.index)
+    shown = next((output for output in outputs if output["answer"] == answer), {"reason": ""})
+    return {
+        **verdict,
+        "text": "not shown" if answer == "not shown" else verdict["text"],
+        "answer": answer,
+        "right": answer == "right",
+        "reason": verdict["reason"] or shown["reason"],
+        "outputs": outputs,
+    }
+
+
+def _is_exact(output: Raw) -> bool:
+    """Says whether integers, booleans or strings were equal throughout; indices have rows."""
+    every_class = len(output["names"]) > 1 and "float32" in output["names"]
+    return every_class and output["factor"] == "nan" and output["evidence"].startswith("equal in")
+
+
+def _answer(output: Raw, exact: bool, right: bool, measured: bool) -> str:
+    names = output["names"]
+    if measured or exact:
+        return "right" if right or exact else "wrong" if "wrong" in names else "less precise"
+    if len(names) > 1 and "float32" in names:
+        return "not shown"
+    if "wrong" in names:
+        return "wrong"
+    # Only the worst output of a verdict is known to be coarser than it declared.
+    return "right" if right or names == ["float32"] else "less precise"
+
+
 STEPS: Mapping[int, Callable[[Raw], Raw]] = {
     1: _added_only,
     2: _threads_of_targets,
     3: _added_only,
     4: _added_only,
+    5: _with_answers,
 }
 """Version → the step that brings its records to the next one."""
 

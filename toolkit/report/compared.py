@@ -49,9 +49,8 @@ def rulings(pairings: Sequence[Pairing], gates: Gates) -> list[Ruling]:
             outcome = pairing.slower(gates.slower)
             ruled.append(Ruling(pairing, "speed", outcome, _speed(pairing, outcome, gates.slower)))
         if gates.worse:
-            outcome = Gate.FAILS if pairing.worse else Gate.HOLDS
-            reason = pairing.worse or "no worse than before"
-            ruled.append(Ruling(pairing, "answers", outcome, reason))
+            reason = pairing.worse or pairing.undecided or "no worse than before"
+            ruled.append(Ruling(pairing, "answers", pairing.answers, reason))
     return ruled
 
 

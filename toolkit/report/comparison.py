@@ -4,8 +4,8 @@ C1  Side by side the ratio is paired, as in any table of a run.
 C2  Latencies of two runs are never compared. What is compared is each target's ratio to a baseline
     that both runs have: the same model, runtime, version and options.
 C3  A gate has three outcomes. What the interval does not decide is not decided.
-C4  Worse is an answer that was right and is not, or that is coarser than the same declaration gave
-    before (the order: answers/severity.py).
+C4  Worse is an answer that was not refuted and is, or that is coarser than the same declaration
+    gave before (the order: answers/severity.py). An answer that is not shown decides nothing.
 """
 
 from __future__ import annotations
@@ -70,6 +70,15 @@ class Pairing:
     both, allow one."""
     worse: str
     """A sentence on how the answers have become worse (C4); empty where they have not."""
+    undecided: str = ""
+    """Why it is not decided whether they have; empty where it is."""
+
+    @property
+    def answers(self) -> Gate:
+        """Says whether the answers are no worse."""
+        if self.worse:
+            return Gate.FAILS
+        return Gate.OPEN if self.undecided else Gate.HOLDS
 
     @property
     def words(self) -> str:
@@ -110,6 +119,7 @@ def _beside(run: Run, table: Table, case: int, old: int, new: int) -> Pairing:
         new=_side(run, rows[new]),
         interval=stats.hodges_lehmann(logs, run.plan.alpha),
         worse=_worse(rows[old], rows[new]),
+        undecided=_undecided(rows[old], rows[new]),
     )
 
 
@@ -159,6 +169,7 @@ def _between(
             new=_side(new, other, latency=False),
             interval=stats.shift(first, second, alpha),
             worse=_worse(row, other),
+            undecided=_undecided(row, other),
         )
 
 
@@ -205,8 +216,8 @@ def _demand_common_baseline(base: Run, new: Run) -> None:
 
 
 def _measured(old: Row, new: Row) -> bool:
-    """Rule V2 of a view: what is not right has no ratio."""
-    return old.standing is Standing.RANKED and new.standing is Standing.RANKED
+    """Rule V2 of a view: what is less precise or wrong has no ratio."""
+    return old.compares and new.compares
 
 
 def _side(run: Run, row: Row, *, latency: bool = True) -> Side:
@@ -225,12 +236,19 @@ def _side(run: Run, row: Row, *, latency: bool = True) -> Side:
 
 
 def _worse(old: Row, new: Row) -> str:
-    if old.standing is not Standing.RANKED:
+    if not old.compares:
         return ""
-    if new.standing is not Standing.RANKED:
+    if not new.compares:
         return new.reason or f"it is {new.standing}"
     was, now = old.target.verdict, new.target.verdict
     return worse_answers(was, now) if was and now else ""
+
+
+def _undecided(old: Row, new: Row) -> str:
+    """Why it is not decided whether answers are worse; empty where it is."""
+    if not old.compares or new.standing is not Standing.NOT_SHOWN:
+        return ""
+    return f"not shown: {new.reason}"
 
 
 def worse_answers(was: Verdict, now: Verdict) -> str:

@@ -14,6 +14,11 @@ from toolkit.units import percent
 FEW = 3
 """Up to so many targets without a rank get a sentence each; more would push the table off the
 screen, and their rows have the reasons."""
+CURE = (
+    "Samples of your own may tell more: --inputs FOLDER. "
+    "--accept undecided takes what is not shown."
+)
+"""The way on where answers are not shown."""
 
 
 def conclusions(tables: Sequence[Table]) -> tuple[Conclusion, ...]:
@@ -47,8 +52,12 @@ def _lowered(sentence: str) -> str:
 
 
 def without_rank(tables: Sequence[Table]) -> tuple[str, ...]:
-    """Sentences on the targets that are not right, then on those that were not measured."""
+    """Sentences on the targets that are not shown to be right, on those that are not right, then on
+    those that were not measured."""
+    not_shown = tuple(_left_out(tables, Standing.NOT_SHOWN))
     return (
+        *not_shown,
+        *([CURE] if not_shown else []),
         *_left_out(tables, Standing.NOT_RIGHT),
         *_left_out(tables, Standing.NOT_MEASURED),
     )
@@ -68,14 +77,24 @@ def _left_out(tables: Sequence[Table], standing: Standing) -> Iterator[str]:
         yield f"{word}: {listed(reasons)}; each row says why."
 
 
+def none_ranked(not_shown: Sequence[Row]) -> Conclusion:
+    """Concludes where no target is ranked. `not_shown` is in the order of speed."""
+    if not not_shown:
+        return Conclusion("No target is ranked: none was both measured and right.")
+    first = not_shown[0]
+    takes = f" takes {timed(first.speed.p50)[0]}, the least of these" if first.speed else ""
+    return Conclusion(
+        "No target is ranked: of no answers was it shown that they are right.",
+        (f"A call of {first.target.name}{takes}.",) if takes and len(not_shown) > 1 else (),
+    )
+
+
 def fastest(run: Run, case: int, ranked: Sequence[Row], baseline: str) -> Conclusion:
     """Concludes which target is fastest at one case.
 
-    `ranked` is in the order of speed; `baseline` is the name of the row that the others are divided
-    by. Whoever is not shown to be slower than the first is named with it.
+    `ranked`, at least one, is in the order of speed; `baseline` is the name of the row that the
+    others are divided by. Whoever is not shown to be slower than the first is named with it.
     """
-    if not ranked:
-        return Conclusion("No target is ranked: none was both measured and right.")
     first, *others = ranked
     name = first.target.name
     takes = f"A call takes {timed(first.speed.p50)[0]}" if first.speed else ""

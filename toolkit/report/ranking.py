@@ -125,9 +125,9 @@ def ratio_cell(row: Row) -> Markup:
     times = 1 / row.ratio.middle if row.ratio else 1.0  # Ranked without a ratio: the baseline.
     return cell(
         "ratio",
-        "the baseline" if row.rank and row.ratio is None else row.says,
-        times if row.standing is Standing.RANKED else None,
-        small("; ".join(row.cures)),
+        "the baseline" if row.compares and row.ratio is None else row.says,
+        times if row.compares else None,
+        small(row.reason if row.standing is Standing.NOT_SHOWN else "; ".join(row.cures)),
     )
 
 
@@ -155,7 +155,11 @@ def percentile(row: Row, level: str) -> str:
 
 def verdict_markup(row: Row) -> Markup:
     """The verdict; red for wrong answers and for nothing else."""
-    kind = {Standing.RANKED: "right", Standing.NOT_RIGHT: "coarse", Standing.NOT_MEASURED: "none"}
+    kind = {Standing.RANKED: "right", Standing.NOT_RIGHT: "coarse"}
     # Rule V2: of the rows that are not right, only the wrong ones show no latency.
     wrong = row.standing is Standing.NOT_RIGHT and row.speed is None
-    return tag("span", row.answers, class_=f"verdict {'wrong' if wrong else kind[row.standing]}")
+    return tag(
+        "span",
+        row.answers,
+        class_=f"verdict {'wrong' if wrong else kind.get(row.standing, 'none')}",
+    )

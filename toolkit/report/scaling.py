@@ -103,7 +103,7 @@ def _alike(cases: Sequence[Case]) -> Mapping[str, list[int]]:
 
 
 def _by_target(table: Table) -> dict[int, Row]:
-    return {row.target.index: row for row in table.ranked()}
+    return {row.target.index: row for row in table.compared()}
 
 
 def _batch_curve(run: Run, rows: Mapping[int, Row]) -> Curve | None:
@@ -131,7 +131,7 @@ def _batch_curve(run: Run, rows: Mapping[int, Row]) -> Curve | None:
 def _over_threads(run: Run, tables: Sequence[Table]) -> Iterator[Scaling]:
     for case, table in enumerate(tables):
         families: dict[str, list[Row]] = {}
-        for row in table.ranked():
+        for row in table.compared():
             # --threads 1,all makes targets that differ by this option alone.
             families.setdefault(_without_threads(row.target.planned.name), []).append(row)
         curves = [_thread_curve(run, case, rows) for rows in families.values() if _differ(rows)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from toolkit.records import pairing
 from toolkit.records.schema import PlannedTarget, Run, TargetRecord
-from toolkit.report.conclusion import conclusions, fastest, without_rank
+from toolkit.report.conclusion import conclusions, fastest, none_ranked, without_rank
 from toolkit.report.facts import (
     machine_line,
     measured_line,
@@ -132,11 +132,19 @@ def use(record: TargetRecord | None) -> Use:
 
 
 def table(run: Run, case: int, targets: Sequence[ShownTarget], samples: Samples | None) -> Table:
-    """All targets at one case: the right by speed, then the others as they were planned."""
+    """All targets at one case: the right by speed, those that are not shown by speed, then the
+    others as they were planned."""
     rows = [judged(run, case, target, samples) for target in targets]
-    right = [row for row in rows if row.standing is Standing.RANKED]
-    base, changed = baseline(run, rows, right)
-    ranked = by_speed(run, case, right, base)
+    right, not_shown = (
+        [row for row in rows if row.standing is standing]
+        for standing in (Standing.RANKED, Standing.NOT_SHOWN)
+    )
+    base, changed = baseline(run, rows, right or not_shown)
+    ranked = [
+        replace(row, rank=rank)
+        for rank, row in enumerate(by_speed(run, case, right, base), start=1)
+    ]
+    beside = by_speed(run, case, not_shown, base)
     name = base.target.name if base else ""
     return Table(
         case=run.plan.cases[case],
@@ -144,11 +152,12 @@ def table(run: Run, case: int, targets: Sequence[ShownTarget], samples: Samples 
         changed=changed,
         rows=(
             *ranked,
+            *beside,
             *(row for row in rows if row.standing is Standing.NOT_RIGHT),
             *(row for row in rows if row.standing is Standing.NOT_MEASURED),
         ),
-        conclusion=fastest(run, case, ranked, name),
-        apart=tuple(apart(ranked, base)),
+        conclusion=fastest(run, case, ranked, name) if ranked else none_ranked(beside),
+        apart=tuple(apart([*ranked, *beside], base)),
     )
 
 
@@ -169,7 +178,7 @@ def judged(run: Run, case: int, target: ShownTarget, samples: Samples | None) ->
     if record.failure is not None:
         cures = tuple(map(printable, record.failure.cures))
         return replace(row, reason=printable(record.failure.what), cures=cures)
-    if verdict is not None and not verdict.right:
+    if verdict is not None and verdict.refuted:
         coarse = speed(run, record, case, samples) if record.may_be_timed else None  # Rule V2.
         reason = printable(verdict.reason or verdict.text)
         return replace(row, standing=Standing.NOT_RIGHT, speed=coarse, reason=reason)
@@ -180,6 +189,9 @@ def judged(run: Run, case: int, target: ShownTarget, samples: Samples | None) ->
         return replace(row, reason=NOT_JUDGED)  # Rule V1.
     if not target.library:
         return replace(row, reason=NO_VERSION)
+    if not verdict.right:
+        reason = printable(verdict.reason or verdict.text)
+        return replace(row, standing=Standing.NOT_SHOWN, speed=measured, reason=reason)
     return replace(row, standing=Standing.RANKED, speed=measured)
 
 
@@ -190,24 +202,22 @@ def without_times(run: Run, record: TargetRecord, case: int) -> str:
     return NOT_COUNTED if not run.counted_starts else NO_TIMES
 
 
-def baseline(run: Run, rows: Sequence[Row], right: Sequence[Row]) -> tuple[Row | None, str]:
-    """The planned baseline where it is ranked; else the first ranked row, and why it is another.
-
-    None where no row is ranked.
-    """
-    ranked = {row.target.index: row for row in right}
-    base = pairing.baseline(run, ranked)
+def baseline(run: Run, rows: Sequence[Row], able: Sequence[Row]) -> tuple[Row | None, str]:
+    """The planned baseline where it is one of those that can be; else the first of these, and why
+    it is another. None where no row can be."""
+    by_index = {row.target.index: row for row in able}
+    base = pairing.baseline(run, by_index)
     planned = rows[run.plan.baseline]
     if base is None or base == planned.target.index:
-        return ranked.get(planned.target.index), ""
-    return ranked[base], f"{planned.target.name}, the planned baseline, is {planned.standing}"
+        return by_index.get(planned.target.index), ""
+    return by_index[base], f"{planned.target.name}, the planned baseline, is {planned.standing}"
 
 
-def by_speed(run: Run, case: int, right: Sequence[Row], base: Row | None) -> list[Row]:
-    """Ranks rows by their ratio to the baseline, which is paired; by p50 where they have none."""
+def by_speed(run: Run, case: int, rows: Sequence[Row], base: Row | None) -> list[Row]:
+    """Orders rows by their ratio to the baseline, which is paired; by p50 where they have none."""
     if base is None:
         return []
-    ratios = against(run, case, base.target.index, [row.target.index for row in right])
+    ratios = against(run, case, base.target.index, [row.target.index for row in rows])
 
     def slowness(row: Row) -> float:
         ratio = ratios.get(row.target.index)
@@ -215,11 +225,7 @@ def by_speed(run: Run, case: int, right: Sequence[Row], base: Row | None) -> lis
             return 1 / ratio.middle
         return row.speed.p50.middle / base.speed.p50.middle if row.speed and base.speed else 1.0
 
-    ordered = sorted(right, key=slowness)
-    return [
-        replace(row, rank=rank, ratio=ratios.get(row.target.index))
-        for rank, row in enumerate(ordered, start=1)
-    ]
+    return [replace(row, ratio=ratios.get(row.target.index)) for row in sorted(rows, key=slowness)]
 
 
 def apart(ranked: Sequence[Row], base: Row | None) -> Iterator[str]:

@@ -82,7 +82,7 @@ def warning(note: Note, columns: int) -> list[str]:
 
 
 def table_lines(table: Table, room: int, colour: bool) -> Iterator[str]:
-    """The lines of the table, indented; a rule stands between its three parts."""
+    """The lines of the table, indented; a rule stands between its parts."""
     widths = column_widths(table, room)
     against = f"against {table.baseline}" if table.baseline else ""
     yield from cells(["target", "p50", against, "answers"], widths, "quiet", colour)
@@ -97,7 +97,7 @@ def table_lines(table: Table, room: int, colour: bool) -> Iterator[str]:
 def row_lines(table: Table, row: Row, widths: Widths, colour: bool) -> Iterator[str]:
     """The lines of one row. Without a ratio its reason takes the last two columns."""
     p50 = timed(row.speed.p50)[0] if row.speed else "–"
-    if row.standing is Standing.RANKED:
+    if row.compares:
         style = "strong" if table.leads(row) else ""
         yield from cells([row.target.name, p50, row.says, row.answers], widths, style, colour)
         return
@@ -124,7 +124,7 @@ def column_widths(table: Table, room: int) -> Widths:
     """Widths as the content needs them, together no wider than `room` cells."""
     target = min(NAME, room // 3, widest(["target", *(row.target.name for row in table.rows)]))
     number = widest(["p50", *(timed(row.speed.p50)[0] for row in table.rows if row.speed)])
-    answers = min(ANSWERS, widest(["answers", *(row.answers for row in table.ranked())]))
+    answers = min(ANSWERS, widest(["answers", *(row.answers for row in table.compared())]))
     # The ratio takes what is left: it has the longest words and wraps best.
     left = room - target - number - answers - 3 * GAP
     against = f"against {table.baseline}"

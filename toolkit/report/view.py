@@ -4,7 +4,8 @@ Every rendering (terminal, Markdown, page, CSV, plots) is made from a `View`. Th
 all of them, and nothing here may weaken them:
 
 V1  A number is never shown without a verdict of the same session.
-V2  A row that is not right has no rank and no ratio; one whose answers are wrong has no latency.
+V2  Only right rows have a rank. Those whose answers are not shown stand apart, with their ratio;
+    those that are less precise have no ratio, and those whose answers are wrong no latency.
 V3  A target that did not run is a row with its reason.
 V4  No interval below 6 process starts, and that is said.
 """
@@ -32,9 +33,10 @@ Samples = Mapping[str, Array]
 
 
 class Standing(StrEnum):
-    """The three parts of a table, in the order in which they are shown."""
+    """The parts of a table, in the order in which they are shown."""
 
     RANKED = "ranked"
+    NOT_SHOWN = "not shown"
     NOT_RIGHT = "not ranked"
     NOT_MEASURED = "not measured"
 
@@ -191,10 +193,20 @@ class Row:
     cures: tuple[str, ...] = ()
 
     @property
+    def compares(self) -> bool:
+        """It has a ratio to the baseline, or is the baseline."""
+        return self.standing in (Standing.RANKED, Standing.NOT_SHOWN)
+
+    @property
     def says(self) -> str:
         """The text of the ratio's column: the ratio, or the reason why there is none."""
-        if self.standing is Standing.RANKED:
+        if self.compares:
             return self.ratio.text if self.ratio else "–"
+        return self.why
+
+    @property
+    def why(self) -> str:
+        """Why it has no rank: 'not ranked: declares float32, computes bfloat16'."""
         return f"{self.standing}: {self.reason}"
 
 
@@ -237,6 +249,10 @@ class Table:
     def ranked(self) -> tuple[Row, ...]:
         return self.part(Standing.RANKED)
 
+    def compared(self) -> tuple[Row, ...]:
+        """The rows that have a ratio, or are the baseline."""
+        return tuple(row for row in self.rows if row.compares)
+
     def leads(self, row: Row) -> bool:
         """True for the fastest row, and for those that are not shown to differ from it."""
         return row.rank == 1 or row.target.name in self.conclusion.tied
@@ -276,7 +292,7 @@ class View:
     conclusions: tuple[Conclusion, ...]
     """Which target is fastest; cases with the same headline share one conclusion."""
     without_rank: tuple[str, ...]
-    """Sentences on what is not right, and on what was not measured."""
+    """Sentences on what is not shown, what is not right, and what was not measured."""
     tables: tuple[Table, ...]
     targets: tuple[ShownTarget, ...]
     notes: tuple[Note, ...]

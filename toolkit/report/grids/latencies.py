@@ -39,7 +39,7 @@ def others(table: Table) -> Grid:
             row.target.name,
             timed(row.speed.p50)[0] if row.speed else NONE,
             row.answers,
-            "; ".join((row.says, *row.cures)),
+            "; ".join((row.why, *row.cures)),
         )
         for row in table.rows
         if row.standing is not Standing.RANKED

@@ -33,7 +33,7 @@ BEYOND = 1.06
 
 def draw(view: View, table: Table) -> Plot | None:
     """One line a target: how many times as fast as the baseline. None without two to compare."""
-    compared = [row for row in table.ranked() if row.ratio or row.target.name == table.baseline]
+    compared = [row for row in table.compared() if row.ratio or row.target.name == table.baseline]
     if len(compared) < 2:
         return None
     return Plot(

@@ -1,0 +1,60 @@
+"""Says why outputs cannot tell float32 from less."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from toolkit.tensors import Array
+
+ALIKE = 1e-9
+"""Values of the oracle that differ by no more of the largest one are the same: float64 adds in
+another order in a larger batch."""
+ENDS = 1e-6
+"""What is so near to the least or the largest value, as a share of the range, is saturated."""
+MOSTLY = 0.5
+"""The share of elements that makes an output saturated."""
+FEW = 50
+"""Elements, over all feeds, below which more of them may tell more."""
+
+
+def cause(oracle: Sequence[Array], *, saturating: bool) -> str:
+    """Begins a sentence with the reason, as far as the right values show it; empty: they do not.
+
+    `oracle` holds the right values of one output, an array for each feed. `saturating`: the output
+    stands behind an activation that saturates.
+    """
+    if _is_constant(oracle):
+        return "its values are the same whatever is fed; "
+    if saturating and _is_saturated(oracle):
+        return "its activation is saturated; "
+    count = sum(array.size for array in oracle)
+    return f"only {count:,} elements; " if count < FEW else ""
+
+
+def _is_constant(oracle: Sequence[Array]) -> bool:
+    """Says whether all rows are the same, of each shape that occurs, and there are several."""
+    firsts: dict[tuple[int, ...], Array] = {}
+    several = False
+    for row in _rows(oracle):
+        first = firsts.setdefault(row.shape, row)
+        if first is row:
+            continue
+        several = True
+        size = float(np.max(np.abs(first), initial=0.0))
+        if not np.allclose(row, first, rtol=0.0, atol=ALIKE * size, equal_nan=True):
+            return False
+    return several
+
+
+def _rows(oracle: Sequence[Array]) -> Iterator[Array]:
+    for array in oracle:
+        yield from array if array.ndim else [array]
+
+
+def _is_saturated(oracle: Sequence[Array]) -> bool:
+    values = np.concatenate([np.ravel(array) for array in oracle])
+    low, high = float(values.min()), float(values.max())
+    near = ENDS * (high - low)
+    return bool(np.mean((values <= low + near) | (values >= high - near)) >= MOSTLY)
