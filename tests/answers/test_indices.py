@@ -29,7 +29,8 @@ def test_agreement_names_every_class() -> None:
     finding, flips = judge([best], [best], logits(), Choice("ArgMax", "l", 1))
 
     assert isinstance(finding, Named)
-    assert finding.evidence == "indices agree in all 2: this does not show the precision"
+    assert finding.evidence == "indices agree in all 2"
+    assert finding.silent
     assert not flips.any()
 
 

@@ -39,6 +39,7 @@ from toolkit.answers.formats import Precision, rounded, through_float16
 from toolkit.answers.indices import Choice
 from toolkit.answers.intermediates import exposed, find
 from toolkit.answers.judge import Judge, Simulation
+from toolkit.answers.moved import unfed
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.onnxfiles import thinmodels
 from toolkit.tensors import Array, Feed, TensorSpec
@@ -406,14 +407,21 @@ def test_feeds_of_several_shapes_are_pooled() -> None:
     assert mixed.verdict(mixed.torch(torch.bfloat16)).text == "bfloat16"
 
 
-def test_saturated_outputs_cannot_tell_and_count_as_right() -> None:
+def test_saturated_outputs_are_not_shown_to_be_right() -> None:
     model, each = mlp(gain=1e6), feeds((80, 64))
     saturated = Bench(model, each, judge(model, each))
 
     verdict = saturated.verdict(saturated.torch(torch.float32))
 
-    assert (verdict.text, verdict.right) == ("these feeds cannot tell", True)
-    assert "each would err as much on these feeds" in verdict.outputs[0].evidence
+    assert (verdict.text, verdict.answer, verdict.right) == ("not shown", "not shown", False)
+    assert verdict.reason.startswith("its activation is saturated; float32, float16 or ")
+    assert verdict.reason == verdict.outputs[0].evidence
+    assert saturated.verdict(saturated.float32(), "float16").answer == "not shown"
+    taken = saturated.judge.verdict(saturated.float32(), limits=Limits(undecided=True))
+    assert (taken.text, taken.right) == ("bfloat16 or finer", True)
+    assert not saturated.judge.verdict(
+        saturated.edited(np.zeros_like), limits=Limits(undecided=True)
+    ).right
 
 
 def test_the_tensor_before_a_saturating_activation_is_a_witness() -> None:
@@ -434,13 +442,22 @@ def labels() -> Bench:
     return Bench(model, each, judge(model, each))
 
 
-def test_indices_that_agree_do_not_show_the_precision() -> None:
-    verdict = labels().verdict(labels().float32())
+def test_indices_are_right_where_their_scores_are() -> None:
+    b = labels()
+    low = exposed(thinmodels.of_model(b.model), find(b.model)).whole()
 
-    assert (verdict.text, verdict.right) == ("exact", True)
-    assert (
-        verdict.outputs[0].evidence == "indices agree in all 512: this does not show the precision"
+    verdict = b.verdict(b.float32())
+    right = b.judge.with_witness(verdict, b.torch(torch.float32, low))
+    coarse = b.judge.with_witness(verdict, b.torch(torch.bfloat16, low))
+
+    assert (verdict.text, verdict.answer) == ("not shown", "not shown")
+    assert verdict.reason == (
+        "indices agree in all 512, and the scores that they were chosen by were not shown to be"
+        " right"
     )
+    assert (right.text, right.answer, right.reason) == ("exact", "right", "")
+    assert coarse.answer == "not shown"
+    assert coarse.outputs[0].witness.startswith("bfloat16")
     assert (verdict.outputs[0].top1_changes, verdict.outputs[0].rows) == (0, 512)
 
 
@@ -473,8 +490,7 @@ def test_a_flip_that_float32_explains_is_right_and_not_called_exact() -> None:
 
     verdict = tied.verdict([{"y": np.array([0, 0])}])
 
-    assert verdict.right
-    assert verdict.text == "these feeds cannot tell"
+    assert verdict.answer == "not shown"
     assert verdict.outputs[0].top1_changes == 1
     assert verdict.outputs[0].evidence == (
         "1 of 2 indices differ, a choice among equals within float32's noise"
@@ -529,8 +545,8 @@ def test_where_float32_itself_overflows_nothing_is_judged() -> None:
 
     verdict = infinite_outputs.verdict(infinite_outputs.float32())
 
-    assert verdict.right
-    assert "no element is finite in float32" in verdict.outputs[0].evidence
+    assert verdict.answer == "not shown"
+    assert "no element is finite in float32" in verdict.reason
     assert not infinite_outputs.verdict(infinite_outputs.edited(np.zeros_like)).right
 
 
@@ -627,3 +643,34 @@ def test_a_complex_answer_where_the_oracles_is_real_is_wrong() -> None:
     reason = misfit(spec, [np.ones(2, np.complex64)], [np.ones(2)], acceptance)
 
     assert reason == "it is complex64 for feed 0, the oracle's is float64"
+
+
+def test_outputs_that_are_the_same_whatever_is_fed_are_not_shown() -> None:
+    """Of constant weights, as onnx's light models have them: every class has the same share."""
+    b = Builder(8)
+    flat = b.node("Gemm", "x", b.floats(np.full((64, 10), 0.02, np.float32)))
+    model, each = (
+        b.model(["batch", 64], (b.node("Softmax", flat), TensorProto.FLOAT)),
+        feeds((9, 64)),
+    )
+    constant = Bench(model, each, judge(model, each))
+
+    for declared in ORDER:
+        verdict = constant.verdict(constant.float32(), declared)
+        assert verdict.answer == "not shown"
+        assert verdict.reason.startswith("its values are the same whatever is fed; ")
+
+
+def test_an_output_that_no_input_decides_is_right_where_it_is_near() -> None:
+    """Anchors of a detector: they are the same whatever is fed, and nothing can hide in them."""
+    b = Builder(9)
+    anchors = b.node("Sin", b.floats(np.linspace(0, 90, 2000, dtype=np.float32).reshape(20, 100)))
+    outputs = ((anchors, TensorProto.FLOAT), (b.gemm("x", 64, 32), TensorProto.FLOAT))
+    model, each = b.model(["batch", 64], *outputs), feeds((40, 64))
+    fixed = Bench(model, each, replace(judge(model, each), unfed=unfed(model.graph)))
+
+    assert unfed(model.graph) == {anchors}
+    assert (fixed.verdict(fixed.float32()).text, fixed.verdict(fixed.float32()).right) == (
+        "float32",
+        True,
+    )

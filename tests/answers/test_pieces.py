@@ -41,7 +41,7 @@ def test_figures_are_those_of_all_elements_at_once(
     monkeypatch.setattr(pieces, "PIECE", 64)
     whole, answers = output(*shapes)
     wanted, plain, values = joined(whole.oracle), joined(whole.plain[0]), joined(answers)
-    scale = Scale(wanted[:, None], [("float32", True, plain[:, None])])
+    scale = Scale(wanted[:, None], [("float32", "plain", plain[:, None])])
 
     measures = measure(whole, answers)
 

@@ -27,7 +27,7 @@ def drawn(seed: int, size: float, rows: int = 400) -> Floats:
 def scale(rows: int = 400) -> Scale:
     oracle = drawn(0, 1.0, rows)
     errors = [(c, e) for c, sizes in ERRORS.items() for e in sizes]
-    parts = [(c, True, oracle + drawn(n + 1, e, rows)) for n, (c, e) in enumerate(errors)]
+    parts = [(c, "full", oracle + drawn(n + 1, e, rows)) for n, (c, e) in enumerate(errors)]
     return Scale(oracle, parts)
 
 
@@ -104,7 +104,7 @@ def test_a_simulation_that_overflowed_is_no_class() -> None:
     oracle = drawn(0, 1.0)
     high = np.full_like(oracle, np.inf)
 
-    on = Scale(oracle, [("float32", True, oracle + 1e-7), ("float16", True, high)])
+    on = Scale(oracle, [("float32", "plain", oracle + 1e-7), ("float16", "full", high)])
 
     assert list(on.classes) == ["float32"]
 

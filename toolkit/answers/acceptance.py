@@ -94,13 +94,14 @@ def with_moved(finding: Finding, moved: int) -> Finding:
 def text(verdict: OutputVerdict) -> str:
     """Puts the verdict on an output into a few words.
 
-    'float32', 'tf32 or float16', 'between', 'wrong'; 'exact' for what agrees and has no precision;
-    'not shown' where several classes are possible of which one is too coarse.
+    'float32', 'tf32 or float16', 'between', 'wrong'; 'exact' for what agrees and has no precision,
+    'exact but for ties' for indices that differ among equals; 'not shown' where several classes are
+    possible of which one is too coarse.
     """
     if verdict.answer == "not shown":
         return "not shown"
     if verdict.exact:
-        return "exact"
+        return "exact but for ties" if verdict.top1_changes else "exact"
     # Every class is possible, and that was taken as right.
     if len(verdict.names) > 1 and "float32" in verdict.names:
         return f"{verdict.names[-1]} or finer"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -70,6 +71,8 @@ class FloatOutput:
     """It stands behind an activation that saturates."""
     moved_only: bool = False
     """The file computes none of its values, but moves them from where they are given."""
+    unfed: bool = False
+    """No value of an input decides it."""
 
     @property
     def moved(self) -> int:
@@ -124,7 +127,7 @@ class FloatOutput:
             return None
         words = f"RMS error {times(factor)} times that of plain float32"
         finding = Named(("float32",), f"{words}; up to {FLOAT32_BORDER:g} is float32")
-        return _with_doubt(finding, noise.judged)
+        return _with_doubt(self._with_cause(finding), noise.judged)
 
     def _stands_out(self, answers: Sequence[Array], measures: Measures, asked: Asked) -> bool:
         """Says whether an element may stand out in the whole rule; not where its own error in
@@ -217,11 +220,20 @@ class FloatOutput:
         return finding
 
     def _with_cause(self, finding: Finding) -> Finding:
-        """Adds why float32 cannot be told from less, where that is so."""
-        if isinstance(finding, Fault) or "float32" not in finding.names or len(finding.names) < 2:
+        """Adds why float32 cannot be told from less, where that is so. What is the same whatever is
+        fed shows nothing, however near it is: what computes it may be broken."""
+        if isinstance(finding, Fault) or "float32" not in finding.names:
+            return finding
+        if self._is_constant:
+            return replace(finding, evidence=f"{silence.CONSTANT}{finding.evidence}", silent=True)
+        if len(finding.names) < 2:
             return finding
         cause = silence.cause(self.pool.oracle, saturating=self.saturating)
         return replace(finding, evidence=f"{cause}{finding.evidence}")
+
+    @cached_property
+    def _is_constant(self) -> bool:
+        return not self.unfed and silence.is_constant(self.pool.oracle)
 
     def _judged(
         self,

@@ -35,7 +35,7 @@ from toolkit.answers.indices import Choice, Logits
 from toolkit.answers.near import Asked, Near
 from toolkit.answers.pieces import rms_of
 from toolkit.answers.pool import Pool, SimulatedOutput
-from toolkit.answers.rule import Finding
+from toolkit.answers.rule import Finding, is_plain
 from toolkit.answers.severity import VerdictRank, severity
 from toolkit.answers.verdict import ANSWERS, Border, Limits, OutputVerdict, Verdict, unmeasured
 from toolkit.oracle.enough import ENOUGH
@@ -43,6 +43,9 @@ from toolkit.tensors import Array, TensorSpec
 
 Answers: TypeAlias = Sequence[Mapping[str, Array]]
 """Named outputs, a dict for each feed. bfloat16 may come as its bits, in uint16."""
+
+NEAREST = 2
+"""The forms that `Lower.near` makes where each of them rounds something."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,15 @@ class Lower(Protocol):
     def of(self, feeds: Sequence[int]) -> Lower:
         """Gives the same for some of the feeds."""
 
-    def near(self, feeds: Sequence[int]) -> tuple[Simulation, ...]:
-        """Makes the forms nearest to float32, on some feeds; none where one cannot be made."""
+    def near(self, feeds: Sequence[int]) -> tuple[Simulation, ...] | None:
+        """Makes the forms nearest to float32, on some feeds, without those that round nothing in
+        this model; None where one cannot be made."""
+
+    def full(self, feeds: Sequence[int]) -> tuple[Simulation, ...]:
+        """Makes float16 in full, on some feeds; none where it cannot be made."""
 
     def every(self) -> tuple[Simulation, ...]:
         """Makes every form on all feeds."""
-
-    def shows_nothing(self) -> bool:
-        """Says whether a lower form is float32 itself here."""
 
     def left_out(self) -> tuple[str, ...]:
         """The forms that could not be made so far, in words."""
@@ -121,6 +125,8 @@ class Judge:
     """Outputs that hold indices → the output that holds the logits at these."""
     moved: Collection[str] = ()
     """Outputs whose values the file only moves (moved.py)."""
+    unfed: Collection[str] = ()
+    """Outputs that no value of an input decides (moved.py)."""
 
     def of(self, feeds: Sequence[int]) -> Judge:
         """Makes a judge of some of its feeds, given by their numbers; each once."""
@@ -194,7 +200,7 @@ class Judge:
             return any(answers.get(score) == "right" for score in scores)
 
         return [
-            replace(output, answer="right", reason="")
+            _by_right_scores(output)
             if output.answer == "not shown" and are_shown(output.output)
             else output
             for output in judged
@@ -250,18 +256,36 @@ class Judge:
 
     def _near(self, tensor: str) -> Near:
         feeds, forms = self._near_forms
+        if forms is None:
+            return Near({})
         assert self.lower is not None, "only the short rule asks for it"
         output = self._parts.get(tensor)
         known = output if isinstance(output, FloatOutput) else self._intermediate(tensor)
         part = known.pool.part(feeds).plain
-        factors: dict[Precision, list[float]] = {}
-        for form in forms:
+
+        def factor(form: Simulation) -> float:
             arrays = _values(tensor, form, feeds, self._taken(tensor))
-            factor = rms_of(part, arrays) / part.noise.rms if part.noise.judged else 0.0
-            # One that is not finite is no class of this model.
-            if np.isfinite(factor):
-                factors.setdefault(form.precision, []).append(factor)
-        return Near(factors, self.lower.shows_nothing())
+            return rms_of(part, arrays) / part.noise.rms if part.noise.judged else 0.0
+
+        measured = [(form, factor(form)) for form in forms]
+        # Weights that are nearly float16's already: that form is float32 (`Scale.band`).
+        kept = [
+            (form, size) for form, size in measured if not is_plain(form.form, size=size, noise=1.0)
+        ]
+        if len(kept) < NEAREST:
+            kept += [(form, factor(form)) for form in self._full_form]
+        factors: dict[Precision, list[float]] = {}
+        # One that is not finite is no class of this model.
+        for form, size in kept:
+            if np.isfinite(size):
+                factors.setdefault(form.precision, []).append(size)
+        return Near(factors)
+
+    @cached_property
+    def _full_form(self) -> tuple[Simulation, ...]:
+        feeds, _ = self._near_forms
+        assert self.lower is not None, "only the short rule asks for it"
+        return self.lower.full(feeds)
 
     def _asked(self, tensor: str, taken: Taken | None = None) -> Asked:
         return Asked(partial(self.near, tensor), partial(self._near_on, tensor, taken))
@@ -275,11 +299,12 @@ class Judge:
         every = sorted({*measured, *feeds})
         forms = self.lower.near(every)
         return [
-            dict(zip(every, _values(tensor, form, every, taken), strict=True)) for form in forms
+            dict(zip(every, _values(tensor, form, every, taken), strict=True))
+            for form in forms or ()
         ]
 
     @cached_property
-    def _near_forms(self) -> tuple[Sequence[int], tuple[Simulation, ...]]:
+    def _near_forms(self) -> tuple[Sequence[int], tuple[Simulation, ...] | None]:
         """The fewest small feeds with enough elements of each float output, and the near formats
         on them."""
         floats = [spec.name for spec in self.outputs if spec.type in FLOATS]
@@ -347,7 +372,7 @@ class Judge:
         seen = replace(output, witness=words)
         is_open = output.answer == "not shown" and output.output in self.choices
         is_shown = is_open and held(finding, acceptance, None).answer == "right"
-        return replace(seen, answer="right", reason="") if is_shown else seen
+        return _by_right_scores(seen) if is_shown else seen
 
     @cached_property
     def _parts(self) -> dict[str, FloatOutput | DiscreteOutput]:
@@ -381,6 +406,7 @@ class Judge:
                 taken,
                 saturating=spec.name in self.saturated,
                 moved_only=spec.name in self.moved,
+                unfed=spec.name in self.unfed,
             )
         oracle = (
             tuple(o[spec.name] for o in self.oracle) if taken is None else taken.right(spec.name)
@@ -523,6 +549,11 @@ def _reals(
 
 def _float32(array: Array) -> Array:
     return real(array, "float32").astype(np.float32, copy=False)
+
+
+def _by_right_scores(indices: OutputVerdict) -> OutputVerdict:
+    """The verdict on indices of which their scores show that they are right."""
+    return replace(indices, answer="right", reason="", exact=True)
 
 
 def _surplus(name: str) -> OutputVerdict:

@@ -1,6 +1,8 @@
-"""Finds the outputs whose values a file computes nowhere, but moves from where they are given.
+"""Finds the outputs whose values a file computes nowhere, but moves from where they are given, and
+those that no input decides.
 
-Such an output has no precision: whatever is not equal is a fault, and what is equal is exact.
+What is only moved has no precision: whatever is not equal is a fault, and what is equal is exact.
+What no input decides is the same whatever is fed, and that hides no fault.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from onnx import GraphProto, NodeProto, TensorProto
 
-from toolkit.onnxfiles.graphs import attribute, makers
+from toolkit.onnxfiles.graphs import attribute, makers, subgraphs
 
 Origin: TypeAlias = Literal["moved", "integer", "computed"]
 """Where the values of a tensor are from: `moved` are floats that were given as they are, `integer`
@@ -68,6 +70,18 @@ def only_moved(graph: GraphProto) -> frozenset[str]:
         # An output that is an input or a constant has no operator on its way at all.
         if output.name in made_by and origins.get(output.name) == "moved"
     )
+
+
+def unfed(graph: GraphProto) -> frozenset[str]:
+    """Names the outputs of a graph that no value of an input decides, though sizes may."""
+    weights = {tensor.name for tensor in graph.initializer}
+    fed = {value.name for value in graph.input} - weights
+    for node in graph.node:
+        # What the body of an If or a Loop reads besides is not looked up: it may be anything.
+        reads = bool(subgraphs(node)) or not fed.isdisjoint(node.input)
+        if reads and node.op_type not in SIZES:
+            fed.update(node.output)
+    return frozenset(output.name for output in graph.output if output.name not in fed)
 
 
 def _of_type(kind: int) -> Origin:

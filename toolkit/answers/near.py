@@ -27,13 +27,11 @@ class Near:
     factors: Mapping[Precision, Sequence[float]]
     """Class → the RMS error of each of its forms, divided by float32's on the same feeds; empty:
     they could not be made, and nothing is clear."""
-    void: bool
-    """A lower form rounds nothing in this model: it is float32."""
 
     def is_clear(self, factor: float) -> bool:
         """Says whether only float32 errs as little as this, in units of its noise."""
         least = min((min(sizes) for sizes in self.factors.values()), default=0.0)
-        return BAND[0] * least > CLEAR * factor and not self.void
+        return BAND[0] * least > CLEAR * factor
 
     def bands(self) -> dict[Precision, tuple[float, float]]:
         """Gives the bands of what was made, as `Scale.relative_bands`."""

@@ -98,11 +98,7 @@ class Pool:
         if self.in_float32 is None or not oracle.size:
             return None
         # One form after the other: each is raised to float64 in turn.
-        parts = (
-            # Truncated tf32 shrinks every value, and so do many faults.
-            (s.precision, s.form != "truncated", self.table(flat(s.arrays)))
-            for s in self.fitting
-        )
+        parts = ((s.precision, s.form, self.table(flat(s.arrays))) for s in self.fitting)
         return Scale(oracle, parts)
 
     def table(self, values: Floats) -> Floats:

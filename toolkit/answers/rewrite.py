@@ -201,7 +201,7 @@ class RoundedCopy:
         channels or None: all 'weights', or 'their weights', which the products read."""
         floats = {n: t for n, t in self.constants.items() if t.data_type == TensorProto.FLOAT}
         if where == "weights":
-            # Small ones first: whoever looks for one that changes need not read the large ones.
+            # Small ones first: whoever looks for some that change need not read the large ones.
             ordered = sorted(floats.values(), key=lambda tensor: int(np.prod(tensor.dims)))
             yield from ((self.model.array(tensor), None) for tensor in ordered)
             return

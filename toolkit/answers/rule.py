@@ -54,6 +54,8 @@ VISIBLE = 50
 """Elements in which a lower format must show before it is named (step 7); chosen on saturated
 outputs (clip, softmax and sigmoid behind ever larger logits)."""
 
+HARDLY = ", hardly rounded"
+"""The end of the name of a form that leaves nearly all weights as they are (simulate.py)."""
 MANY = 1_000_000
 """Elements beyond which direction and value grid are looked at in a subset: a cosine of that many
 is known to a thousandth, and 256 different values show among far fewer."""
@@ -95,22 +97,28 @@ class SimulatedErrors:
     """The errors of one simulation of one output."""
 
     precision: Precision
-    directed: bool
-    """Its direction counts. Truncated tf32's does not: every fault that shrinks outputs has it."""
+    form: str
+    """The form's name (simulate.py)."""
     error: Array
     """Signed errors, (rows, columns), in float32: a dozen forms of a large output take memory."""
     rms: float
     """The RMS error, as `Scale.rms` measures it."""
 
+    @property
+    def directed(self) -> bool:
+        """Its direction counts. Truncated tf32's does not: it shrinks every value, and so do many
+        faults."""
+        return self.form != "truncated"
+
 
 class Scale:
     """The oracle of one output with the errors of its simulations, to judge answers by."""
 
-    def __init__(self, oracle: Floats, simulated: Iterable[tuple[Precision, bool, Array]]) -> None:
+    def __init__(self, oracle: Floats, simulated: Iterable[tuple[Precision, str, Array]]) -> None:
         """Takes finite oracle values, (rows, columns), and simulations of the same shape.
 
-        `simulated` yields the class, whether the direction counts, and the values; one of them is
-        float32. A simulation that is not finite is dropped: that format overflows on this model.
+        `simulated` yields the class, the form's name, and the values; one of them is float32. A
+        simulation that is not finite is dropped: that format overflows on this model.
         """
         self.oracle = oracle
         self.ulps = ulp(oracle)
@@ -118,8 +126,8 @@ class Scale:
         """One ulp of the output's typical size: errors below half of it never refuse, since
         ONNX Runtime's right sigmoid is off by as much where its values are nearly 0."""
         self.forms = [
-            SimulatedErrors(precision, directed, error.astype(np.float32), self.rms(error))
-            for precision, directed, values in simulated
+            SimulatedErrors(precision, form, error.astype(np.float32), self.rms(error))
+            for precision, form, values in simulated
             if np.isfinite(values).all()
             for error in [values.astype(np.float64) - oracle]
         ]
@@ -140,6 +148,16 @@ class Scale:
         """The classes that could be simulated, finest first, with their simulations."""
         by_class = {c: [f for f in self.forms if f.precision == c] for c in ORDER}
         return {c: forms for c, forms in by_class.items() if forms}
+
+    @cached_property
+    def _telling(self) -> Mapping[Precision, list[SimulatedErrors]]:
+        """The simulations that say how much a class errs: those that are float32 on this model are
+        left out, where others of the class are not."""
+        noise = max(form.rms for form in self.classes["float32"])
+        return {
+            c: [f for f in forms if not is_plain(f.form, size=f.rms, noise=noise)] or forms
+            for c, forms in self.classes.items()
+        }
 
     @cached_property
     def noise(self) -> float:
@@ -200,7 +218,7 @@ class Scale:
 
         `few_values`: the answers have as few different values as int8 has.
         """
-        sizes = [form.rms for form in self.classes[precision]]
+        sizes = [form.rms for form in self._telling[precision]]
         if precision == "float32":
             return 0.0, FLOAT32_BORDER * max(sizes)
         widest = FEW_VALUES_BAND if few_values and precision == "int8" else BAND[1]
@@ -270,7 +288,7 @@ class Scale:
         return ", ".join(parts) + ": a fast kernel and a small fault look alike"
 
     def _float32(self, size: float, names: Sequence[Precision]) -> Named:
-        if len(names) == 1:
+        if len(names) == 1 and len(self.classes) > 1:
             words = f"{self._times(size)}; up to {FLOAT32_BORDER:g} is float32"
             return Named(("float32",), words)
         words = f"{joined(names)}: each would err as much on these feeds"
@@ -315,6 +333,17 @@ class Scale:
         pair = {"tf32", "float16"}
         more = pair if pair & set(names) else set()
         return tuple(c for c in self.classes if c in more or c in names)
+
+
+def is_plain(form: str, *, size: float, noise: float) -> bool:
+    """Says whether a form of a lower format, by its name, is float32 on this model: hardly a weight
+    is no number of that format, and the outputs do not show it. Many networks were trained in
+    bfloat16 and are kept in float32; of their weights float16 rounds the few that it has no normal
+    number for.
+
+    `size` is its RMS error, `noise` that of a plain float32 evaluation.
+    """
+    return form.endswith(HARDLY) and size <= FLOAT32_BORDER * noise
 
 
 def _mean_square(values: Array) -> float:

@@ -15,6 +15,7 @@ ENDS = 1e-6
 """What is so near to the least or the largest value, as a share of the range, is saturated."""
 MOSTLY = 0.5
 """The share of elements that makes an output saturated."""
+CONSTANT = "its values are the same whatever is fed; "
 FEW = 50
 """Elements, over all feeds, below which more of them may tell more."""
 
@@ -25,15 +26,13 @@ def cause(oracle: Sequence[Array], *, saturating: bool) -> str:
     `oracle` holds the right values of one output, an array for each feed. `saturating`: the output
     stands behind an activation that saturates.
     """
-    if _is_constant(oracle):
-        return "its values are the same whatever is fed; "
     if saturating and _is_saturated(oracle):
         return "its activation is saturated; "
     count = sum(array.size for array in oracle)
     return f"only {count:,} elements; " if count < FEW else ""
 
 
-def _is_constant(oracle: Sequence[Array]) -> bool:
+def is_constant(oracle: Sequence[Array]) -> bool:
     """Says whether all rows are the same, of each shape that occurs, and there are several."""
     firsts: dict[tuple[int, ...], Array] = {}
     several = False

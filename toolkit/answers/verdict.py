@@ -65,7 +65,8 @@ class OutputVerdict:
     """Class → the least and the largest factor at which it may be named, on this model."""
     exact: bool = False
     """Nothing differs where nothing may: integers, booleans and strings, or floats that the file
-    only moves from one place to another. Such an output has no precision."""
+    only moves from one place to another; indices, but for ties, whose scores are right. Such an
+    output has no precision."""
 
 
 def unmeasured(output: str, evidence: str) -> OutputVerdict:

@@ -126,6 +126,7 @@ def build(
         choices=hidden.choices,
         scored=hidden.scored,
         moved=moved.only_moved(model.proto.graph),
+        unfed=moved.unfed(model.proto.graph),
         saturated=hidden.saturated,
         gathered=hidden.gathered,
         lower=readforms.ReadForms(lower, off) if any(off) else lower,

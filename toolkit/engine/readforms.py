@@ -26,18 +26,20 @@ class ReadForms:
         """Gives the same for some of the feeds."""
         return ReadForms(self.lower.of(feeds), [self.off[i] for i in feeds])
 
-    def near(self, feeds: Sequence[int]) -> tuple[Simulation, ...]:
-        """Makes the forms nearest to float32, on some feeds."""
+    def near(self, feeds: Sequence[int]) -> tuple[Simulation, ...] | None:
+        """Makes the forms nearest to float32, on some feeds; None where one cannot be made."""
         some = [self.off[i] for i in feeds]
-        return tuple(simulation_without(each, some) for each in self.lower.near(feeds))
+        near = self.lower.near(feeds)
+        return None if near is None else tuple(simulation_without(each, some) for each in near)
+
+    def full(self, feeds: Sequence[int]) -> tuple[Simulation, ...]:
+        """Makes float16 in full, on some feeds."""
+        some = [self.off[i] for i in feeds]
+        return tuple(simulation_without(each, some) for each in self.lower.full(feeds))
 
     def every(self) -> tuple[Simulation, ...]:
         """Makes every form on all feeds."""
         return tuple(simulation_without(each, self.off) for each in self.lower.every())
-
-    def shows_nothing(self) -> bool:
-        """Says whether a lower form is float32 itself here."""
-        return self.lower.shows_nothing()
 
     def left_out(self) -> tuple[str, ...]:
         """The forms that could not be made so far, in words."""

@@ -8,8 +8,8 @@ History of VERSION (a new shape brings a new number, an upgrade step and a golde
 4  the features of the processor; the warnings that 8-bit products may saturate, and that a run was
    resumed.
 5  the lock that a library's environment was made from, and what had no hash in it.
-6  the answer of a verdict and of each of its outputs, with the reason; what is exact; the limit that
-   takes what is not shown.
+6  the answer of a verdict and of each of its outputs, with the reason; what is exact; the limit
+   that takes what is not shown.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ def _threads_of_targets(raw: Raw) -> Raw:
 
 
 def _with_answers(raw: Raw) -> Raw:
-    """Gives each verdict its answer. What float32 was possible for among others was called right; it
-    is not shown. An output's own reason was not kept: that of its verdict stands for it."""
+    """Gives each verdict its answer. Where float32 was possible among other classes it was called
+    right; that is not shown. An output's own reason was not kept: its verdict's stands for it."""
     measured = any(raw["plan"]["limits"][name] is not None for name in ("atol", "rtol", "top1"))
     records = [
         record
