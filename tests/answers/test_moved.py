@@ -20,7 +20,8 @@ MOVED = {
     "transposed": "y = Transpose (x)",
     "gathered at indices that are fed": "y = Gather <axis = 0> (x, i)",
     "reshaped by its own size": """
-        s = Shape (x)  one = Constant <value_ints = [1]> ()  t = Mul (s, one)  y = Reshape (x, t)""",
+        s = Shape (x)  one = Constant <value_ints = [1]> ()
+        t = Mul (s, one)  y = Reshape (x, t)""",
     "chosen by what is fed": "y = Where (c, x, x)",
     "joined with zeros": """
         s = Shape (x)  z = ConstantOfShape (s)  y = Concat <axis = 1> (x, z)""",
@@ -31,7 +32,8 @@ COMPUTED = {
     "rounded": "h = Cast <to = 10> (x)  y = Cast <to = 1> (h)",
     "chosen by a computed condition": "z = Less (x, x)  y = Where (z, x, x)",
     "gathered at computed indices": "z = ArgMax <axis = 0, keepdims = 0> (x)  y = Gather (x, z)",
-    "scattered with a sum": 'z = Cast <to = 7> (c)  y = ScatterElements <reduction = "add"> (x, z, x)',
+    "scattered with a sum": """
+        z = Cast <to = 7> (c)  y = ScatterElements <reduction = "add"> (x, z, x)""",
     "of another domain": "y = com.microsoft.Gelu (x)",
     "made by a branch": """
         z = Constant <value_int = 1> ()  b = Cast <to = 9> (z)

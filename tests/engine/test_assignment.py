@@ -329,7 +329,8 @@ def test_a_file_that_chooses_otherwise_among_equals_is_of_its_source(tmp_path: P
     plain = oracle.all_in_float32([feed.arrays for feed in asked.feeds])
     verdict = asked.judge.verdict([each for each in plain if each is not None])
 
-    assert verdict.right, verdict.reason
+    # Times 3, 5 and 7 float16's weights are float32's: that is not told apart.
+    assert (verdict.answer, verdict.outputs[1].answer) == ("not shown", "right"), verdict.reason
     assert "gathered by another choice among equals" in verdict.outputs[0].evidence
 
 

@@ -138,7 +138,7 @@ def confirming(one: JudgedTarget, library: str) -> JudgedTarget:
     other = msgspec.structs.replace(
         record,
         library=msgspec.structs.replace(record.library, runtime=library),
-        verdict=replace(record.verdict, right=True),
+        verdict=replace(record.verdict, answer="right", right=True),
     )
     return replace(one, record=other, answers=())
 

@@ -475,6 +475,25 @@ def test_a_library_of_the_fourth_version_names_no_lock() -> None:
     assert [(each.lock, each.unhashed) for each in libraries if each] == [("", []), ("", [])]
 
 
+def test_what_version_5_called_right_without_showing_it_is_not_shown() -> None:
+    """Its model has an output that is the same whatever is fed, indices and a size."""
+    raw = json.loads((GOLDEN / "v5.json").read_text())
+
+    run = store.head(GOLDEN / "v5.json")
+
+    assert [record["verdict"]["right"] for record in raw["records"]] == [True, True]
+    for record in run.records:
+        assert record.verdict is not None
+        assert (record.verdict.text, record.verdict.answer) == ("not shown", "not shown")
+        assert not record.verdict.right
+        assert [(o.output, o.answer, o.exact) for o in record.verdict.outputs] == [
+            ("saturated", "not shown", False),
+            ("label", "right", True),
+            ("size", "right", True),
+        ]
+        assert record.verdict.reason == record.verdict.outputs[0].evidence
+
+
 def test_every_older_version_has_a_step_and_a_golden_file() -> None:
     assert [*upgrade.STEPS] == [*range(1, VERSION)]
     assert {f"v{version}.json" for version in upgrade.STEPS} <= {f.name for f in GOLDEN.iterdir()}

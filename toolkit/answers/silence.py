@@ -33,7 +33,8 @@ def cause(oracle: Sequence[Array], *, saturating: bool) -> str:
 
 
 def is_constant(oracle: Sequence[Array]) -> bool:
-    """Says whether all rows are the same, of each shape that occurs, and there are several."""
+    """Says whether all rows are the same, of each shape that occurs, and there are several; of one
+    row, whether all its elements are."""
     firsts: dict[tuple[int, ...], Array] = {}
     several = False
     for row in _rows(oracle):
@@ -44,7 +45,12 @@ def is_constant(oracle: Sequence[Array]) -> bool:
         size = float(np.max(np.abs(first), initial=0.0))
         if not np.allclose(row, first, rtol=0.0, atol=ALIKE * size, equal_nan=True):
             return False
-    return several
+    return several or any(row.size > 1 and _are_alike(row) for row in firsts.values())
+
+
+def _are_alike(row: Array) -> bool:
+    spread = float(np.ptp(row))
+    return spread <= ALIKE * float(np.max(np.abs(row)))
 
 
 def _rows(oracle: Sequence[Array]) -> Iterator[Array]:

@@ -211,7 +211,8 @@ def ask(
     declared = of_file(proto)
     if wanted.inputs is None and declared == "float32":
         alone = partial(_judge_of, opened, oracle, build)
-        told = telling.more(file, oracle, built.judge, timed[0], alone)
+        largest = max((each.feed for each in expected), key=lambda feed: feed.size)
+        told = telling.more(file, oracle, built.judge, largest, alone)
         if told.expected:
             expected += padding.left_out(opened, oracle, told.expected)
             notes.append(told.note)

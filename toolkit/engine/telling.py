@@ -48,7 +48,7 @@ class Told:
 def more(file: ModelFile, oracle: Oracle, judge: Judge, drawn: Feed, build: Build) -> Told:
     """Finds feeds for the float outputs at which the judge's own cannot tell float32 from less.
 
-    `drawn` is the first of these. Nothing is found where all outputs tell, which costs no more than
+    `drawn` is the largest of these: a small one may tell nothing at any scale. Nothing is found where all outputs tell, which costs no more than
     the verdicts cost anyhow, and where no other feed tells more.
     """
     open_ones = _silent(judge, [spec.name for spec in file.outputs if spec.type in FLOATS])
@@ -108,29 +108,26 @@ def beside(file: ModelFile, drawn: Feed | None = None) -> list[Feed]:
 
 def sets_beside(file: ModelFile) -> list[Path]:
     """The folders of the test data that are a file's own."""
-    home = testdata.home(file.path, {file.sha256})
+    apart = _home(file) != file.path.parent
+    alone = apart or not any(each != file.path for each in file.path.parent.glob("*.onnx"))
+    owners = {file.sha256, *([None] if alone else [])}
     try:
-        folders = stored.data_sets(home)
+        return [each for each in stored.data_sets(_home(file)) if testdata.owner(each) in owners]
     except (InputError, OSError):
         return []
-    alone = home != file.path.parent or not _others(file.path)
-    return [
-        each
-        for each in folders
-        if testdata.owner(each) in {file.sha256, *({None} if alone else ())}
-    ]
 
 
 def cures(file: ModelFile) -> tuple[str, ...]:
     """A line that proposes the test data beside a file; none where there are no such."""
     if not sets_beside(file):
         return ()
-    home = shlex.quote(str(testdata.home(file.path, {file.sha256})))
+    home = shlex.quote(str(_home(file)))
     return (f"--inputs {home}    takes the test data that lie beside the file",)
 
 
-def _others(model: Path) -> list[Path]:
-    return [each for each in model.parent.glob("*.onnx") if each != model]
+def _home(file: ModelFile) -> Path:
+    apart = file.path.with_name(f"{file.path.stem}.testdata")
+    return apart if apart.is_dir() else file.path.parent
 
 
 def _size(folder: Path) -> Bytes:

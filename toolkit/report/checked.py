@@ -8,6 +8,7 @@ from toolkit.answers import acceptance
 from toolkit.answers.specialvalues import SpecialValue
 from toolkit.answers.verdict import OutputVerdict
 from toolkit.records.schema import Run
+from toolkit.report.conclusion import CURE
 from toolkit.report.facts import model_line
 from toolkit.report.grids.grid import NONE, Grid
 from toolkit.report.summary import summarize
@@ -101,6 +102,8 @@ def _reasons(targets: Sequence[ShownTarget]) -> Iterator[str]:
             reason, evidence = target.verdict.reason, target.verdict.outputs[0].evidence
             added = "" if evidence in reason else f" ({printable(evidence)})"
             yield f"{target.name}: {printable(reason)}{added}"
+    if any(target.verdict and target.verdict.answer == "not shown" for target in targets):
+        yield CURE
 
 
 # The special values of Relu

@@ -54,13 +54,17 @@ def _lowered(sentence: str) -> str:
 def without_rank(tables: Sequence[Table]) -> tuple[str, ...]:
     """Sentences on the targets that are not shown to be right, on those that are not right, then on
     those that were not measured."""
-    not_shown = tuple(_left_out(tables, Standing.NOT_SHOWN))
     return (
-        *not_shown,
-        *([CURE] if not_shown else []),
+        *not_shown(tables),
         *_left_out(tables, Standing.NOT_RIGHT),
         *_left_out(tables, Standing.NOT_MEASURED),
     )
+
+
+def not_shown(tables: Sequence[Table]) -> tuple[str, ...]:
+    """Sentences on the targets that are not shown to be right, and on what to do about it."""
+    sentences = tuple(_left_out(tables, Standing.NOT_SHOWN))
+    return (*sentences, CURE) if sentences else ()
 
 
 def _left_out(tables: Sequence[Table], standing: Standing) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from toolkit.plaintext import RESET, STYLES, line
 from toolkit.records.schema import WarningKind
+from toolkit.report.conclusion import not_shown
 from toolkit.report.grids.latencies import remarks
 from toolkit.report.view import Note, Row, Standing, Table, View
 from toolkit.report.words import seconds, timed, width, wrapped
@@ -35,7 +36,7 @@ def render(view: View, *, columns: int = 80, colour: bool = False, label: str = 
         lines += heading(view, table, "" if number else label, columns)
         lines += ["", *table_lines(table, columns - LABEL, colour), ""]
     paragraphs = (text for conclusion in view.conclusions for text in conclusion.paragraphs)
-    for text in (view.state, *paragraphs):
+    for text in (view.state, *paragraphs, *not_shown(view.tables)):
         lines += paragraph(text, columns)
     for text in (*view.copies, *(remark for table in view.tables for remark in remarks(table))):
         lines += [styled(part, "quiet", colour) for part in paragraph(text, columns)]
