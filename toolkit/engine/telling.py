@@ -24,7 +24,7 @@ from toolkit.onnxfiles.modelfile import ModelFile
 from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.units import Bytes
 
-SCALES = (0.1, 10.0, 0.01, 100.0)
+SCALES = (0.1, 10.0, 0.01, 100.0, 0.001)
 """What the floats of a drawn feed are multiplied by; the nearest first."""
 FIRST_SETS = 3
 """Sets of test data that are looked at."""
@@ -48,8 +48,9 @@ class Told:
 def more(file: ModelFile, oracle: Oracle, judge: Judge, drawn: Feed, build: Build) -> Told:
     """Finds feeds for the float outputs at which the judge's own cannot tell float32 from less.
 
-    `drawn` is the largest of these: a small one may tell nothing at any scale. Nothing is found where all outputs tell, which costs no more than
-    the verdicts cost anyhow, and where no other feed tells more.
+    `drawn` is the largest of these: a small one may tell nothing at any scale. Nothing is found
+    where all outputs tell, which costs no more than the verdicts cost anyhow, and where no other
+    feed tells more.
     """
     open_ones = _silent(judge, [spec.name for spec in file.outputs if spec.type in FLOATS])
     added: list[Expected] = []

@@ -67,7 +67,7 @@ def _is_exact(output: Raw) -> bool:
         return False
     is_index = output["rows"] is not None
     by_scores = is_index and output["witness"].startswith("float32 (")
-    return by_scores or output["evidence"].startswith("equal in")
+    return bool(by_scores or output["evidence"].startswith("equal in"))
 
 
 def _answer(output: Raw, exact: bool, right: bool, measured: bool) -> str:
