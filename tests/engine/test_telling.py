@@ -18,7 +18,7 @@ from toolkit.exporter import testdata
 from toolkit.onnxfiles import modelfile
 from toolkit.tensors import Array
 
-PERCEPTRON = (*PERCEPTRON)
+PERCEPTRON = (("MatMul", ["x", "w"], "a"), ("Sigmoid", ["a"], "y"))
 ROWS: dict[str, list[int | str]] = {"x": ["rows", 32]}
 
 
@@ -75,9 +75,7 @@ def with_data(model: Path, owner: str = "") -> Path:
 
 def test_inputs_of_another_scale_are_judged_and_not_timed(tmp_path: Path) -> None:
     """A sigmoid that is saturated by what is drawn, and tells at a hundredth of it."""
-    path = saved(
-        tmp_path / "m.onnx", *PERCEPTRON, gain=1e5
-    )
+    path = saved(tmp_path / "m.onnx", *PERCEPTRON, gain=1e5)
 
     asked = ask(path)
 
@@ -91,9 +89,7 @@ def test_inputs_of_another_scale_are_judged_and_not_timed(tmp_path: Path) -> Non
 
 
 def test_a_model_that_tells_is_given_no_more_feeds(tmp_path: Path) -> None:
-    path = saved(
-        tmp_path / "m.onnx", *PERCEPTRON, gain=0.3
-    )
+    path = saved(tmp_path / "m.onnx", *PERCEPTRON, gain=0.3)
 
     assert origins(ask(path)) == ["drawn with seed 0"]
 
