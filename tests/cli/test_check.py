@@ -149,3 +149,25 @@ def test_a_file_that_holds_at_one_size_only_is_not_what_it_declares(tmp_path: Pa
     ]
     assert stated.code == 0
     assert "not judged at 2 of 3 sizes" in " ".join(stated.out.split())
+
+
+def test_what_is_not_shown_ends_with_1_and_is_taken_where_the_user_says_so(folder: Path) -> None:
+    """A softmax of constants: every class has the same share, whatever is fed."""
+    flat = numpy_helper.from_array(np.full((8, 4), 0.5, np.float32), "flat")
+    nodes = [
+        helper.make_node("MatMul", ["x", "flat"], ["a"]),
+        helper.make_node("Softmax", ["a"], ["y"]),
+    ]
+    small.save(folder / "flat.onnx", nodes, {"x": ["n", 8]}, {"y": ["n", 4]}, [flat])
+    words = ("check", "flat.onnx", "--target", "onnxruntime")
+
+    checked = command.run(*words, cwd=folder)
+    taken = command.run(*words, "--accept", "undecided", cwd=folder)
+    twice = command.run(*words, "--accept", "int8", "--accept", "float16", cwd=folder)
+
+    assert (checked.code, taken.code, taken.err, twice.code) == (1, 0, "", 2)
+    assert "onnxruntime cpu  not shown" in checked.out
+    assert "onnxruntime cpu: its values are the same whatever is fed;" in checked.out
+    assert "--accept undecided" in checked.out
+    assert "int8 or finer" in taken.out
+    assert "--accept takes one precision, not int8 and float16" in twice.err

@@ -53,6 +53,8 @@ class Row:
     """Seconds a call at the first case; later cases take longer with their batch."""
     verdict: Name = "float32"
     right: bool = True
+    shown: bool = True
+    """False: the answers are not shown, with `reason` as the cause."""
     reason: str = ""
     factor: float = 1.3
     failure: Failure | None = None
@@ -201,10 +203,12 @@ def verdict(row: Row) -> Verdict:
     """A verdict with one output."""
     error: Number = number(row.factor * 3e-8)
     answer: Answer = "right" if row.right else "wrong" if row.verdict == "wrong" else "less precise"
+    if not row.shown:
+        answer = "not shown"
     return Verdict(
-        text=row.verdict,
+        text=row.verdict if row.shown else "not shown",
         answer=answer,
-        right=row.right,
+        right=row.right and row.shown,
         reason=row.reason,
         declared="float32",
         outputs=(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -10,7 +12,7 @@ from toolkit.answers.verdict import Name
 from toolkit.records.schema import Run
 from toolkit.report import compared
 from toolkit.report.compared import Gates
-from toolkit.report.comparison import machines_apart, side_by_side
+from toolkit.report.comparison import Gate, machines_apart, side_by_side
 
 FACTORS: dict[Name, float] = {"float32": 1.3, "between": 60.0, "int8": 30_000.0}
 
@@ -38,6 +40,37 @@ def test_the_gate_of_answers_fails_for_coarser_ones_and_for_no_improvement(
 
     assert compared.fails(ruled, gates) is fails
     assert ruled[0].text == (f"{new}, it was {old}" if fails else "no worse than before")
+
+
+OPEN = Row("open", 5e-6, shown=False, reason="its activation is saturated")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "outcome", "text"),
+    [
+        ("right", "open", Gate.OPEN, "not shown: its activation is saturated"),
+        ("open", "open", Gate.OPEN, "not shown: its activation is saturated"),
+        ("open", "right", Gate.HOLDS, "no worse than before"),
+        ("open", "coarse", Gate.FAILS, "declares float32, computes bfloat16"),
+        ("coarse", "open", Gate.HOLDS, "no worse than before"),
+    ],
+)
+def test_answers_that_are_not_shown_are_not_decided(
+    old: str, new: str, outcome: Gate, text: str
+) -> None:
+    coarse = Row(
+        "coarse", 5e-6, "bfloat16", right=False, reason="declares float32, computes bfloat16"
+    )
+    kinds = {"right": Row("right", 5e-6), "open": OPEN, "coarse": coarse}
+    run, _ = make([replace(kinds[kind], label=f"{kind} {n}") for n, kind in enumerate((old, new))])
+
+    (pairing,) = side_by_side(run, [(0, 1)])
+    (ruling,) = compared.rulings([pairing], Gates(worse=True))
+
+    assert (ruling.outcome, ruling.text) == (outcome, text)
+    assert (pairing.interval is not None) is ("coarse" not in (old, new))
+    assert compared.fails([ruling], Gates(worse=True)) is (outcome is Gate.FAILS)
+    assert compared.fails([ruling], Gates(worse=True, strict=True)) is (outcome is not Gate.HOLDS)
 
 
 def on(features: list[str] | None) -> Run:

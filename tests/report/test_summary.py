@@ -11,6 +11,7 @@ from tests.report import runs
 from tests.report.runs import Row, Shape, make
 from toolkit.records.schema import RecordedPlacement, Run
 from toolkit.report.summary import summarize
+from toolkit.report.terminal import render
 from toolkit.report.view import Standing, Table, View
 
 
@@ -56,6 +57,42 @@ def test_a_ratio_is_near_what_was_planted_and_its_interval_holds_it() -> None:
 def test_a_row_that_is_not_right_has_no_rank_and_no_ratio() -> None:
     rows = first_table(runs.MIXED).part(Standing.NOT_RIGHT)
     assert [(row.rank, row.ratio) for row in rows] == [(None, None), (None, None)]
+
+
+OPEN = Row("openvino cpu", 2e-6, shown=False, reason="its activation is saturated; float32 or")
+"""A target of which these feeds cannot tell."""
+
+
+def test_what_is_not_shown_stands_apart_with_its_ratio_and_without_a_rank() -> None:
+    view = view_of((OPEN, *runs.TWO, replace(OPEN, label="mnn cpu", latency=1e-6)))
+    (table,) = view.tables
+
+    assert [(row.target.name, row.rank, str(row.standing)) for row in table.rows] == [
+        *[(row.target.name, row.rank, "ranked") for row in table.ranked()],
+        ("mnn cpu", None, "not shown"),
+        ("openvino cpu", None, "not shown"),
+    ]
+    assert len(table.ranked()) == 2
+    assert all(row.ratio and row.speed for row in table.part(Standing.NOT_SHOWN))
+    assert table.conclusion.headline.startswith("Fastest with right answers: onnxruntime")
+    assert view.without_rank[0] == "Not shown: mnn cpu (its activation is saturated; float32 or)."
+    assert "--inputs FOLDER" in view.without_rank[2]
+    text = render(view)
+    assert "Not shown: mnn cpu" in text
+    assert "--accept undecided" in text
+
+
+def test_nothing_that_is_not_shown_is_called_right() -> None:
+    view = view_of((OPEN, replace(OPEN, label="mnn cpu", latency=1e-6)))
+    (table,) = view.tables
+
+    assert (table.ranked(), len(table.compared())) == ((), 2)
+    assert table.conclusion.text == (
+        "No target is ranked: of no answers was it shown that they are right. A call of mnn cpu "
+        "takes 1.0\u2009µs, the least of these."
+    )
+    assert table.baseline == "mnn cpu"  # The planned one: the last.
+    assert table.rows[1].ratio is not None
 
 
 def test_a_wrong_row_shows_no_latency_and_a_coarse_one_shows_its_own() -> None:

@@ -357,12 +357,12 @@ class Judge:
         """
         acceptance = Acceptance(verdict.declared, limits or Limits(), {})
         outputs = [
-            self._witnessed(output, answers, acceptance) if len(output.names) > 1 else output
+            self._with_behind(output, answers, acceptance) if len(output.names) > 1 else output
             for output in verdict.outputs
         ]
         return self._summed_up(outputs, verdict.declared)
 
-    def _witnessed(
+    def _with_behind(
         self, output: OutputVerdict, answers: Answers, acceptance: Acceptance
     ) -> OutputVerdict:
         finding = self._witness(output.output, answers)
