@@ -51,7 +51,7 @@ def judge(expected: Sequence[Expected], answers: Answers) -> Verdict:
 
 def verdict(worst: float, text: Name) -> Verdict:
     right = text == "float32"
-    answer: Answer = "right" if right else "wrong"
+    answer: Answer = "right" if right else "wrong" if text == "wrong" else "less precise"
     output = replace(
         unmeasured("output", ""),
         names=(text,),
