@@ -50,9 +50,12 @@ class ServedTarget:
     hello: Hello | None = None
 
     def version(self) -> str:
-        """The version of its library. Raises TargetError where it does not start."""
-        self._started()
-        return "" if self.hello is None else self.hello.version
+        """The version of its library. Raises TargetError where it does not start, and where it
+        takes no .onnx: it would refuse every test for that."""
+        _, hello = self._started()
+        if hello.starts_from == "source":
+            raise TargetError(f"{self.name} starts from a PyTorch source; each test is an .onnx")
+        return hello.version
 
     def answers(self, file: ModelFile, case: OperatorTest) -> Answers:
         """The outputs for each set of inputs. Raises TargetError where it refuses or dies."""
