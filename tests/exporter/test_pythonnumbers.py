@@ -32,7 +32,7 @@ class Square(nn.Module):
 
 class Arithmetic(nn.Module):
     def forward(self, x):
-        batch, n = map(int, x.shape)
+        batch, n = len(x), int(x.shape[1])
         whole, rest = divmod(n, 3)
         assert isinstance(n, int) or float(n) == n
         return (
@@ -80,6 +80,10 @@ def test_what_stands_for_a_type_is_that_type_to_whoever_asks() -> None:
     assert issubclass(bool, whole)
     assert int == whole  # noqa: E721 - it is what a module may ask.
     assert {int: "found"}[whole] == "found"
+    length = pythonnumbers._replaced()[2][1]
+    assert (length([1, 2]), length(torch.zeros(3, 2))) == (2, 3)
+    with pytest.raises(TypeError, match="0-d"):
+        length(torch.zeros(()))
 
 
 def test_functions_of_plain_numbers_are_as_before() -> None:

@@ -5,7 +5,8 @@ takes the dimension for a fixed one. Only its strict tracing reads such calls of
 that follows no lock, and little else of what libraries of models do beside their networks. So
 functions of `math` and `statistics` compute with sizes while torch traces. `int` and `float` are
 types, and give numbers of their own kind only: a file of code that calls one of them with a size
-gets another meaning for that name, under which sizes stay what they are, and is traced anew.
+gets another meaning for that name, under which sizes stay what they are, and is traced anew. So
+does one that asks for the `len` of a tensor.
 """
 
 from __future__ import annotations
@@ -128,8 +129,16 @@ def _replaced() -> tuple[tuple[Any, Any], ...]:
     return (
         (int, _type(int, torch.sym_int)),
         (float, _type(float, torch.sym_float)),
+        (len, _length),
         *((old, new) for _, _, old, new in _functions()),
     )
+
+
+def _length(value: Any) -> Any:
+    """What len gives; for a tensor its first size, as it is."""
+    import torch
+
+    return value.shape[0] if isinstance(value, torch.Tensor) and value.ndim else len(value)
 
 
 def _type(own: type, cast: Callable[[Any], Any]) -> type:
