@@ -21,7 +21,6 @@ from pathlib import Path
 import click
 import numpy as np
 import onnxruntime
-from scipy.stats import shapiro
 
 from benchmarks import ledger
 from benchmarks.ledger import Job, Ledger, Line
@@ -207,6 +206,8 @@ def row(name: str, lines: Sequence[Line]) -> Row:
     by_most_rounds = next(effects for effects in reversed(logs.values()) if effects)
     differ = [any(line["different"]) for line in lines]
     slower = [ratio is not None for line in lines for ratio in line["slower_at_first"]]
+    from scipy.stats import shapiro  # A second of imports, which a run does not need.
+
     gpus = {line["machine"].rpartition(", ")[2] for line in lines if CONDITIONS[name].gpu}
     return Row(
         condition=", ".join((name, *sorted(gpus))),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy import stats
-
 
 @dataclass(frozen=True)
 class Rate:
@@ -38,5 +36,7 @@ def rate(count: int, of: int) -> Rate:
     """The rate of `count` in `of` runs. Raises ValueError where nothing was run."""
     if of == 0:
         raise ValueError("no runs: no rate")
+    from scipy import stats  # A second of imports, which reading a table does not need.
+
     interval = stats.binomtest(count, of).proportion_ci(0.95, method="exact")
     return Rate(count, of, float(interval.low), float(interval.high))

@@ -15,6 +15,7 @@ L6  No module imports itself through others, at any depth: an import that hides 
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import re
 import subprocess
@@ -91,14 +92,20 @@ def modules() -> dict[str, Path]:
 
 
 MODULES = modules()
-TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
+
+
+@functools.cache
+def trees() -> Mapping[str, ast.Module]:
+    """Every module of the package, parsed: not at import, since every process of the tests collects
+    this file."""
+    return {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
 
 
 def imports(
-    name: str, *, typing: bool = True, trees: Mapping[str, ast.Module] = TREES
+    name: str, *, typing: bool = True, among: Mapping[str, ast.Module] | None = None
 ) -> Iterator[Import]:
     """All imports of a module; with `typing` also those for the type checker alone."""
-    yield from _of(name, trees[name].body, top=True, typing=typing)
+    yield from _of(name, (among or trees())[name].body, top=True, typing=typing)
 
 
 def _of(name: str, body: list[ast.stmt], *, top: bool, typing: bool) -> Iterator[Import]:
@@ -215,7 +222,7 @@ PROGRAMS = {
 def test_the_command_line_alone_prints_or_exits() -> None:  # L4
     wrong = [
         f"{name}:{node.lineno} calls {ast.unparse(node.func)}"
-        for name, tree in TREES.items()
+        for name, tree in trees().items()
         if room(name) != "cli" and name not in PROGRAMS
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
@@ -257,12 +264,12 @@ def test_the_help_of_a_command_imports_nothing_heavy(command: str) -> None:  # L
     assert "Examples" in done.stdout or "Example" in done.stdout
 
 
-def cycle(trees: Mapping[str, ast.Module]) -> list[str]:
+def cycle(among: Mapping[str, ast.Module]) -> list[str]:
     """A way from a module back to itself, which is named at both ends; empty: there is none."""
     graph = {
-        name: {found.imported for found in imports(name, trees=trees) if found.imported in trees}
+        name: {found.imported for found in imports(name, among=among) if found.imported in among}
         - {name, "toolkit"}
-        for name in trees
+        for name in among
     }
     try:
         graphlib.TopologicalSorter(graph).prepare()
@@ -273,7 +280,7 @@ def cycle(trees: Mapping[str, ast.Module]) -> list[str]:
 
 
 def test_no_module_imports_itself_through_others() -> None:  # L6
-    assert cycle(TREES) == []
+    assert cycle(trees()) == []
 
 
 HIDDEN = {
@@ -293,4 +300,4 @@ def test_a_cycle_is_found_wherever_its_import_hides(code: str) -> None:  # L6
         "toolkit.errors": ast.parse("from toolkit.units import Seconds"),
     }
 
-    assert set(cycle({**TREES, **planted})) == {*planted}
+    assert set(cycle({**trees(), **planted})) == {*planted}

@@ -33,7 +33,7 @@ from benchmarks import ledger
 from benchmarks.ledger import Ledger, Line
 from benchmarks.zoo import listing
 from benchmarks.zoo.entry import Entry
-from benchmarks.zoo.minimal import REASONS, UNEXPLAINED
+from benchmarks.zoo.minimal import REASONS
 
 ROOT = Path(__file__).parent.parent.parent
 TOOLKIT = Path(sys.executable).with_name("toolkit")
@@ -175,8 +175,6 @@ def table(lines: Sequence[Line]) -> str:
         "| module | reason | models | `torch.onnx.export` | `toolkit export` |",
         "|---|---|---|---|---|",
         *(_reason(line, every) for line in newest if line["group"] == "minimal"),
-        "",
-        f"Not explained yet: {', '.join(UNEXPLAINED)}.",
         "",
         "| model | kind | `torch.onnx.export` | `toolkit export` |",
         "|---|---|---|---|",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchmarks import ledger
 from benchmarks.ledger import Ledger
 from benchmarks.zoo import judged, measure
-from benchmarks.zoo.minimal import REASONS, UNEXPLAINED
+from benchmarks.zoo.minimal import REASONS
 from toolkit.sources import inputs
 
 
@@ -119,7 +119,7 @@ def test_every_wrong_file_of_torch_alone_has_its_reason() -> None:
     }
 
     explained = {model for reason in REASONS.values() for model in reason.models}
-    assert explained | {*UNEXPLAINED} == wrong
+    assert explained == wrong
     assert {newest[name]["bare"]["verdict"] for name in REASONS} == {"wrong"}
 
 

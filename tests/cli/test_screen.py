@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from tests.test_layers import OF_A_WORKER, PROGRAMS, TREES, room
+from tests.test_layers import OF_A_WORKER, PROGRAMS, room, trees
 from toolkit import plaintext
 from toolkit.cli import screen
 
@@ -36,14 +36,14 @@ def writes(tree: ast.Module) -> Iterator[str]:
 def test_one_file_of_the_command_line_writes() -> None:
     wrong = [
         f"{name}:{call}"
-        for name, tree in TREES.items()
+        for name, tree in trees().items()
         # A worker's streams are its log, and programs have those of their own process.
         if name != "toolkit.cli.screen" and room(name) not in OF_A_WORKER and name not in PROGRAMS
         for call in writes(tree)
     ]
 
     assert wrong == []
-    assert [*writes(TREES["toolkit.cli.screen"])] != []
+    assert [*writes(trees()["toolkit.cli.screen"])] != []
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class Fixing(nn.Module):
     """Makes a number of a size."""
 
     def forward(self, x: Any) -> Any:
-        n = int(x.shape[1])
+        n = len(range(x.shape[1]))
         return x.reshape(-1, n) * torch.ones(n)
 
 
@@ -45,7 +45,7 @@ class CheckedThenFixing(nn.Module):
     def forward(self, x: Any) -> Any:
         if x.shape[1] > 1000:
             raise ValueError("too long")
-        n = int(x.shape[1])
+        n = len(range(x.shape[1]))
         return x.reshape(-1, n) * torch.ones(n)
 
 

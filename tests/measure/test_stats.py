@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binom, mannwhitneyu, wilcoxon
 
 from toolkit.measure import stats
 from toolkit.measure.stats import Missing, Outcome
@@ -75,6 +74,8 @@ def test_an_alpha_out_of_reach_has_no_interval() -> None:
 
 
 def test_the_interval_covers_as_often_as_it_says() -> None:
+    from scipy.stats import binom
+
     random = np.random.default_rng(1)
     runs = random.normal(0, 0.012, size=(2000, 10))
     intervals = [stats.hodges_lehmann(list(run), 0.05) for run in runs]
@@ -91,6 +92,8 @@ def test_an_outlier_moves_the_estimate_little() -> None:
 
 
 def test_the_p_value_is_the_exact_one() -> None:
+    from scipy.stats import wilcoxon
+
     random = np.random.default_rng(2)
     for n in (6, 9, 14, 25):
         effects = list(random.normal(0.004, 0.012, n))
@@ -167,6 +170,8 @@ def test_so_few_process_starts_that_no_pair_could_be_told_apart_are_said_to_be_t
 
 
 def test_holm_keeps_false_differences_of_a_whole_run_under_alpha() -> None:
+    from scipy.stats import binom
+
     random = np.random.default_rng(4)
     runs = [[list(random.normal(0, 0.012, 10)) for _ in range(8)] for _ in range(300)]
     wrong = sum(
@@ -203,6 +208,8 @@ def test_blocks_without_a_partner_are_refused(base: list[float], target: list[fl
     ],
 )
 def test_the_samples_that_a_percentile_needs(q: float, confidence: float, needed: int) -> None:
+    from scipy.stats import binom
+
     assert stats.samples_needed(q, confidence) == needed
     assert binom.cdf(1, needed, 1 - q) <= 1 - confidence
     assert binom.cdf(1, needed - 1, 1 - q) > 1 - confidence
@@ -217,6 +224,8 @@ def test_a_percentile_that_is_not_carried_says_how_many_are_missing() -> None:
 
 def test_the_shift_of_two_samples_has_the_exact_rank_sum_interval() -> None:
     """Against scipy's exact test: 0 lies outside the interval exactly where p is below alpha."""
+    from scipy.stats import mannwhitneyu
+
     draw = np.random.default_rng(8)
     for _ in range(300):
         first = draw.normal(size=9).tolist()

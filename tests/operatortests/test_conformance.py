@@ -81,3 +81,13 @@ def test_an_operator_without_a_test_is_one_line(tmp_path: Path) -> None:
 
     assert ended.code == 1
     assert ended.errors[0].startswith("error: no operator that is tested is called 'Convv'")
+
+
+def test_a_runtime_that_takes_no_onnx_is_one_line_and_not_a_refusal_of_each_test(
+    tmp_path: Path,
+) -> None:
+    ended = command.run("conformance", "--target", "torch", "-o", "kept", cwd=tmp_path)
+
+    assert ended.code == 1
+    assert ended.errors == ["error: torch:cpu starts from a PyTorch source; each test is an .onnx"]
+    assert OutcomeLedger(tmp_path / "kept/ledger.jsonl").read() == []

@@ -18,8 +18,8 @@ OUTCOMES = [RIGHT, OLD, ORT, WRONG,
 def test_each_target_has_its_counts_and_the_oracle_comes_first() -> None:
     assert tables.targets(OUTCOMES) == [("oracle", "1"), ("ort:cpu", "2")]
     lines = tables.markdown(OUTCOMES).splitlines()
-    assert "| oracle | 1 | 1.23 | 2 | 0 | 0 | 0 | 0 | 1 | 0 | – |" in lines
-    assert "| ort:cpu | 2 | 1.23 | 1 | 0 | 1 | 0 | 0 | 0 | 1 | float32 1 |" in lines
+    assert "| oracle | 1 | 1.23 | 2 | 2 | 0 | 0 | 0 | 0 | 1 | 0 | – |" in lines
+    assert "| ort:cpu | 2 | 1.23 | 2 of 3 | 1 | 0 | 1 | 0 | 0 | 0 | 1 | float32 1 |" in lines
     assert "| Relu | 6 to 14 | 2 of 2 | 1 of 2, 1 wrong |" in lines
     assert "| SequenceAt | 14 | – | – |" in lines
 

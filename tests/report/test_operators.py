@@ -37,6 +37,7 @@ def test_every_result_is_told_in_words() -> None:
         assert f"</svg>{told}</span>" in text
     assert "3 tests of 3 operators from onnx 1.23, on 3 targets" in text
     assert "its shape is [3]" in text
+    assert '<td class="number">1 of 3</td>' in text  # The tests that a target was run on.
     assert "x:float32[3,4]" in text
     assert "its precision: bfloat16" in text
     assert "Not named yet: no float8" in text
@@ -97,3 +98,28 @@ def test_the_filter_and_the_links_work_and_without_javascript_the_table_is_there
     plain.goto(file.as_uri())
     assert plain.locator("#operators tbody tr").count() == 3
     assert plain.locator("#filters").is_hidden()
+
+
+@pytest.mark.browser
+def test_of_many_targets_the_table_scrolls_beside_the_operators_names_and_not_the_page(
+    browser: Browser, tmp_path: Path
+) -> None:
+    long = [replace(RIGHT, operator=f"ai.onnx.preview.training.Operator{n}") for n in range(40)]
+    many = [replace(each, target=f"runtime-{n}:cpu") for each in long for n in range(24)]
+    file = tmp_path / "report.html"
+    file.write_text(operators.render([*long, *many]), encoding="utf-8")
+    tab = browser.new_page(viewport={"width": 1280, "height": 800})
+    tab.goto(file.as_uri())
+
+    tab.evaluate("document.querySelector('.grid').scrollTo(900, 900)")
+
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 1280
+    assert (
+        tab.evaluate("""() => {
+        const place = (name) => document.querySelector(name).getBoundingClientRect();
+        const grid = place(".grid"), above = place("#operators thead th");
+        const beside = place("#operators tbody th");
+        return [beside.x === grid.x, above.x === grid.x, above.y === grid.y, beside.width > 120];
+    }""")
+        == [True] * 4
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -26,7 +27,22 @@ from toolkit.report.svg import legend, svg
 from toolkit.report.view import View
 
 MIXED = summarize(*runs.make(runs.MIXED))
-DRAWN = {plot.name: plot for plot in draw(MIXED)}
+NAMES = (
+    "ratios-batch-1",
+    "parts-batch-1",
+    "cold-start",
+    "distribution-batch-1",
+    "answers",
+    "over-time-batch-1",
+    "machine",
+)
+"""The plots of MIXED, in the order of the page."""
+
+
+@functools.cache
+def drawn() -> dict[str, Plot]:
+    """They are drawn once, and not where the tests are only collected."""
+    return {plot.name: plot for plot in draw(MIXED)}
 
 
 def data(plot: Plot) -> list[dict[str, Any]]:
@@ -40,20 +56,12 @@ def named(plot: Plot) -> set[str]:
 
 
 def test_a_run_has_every_plot_in_the_order_of_the_page() -> None:
-    assert list(DRAWN) == [
-        "ratios-batch-1",
-        "parts-batch-1",
-        "cold-start",
-        "distribution-batch-1",
-        "answers",
-        "over-time-batch-1",
-        "machine",
-    ]
+    assert tuple(drawn()) == NAMES
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_plot_is_of_vega_lites_schema(name: str) -> None:
-    alt.Root.validate(DRAWN[name].spec)
+    alt.Root.validate(drawn()[name].spec)
 
 
 def test_each_case_has_its_own_plots() -> None:
@@ -84,7 +92,7 @@ def test_a_picture_of_any_width_has_its_legend() -> None:
 
 
 def test_targets_without_a_rank_are_in_no_plot_of_ratios() -> None:
-    assert named(DRAWN["ratios-batch-1"]) == {
+    assert named(drawn()["ratios-batch-1"]) == {
         "onnxruntime cpu, bound",
         "onnxruntime cpu",
         "torch cpu",
@@ -92,10 +100,10 @@ def test_targets_without_a_rank_are_in_no_plot_of_ratios() -> None:
 
 
 def test_the_parts_of_a_call_end_where_its_p50_does_and_one_that_tells_none_is_whole() -> None:
-    drawn = [row for row in data(DRAWN["parts-batch-1"]) if "stage" in row]
-    copying = [row for row in drawn if row["tip"].startswith("onnxruntime cpu\n")]
+    stages = [row for row in data(drawn()["parts-batch-1"]) if "stage" in row]
+    copying = [row for row in stages if row["tip"].startswith("onnxruntime cpu\n")]
     speed = next(r.speed for r in MIXED.tables[0].rows if r.target.name == "onnxruntime cpu")
-    whole = [row["stage"] for row in drawn if row["tip"].startswith("torch cpu\n")]
+    whole = [row["stage"] for row in stages if row["tip"].startswith("torch cpu\n")]
 
     assert speed is not None
     assert [row["stage"] for row in copying] == ["copies in", "compute", "copies out"]
@@ -109,12 +117,12 @@ def test_without_a_runtime_that_tells_its_copies_there_is_no_such_plot() -> None
 
 
 def test_wrong_answers_show_no_latency_in_any_plot() -> None:
-    timed = [plot for name, plot in DRAWN.items() if name.startswith(("dist", "over", "parts"))]
+    timed = [plot for name, plot in drawn().items() if name.startswith(("dist", "over", "parts"))]
     assert all("tract cpu" not in named(plot) for plot in timed)
 
 
 def test_an_interval_in_the_plot_is_the_one_in_the_table() -> None:
-    first = next(row for row in data(DRAWN["ratios-batch-1"]) if row.get("line") == 0)
+    first = next(row for row in data(drawn()["ratios-batch-1"]) if row.get("line") == 0)
     ratio = MIXED.tables[0].rows[0].ratio
     assert ratio is not None
     assert (first["middle"], first["low"], first["high"]) == (ratio.middle, ratio.low, ratio.high)
@@ -144,10 +152,12 @@ def test_formats_that_were_not_simulated_are_named() -> None:
 
 
 def test_wrong_answers_are_red_and_nothing_else_is() -> None:
-    text = json.dumps(DRAWN["answers"].spec)
+    text = json.dumps(drawn()["answers"].spec)
     assert palette.WRONG in text
-    assert all(palette.WRONG not in json.dumps(p.spec) for n, p in DRAWN.items() if n != "answers")
-    wrong = {row["name"] for row in data(DRAWN["answers"]) if row.get("wrong")}
+    assert all(
+        palette.WRONG not in json.dumps(p.spec) for n, p in drawn().items() if n != "answers"
+    )
+    wrong = {row["name"] for row in data(drawn()["answers"]) if row.get("wrong")}
     assert wrong == {"tract cpu"}
 
 
@@ -193,9 +203,9 @@ def test_a_run_without_any_number_has_no_plot_of_numbers() -> None:
     assert draw(summarize(run)) == ()
 
 
-@pytest.mark.parametrize("name", sorted(DRAWN))
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_a_plot_is_a_whole_svg_of_light_and_dark(name: str) -> None:
-    text = svg(DRAWN[name])
+    text = svg(drawn()[name])
     ElementTree.fromstring(text)
     assert "prefers-color-scheme: dark" in text
     assert not re.search(r'(href|src)="http', text)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import save
 
@@ -31,6 +35,29 @@ def test_the_digits_are_scaled_and_labelled() -> None:
     # The first ten images are the digits 0 to 9.
     assert y[:10, 0].tolist() == [0, 1] * 5
     assert y[:10, 1].tolist() == [0] * 5 + [1] * 5
+
+
+@pytest.mark.process
+def test_the_digits_are_read_without_scikit_learns_second_of_imports() -> None:
+    code = (
+        "import sys; from toolkit.sources import reference; reference.digits();"
+        "print(sorted({'sklearn', 'scipy', 'torch'} & set(sys.modules)))"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "[]\n"
+
+
+def test_the_digits_are_those_of_scikit_learns_own_function(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is asked where the file is not found."""
+    read = reference.digits()
+    monkeypatch.setattr(reference, "DIGITS", "data/elsewhere.csv.gz")
+
+    for mine, theirs in zip(read, reference.digits(), strict=True):
+        assert mine.tobytes() == theirs.tobytes()
 
 
 def test_what_is_held_out_is_never_learnt_from() -> None:

@@ -54,6 +54,29 @@ DEPENDING = """
         def version(self):
             return f"{os.environ['THEIRS']}, {os.environ['US']}"
 """
+LAZY = """
+    from toolkit.runtimes.base import Call, Moves, Session
+    import numpy as np
+
+    class Theirs(Fake):
+        def load(self, program, provider, options):
+            return Lazy()
+
+    class Lazy(Session):
+        # Gives the number of times that its copies were made ready.
+        made = 0
+
+        def bind(self, feed):
+            return Call(
+                lambda: np.full((len(feed["input"]), 2), self.made, np.float32),
+                lambda left: {"output": left},
+                moves=self.ready,
+            )
+
+        def ready(self):
+            self.made += 1
+            return Moves(out=lambda: np.ones(1 << 16).copy())
+"""
 OLD = """
     from toolkit.runtimes.base import Call
     import numpy as np
@@ -158,6 +181,21 @@ def test_a_shape_that_fails_in_such_a_call_is_refused_in_one_line(
 
     assert caught.value.what == "at the shape input (5, 64): ValueError: too many rows"
     assert len(worker.answer("b")[0]["output"]) == 4
+
+
+def test_copies_that_need_a_call_are_made_ready_when_they_are_timed(
+    started: Callable[..., Worker], program: Program
+) -> None:
+    worker = loaded(started(LAZY), program)
+
+    worker.bind("a", feed(1), {})
+    before, _ = worker.answer("a")
+    into, out = worker.copies("a", 3) or (0.0, 0.0)
+    after, _ = worker.answer("a")
+
+    assert before["output"].tolist() == [[0, 0]]
+    assert (into, out > 0) == (0, True)
+    assert after["output"].tolist() == [[1, 1]]
 
 
 def test_the_variables_of_a_worker_may_depend_on_its_options(

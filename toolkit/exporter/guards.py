@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from toolkit.exporter import freesizes, recurrent
+from toolkit.exporter import freesizes, pythonnumbers, recurrent
 from toolkit.feeds import arithmetic
 from toolkit.feeds.arithmetic import Expression
 from toolkit.sources import calls, lines
@@ -160,7 +160,7 @@ def _dimension(sources: str, arguments: calls.Arguments, inputs: Sequence[Stated
 def _line(caller: FrameType | None, theirs: Callable[[str], bool]) -> Line | None:
     """The innermost line of the user's code that is running below our call of torch."""
     for file, number in (*_interpreted(), *_running(caller)):
-        if file in (freesizes.__file__, recurrent.__file__):
+        if file in (freesizes.__file__, pythonnumbers.__file__, recurrent.__file__):
             continue  # They stand between each call of torch's functions and its caller.
         if Path(file).is_relative_to(_OURS):
             return None

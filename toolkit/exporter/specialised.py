@@ -1,7 +1,7 @@
 """Finds dimensions that were stated as dynamic and came out narrower, without a word from torch.
 
 torch.onnx.export relaxes what it is asked for: a branch on a size gives a file that holds on one
-side only, `int(x.shape[1])` fixes the dimension, and two sizes that must be equal get one name.
+side only, `range(x.shape[1])` fixes the dimension, and two sizes that must be equal get one name.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def _fixed(evidence: Evidence, stated: Stated, dim: Dimension, shown: int | str)
     instead = f"'{stated.with_dim(dim.name, str(shown))}'"
     kind: Literal["fixed", "equal"] = "fixed" if isinstance(shown, int) else "equal"
     cure = {
-        "fixed": "Keep the size as it is, without int(…) or a constant of that size, or state it"
-        f" fixed: {instead}",
+        "fixed": "range(…), lists, NumPy and constants of that size make it a number;"
+        f" torch.arange(…) counts in the graph. Or state it fixed: {instead}",
         "equal": f"Where they are always equal, state one name: {instead}",
     }[kind]
     # The whole dimension, as merged from all inputs: a range may stand at another one.

@@ -9,11 +9,12 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from toolkit.errors import ExportError, ProofError, typed_line
-from toolkit.exporter import exactrules, freesizes, freshkernels, recurrent
+from toolkit.exporter import exactrules, freesizes, freshkernels, pythonnumbers, recurrent
 from toolkit.exporter.refusal import Refused
 from toolkit.sources import attributes
 from toolkit.sources.calls import Arguments
@@ -109,7 +110,8 @@ def make(
         contextlib.nullcontext() if way is STRICT else _rewritten(),
         imaginary.known(translated),
     ):
-        program = torch.onnx.export(
+        export = partial(
+            torch.onnx.export,
             module,
             arguments.args,
             kwargs=arguments.kwargs,
@@ -123,6 +125,7 @@ def make(
             dynamic_shapes=dynamic,
             custom_translation_table=dict(translations.table(translated)),
         )
+        program = export() if way is STRICT else pythonnumbers.kept(export)
     if program is None:  # Its type allows that.
         raise ExportError("torch.onnx.export gave no model")
     return program.model, program.exported_program

@@ -40,6 +40,12 @@ class Tally:
         """The tests that were run."""
         return self.counts.total() - self.counts["left out"] - self.counts["not run"]
 
+    def run(self) -> str:
+        """'1,998', all tests but those that are left out, or '314 of 2,024' where some were not
+        run yet."""
+        all_tests = f" of {self.counts.total():,}" if self.counts["not run"] else ""
+        return f"{self.tried:,}{all_tests}"
+
     def text(self) -> str:
         """'12 of 14' right ones, and what the others are: '1 wrong, 1 refused'."""
         share = f"{self.counts['right']:,} of {self.tried:,}" if self.tried else "–"
@@ -165,12 +171,12 @@ def markdown(outcomes: Sequence[OperatorOutcome]) -> str:
 
 
 def _by_target(outcomes: Sequence[OperatorOutcome]) -> list[str]:
-    rows = [["target", "version", "tests of onnx", *SHOWN, "precision of the right ones"]]
+    rows = [["target", "version", "tests of onnx", "run", *SHOWN, "precision of the right ones"]]
     for column, counted in by_target(outcomes).items():
         tests = ", ".join(sorted({each.onnx for each in outcomes if _column(each) == column}))
         verdicts = ", ".join(f"{name} {count:,}" for name, count in counted.verdicts.most_common())
         counts = [f"{counted.counts[kind]:,}" for kind in SHOWN]
-        rows.append([*column, tests, *counts, verdicts or "–"])
+        rows.append([*column, tests, counted.run(), *counts, verdicts or "–"])
     return _table(rows)
 
 

@@ -89,6 +89,7 @@ def _targets(by_target: dict[Column, Tally]) -> Markup:
     head = tag(
         "tr",
         [tag("th", name, scope="col") for name in ("target", "version", "")],
+        tag("th", "run", scope="col", class_="number"),
         [tag("th", kind, scope="col", class_="number") for kind in SHOWN],
         tag("th", "precision of the right ones", scope="col"),
     )
@@ -98,6 +99,7 @@ def _targets(by_target: dict[Column, Tally]) -> Markup:
             tag("th", printable(target), scope="row"),
             tag("td", printable(version)),
             tag("td", _bar(tally)),
+            tag("td", tally.run(), class_="number"),
             [_count(tally.counts[kind]) for kind in SHOWN],
             tag(
                 "td",

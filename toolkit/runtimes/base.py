@@ -140,8 +140,9 @@ class Call:
     """From what `run` returned to named arrays, in the order of the program's outputs."""
     forget: Callable[[], None] = lambda: None
     """Overwrites output buffers that outlive a call, so that a call that writes nothing is seen."""
-    moves: Moves | None = None
-    """None: the copies cannot be made apart from the call."""
+    moves: Moves | Callable[[], Moves | None] | None = None
+    """None: the copies cannot be made apart from the call. A function where buffers must be filled
+    first, which takes a call: it is asked once the copies are to be timed, and may give None."""
     changed: Callable[[], Sequence[str]] = lambda: ()
     """The inputs that its runs have written into, where the call reads them from tensors of its
     own."""

@@ -199,11 +199,15 @@ class OrtSession(Session):
         def run() -> Any:  # Not a partial: see `_runner`.
             return session.run(names, ready)
 
-        return Call(run, self._named, moves=self._moves(ready))
+        return Call(run, self._named, moves=partial(self._moves, ready))
 
     def _moves(self, ready: Feed) -> Moves | None:
         """Makes the copies of a call. On the CPU inputs are read where they lie; outputs are new
-        numpy arrays on any device. None for strings, which have no buffers."""
+        numpy arrays on any device. None for strings, which have no buffers.
+
+        A run fills the outputs. Made in `bind`, it was the true first call, which no cold start
+        saw, and every answer that is only judged took two runs.
+        """
         if any(array.dtype.kind == "O" for array in ready.values()):
             return None
         inputs = [partial(self._value, array, self._types[name]) for name, array in ready.items()]

@@ -241,12 +241,13 @@ class WorkerLoop:
 
     def copies(self, request: Message) -> Message:
         """Times the copies inside the timed call, made alone."""
-        call = self._calls[request["feed"]]
-        if call.moves is None:
+        moves = self._calls[request["feed"]].moves
+        made = moves() if callable(moves) else moves
+        if made is None:
             return {"into": None, "out": None}
         return {
-            "into": median_ns(call.moves.into, request["calls"]),
-            "out": median_ns(call.moves.out, request["calls"]),
+            "into": median_ns(made.into, request["calls"]),
+            "out": median_ns(made.out, request["calls"]),
         }
 
     def inputs(self, request: Message) -> Message:

@@ -18,12 +18,12 @@ Translation: TypeAlias = Callable[..., Any]
 
 
 def table(used: MutableSet[str] | None = None) -> Mapping[Any, Translation]:
-    """OpOverload → its translation, as torch.onnx.export takes it.
+    """OpOverload, or function of sizes → its translation, as torch.onnx.export takes it.
 
     The names of those that torch calls are added to `used`: 'aten.kthvalue'.
     """
     from toolkit.exporter import recurrent
-    from toolkit.exporter.translations import families
+    from toolkit.exporter.translations import families, sizes
 
     noted: MutableSet[str] = set() if used is None else used
     recurrent.known()
@@ -33,7 +33,9 @@ def table(used: MutableSet[str] | None = None) -> Mapping[Any, Translation]:
         _overload(name): _noting(".".join(name.split(".")[:2]), form, noted)
         for name, form in own.items()
     }
-    return {overload: form for overload, form in (layers | forms).items() if overload is not None}
+    plain = {target: _noting(name, form, noted) for name, (target, form) in sizes.forms().items()}
+    every = layers | forms | plain
+    return {overload: form for overload, form in every.items() if overload is not None}
 
 
 def _overload(name: str) -> Any:
