@@ -648,7 +648,7 @@ def test_a_complex_answer_where_the_oracles_is_real_is_wrong() -> None:
 def test_outputs_that_are_the_same_whatever_is_fed_are_not_shown() -> None:
     """Of constant weights, as onnx's light models have them: every class has the same share."""
     b = Builder(8)
-    flat = b.node("Gemm", "x", b.floats(np.full((64, 10), 0.02, np.float32)))
+    flat = b.node("MatMul", "x", b.floats(np.full((64, 10), 0.02, np.float32)))
     output = (b.node("Softmax", flat), TensorProto.FLOAT)
     model, each = b.model(["batch", 64], output), feeds((9, 64))
     constant = Bench(model, each, judge(model, each))

@@ -56,6 +56,12 @@ class Simulation:
     form: str
     """The form's name: 'full', 'weights only', 'truncated' … (simulate.py)"""
     outputs: Answers
+    reaches: frozenset[str] | None = None
+    """The tensors that its rounding can change; None: all. Others are float32's."""
+
+    def is_of(self, tensor: str) -> bool:
+        """Says whether it is of its class at a tensor, and not float32."""
+        return self.reaches is None or tensor in self.reaches
 
 
 class Lower(Protocol):
@@ -267,7 +273,7 @@ class Judge:
             arrays = _values(tensor, form, feeds, self._taken(tensor))
             return rms_of(part, arrays) / part.noise.rms if part.noise.judged else 0.0
 
-        measured = [(form, factor(form)) for form in forms]
+        measured = [(form, factor(form)) for form in forms if form.is_of(tensor)]
         # Weights that are nearly float16's already: that form is float32 (`Scale.band`).
         kept = [
             (form, size) for form, size in measured if not is_plain(form.form, size=size, noise=1.0)
@@ -464,6 +470,7 @@ class Judge:
         simulated = (
             SimulatedOutput(s.precision, s.form, tuple(_values(tensor, s, feeds, taken)))
             for s in self.simulated
+            if s.is_of(tensor)
         )
         return Pool(tuple(numbers(array, "float64") for array in right), tuple(simulated))
 

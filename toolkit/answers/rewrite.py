@@ -7,7 +7,7 @@ whoever reads it, a subgraph too, reads the rounded one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -24,6 +24,7 @@ from toolkit.onnxfiles.graphs import (
     copied,
     drop_initializers,
     replace_nodes,
+    subgraphs,
     uses,
 )
 from toolkit.onnxfiles.thinmodels import ThinModel, lift_constants
@@ -242,6 +243,18 @@ def _multiplied(node: NodeProto) -> tuple[int, ...]:
     """Lists the inputs of a node that hardware takes in a lower format."""
     positions = PRODUCTS.get(node.op_type, ()) if node.domain in STANDARD else ()
     return positions[: len(node.input)]
+
+
+def reached(graph: GraphProto, tensors: Collection[str], *, products: bool) -> frozenset[str]:
+    """Names all tensors of a graph that another number in `tensors` may change, and with `products`
+    all that another precision of their inputs may."""
+    touched = set(tensors)
+    for node in graph.node:
+        # What the body of an If or a Loop reads besides is not looked up: it may be anything.
+        is_product = products and bool(_multiplied(node))
+        if is_product or subgraphs(node) or not touched.isdisjoint(node.input):
+            touched.update(node.output)
+    return frozenset(touched)
 
 
 def channel_axis(node: NodeProto, position: int, rank: int) -> int:

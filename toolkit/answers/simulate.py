@@ -79,6 +79,8 @@ no lower format, but float32."""
 """The forms that stand for all lower ones where it is asked whether feeds can tell float32 from
 less. Over the networks of tests/answers, six seeds each, one of them had the least error of
 all forms in 32 of 36 cases; in the others it was a folded graph's, by a factor of 1.5 at most."""
+SMALL = 4096
+"""Elements of the weights that are read to see whether a form changes them."""
 FEW_CHANGED = 0.01
 """The share of weights up to which a form of rounded weights hardly rounds. Of normal weights with
 a deviation of 0.02 that lie on bfloat16's grid, float16 changes 0.24 %: those below 6.1e-5."""
@@ -124,6 +126,7 @@ class Simulator:
         self._outputs: dict[tuple[Form, int], dict[str, Array]] = {}
         self._refused: dict[Form, str] = {}
         self._changed: dict[Form, float] = {}
+        self._reached: dict[Form, frozenset[str]] = {}
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -183,13 +186,36 @@ class Simulator:
             return None
         outputs = tuple(self._outputs[form, feed] for feed in feeds)
         hardly = self._changed.get(form, 1.0) <= FEW_CHANGED
-        return Simulation(form.precision, form.name + HARDLY * hardly, outputs)
+        name = form.name + HARDLY * hardly
+        return Simulation(form.precision, name, outputs, self._reaches(form))
 
     def simulations(self, forms: Sequence[Form], feeds: Sequence[int]) -> tuple[Simulation, ...]:
         """Makes several forms on these feeds, without those that cannot be run."""
         with self.running():
             made = [self.simulation(form, feeds) for form in forms]
         return tuple(each for each in made if each is not None)
+
+    def _reaches(self, form: Form) -> frozenset[str] | None:
+        """The tensors that a form can change; None: all."""
+        if form.rounding is None or form.where == "every node":
+            return None
+        if form not in self._reached:
+            self._reached[form] = self._reach(form, form.rounding)
+        return self._reached[form]
+
+    def _reach(self, form: Form, rounding: rewrite.Rounding) -> frozenset[str]:
+        model = self._bases[form.folded]
+        assert model is not None, "a folded form is listed only where something is folded"
+        changed: set[str] = set()
+        if form.where == "weights":
+            for tensor in model.proto.graph.initializer:
+                is_float = tensor.data_type == TensorProto.FLOAT
+                # A large one is not read for this: hardly any lies on a lower format's grid.
+                is_large = math.prod(tensor.dims) > SMALL
+                if is_float and (is_large or _changes(rounding, model.array(tensor), None)):
+                    changed.add(tensor.name)
+        products = form.where in ("products", "their weights")
+        return rewrite.reached(model.proto.graph, changed, products=products)
 
     def is_void(self, form: Form) -> bool:
         """Says whether a form of rounded weights rounds nothing, since there is no such weight or
