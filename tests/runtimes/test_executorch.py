@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests import needs
-from tests.workers.conftest import Start, program, start
+from tests.workers.conftest import Start, program, start, starting
 from toolkit.errors import EnvironmentFault, ShapeRefused, TargetError
 from toolkit.machine import threads
 from toolkit.runtimes import listing
@@ -68,6 +69,16 @@ def installed() -> None:
         needs.absent(f"{error.what}; {error.cures[0]}")
 
 
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """One worker for all that executorch refuses to convert: its import takes seconds."""
+    with starting(tmp_path_factory.mktemp("refusing")) as start:
+        worker = start("executorch")
+        worker.post_hello()
+        worker.hello()
+        yield worker
+
+
 def source(folder: Path, name: str) -> Source:
     file = folder / "nets.py"
     file.write_text(NETS)
@@ -77,11 +88,15 @@ def source(folder: Path, name: str) -> Source:
 def loaded(worker: Worker, program: Program, feed: dict[str, Array], folder: Path) -> Worker:
     worker.post_hello()
     worker.hello()
-    folder.mkdir()
-    worker.convert(program, feed, {}, folder)
+    convert(worker, program, feed, folder)
     worker.post_load(replace(program, converted=folder))
     worker.load()
     return worker
+
+
+def convert(worker: Worker, program: Program, feed: dict[str, Array], folder: Path) -> None:
+    folder.mkdir()
+    worker.convert(program, feed, {}, folder)
 
 
 def answer(worker: Worker, **feed: Array) -> dict[str, Array]:
@@ -134,37 +149,40 @@ def test_a_size_that_no_memory_is_planned_for_is_refused_and_the_session_goes_on
 
 
 @pytest.mark.parametrize(
-    ("options", "name", "said"),
+    ("name", "said"),
     [
-        ({}, "Bessel", "executorch cannot lower this model (aten.special_bessel_j0.default): "),
-        ({}, "Sort", "executorch has no kernel for aten::sort.values"),
-        ({"max": "many"}, "Conv", "executorch's option max is a size of 2 or more, not 'many'"),
+        ("Bessel", "executorch cannot lower this model (aten.special_bessel_j0.default): "),
+        ("Sort", "executorch has no kernel for aten::sort.values"),
     ],
-    ids=["operator", "kernel", "option"],
+    ids=["operator", "kernel"],
 )
 def test_what_cannot_be_made_is_told_in_one_line(
-    start: Start, tmp_path: Path, options: dict[str, str], name: str, said: str
+    refusing: Worker, tmp_path: Path, name: str, said: str
 ) -> None:
     x = (TensorSpec("x", "float32", ("batch", 1, 8, 8)),)
     program = Program(None, x, (TensorSpec("y", "float32", None),), source(tmp_path, name))
 
     with pytest.raises(TargetError) as caught:
-        loaded(
-            start("executorch", **options),
-            program,
-            {"x": np.ones((2, 1, 8, 8), np.float32)},
-            tmp_path / "made",
-        )
+        convert(refusing, program, {"x": np.ones((2, 1, 8, 8), np.float32)}, tmp_path / "made")
 
     assert caught.value.what.startswith(said)
     assert "\n" not in caught.value.what
 
 
-def test_a_bare_file_is_no_start(start: Start, program: Program, tmp_path: Path) -> None:
+def test_an_option_that_is_no_size_is_told_in_one_line(start: Start, tmp_path: Path) -> None:
+    x = (TensorSpec("x", "float32", ("batch", 1, 8, 8)),)
+    program = Program(None, x, (TensorSpec("y", "float32", None),), source(tmp_path, "Conv"))
+    worker, feed = start("executorch", max="many"), {"x": np.ones((2, 1, 8, 8), np.float32)}
+
     with pytest.raises(TargetError) as caught:
-        loaded(
-            start("executorch"), program, {"input": np.ones((2, 64), np.float32)}, tmp_path / "made"
-        )
+        loaded(worker, program, feed, tmp_path / "made")
+
+    assert caught.value.what == "executorch's option max is a size of 2 or more, not 'many'"
+
+
+def test_a_bare_file_is_no_start(refusing: Worker, program: Program, tmp_path: Path) -> None:
+    with pytest.raises(TargetError) as caught:
+        convert(refusing, program, {"input": np.ones((2, 64), np.float32)}, tmp_path / "made")
 
     assert caught.value.what == "executorch starts from the PyTorch source, which is not known"
 

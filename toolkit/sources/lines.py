@@ -7,6 +7,7 @@ import os
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType, TracebackType
 
@@ -58,7 +59,8 @@ def theirs(file: str) -> bool:
     """Says whether a file is the user's: not Python's, not toolkit's, not torch's."""
     if file.startswith("<"):
         return False  # Code of no file: '<string>', '<frozen importlib>', what torch generates.
-    return not any(Path(file).is_relative_to(folder) for folder in _foreign())
+    path = Path(file)
+    return _foreign().isdisjoint((path, *path.parents))
 
 
 def seen_from_here(file: str) -> str:
@@ -66,14 +68,17 @@ def seen_from_here(file: str) -> str:
     return os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else file
 
 
-def _foreign() -> list[Path]:
-    """The folders and files whose lines tell a user nothing."""
+@cache
+def _foreign() -> frozenset[Path]:
+    """The folders and files whose lines tell a user nothing. They are looked for once: an export
+    asks for each file of each of torch's stacks."""
     packages = [Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")]
     names = ("torch", "onnxscript", "onnx_ir", "sympy", "safetensors", "numpy")
     # A library of models in site-packages is the user's choice, and its lines are worth showing.
     standard = [Path(sysconfig.get_path("stdlib")) / name for name in _standard()]
     ours = Path(__file__).parents[1]
-    return [ours, *standard, *(folder / name for folder in packages for name in names)]
+    libraries = (folder / name for folder in packages for name in names)
+    return frozenset([ours, *standard, *libraries])
 
 
 def _standard() -> Iterator[str]:
