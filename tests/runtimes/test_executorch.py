@@ -187,8 +187,7 @@ def test_a_bare_file_is_no_start(refusing: Worker, program: Program, tmp_path: P
     assert caught.value.what == "executorch starts from the PyTorch source, which is not known"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("asked", [1, 2])
+@pytest.mark.parametrize("asked", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_so_many_threads_compute_as_were_asked_for(
     start: Start, tmp_path: Path, asked: int
 ) -> None:
