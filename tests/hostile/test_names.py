@@ -59,7 +59,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outside(path)
     data = path / f"test_data_set_{STEERS}"
     data.mkdir()
-    feed = numpy_helper.from_array(np.ones((2, 4), np.float32), f"x{HOSTILE}")
+    values = np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)
+    feed = numpy_helper.from_array(values, f"x{HOSTILE}")
     (data / "input_0.pb").write_bytes(feed.SerializeToString())
     np.savez(path / "misnamed.npz", **{f"z{STEERS}": np.ones((1, 4), np.float32)})  # type: ignore[arg-type]
     (path / f"net{STEERS}.py").write_text("raise ValueError('\\x1b]0;title\\x07\\u202e')\n")

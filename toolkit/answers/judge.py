@@ -132,7 +132,7 @@ class Judge:
     moved: Collection[str] = ()
     """Outputs whose values the file only moves (moved.py)."""
     unfed: Collection[str] = ()
-    """Outputs that no value of an input decides (moved.py)."""
+    """Outputs that no value of an input decides (moved.py), or of which that cannot be seen."""
 
     def of(self, feeds: Sequence[int]) -> Judge:
         """Makes a judge of some of its feeds, given by their numbers; each once."""

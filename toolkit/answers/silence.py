@@ -42,15 +42,11 @@ def is_constant(oracle: Sequence[Array]) -> bool:
         if first is row:
             continue
         several = True
-        size = float(np.max(np.abs(first), initial=0.0))
-        if not np.allclose(row, first, rtol=0.0, atol=ALIKE * size, equal_nan=True):
+        if not _are_alike(row, first):
             return False
-    return several or any(row.size > 1 and _are_alike(row) for row in firsts.values())
-
-
-def _are_alike(row: Array) -> bool:
-    spread = float(np.ptp(row))
-    return spread <= ALIKE * float(np.max(np.abs(row)))
+    return several or any(
+        row.size > 1 and _are_alike(row, np.full_like(row, row.flat[0])) for row in firsts.values()
+    )
 
 
 def _rows(oracle: Sequence[Array]) -> Iterator[Array]:
@@ -58,8 +54,21 @@ def _rows(oracle: Sequence[Array]) -> Iterator[Array]:
         yield from array if array.ndim else [array]
 
 
+def _are_alike(row: Array, other: Array) -> bool:
+    """Says whether two arrays of one shape hold the same; infinities are equal to themselves."""
+    finite = np.isfinite(row) & np.isfinite(other)
+    if not np.array_equal(row[~finite], other[~finite], equal_nan=True):
+        return False
+    mine, theirs = row[finite], other[finite]
+    near = ALIKE * np.max(np.abs(theirs), initial=0.0)
+    return bool(np.all(np.abs(mine - theirs) <= near))
+
+
 def _is_saturated(oracle: Sequence[Array]) -> bool:
     values = np.concatenate([np.ravel(array) for array in oracle])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return False
     low, high = float(values.min()), float(values.max())
     near = ENDS * (high - low)
     return bool(np.mean((values <= low + near) | (values >= high - near)) >= MOSTLY)

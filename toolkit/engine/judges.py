@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from toolkit.answers import dispute, intermediates, moved, unread
+import numpy as np
+
+from toolkit.answers import dispute, intermediates, moved, silence, unread
 from toolkit.answers.acceptance import FLOATS
 from toolkit.answers.judge import Answers, Judge, Simulation
 from toolkit.answers.simulate import PLAIN, LowerForms, Simulator, StartRunner
@@ -126,7 +128,7 @@ def build(
         choices=hidden.choices,
         scored=hidden.scored,
         moved=moved.only_moved(model.proto.graph),
-        unfed=moved.unfed(model.proto.graph),
+        unfed=_unfed(file, model, arrays),
         saturated=hidden.saturated,
         gathered=hidden.gathered,
         lower=readforms.ReadForms(lower, off) if any(off) else lower,
@@ -134,6 +136,19 @@ def build(
         unread=off if any(off) else (),
     )
     return JudgeBuild(judge, exposed, tuple(notes), disputed)
+
+
+def _unfed(file: ModelFile, model: ThinModel, feeds: Sequence[Feed]) -> frozenset[str]:
+    """The outputs that no value of an input decides; all of them where the feeds are the same
+    throughout, so that nothing can be seen to change with them."""
+    vary = any(
+        not silence.is_constant([np.asarray(feed[name], np.float64) for feed in feeds])
+        for name, array in feeds[0].items()
+        if array.dtype.kind in "fiub"
+    )
+    if not vary:
+        return frozenset(spec.name for spec in file.outputs)
+    return moved.unfed(model.proto.graph)
 
 
 def _here(model: ThinModel, feeds: Sequence[Feed]) -> list[dict[str, Array]] | None:
