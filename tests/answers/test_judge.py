@@ -33,6 +33,7 @@ from tests.answers.quantized import (
     saturating_product,
 )
 from tests.answers.spoilt import infinite, not_a_number, swapped, tail_zeroed
+from toolkit.answers import silence
 from toolkit.answers.acceptance import Acceptance, misfit
 from toolkit.answers.folding import folded
 from toolkit.answers.formats import ORDER, Precision, rounded, through_float16
@@ -672,3 +673,20 @@ def test_an_output_that_no_input_decides_is_right_where_it_is_near() -> None:
         "float32",
         True,
     )
+
+
+def test_a_deep_network_that_ends_at_one_point_shows_its_precision_all_the_same() -> None:
+    """Forty layers of small weights: the last ones round, whatever was fed."""
+    b = Builder(10)
+    hidden = "x"
+    for _ in range(40):
+        hidden = b.node("Relu", b.gemm(hidden, 64, 64))
+        hidden = b.node("Mul", hidden, b.floats(np.array(0.3, np.float32)))
+    model, each = b.model(["batch", 64], (hidden, TensorProto.FLOAT)), feeds((40, 64))
+    deep = Bench(model, each, judge(model, each))
+
+    verdict = deep.verdict(deep.float32())
+
+    assert silence.is_constant([each[deep.output] for each in deep.judge.oracle])
+    assert (verdict.text, verdict.right) == ("float32", True)
+    assert deep.verdict(deep.torch(torch.bfloat16)).text == "bfloat16"

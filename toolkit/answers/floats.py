@@ -127,7 +127,7 @@ class FloatOutput:
             return None
         words = f"RMS error {times(factor)} times that of plain float32"
         finding = Named(("float32",), f"{words}; up to {FLOAT32_BORDER:g} is float32")
-        return _with_doubt(self._with_cause(finding), noise.judged)
+        return _with_doubt(self._with_cause(finding, answers), noise.judged)
 
     def _stands_out(self, answers: Sequence[Array], measures: Measures, asked: Asked) -> bool:
         """Says whether an element may stand out in the whole rule; not where its own error in
@@ -212,24 +212,30 @@ class FloatOutput:
             return Named(ORDER, NOTHING, silent=True)
         if self.moved_only and _are_equal(answers, self.pool.plain.plain):
             return Named(ORDER, f"equal in all {values.size:,}, which are only moved", exact=True)
-        finding = self._with_cause(scale.judge(self.pool.table(values)))
+        finding = self._with_cause(scale.judge(self.pool.table(values)), answers)
         finding = _with_doubt(finding, scale.oracle.size)
         if isinstance(finding, Fault):
             # The scale counts the judged elements alone; a verdict counts all.
             return replace(finding, few=self.pool.place(finding.few))
         return finding
 
-    def _with_cause(self, finding: Finding) -> Finding:
+    def _with_cause(self, finding: Finding, answers: Sequence[Array]) -> Finding:
         """Adds why float32 cannot be told from less, where that is so. What is the same whatever is
-        fed shows nothing, however near it is: what computes it may be broken."""
+        fed and agrees in every bit shows nothing: what computes it may be broken."""
         if isinstance(finding, Fault) or "float32" not in finding.names:
             return finding
-        if self._is_constant:
+        if self._is_constant and _are_equal(answers, [self._rounded]):
             return replace(finding, evidence=f"{silence.CONSTANT}{finding.evidence}", silent=True)
         if len(finding.names) < 2:
             return finding
         cause = silence.cause(self.pool.oracle, saturating=self.saturating)
         return replace(finding, evidence=f"{cause}{finding.evidence}")
+
+    @cached_property
+    def _rounded(self) -> Sequence[Array]:
+        """The oracle's values as float32 holds them, which are infinite where it overflows."""
+        with np.errstate(over="ignore"):
+            return [array.astype(np.float32) for array in self.pool.oracle]
 
     @cached_property
     def _is_constant(self) -> bool:
