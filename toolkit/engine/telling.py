@@ -127,7 +127,7 @@ def cures(file: ModelFile) -> tuple[str, ...]:
 
 
 def _home(file: ModelFile) -> Path:
-    apart = file.path.with_name(f"{file.path.stem}.testdata")
+    apart = testdata.home_apart(file.path)
     return apart if apart.is_dir() else file.path.parent
 
 

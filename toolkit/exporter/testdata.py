@@ -67,7 +67,7 @@ def write(
 def home(model: Path, owners: Collection[str]) -> Path:
     """The folder in which a model's data sets stand: its own, or NAME.testdata in that, where the
     folder has another model, or data that belongs to none of `owners` (sha256)."""
-    folder, apart = model.parent, model.with_name(f"{model.stem}.testdata")
+    folder, apart = model.parent, home_apart(model)
     if not folder.is_dir() or apart.is_dir():
         return apart if apart.is_dir() else folder
     present = _present(folder)
@@ -75,6 +75,11 @@ def home(model: Path, owners: Collection[str]) -> Path:
         return folder if all(owner(each) in owners for each in present) else apart
     is_alone = all(each.suffix != ".onnx" or each == model for each in folder.iterdir())
     return folder if is_alone else apart
+
+
+def home_apart(model: Path) -> Path:
+    """The folder that holds the data sets of one model alone, whatever stands beside it."""
+    return model.with_name(f"{model.stem}.testdata")
 
 
 def read(model: ModelFile) -> list[DataSet]:
