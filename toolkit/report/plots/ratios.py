@@ -25,7 +25,7 @@ from toolkit.units import percent, significant
 READING = (
     "Right of 1 is faster. A bar is the interval of the ratio; a filled dot is a difference that "
     f"is shown. Shaded: within {percent(MARGIN, 1)} of the baseline. "
-    "Targets without a rank are left out."
+    "Targets without a ratio are left out."
 )
 BEYOND = 1.06
 """The axis goes on so far beyond the outermost intervals, as a factor."""
