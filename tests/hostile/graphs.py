@@ -358,7 +358,7 @@ ENDLESS: dict[str, tuple[str, str]] = {
             u = ConstantOfShape (s) v = ConstantOfShape (t) ["fold"] w = MatMul (u, v)
             y = Add (w, x)
         }""",
-        "MatMul|fold|memory",
+        "MatMul .fold.",
     ),
 }
 """Kind → the text of a model that needs a deadline or a limit, and what its error has to name."""

@@ -136,6 +136,8 @@ class Evaluator:
                         continue
                     for name in done:
                         results.pop(name, None)
+                if not alive:  # no later node is computed: none is to be named as running
+                    break
             return [
                 failed[number] if number in failed else self._tensors(alive[number])
                 for number in range(len(feeds))
