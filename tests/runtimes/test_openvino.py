@@ -16,7 +16,7 @@ from toolkit.errors import EnvironmentFault, LibraryError, TargetError
 from toolkit.onnxfiles import modelfile
 from toolkit.pipelines.bench import BenchRequest
 from toolkit.pipelines.check import check
-from toolkit.runtimes import listing
+from toolkit.runtimes import listing, openvino
 from toolkit.runtimes.base import Program
 from toolkit.runtimes.target import parse
 from toolkit.tensors import Feed
@@ -167,3 +167,37 @@ def test_a_bound_buffer_that_no_call_wrote_is_seen(start: Start, tmp_path: Path)
 
     assert placement.nodes["cpu"] > 0
     np.testing.assert_array_equal(first["output"], left["output"])
+
+
+class Refusing:
+    """A request that refuses what it is given, as OpenVINO words it."""
+
+    def infer(self, inputs: object = None) -> None:
+        raise RuntimeError(
+            "Exception from src/inference/src/cpp/infer_request.cpp:224:\n"
+            "Check 'k_lhs == k_rhs' failed at src/plugins/intel_cpu/matmul.cpp:45:\n"
+            "Matmul input shapes are incompatible\n"
+        )
+
+
+@pytest.mark.parametrize("io", ["numpy", "bound"])
+def test_what_a_call_raises_has_no_places_of_its_source(io: str) -> None:
+    call = openvino._infer if io == "bound" else openvino._answered
+
+    with pytest.raises(RuntimeError) as raised:
+        call(Refusing(), {})
+
+    assert str(raised.value) == "Matmul input shapes are incompatible"
+
+
+def test_copies_are_timed_before_any_call(start: Start, tmp_path: Path) -> None:
+    """Binding a feed runs nothing: the buffers are filled when the copies are asked for."""
+    file = modelfile.read(small.mlp(tmp_path / "mlp.onnx"))
+    worker = start("openvino")
+    worker.post_hello()
+    worker.hello()
+    worker.load_program(Program(file.path, file.inputs, file.outputs))
+
+    worker.bind("a", {file.inputs[0].name: np.ones((2, 64), np.float32)}, {})
+
+    assert worker.copies("a", 3) is not None

@@ -119,13 +119,11 @@ class IreeSession(Session):
         fixedshapes.demand(self._shapes, feed)
         # By position: the names of the inputs are not kept.
         arrays = [np.asarray(feed[spec.name], order="C") for spec in self._program.inputs]
-        arguments = self._arguments(arrays)
         if not self._bound:
-            left = self._invoke(arguments)
-            moves = Moves(partial(self._arguments, arrays), partial(self._fetched, left))
+            moves = partial(self._moves, arrays)
             return Call(partial(self._whole, arrays), self._named, moves=moves)
         return Call(
-            partial(self._invoke, arguments),
+            partial(self._invoke, self._arguments(arrays)),
             lambda results: self._named(self._fetched(results)),
             moves=Moves(),
         )
@@ -134,6 +132,15 @@ class IreeSession(Session):
         if self._bound:
             return "inputs lie in the runtime's buffers, outputs stay in new ones"
         return "inputs are copied to the runtime's buffers, outputs are read where they lie"
+
+    def _moves(self, arrays: Sequence[Array]) -> Moves:
+        """Makes the copies of a call.
+
+        A run fills the outputs. Made in `bind`, it was the true first call, which no cold start
+        saw, and every answer that is only judged took two runs.
+        """
+        left = self._invoke(self._arguments(arrays))
+        return Moves(partial(self._arguments, arrays), partial(self._fetched, left))
 
     def _whole(self, arrays: Sequence[Array]) -> list[Array]:
         return self._fetched(self._invoke(self._arguments(arrays)))
