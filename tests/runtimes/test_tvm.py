@@ -12,6 +12,7 @@ from onnx import helper
 from tests import needs, small
 from tests.workers.conftest import Start, program, start
 from toolkit.errors import ShapeRefused, TargetError
+from toolkit.runtimes import tvm
 from toolkit.runtimes.base import Program
 from toolkit.tensors import Feed
 from toolkit.workers.launch import Worker
@@ -230,3 +231,16 @@ def test_bound_outputs_are_those_of_the_timed_call(start: Start, program: Progra
     left, _ = worker.answer("a", again=False)
 
     np.testing.assert_array_equal(first["output"], left["output"])
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (KeyError("num_heads"), "tvm's own code fails on this model: KeyError 'num_heads'"),
+        (AssertionError(), "tvm's own code fails on this model: AssertionError"),
+        (ValueError("no value in Constant\nmore"), "tvm: no value in Constant"),
+        (ValueError(), "tvm: ValueError"),
+    ],
+)
+def test_a_reason_says_whose_fault_it_is(error: Exception, reason: str) -> None:
+    assert tvm._reason(error) == reason

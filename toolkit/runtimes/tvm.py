@@ -205,7 +205,11 @@ def _reason(error: Exception) -> str:
         return f"tvm has no code for {call[1]} at these dimensions"
     if misfit := MISFIT.search(text):
         return f"tvm compiled {misfit[1]!r} for {misfit[2]}"
-    return f"tvm: {first_line(text or error)}"
+    if isinstance(error, AssertionError | AttributeError | LookupError | TypeError):
+        # A slip of its importer: the text alone, such as 'num_heads', would tell nothing.
+        slip = f"{type(error).__name__} {first_line(text) if text else ''}".rstrip()
+        return f"tvm's own code fails on this model: {slip}"
+    return f"tvm: {first_line(error)}"
 
 
 RUNTIME = Tvm
