@@ -35,6 +35,7 @@ COMMANDS = {
     "report": "show a run again: terminal, Markdown, HTML, CSV",
     "runtimes": "which runtimes are here; environments for more of them",
     "doctor": "what is wrong with this installation or machine, and the cure",
+    "completion": "the completion of bash, zsh or fish, for its start-up file",
 }
 
 SUPERVISED = {"run", "export", "check", "bench", "deploy", "compare", "conformance", "report"}

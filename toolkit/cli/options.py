@@ -66,11 +66,22 @@ REPORTS = click.option(
     help="The folder of the runs.",
 )
 
+
+def _runtimes(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """The runtimes that begin with what was typed, for a shell's completion."""
+    from toolkit.engine.probing import HIDDEN
+    from toolkit.runtimes import listing
+
+    shown = [name for name in listing.names() if name not in HIDDEN]
+    return [name for name in shown if name.startswith(typed)]
+
+
 TARGET = click.option(
     "--target",
     "targets",
     multiple=True,
     metavar="T",
+    shell_complete=_runtimes,
     help="RUNTIME[@VERSION][:PROVIDER][,key=value…]; repeatable. With env=FOLDER it is run "
     "from that environment.",
 )

@@ -68,6 +68,20 @@ class Exported:
     signed_by: str = ""
     """The fingerprint of the key by which the file is signed; empty: it is not."""
 
+    def _repr_html_(self) -> str:
+        """The proof as a notebook shows it."""
+        from toolkit.report import notebook
+        from toolkit.report.grids.grid import NONE, Grid
+
+        rows = [
+            (step.name, step.what, NONE if step.figure is None else f"{step.figure:.1e}", step.says)
+            for step in self.proof.steps
+        ]
+        grid = Grid(("step", "what was compared", "error", "outcome"), tuple(rows), frozenset({2}))
+        proven = "not proven" if self.unproven else "proven" if self.proof.holds else "not shown"
+        title = f"{self.path} from {self.source.name}: {proven}"
+        return notebook.grid_markup(title, grid, self.notes)
+
     @property
     def unproven(self) -> bool:
         """The file was written without a proof, since that was asked for."""

@@ -28,6 +28,12 @@ class ComparedModels:
     notes: tuple[str, ...] = ()
     """Sentences that a reader must know besides."""
 
+    def _repr_html_(self) -> str:
+        """The result as a notebook shows it."""
+        from toolkit.report import notebook
+
+        return notebook.comparison_markup(self.title, self.pairings, self.notes)
+
 
 def compare(
     old: str | Path,

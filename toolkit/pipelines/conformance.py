@@ -32,6 +32,17 @@ class Conformance:
     folder: Path
     outcomes: Sequence[OperatorOutcome]
 
+    def _repr_html_(self) -> str:
+        """What came of the tests on each target, as a notebook shows it."""
+        from toolkit.operatortests import tables
+        from toolkit.report import notebook
+        from toolkit.report.grids.grid import Grid
+
+        tallies = tables.by_target(self.outcomes)
+        rows = [(*column, tally.run(), tally.text()) for column, tally in tallies.items()]
+        grid = Grid(("target", "version", "run", "right"), tuple(rows))
+        return notebook.grid_markup(f"ONNX's operator tests, kept in {self.folder}", grid)
+
 
 def conformance(
     targets: Sequence[str] = (),

@@ -87,6 +87,12 @@ class FinishedRun:
     verified: Verified | None = None
     """Whose signature the model has, where that was asked for."""
 
+    def _repr_html_(self) -> str:
+        """The result as a notebook shows it."""
+        from toolkit.report import notebook
+
+        return notebook.run_markup(self.run, self.notes, timed=self.folder is not None)
+
     @property
     def unmet(self) -> list[str]:
         """The targets that the user named and that were not measured, or are not right."""

@@ -34,6 +34,16 @@ def render(run: Run, notes: Sequence[str], *, columns: int = 80, colour: bool = 
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
+def verdicts(run: Run) -> Grid:
+    """The verdict on each target, a row for each of its outputs."""
+    return _verdicts(summarize(run).targets)
+
+
+def reasons(run: Run) -> list[str]:
+    """Says why targets are not right, or were not judged, and what to do about it."""
+    return list(_reasons(summarize(run).targets))
+
+
 def sentences(run: Run) -> list[str]:
     """Sums a check up in a few lines: 'float32 on onnxruntime cpu and torch cpu'."""
     targets = summarize(run).targets
