@@ -8,8 +8,8 @@ from toolkit.measure.disturbance import Observed, Rounds
 from toolkit.units import THIN
 
 
-def busy(name: str, cores: float, core: int) -> BusyProcess:
-    return BusyProcess(name=name, cores=cores, core=core)
+def busy(name: str, cores: float, core: int, pid: int | None = None) -> BusyProcess:
+    return BusyProcess(name=name, cores=cores, core=core, pid=pid)
 
 
 def observed(**parts: object) -> Observed:
@@ -38,18 +38,24 @@ def test_a_quiet_run_has_nothing_to_say() -> None:
         (
             {
                 "others": [0.4] * 3 + [0.0],
-                "busy": [[busy("cc1plus", 0.35, 1)]] * 3 + [[]],
+                "busy": [[busy("cc1plus", 0.35, 1, 4711)]] * 3 + [[]],
                 "rounds": Rounds(12, 60),
             },
-            "'cc1plus' used 35 % of core 1 in 3 of 4 process starts, and the targets waited for "
-            "their core in 12 of 60 rounds: close it, or give --time 60s",
+            "'cc1plus' (PID 4711, not of this run) used 35 % of core 1 in 3 of 4 process starts, "
+            "and the targets waited for their core in 12 of 60 rounds: "
+            "close it, or give --time 60s",
         ),
         (
             {
                 "others": [0.5, 0.5],
-                "busy": [[busy("make", 0.4, 0)], [busy("make", 0.5, 1)]],
+                "busy": [[busy("make", 0.4, 0, 7)], [busy("make", 0.5, 1, 8)]],
             },
-            "'make' used 45 % of a core in 2 of 2 process starts: close it, or give --time 60s",
+            "'make' (not of this run) used 45 % of a core in 2 of 2 process starts: "
+            "close it, or give --time 60s",
+        ),
+        (
+            {"others": [0.5, 0.5], "busy": [[busy("another user's process", 0.5, 0)]] * 2},
+            "another user's process used 50 % of core 0 in 2 of 2 process starts: give --time 60s",
         ),
         (
             {"others": [0.6] * 2, "busy": [[busy("a", 0.2, 0), busy("b", 0.1, 0)]] * 2},
@@ -80,6 +86,7 @@ def test_a_quiet_run_has_nothing_to_say() -> None:
         "others",
         "one of them",
         "on several cores",
+        "another user's",
         "nobody stands out",
         "nobody seen",
         "gpu",

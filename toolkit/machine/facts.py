@@ -88,6 +88,9 @@ class BusyProcess(Strict, frozen=True, kw_only=True):
     """CPU time by wall time."""
     core: int
     """The core on which it ran last."""
+    pid: int | None = None
+    """Its number; None for another user's, in an anonymous record, and in records before version
+    6."""
 
 
 class GpuState(Strict, frozen=True, kw_only=True):

@@ -121,7 +121,10 @@ def _steal(before: CoreTime, after: CoreTime) -> float:
 def _busiest(before: Snapshot, after: Snapshot, seconds: Seconds) -> tuple[BusyProcess, ...]:
     shares = [
         BusyProcess(
-            name=now.name, cores=(now.cpu - _cpu_before(before, pid)) / seconds, core=now.core
+            name=now.name,
+            cores=(now.cpu - _cpu_before(before, pid)) / seconds,
+            core=now.core,
+            pid=None if now.name == ANOTHER_USERS else pid,
         )
         for pid, now in after.others.items()
     ]

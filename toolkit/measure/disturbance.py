@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,9 +74,10 @@ def _others(seen: Observed) -> str:
         return f"{held}: give --time {_longer(seen.seconds)}" if often else ""
     who, used = _culprit(seen, disturbed)
     starts = f"in {len(disturbed)} of {len(seen.others)} process starts"
-    close = "close it" if who != ANY else "close them"
+    # Nobody can close what belongs to somebody else.
+    close = {ANY: "close them, or ", ANOTHER_USERS: ""}.get(who, "close it, or ")
     what = f"{who} used {used} {starts}{', and ' if held else ''}{held}"
-    return f"{what}: {close}, or give --time {_longer(seen.seconds)}"
+    return f"{what}: {close}give --time {_longer(seen.seconds)}"
 
 
 def _culprit(seen: Observed, disturbed: Sequence[int]) -> tuple[str, str]:
@@ -93,8 +94,18 @@ def _culprit(seen: Observed, disturbed: Sequence[int]) -> tuple[str, str]:
     where = {process.core for process in mine}
     # Where it ran last is where it ran, if that is one place and it is one process.
     single = len(where) == 1 and len(mine) <= len(disturbed)
-    shown = name if name in (ANOTHER_USERS, UNNAMED) else repr(name)
-    return shown, f"{percent(most)} of {f'core {where.pop()}' if single else 'a core'}"
+    used = f"{percent(most)} of {f'core {where.pop()}' if single else 'a core'}"
+    return _named(name, {process.pid for process in mine}), used
+
+
+def _named(name: str, pids: Set[int | None]) -> str:
+    """Names a process so that nobody takes it for one of the run: 'toolkit' may be another one."""
+    if name in (ANOTHER_USERS, UNNAMED):
+        return name
+    numbers = sorted(pid for pid in pids if pid is not None)
+    if len(numbers) == 1:
+        return f"{name!r} (PID {numbers[0]}, not of this run)"
+    return f"{name!r} (not of this run)"
 
 
 def _steal_line(seen: Observed) -> str:

@@ -182,7 +182,7 @@ def anonymous(whole: GenerationPart) -> GenerationPart:
     """The part of one generation without the names of processes and GPUs: a machine is known by
     them."""
     generation = whole.generation
-    busy = [msgspec.structs.replace(each, name=facts.UNNAMED) for each in generation.busy]
+    busy = [msgspec.structs.replace(each, name=facts.UNNAMED, pid=None) for each in generation.busy]
     gpus = [msgspec.structs.replace(each, name=facts.UNNAMED_GPU) for each in generation.devices]
     shown = msgspec.structs.replace(generation, busy=busy, devices=gpus)
     return msgspec.structs.replace(whole, generation=shown)

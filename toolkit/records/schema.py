@@ -9,7 +9,7 @@ History of VERSION (a new shape brings a new number, an upgrade step and a golde
    resumed.
 5  the lock that a library's environment was made from, and what had no hash in it.
 6  the answer of a verdict and of each of its outputs, with the reason; what is exact; the limit
-   that takes what is not shown.
+   that takes what is not shown; the number of a busy process.
 """
 
 from __future__ import annotations

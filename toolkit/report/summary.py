@@ -30,7 +30,7 @@ from toolkit.report.view import (
     View,
     spread,
 )
-from toolkit.report.warnings import ADVICE
+from toolkit.report.warnings import advice
 from toolkit.report.words import printable
 
 NOT_JUDGED = "its answers were not judged, so its times are not shown"
@@ -241,11 +241,13 @@ def apart(ranked: Sequence[Row], base: Row | None) -> Iterator[str]:
 
 def notes(run: Run, targets: Sequence[ShownTarget]) -> Iterator[Note]:
     """The warnings of the run, then those of each target."""
+    model = run.plan.model
     for warning in run.warnings:
-        yield Note(warning.kind, "", printable(warning.detail), ADVICE[warning.kind])
+        yield Note(warning.kind, "", printable(warning.detail), advice(warning.kind, model))
     for target in targets:
         for warning in target.record.warnings if target.record else ():
-            yield Note(warning.kind, target.name, printable(warning.detail), ADVICE[warning.kind])
+            detail = printable(warning.detail)
+            yield Note(warning.kind, target.name, detail, advice(warning.kind, model))
 
 
 def copies(targets: Sequence[ShownTarget]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolkit.records.schema import WarningKind
+from toolkit.records.schema import Model, WarningKind
 
 
 @dataclass(frozen=True)
@@ -120,3 +120,17 @@ ADVICE: dict[WarningKind, Advice] = {
     ),
 }
 """Every WarningKind stands here; a test holds that."""
+OF_FIXED_SHAPES: dict[WarningKind, str] = {
+    WarningKind.FEWER_THREADS: "Read the row as one of so few threads.",
+    WarningKind.TIMER_SHARE: "Read the latency as an upper bound.",
+    WarningKind.BINDING_SHARE: "Call the runtimes from C to compare them alone.",
+}
+"""What to do where the file takes no larger batch."""
+
+
+def advice(kind: WarningKind, model: Model) -> Advice:
+    """The advice on a warning that can be followed with this model."""
+    shapes = [tensor.shape for tensor in model.inputs]
+    is_fixed = all(shape is not None and all(isinstance(n, int) for n in shape) for shape in shapes)
+    known = ADVICE[kind]
+    return Advice(known.means, OF_FIXED_SHAPES.get(kind, known.do)) if is_fixed else known
