@@ -21,10 +21,11 @@ from toolkit.records.schema import Conversion
 from toolkit.report import files, palette
 from toolkit.report.grids import machines
 from toolkit.report.plots import Plot, draw
-from toolkit.report.plots.base import slug, ticks
+from toolkit.report.plots.base import Entry, slug, ticks
 from toolkit.report.summary import summarize
 from toolkit.report.svg import legend, svg
 from toolkit.report.view import View
+from toolkit.runtimes import listing
 
 MIXED = summarize(*runs.make(runs.MIXED))
 NAMES = (
@@ -85,7 +86,7 @@ def test_a_call_in_which_the_clock_did_not_move_has_no_place_on_a_logarithmic_ax
 
 def test_a_picture_of_any_width_has_its_legend() -> None:
     """A record may name times that make a plot wider than a float has units."""
-    entries = (("torch cpu", "#000", ()), ("tract cpu", "#fff", ()))
+    entries = tuple(Entry(f"{name} cpu", palette.look(name)) for name in ("torch", "tract"))
 
     assert [row.count("<line") for row in legend(entries, 1e20)] == [2]
     assert [row.count("<line") for row in legend(entries, 1.0)] == [1, 1]
@@ -171,10 +172,31 @@ def test_errors_that_are_not_finite_stand_at_the_right_edge() -> None:
 
 
 def test_a_runtime_keeps_its_colour_whatever_else_is_measured() -> None:
-    alone = palette.colours(summarize(*runs.make(runs.TWO)).targets)
-    among = palette.colours(MIXED.targets)
+    alone = palette.looks(summarize(*runs.make(runs.TWO)).targets)
+    among = palette.looks(MIXED.targets)
     assert alone["torch cpu"] == among["torch cpu"]
     assert alone["onnxruntime cpu"] == among["onnxruntime cpu"]
+
+
+def test_every_runtime_has_a_look_of_its_own_and_no_plug_in_has_it() -> None:
+    own = [palette.LOOKS[name] for name in listing.BUILT_IN]
+
+    assert len({*own}) == len(own)
+    assert not {*palette.LOOKS.values()} & {*palette.FREE}
+    assert {look.shape for look in (*palette.LOOKS.values(), *palette.FREE)} == {*palette.OUTLINES}
+    assert palette.look("a plug-in of somebody's") in palette.FREE
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(("ratios", "answers"))])
+def test_a_label_stands_beside_its_mark(name: str) -> None:
+    """It is at the right of the outermost mark of its line, or at the left where that lies far
+    right: both are drawn from the same numbers."""
+    labels = [row for row in data(drawn()[name]) if row.get("label")]
+    ends = ("low", "high") if name.startswith("ratios") else ("least", "most")
+
+    assert labels
+    assert all(row[ends[0]] <= row[ends[1]] for row in labels)
+    assert max(labels, key=lambda row: float(row[ends[1]]))["left"]
 
 
 def test_targets_of_one_colour_have_different_dashes() -> None:

@@ -13,6 +13,7 @@ from toolkit.report.download import download
 from toolkit.report.facts import method
 from toolkit.report.grids import answers, latencies, machines
 from toolkit.report.markup import Child, Markup, data, script, style, table_markup, tag
+from toolkit.report.palette import OUTLINES
 from toolkit.report.plots import Plot, draw
 from toolkit.report.plots.base import Entry
 from toolkit.report.ranking import case_section
@@ -226,18 +227,22 @@ def legend(entries: Sequence[Entry]) -> Markup | None:
         return None
     return tag(
         "ul",
-        [tag("li", swatch(shade, dash), name) for name, shade, dash in entries],
+        [tag("li", swatch(entry), entry.name) for entry in entries],
         class_="legend",
     )
 
 
-def swatch(shade: str, dash: Sequence[int]) -> Markup:
-    """A stroke of a legend, as it is drawn in the plot."""
+def swatch(entry: Entry) -> Markup:
+    """A stroke of a legend with its mark, as they are drawn in the plot."""
+    shade = entry.look.colour
     line = tag(
-        "line", x1="0", x2="24", y1="5", y2="5", stroke=shade, stroke_width="3",
-        stroke_dasharray=" ".join(map(str, dash)) or None,
+        "line", x1="0", x2="24", y1="6", y2="6", stroke=shade, stroke_width="3",
+        stroke_dasharray=" ".join(map(str, entry.dash)) or None,
     )  # fmt: skip
-    return tag("svg", line, width="24", height="10", aria_hidden="true")
+    mark = tag(
+        "path", d=OUTLINES[entry.look.shape], fill=shade, transform="translate(12,6) scale(5)"
+    )
+    return tag("svg", line, mark, width="24", height="12", aria_hidden="true")
 
 
 def copies(view: View) -> Child:

@@ -1,4 +1,4 @@
-"""Assigns the colours: a runtime keeps its own in every plot and every report.
+"""Assigns colours and shapes: a runtime keeps its own in every plot and every report.
 
 M. Okabe, K. Ito, *Color Universal Design*, 2008: eight colours that the colour-blind tell apart.
 Vermillion is kept for wrong answers.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from toolkit.report.view import ShownTarget
 
@@ -18,19 +19,53 @@ darkened, which a white page would."""
 WRONG = "#D55E00"
 """Okabe and Ito's vermillion."""
 
-FREE = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
-"""The colours that a runtime of a plug-in may get."""
-KNOWN = {
-    "onnxruntime": BLUE,
-    "torch": ORANGE,
-    "openvino": GREEN,
-    "iree": PURPLE,
-    "tensorrt": YELLOW,
-    "tvm": SKY,
-    "reference": GREY,
-    "fake": GREY,
+
+class Look(NamedTuple):
+    """The colour and the shape of a runtime's marks."""
+
+    colour: str
+    shape: str
+    """A shape of Vega's."""
+
+
+OUTLINES = {
+    "circle": "M-.9 0A.9 .9 0 1 1 .9 0A.9 .9 0 1 1 -.9 0Z",
+    "square": "M-.8 -.8H.8V.8H-.8Z",
+    "diamond": "M0 -1L.8 0L0 1L-.8 0Z",
+    "triangle-up": "M0 -.9L1 .8H-1Z",
+    "triangle-down": "M0 .9L1 -.8H-1Z",
+    "triangle-right": "M.9 0L-.8 1V-1Z",
 }
-"""Fixed, so that the runtimes that are compared most never share a colour."""
+"""Shape → its outline as an SVG path around the origin, from -1 to 1. Vega's cross is no runtime's:
+it stands for wrong answers."""
+LOOKS = {
+    "onnxruntime": Look(BLUE, "circle"),
+    "onnxruntime-node": Look(BLUE, "square"),
+    "onnxruntime-openvino": Look(BLUE, "diamond"),
+    "onnxruntime-web": Look(BLUE, "triangle-up"),
+    "torch": Look(ORANGE, "circle"),
+    "executorch": Look(ORANGE, "square"),
+    "openvino": Look(GREEN, "circle"),
+    "opencv": Look(GREEN, "square"),
+    "ncnn": Look(GREEN, "diamond"),
+    "iree": Look(PURPLE, "circle"),
+    "tract": Look(PURPLE, "square"),
+    "tvm": Look(SKY, "circle"),
+    "tinygrad": Look(SKY, "square"),
+    "litert": Look(YELLOW, "circle"),
+    "mnn": Look(YELLOW, "square"),
+    "tensorrt": Look(YELLOW, "diamond"),
+    "reference": Look(GREY, "circle"),
+    "fake": Look(GREY, "square"),
+}
+"""Fixed and each its own, so that a runtime is known by it in every plot and every report. Those
+that are compared most never share a colour; what shares one shares code or a purpose."""
+FREE = [
+    Look(colour, shape)
+    for shape in ("triangle-down", "triangle-right")
+    for colour in (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
+]
+"""The looks that the runtime of a plug-in may get: no other one's."""
 DASHES: tuple[tuple[int, ...], ...] = ((), (6, 3), (2, 2), (8, 2, 2, 2), (12, 3))
 """The dashes (pixels drawn, pixels left out) that tell lines of one colour apart."""
 
@@ -45,22 +80,22 @@ PARTS = {
 """The parts of a call, in greys too."""
 
 
-def colour(runtime: str) -> str:
-    """The colour of a runtime; a plug-in's, which is not known here, is drawn from its name."""
+def look(runtime: str) -> Look:
+    """The look of a runtime; a plug-in's, which is not known here, is drawn from its name."""
     # crc32 and not hash(): hash() differs from process to process.
-    return KNOWN.get(runtime) or FREE[zlib.crc32(runtime.encode()) % len(FREE)]
+    return LOOKS.get(runtime) or FREE[zlib.crc32(runtime.encode()) % len(FREE)]
 
 
-def colours(targets: Sequence[ShownTarget]) -> dict[str, str]:
-    """The name of each target → its colour."""
-    return {target.name: colour(target.planned.runtime) for target in targets}
+def looks(targets: Sequence[ShownTarget]) -> dict[str, Look]:
+    """The name of each target → the look of its runtime."""
+    return {target.name: look(target.planned.runtime) for target in targets}
 
 
 def dashes(targets: Sequence[ShownTarget]) -> dict[str, tuple[int, ...]]:
     """The name of each target → its dash: the first of a colour is solid, each next one differs."""
     users: dict[str, int] = {}
     by_name: dict[str, tuple[int, ...]] = {}
-    for name, shade in colours(targets).items():
+    for name, (shade, _) in looks(targets).items():
         before = users.get(shade, 0)
         users[shade] = before + 1
         by_name[name] = DASHES[before % len(DASHES)]

@@ -8,6 +8,7 @@ from toolkit.report import palette
 from toolkit.report.grids import latencies, machines
 from toolkit.report.grids.grid import NONE
 from toolkit.report.markup import Markup, tag
+from toolkit.report.palette import Look
 from toolkit.report.view import Row, Standing, Table, View
 from toolkit.report.words import timed
 from toolkit.units import duration
@@ -71,12 +72,12 @@ def heads(columns: Mapping[str, str]) -> list[Markup]:
 
 def parts(view: View, table: Table, levels: Sequence[str]) -> list[Markup]:
     """A body of the table for each standing, so that sorting does not mix them."""
-    shades = palette.colours(view.targets)
+    looks = palette.looks(view.targets)
     return [
         tag(
             "tbody",
             [
-                row_markup(row, levels, shades[row.target.name], table.leads(row))
+                row_markup(row, levels, looks[row.target.name], table.leads(row))
                 for row in table.part(standing)
             ],
             class_=standing.replace(" ", "-"),
@@ -86,12 +87,12 @@ def parts(view: View, table: Table, levels: Sequence[str]) -> list[Markup]:
     ]
 
 
-def row_markup(row: Row, levels: Sequence[str], shade: str, leads: bool) -> Markup:
+def row_markup(row: Row, levels: Sequence[str], look: Look, leads: bool) -> Markup:
     """One row; its cells carry the numbers that they are sorted by."""
     speed, cold, memory = row.speed, row.target.cold.total, row.target.use.resident
     middle, around = timed(speed.p50) if speed else (NONE, "")
     cells = [
-        name_cell(row, shade),
+        name_cell(row, look),
         cell("p50", middle, speed.p50.middle if speed else None, small(around)),
         ratio_cell(row),
         tag("td", verdict_markup(row), data_label="answers", data_value=row.answers),
@@ -106,12 +107,18 @@ def row_markup(row: Row, levels: Sequence[str], shade: str, leads: bool) -> Mark
     return tag("tr", cells, class_="first" if leads else None)
 
 
-def name_cell(row: Row, shade: str) -> Markup:
-    """The head of a row: a dot of the runtime's colour, the name, and what ran."""
+def name_cell(row: Row, look: Look) -> Markup:
+    """The head of a row: the mark of the runtime, the name, and what ran."""
     target = row.target
     return tag(
         "th",
-        tag("span", class_="dot", style=f"--shade:{shade}"),
+        tag(
+            "svg",
+            tag("path", d=palette.OUTLINES[look.shape], fill=look.colour),
+            class_="look",
+            viewBox="-1 -1 2 2",
+            aria_hidden="true",
+        ),
         target.name,
         small(" · ".join(part for part in (target.library, target.placement) if part)),
         scope="row",

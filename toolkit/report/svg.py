@@ -6,6 +6,7 @@ import html
 import re
 from importlib import resources
 
+from toolkit.report.palette import OUTLINES
 from toolkit.report.plots import Plot
 from toolkit.report.plots.base import Entry
 from toolkit.supervision import progress
@@ -63,17 +64,20 @@ def legend(entries: tuple[Entry, ...], width: float) -> list[str]:
     """The lines of the legend as SVG, each at most as wide as the plot."""
     rows: list[list[str]] = []
     x = 5.0
-    for name, shade, dash in entries:
-        needed = SWATCH + BESIDE + CHARACTER * len(name) + APART
+    for entry in entries:
+        needed = SWATCH + BESIDE + CHARACTER * len(entry.name) + APART
         if not rows or x + needed > width:
             rows.append([])
             x = 5.0
         y = LINE * len(rows) - 4
-        dashes = f' stroke-dasharray="{" ".join(map(str, dash))}"' if dash else ""
+        shade, shape = entry.look
+        dashes = f' stroke-dasharray="{" ".join(map(str, entry.dash))}"' if entry.dash else ""
         rows[-1].append(
             f'<line x1="{x:g}" x2="{x + SWATCH:g}" y1="{y - 4}" y2="{y - 4}" '
             f'stroke="{shade}" stroke-width="3"{dashes}/>'
-            f'<text x="{x + SWATCH + BESIDE:g}" y="{y}">{html.escape(name)}</text>'
+            f'<path d="{OUTLINES[shape]}" fill="{shade}" '
+            f'transform="translate({x + SWATCH / 2:g},{y - 4}) scale(5)"/>'
+            f'<text x="{x + SWATCH + BESIDE:g}" y="{y}">{html.escape(entry.name)}</text>'
         )
         x += needed
     return ["".join(row) for row in rows]

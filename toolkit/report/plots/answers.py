@@ -16,10 +16,13 @@ from toolkit.report.plots.base import (
     Datum,
     Plot,
     Spec,
+    beside,
     in_order,
+    lies_right,
     lines,
     names,
     shades,
+    shapes,
     spec,
     ticks,
 )
@@ -90,17 +93,19 @@ def picture(
         size=90, shape="cross", filled=True, opacity=1, color=palette.WRONG, aria=False
     )
     heads = [
-        {"line": line, "name": target.name, "label": verdict_text(target)}
+        head(target, [point for point in within if point["line"] == line], line, (left, right))
         for line, target in enumerate(judged, start=len(bands))
     ]
+    base = alt.Chart(alt.InlineData(heads)).encode(y=lines())
     x = error_axis(left, right)
     return spec(
         alt.layer(
             *ruler(bands, left),
-            dots.encode(x=x, color=shades(view.targets)),
+            dots.encode(x=x, color=shades(view.targets), shape=shapes(view.targets)),
             crosses.encode(x=x),
-            # One name a line, however many outputs have a mark on it.
-            *names(alt.Chart(alt.InlineData(heads)).encode(y=lines()), "label"),
+            # One name and one label a line, however many outputs have a mark on it.
+            *names(base),
+            *beside(base, "least", "most"),
         )
     )
 
@@ -164,6 +169,22 @@ def mark(target: ShownTarget, output: OutputVerdict, line: int) -> Datum:
         "factor": float(output.factor) if finite(output) else math.inf,
         "wrong": "wrong" in output.names,
         "tip": "\n".join(tip),
+    }
+
+
+def head(
+    target: ShownTarget, marks: Sequence[Datum], line: int, axis: tuple[float, float]
+) -> Datum:
+    """The name of a line, and its label beside the outermost of its marks."""
+    left, right = axis
+    errors = [float(mark["factor"]) for mark in marks] or [left]
+    return {
+        "line": line,
+        "name": target.name,
+        "label": verdict_text(target),
+        "least": min(errors),
+        "most": max(errors),
+        "left": lies_right(max(errors), left, right),
     }
 
 

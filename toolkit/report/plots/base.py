@@ -7,10 +7,11 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from toolkit.report import palette
 from toolkit.report.grids.grid import Grid
+from toolkit.report.palette import Look
 from toolkit.report.view import ShownTarget, Table, View
 
 Spec = dict[str, Any]
@@ -23,14 +24,24 @@ Axis = Any
 """An Altair axis."""
 Datum = dict[str, str | float | bool]
 """One mark's values; `line` is the target's line in the plot, from 0 on."""
-Entry = tuple[str, str, tuple[int, ...]]
-"""(name, colour, dash) of a legend."""
+
+
+class Entry(NamedTuple):
+    """One entry of a legend: a name, and how its line and its marks are drawn."""
+
+    name: str
+    look: Look
+    dash: tuple[int, ...] = ()
+
 
 SLUG = 60
 """Characters of a case in the name of a plot's file: with the kind of plot and `.svg` it stays far
 below the 255 that a name may have, and short enough to be read."""
-STEP = 34
+STEP = 36
 """Pixels: the height of a target's line, its name and below it its mark."""
+ROOM = 0.7
+"""The share of an axis up to which a mark has its label at its right: 0.3 of a phone's 320 pixels
+hold a dozen characters."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
@@ -85,17 +96,36 @@ def lines() -> Channel:
     return alt.Y("line:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
 
 
-def names(base: Chart, right: str = "") -> list[Chart]:
-    """The name of each line above it, and at its right end the text of the field `right`."""
+TEXT = {"baseline": "middle", "fontSize": 12, "aria": False}
+"""aria: False, as on all marks: who cannot see a plot reads its table, not hundreds of marks."""
+
+
+def names(base: Chart) -> list[Chart]:
+    """The name of each line above its mark."""
     import altair as alt
 
-    # aria: False, as on all marks: who cannot see the plot reads its table, not hundreds of marks.
-    above = {"baseline": "middle", "dy": -13, "aria": False, "fontSize": 12}
-    layers = [base.mark_text(align="left", **above).encode(x=alt.value(0), text="name:N")]
-    if right:
-        end = base.mark_text(align="right", fontWeight="bold", **above)
-        layers.append(end.encode(x=alt.value("width"), text=f"{right}:N"))
-    return layers
+    above = base.mark_text(align="left", dy=-15, **TEXT)
+    return [above.encode(x=alt.value(0), text="name:N")]
+
+
+def beside(base: Chart, first: str, last: str) -> list[Chart]:
+    """The field `label` of each line, right of the field `last` of its mark.
+
+    It stands left of `first` where the field `left` is true, since right of it is no room.
+    """
+    import altair as alt
+
+    after = base.transform_filter("!datum.left").mark_text(align="left", dx=9, **TEXT)
+    before = base.transform_filter("datum.left").mark_text(align="right", dx=-9, **TEXT)
+    return [
+        after.encode(x=alt.X(f"{last}:Q"), text="label:N"),
+        before.encode(x=alt.X(f"{first}:Q"), text="label:N"),
+    ]
+
+
+def lies_right(value: float, low: float, high: float) -> bool:
+    """Says whether a value lies so far right on a logarithmic axis that a label has no room."""
+    return math.log(value / low) > ROOM * math.log(high / low)
 
 
 # Colours, dashes and legends
@@ -105,10 +135,18 @@ def shades(targets: Sequence[ShownTarget]) -> Channel:
     """The colour of each runtime."""
     import altair as alt
 
-    scale = palette.colours(targets)
-    return alt.Color(
-        "name:N", legend=None, scale=alt.Scale(domain=list(scale), range=list(scale.values()))
-    )
+    looks = palette.looks(targets)
+    colours = [look.colour for look in looks.values()]
+    return alt.Color("name:N", legend=None, scale=alt.Scale(domain=list(looks), range=colours))
+
+
+def shapes(targets: Sequence[ShownTarget]) -> Channel:
+    """The shape of each runtime's marks."""
+    import altair as alt
+
+    looks = palette.looks(targets)
+    drawn = [look.shape for look in looks.values()]
+    return alt.Shape("name:N", legend=None, scale=alt.Scale(domain=list(looks), range=drawn))
 
 
 def dashes(targets: Sequence[ShownTarget]) -> Channel:
@@ -124,17 +162,17 @@ def dashes(targets: Sequence[ShownTarget]) -> Channel:
 def legend(
     among: Sequence[ShownTarget], drawn: Sequence[ShownTarget], *, dashed: bool = True
 ) -> tuple[Entry, ...]:
-    """The legend of the drawn targets; without dashes it has one entry a colour.
+    """The legend of the drawn targets; without dashes it has one entry a look.
 
     `among` are all targets: their order gives the dashes.
     """
-    shade, dash = palette.colours(among), palette.dashes(among)
+    looks, dash = palette.looks(among), palette.dashes(among)
     if dashed:
-        return tuple((t.name, shade[t.name], dash[t.name]) for t in drawn)
-    by_shade: dict[str, list[str]] = {}
+        return tuple(Entry(t.name, looks[t.name], dash[t.name]) for t in drawn)
+    by_look: dict[Look, list[str]] = {}
     for target in drawn:
-        by_shade.setdefault(shade[target.name], []).append(target.name)
-    return tuple((" · ".join(same), colour, ()) for colour, same in by_shade.items())
+        by_look.setdefault(looks[target.name], []).append(target.name)
+    return tuple(Entry(" · ".join(same), look) for look, same in by_look.items())
 
 
 # Charts and their specifications

@@ -17,6 +17,7 @@ from toolkit.report.plots.base import (
     legend,
     named,
     shades,
+    shapes,
     slug,
     spec,
     ticks,
@@ -58,7 +59,6 @@ def picture(view: View, rows: Sequence[Row]) -> Spec:
         x=shares_axis(max(float(point["n"]) for point in data)),
         y=latency_axis([float(point["l"]) for point in data], unit),
         color=shades(view.targets),
-        strokeDash=dashes(in_order(view)),
     )
     # Points that nobody sees: a line gives no numbers when pointed at.
     points = curves.transform_calculate(share="1 - pow(10, -datum.n)").mark_point(
@@ -69,8 +69,13 @@ def picture(view: View, rows: Sequence[Row]) -> Spec:
         alt.Tooltip("share:Q", title="share of the calls", format=".4~p"),
         alt.Tooltip("l:Q", title=f"took {unit} or less", format=".3~r"),
     ]
-    line = curves.mark_line(strokeWidth=2, aria=False)
-    return spec(alt.layer(line, points.encode(tooltip=tooltip)), height=270)
+    line = curves.mark_line(strokeWidth=2, aria=False).encode(strokeDash=dashes(in_order(view)))
+    # A mark of the runtime's shape where each curve passes a percentile, and at its end.
+    marks = curves.transform_filter("datum.m").mark_point(
+        size=45, filled=True, opacity=1, aria=False
+    )
+    shaped = marks.encode(shape=shapes(view.targets))
+    return spec(alt.layer(line, shaped, points.encode(tooltip=tooltip)), height=270)
 
 
 def shares_axis(last: float) -> Channel:
@@ -114,12 +119,19 @@ def mark_words() -> str:
 
 
 def curve(row: Row, scale: Seconds) -> Iterator[Datum]:
-    """The points of one target: its index, nines, latency. Short keys, since there are many."""
-    for share, latency in row.speed.quantiles.curve if row.speed and row.speed.quantiles else ():
-        if latency <= 0:  # A coarse clock did not move: a logarithmic axis has no place for it.
-            continue
+    """The points of one target: its index, nines, latency, and where it has a mark `m`. Short keys,
+    since there are many."""
+    quantiles = row.speed.quantiles if row.speed else None
+    # A coarse clock may not have moved: a logarithmic axis has no place for that.
+    drawn = [point for point in (quantiles.curve if quantiles else ()) if point[1] > 0]
+    before = 0.0
+    for share, latency in drawn:
+        passes = any(before < marked <= share for marked in MARKS.values())
+        marked: Datum = {"m": True} if passes or share == drawn[-1][0] else {}
         yield {
             "k": row.target.index,
             "n": round(nines(share), 4),
             "l": float(f"{latency / scale:.5g}"),  # Five figures: digits are most of a page.
+            **marked,
         }
+        before = share

@@ -20,6 +20,7 @@ from toolkit.report.plots.base import (
     legend,
     named,
     shades,
+    shapes,
     slug,
     spec,
 )
@@ -103,6 +104,7 @@ def blocks(view: View, rows: Sequence[Row]) -> Chart:
         x=time_axis(view, "t"),
         y=alt.Y("r:Q", scale=alt.Scale(type="log", nice=False, padding=8), axis=axis),
         color=shades(view.targets),
+        shape=shapes(view.targets),
         tooltip=[
             alt.Tooltip("name:N", title="target"),
             alt.Tooltip("g:Q", title="process start"),

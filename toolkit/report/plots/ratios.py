@@ -12,9 +12,12 @@ from toolkit.report.plots.base import (
     Plot,
     Spec,
     at_case,
+    beside,
+    lies_right,
     lines,
     names,
     shades,
+    shapes,
     slug,
     spec,
     times_axis,
@@ -23,7 +26,7 @@ from toolkit.report.view import Row, Table, View
 from toolkit.units import percent, significant
 
 READING = (
-    "Right of 1 is faster. A bar is the interval of the ratio; a filled dot is a difference that "
+    "Right of 1 is faster. A bar is the interval of the ratio; a filled mark is a difference that "
     f"is shown. Shaded: within {percent(MARGIN, 1)} of the baseline. "
     "Targets without a ratio are left out."
 )
@@ -51,29 +54,32 @@ def picture(view: View, table: Table, data: Sequence[Datum]) -> Spec:
 
     low = min(1 - MARGIN, *(float(ratio["low"]) for ratio in data)) / BEYOND
     high = max(1 + MARGIN, *(float(ratio["high"]) for ratio in data)) * BEYOND
+    marks = [each | {"left": lies_right(float(each["high"]), low, high)} for each in data]
     x = alt.X(
         "middle:Q",
         scale=alt.Scale(type="log", domain=[low, high], nice=False),
         axis=times_axis(low, high, f"times as fast as {table.baseline}, logarithmic"),
     )
     colour = shades(view.targets)
-    base = alt.Chart(alt.InlineData(list(data))).encode(y=lines(), tooltip=alt.Tooltip("tip:N"))
+    base = alt.Chart(alt.InlineData(marks)).encode(y=lines(), tooltip=alt.Tooltip("tip:N"))
     intervals = base.mark_rule(strokeWidth=3, aria=False).encode(
         x=alt.X("low:Q"), x2="high:Q", color=colour
     )
+    look = {"color": colour, "shape": shapes(view.targets)}
     different = base.transform_filter("datum.shown").mark_point(
-        size=55, filled=True, opacity=1, aria=False
+        size=70, filled=True, opacity=1, aria=False
     )
     others = base.transform_filter("!datum.shown").mark_point(
-        size=55, strokeWidth=2, opacity=1, aria=False
+        size=70, strokeWidth=2, opacity=1, aria=False
     )
     return spec(
         alt.layer(
             *margin(),
             intervals,
-            different.encode(x=x, color=colour),
-            others.encode(x=x, color=colour),
-            *names(base, "label"),
+            different.encode(x=x, **look),
+            others.encode(x=x, **look),
+            *names(base),
+            *beside(base, "low", "high"),
         )
     )
 

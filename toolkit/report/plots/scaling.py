@@ -14,6 +14,7 @@ from toolkit.report.plots.base import (
     in_order,
     legend,
     shades,
+    shapes,
     slug,
     spec,
     times_axis,
@@ -73,7 +74,9 @@ def picture(scaling: Scaling) -> Spec:
         *(ideal(scaling) if scaling.over == "threads" and scaling.one_start else []),
         base.mark_line(strokeWidth=2, aria=False).encode(y=y, strokeDash=dashes(targets)),
         base.mark_rule(strokeWidth=3, aria=False).encode(y=alt.Y("low:Q"), y2="high:Q"),
-        base.mark_point(size=45, filled=True, opacity=1, aria=False).encode(y=y),
+        base.mark_point(size=60, filled=True, opacity=1, aria=False).encode(
+            y=y, shape=shapes(targets)
+        ),
     ]
     return spec(alt.layer(*layers), height=230)
 
@@ -83,7 +86,7 @@ def entries(view: View, scaling: Scaling) -> tuple[Entry, ...]:
     names = {curve.row.target.name: curve.name for curve in scaling.curves}
     targets = [curve.row.target for curve in scaling.curves]
     return tuple(
-        (names[name], shade, dash) for name, shade, dash in legend(in_order(view), targets)
+        entry._replace(name=names[entry.name]) for entry in legend(in_order(view), targets)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from toolkit.report.plots.base import Channel, Datum, Spec, lines, names, spec
+from toolkit.report.plots.base import Channel, Datum, Spec, beside, lines, names, spec
 from toolkit.units import Seconds, duration, time_unit
 
 
@@ -42,19 +42,21 @@ def draw(bars: Sequence[Bar], shades: Mapping[str, str], axis: str) -> Spec:
     scale, unit = time_unit(longest)
     parts = [part for line, bar in enumerate(bars) for part in _parts(bar, line, scale)]
     totals = [
-        {"line": line, "name": bar.name, "label": duration(bar.total)}
+        {"line": line, "name": bar.name, "label": duration(bar.total), "to": bar.total / scale}
         for line, bar in enumerate(bars)
     ]
     x = alt.X(
         "from:Q",
-        # A little room behind the longest bar: its end is seen.
-        scale=alt.Scale(domain=[0, longest / scale * 1.02], nice=False),
+        # Behind the longest bar there is room for its length in words.
+        scale=alt.Scale(domain=[0, longest / scale * 1.25], nice=False),
         axis=alt.Axis(title=f"{unit}, {axis}", tickCount=6),
     )
     marks = alt.Chart(alt.InlineData(parts)).encode(y=lines(), tooltip=alt.Tooltip("tip:N"))
+    heads = alt.Chart(alt.InlineData(totals)).encode(y=lines())
     return spec(
         alt.layer(
-            *names(alt.Chart(alt.InlineData(totals)).encode(y=lines()), "label"),
+            *names(heads),
+            *beside(heads, "to", "to"),
             marks.mark_bar(height=10, aria=False).encode(
                 x=x, x2="to:Q", color=_kinds(bars, shades)
             ),
