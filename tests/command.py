@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,10 @@ from pathlib import Path
 import psutil
 
 TOOLKIT = Path(sys.executable).with_name("toolkit")
+PROGRESS = re.compile(
+    r"(bench|check|compare|deploy|doctor|export|install|runtimes|tests|train) +\S"
+)
+"""The beginning of a line of progress."""
 QUICK = ("--quick", "--time", "1s")
 """One process start of each target, and no interval."""
 
@@ -28,8 +33,10 @@ class Ended:
 
     @property
     def errors(self) -> list[str]:
-        """The lines that say what is wrong, without those that say what to do."""
-        return [line for line in self.err.splitlines() if not line.startswith("  ")]
+        """The lines that say what is wrong, without those that say what to do, or what a command
+        that takes over ten seconds here was doing."""
+        lines = (line for line in self.err.splitlines() if not line.startswith("  "))
+        return [line for line in lines if not PROGRESS.match(line)]
 
 
 def run(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:

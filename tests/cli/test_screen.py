@@ -7,6 +7,7 @@ import json
 import os
 import unicodedata
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from tests.test_layers import OF_A_WORKER, PROGRAMS, room, trees
 from toolkit import plaintext
 from toolkit.cli import screen
+from toolkit.supervision import progress
 
 WRITING = ("print", "input", "click.echo", "click.secho", "click.echo_via_pager", "click.confirm",
            "click.prompt", "click.pause", "click.clear", "click.style", "click.progressbar",
@@ -110,3 +112,33 @@ def test_what_click_quotes_is_safe(capsys: pytest.CaptureFixture[str]) -> None:
     screen.usage(click.UsageError(f"No such option: --{HOSTILE}"))
 
     assert capsys.readouterr().err == f"Error: No such option: --{SHOWN}\n"
+
+
+def test_progress_in_a_pipe_is_a_line_every_ten_seconds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 4.0, 10.0, 12.0, 19.0, 21.0, 22.0])
+    monkeypatch.setattr(screen, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+
+    with screen.progress("bench") as draw:
+        for number in range(1, 6):
+            draw(number / 10, f"process start {number} of about 12")
+        draw(None, "a\x1b[2Jb")
+
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines() == [
+        "bench    20% · process start 2 of about 12",
+        "bench    50% · process start 5 of about 12",
+    ]
+
+
+def test_steps_of_what_is_right_are_told_in_a_pipe_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screen, "PAUSE", 0.0)
+
+    with screen.progress("check"):
+        progress.step("Loop 'turn'", 1, 4)
+
+    assert "Loop 'turn'" in capsys.readouterr().err

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -281,6 +283,21 @@ def test_a_target_that_leaves_no_memory_is_a_row_and_the_others_go_on(
         == "only 1.00\u2009MB of memory are left with it alive beside the others"
     )
     assert [len(part(result, target).cases) for target in range(3)] == [1, 0, 1]
+
+
+def test_a_generation_whose_time_is_over_has_a_few_rounds_and_short_warm_ups(
+    setup: MakeSetup,
+) -> None:
+    """What --quick asks for is not to outlast the time: a sweep of slow calls took three times as
+    long."""
+    over = replace(setup("fake,us=10", "fake,us=20", batches=(1, 8)), ends=time.monotonic())
+
+    result = generation.run(over, 0, {})
+
+    shapes = {samples.shape[0] for samples in result.samples.values()}
+    assert shapes == {generation.FEWEST_ROUNDS}
+    assert generation.FEWEST_ROUNDS < ROUNDS
+    assert result.warm_up < 4 * 20  # Never near the limit of a warm-up with all the time.
 
 
 def test_an_interrupt_in_the_rounds_leaves_no_process_and_no_pin(

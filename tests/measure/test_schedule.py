@@ -289,3 +289,46 @@ def test_the_time_left_is_that_to_the_look_at_which_it_will_be_narrow() -> None:
     assert schedule.time_left(paced, after(10, TIGHT[10])) == pytest.approx(2.0)
     assert schedule.time_left(paced, after(3, TIGHT[3])) is None
     assert schedule.time_left(schedule.pace(time=20.0), after(3, elapsed=4)) == 16.0
+
+
+def test_a_generation_is_foretold_from_what_was_seen_while_judging() -> None:
+    """Imports side by side on the cores; loads, first calls and blocks in turns."""
+    quick = schedule.StartCost(imported=0.2, loaded=0.1, calls=[1e-3])
+    slow = schedule.StartCost(imported=2.0, loaded=0.5, calls=[0.1, 0.2])
+
+    seconds = schedule.foretold([quick, slow], rounds=20, cores=2)
+
+    blocks = 20 * (21 * 1e-3 + 0.1 + 0.2)
+    assert seconds == pytest.approx(2.0 + (0.1 + 1e-3) + (0.5 + 0.3) + blocks)
+    # Alone on a core, imports too are made in turns.
+    assert schedule.foretold([quick, slow], 20, 1) == pytest.approx(seconds + 0.2)
+
+
+@pytest.mark.parametrize(
+    ("generation", "time", "refused"),
+    [(2.0, 10.0, True), (2.0, 15.0, False), (2.0, 21.0, False)],
+    ids=["clearly too short", "perhaps", "enough"],
+)
+def test_a_time_that_is_clearly_too_short_is_told_before_the_first_start(
+    generation: float, time: float, refused: bool
+) -> None:
+    asked = schedule.pace(time=time)
+    first = First(
+        generation, 0.0, {"slow": 1.2, "a": 0.2, "b": 0.1}, 2, seen=False, faster="--target a"
+    )
+
+    if not refused:
+        assert schedule.foresee(asked, first) == asked
+        return
+    with pytest.raises(InputError, match="too short for 10 process starts") as raised:
+        schedule.foresee(asked, first)
+    assert raised.value.cures == (
+        "--time 30s    measures 10 of them",
+        "--target a    leaves out slow",
+        "--quick       goes on, without intervals",
+    )
+
+
+def test_the_default_time_is_stretched_by_what_was_seen_alone() -> None:
+    first = First(20.0, 0.0, {"torch:cpu": 12.0}, seen=False)
+    assert schedule.foresee(schedule.pace(), first) == schedule.pace()

@@ -99,13 +99,18 @@ def restore() -> None:
 
 @contextmanager
 def progress(label: str) -> Iterator[Draw]:
-    """Shows a status line on stderr while something long runs; nothing in a pipe or in CI.
+    """Shows a status line on stderr while something long runs; in a pipe or in CI a line every ten
+    seconds, so that nobody takes a long command for a dead one.
 
     Yields the function that draws it. It draws only when it is called: a thread that refreshes the
     line would run beside a measurement.
     """
+    from toolkit.supervision import progress as steps
+
     if not sys.stderr.isatty():
-        yield lambda share, text: None
+        tell = _in_lines(label)
+        with steps.listening(tell):
+            yield tell
         return
     from rich.console import Console
     from rich.markup import escape
@@ -122,28 +127,34 @@ def progress(label: str) -> Iterator[Draw]:
             safe = escape(plaintext.line(text))
             bar.update(task, total=total, completed=done, description=safe, refresh=True)
 
-        from toolkit.supervision import progress as steps
-
         with steps.listening(draw):
             yield draw
 
 
+def _in_lines(label: str) -> Draw:
+    """Draws a line where the last one is ten seconds ago."""
+    shown = time.monotonic()
+
+    def tell(share: float | None, text: str) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown >= PAUSE:
+            shown = now
+            done = "" if share is None else f"{share:.0%} · "
+            say(plaintext.line(f"{label:<{LABEL}}{done}{text}"), err=True)
+
+    return tell
+
+
 @contextmanager
 def long_progress(label: str) -> Iterator[Draw]:
-    """Shows a status line as `progress` does, with the time that is left; in a pipe a line every
-    ten seconds, so that nobody takes a long command for a dead one."""
-    began, shown = time.monotonic(), time.monotonic()
+    """Shows progress as `progress` does, with the time that is left."""
+    began = time.monotonic()
     with progress(label) as draw:
 
         def tell(share: float | None, text: str) -> None:
-            nonlocal shown
-            now = time.monotonic()
-            left = (now - began) * (1 - share) / share if share else None
-            told = text if left is None else f"{text} · about {left:.0f} s left"
-            draw(share, told)
-            if not sys.stderr.isatty() and now - shown >= PAUSE:
-                shown = now
-                say(plaintext.line(f"{label:<{LABEL}}{share or 0:.0%} · {told}"), err=True)
+            left = (time.monotonic() - began) * (1 - share) / share if share else None
+            draw(share, text if left is None else f"{text} · about {left:.0f} s left")
 
         yield tell
 

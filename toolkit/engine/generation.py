@@ -34,6 +34,9 @@ from toolkit.records.schema import Generation
 from toolkit.runtimes import listing
 from toolkit.units import number
 
+FEWEST_ROUNDS = 3
+"""The rounds that a generation has even where its time is over: of fewer blocks no median tells."""
+
 
 @dataclass(frozen=True)
 class RoundsSpan:
@@ -112,6 +115,8 @@ def _rounds(
     for target_run in target_runs:
         target_run.attempt(TargetRun.look)
     for turn in range(setup.rounds):
+        if turn >= FEWEST_ROUNDS and time.monotonic() >= setup.ends:
+            break
         for case in schedule.order(len(setup.cases), source):
             for place in schedule.order(len(target_runs), source):
                 _block(target_runs, place, setup, case)

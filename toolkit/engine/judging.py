@@ -18,6 +18,7 @@ from toolkit.engine.conversion import LoadedProgram
 from toolkit.engine.failures import failure
 from toolkit.engine.setup import ReadyTarget
 from toolkit.errors import LibraryError, ProviderFailed, ShapeRefused, TargetError
+from toolkit.measure.schedule import StartCost
 from toolkit.records.schema import (
     Failure,
     Library,
@@ -29,7 +30,7 @@ from toolkit.records.schema import (
 from toolkit.runtimes import listing
 from toolkit.runtimes.base import Placement, Program
 from toolkit.tensors import Array
-from toolkit.units import Bytes
+from toolkit.units import Bytes, Seconds
 from toolkit.workers import managed
 from toolkit.workers.environments import PythonEnvironment
 from toolkit.workers.jobs import Hello
@@ -46,6 +47,8 @@ class TargetAnswers:
     """The number of a feed → its outputs; without the feeds whose shape the target refuses."""
     refused: str = ""
     """Its reason at the first shape that it refused; empty where it took all."""
+    calls: Sequence[Seconds] = ()
+    """The shortest call at each case that is to be timed; empty in a check."""
     behind: Sequence[Mapping[str, Array]] = ()
     """Its answers with what lies behind the outputs; empty where it did not give any."""
 
@@ -61,6 +64,8 @@ class JudgedTarget:
     """The copies that lie inside the timed call, in words."""
     resident: Bytes = 0
     """The memory that its worker held when it had answered."""
+    cost: StartCost | None = None
+    """The time of its process start; None where it is not to be timed."""
     answers: Sequence[Mapping[str, Array]] = ()
     """Its answers to all feeds, where they are beyond float32's border: for `verdicts.disputes`."""
 
@@ -71,14 +76,19 @@ def judge(
     limits: Limits,
     launcher: Launcher,
     worker: Worker | None = None,
+    *,
+    timed: bool = False,
 ) -> JudgedTarget:
-    """The target's library, placement, verdict and special values, or its error; no times.
+    """The target's library, placement, verdict and special values, or its error.
 
-    `worker` is one that imports its library already; it is stopped here.
+    `worker` is one that imports its library already; it is stopped here. `timed`: the target is to
+    be timed later, so that its start is looked at for how long that will take.
     """
     try:
         with worker or launcher.start_importing(target.spec) as worker:
             replies = _replies(worker, target.program, assignment)
+            if timed:
+                replies = replace(replies, calls=_calls(worker, assignment))
             resident, _ = worker.usage()  # Before other models take the model's place.
             if target.variant is None:
                 # A variant has intermediate outputs of its own, of which nothing is known.
@@ -102,7 +112,28 @@ def judge(
     )
     is_beyond = verdict.refuted and len(replies.answers) == len(assignment.feeds)
     answers = [*replies.answers.values()] if is_beyond else []
-    return JudgedTarget(record, loaded.program, loaded.reply.copies, resident, answers)
+    return JudgedTarget(
+        record=record,
+        program=loaded.program,
+        copies=loaded.reply.copies,
+        resident=resident,
+        cost=_cost(replies) if timed else None,
+        answers=answers,
+    )
+
+
+def _calls(worker: Worker, assignment: Assignment) -> list[Seconds]:
+    """The time of one more call at each case: its first one held what is done once."""
+    seconds = []
+    for number in assignment.cases:
+        # Bound anew: nothing is timed here, so no later call is to differ from the judged one.
+        worker.bind(str(number), assignment.feeds[number].arrays, assignment.types)
+        seconds.append(worker.answer(str(number))[1])
+    return seconds
+
+
+def _cost(replies: TargetAnswers) -> StartCost:
+    return StartCost(replies.hello.seconds, replies.loaded.reply.seconds, replies.calls)
 
 
 def _replies(worker: Worker, program: Program, assignment: Assignment) -> TargetAnswers:

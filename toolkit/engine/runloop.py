@@ -3,6 +3,9 @@ time is used. METHODOLOGY.md, sections 2 and 3, says the same for readers of a r
 
 from __future__ import annotations
 
+import math
+import os
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -36,6 +39,7 @@ def measure(
     model changed: the generation in which it did is not kept.
     """
     loop = _begun(setup, run, folder, pace)
+    loop.foretell()
     stop: Stop | None = None
     while stop is None and loop.setup.targets:
         is_first = not loop.run.generations
@@ -88,14 +92,14 @@ class _Outlook:
     done: int
     """Generations that are over."""
     expected: int
-    """Generations that there will be at least."""
+    """Generations that there will be, about."""
     left: Seconds | None
     """None: that cannot be told yet."""
 
     def tell(self, watch: Watch, share: float) -> None:
         """Tells the share of the run from the share of the generation that is done."""
         left = "" if self.left is None else f" · about {self.left:.0f} s left"
-        text = f"process start {self.done + 1}{left}"
+        text = f"process start {self.done + 1} of about {self.expected}{left}"
         watch(min(1.0, (self.done + share) / self.expected), text)
 
 
@@ -115,6 +119,8 @@ class _Loop:
     started: Seconds
     """The moment when this process began to measure, by the same clock; the record has the wall
     time before it."""
+    foretold: Seconds | None = None
+    """The time of a generation by what was seen while the targets were judged; None: unknown."""
 
     @property
     def elapsed(self) -> Seconds:
@@ -132,7 +138,8 @@ class _Loop:
         began, longer = time.monotonic(), 0.0
         ready: dict[str, Seconds] = {}
         for targets in self._groups():
-            group, number = replace(self.setup, targets=targets), self._next_number()
+            group = replace(self.setup, targets=targets, ends=self._ends())
+            number = self._next_number()
             tell = partial(self._outlook().tell, watch)
             with filestates.unchanged(self.setup.files):
                 result = generation.run(group, number, self.calibrations, tell)
@@ -140,6 +147,13 @@ class _Loop:
             ready |= result.starts
             longer += result.later_warm_up - result.warm_up
         return _Starts(time.monotonic() - began, ready, longer)
+
+    def _ends(self) -> Seconds:
+        """The moment after which no round is begun: --quick asks for what fits into the time, be it
+        a part of one generation. Other runs end between generations, all of which are alike."""
+        if self.pace.time is None or not self.pace.quick:
+            return math.inf
+        return self.began + self.pace.time
 
     def _next_number(self) -> int:
         # Not how many there are: one that cannot be read leaves a gap.
@@ -177,9 +191,37 @@ class _Loop:
         targets = [target for target in self.setup.targets if target.index not in failed]
         self.setup = replace(self.setup, targets=targets)
 
+    def _faster(self, ready: Mapping[str, Seconds]) -> str:
+        """The options that name the targets without the slowest to start, where two are left."""
+        slowest = max(ready, key=ready.__getitem__, default="")
+        others = [target for target in self.setup.targets if target.label != slowest]
+        names = [self.run.plan.targets[target.index].name for target in others]
+        return " ".join(f"--target {shlex.quote(name)}" for name in names) if names[1:] else ""
+
+    def foretell(self) -> None:
+        """Foretells from the judging how long the process starts take, before there is one.
+
+        Raises InputError where the user's time is clearly too short.
+        """
+        costs = [target.cost for target in self.setup.targets]
+        known = [cost for cost in costs if cost is not None]
+        if self.run.generations or len(known) < len(costs) or not known:
+            return
+        cores = len(os.sched_getaffinity(0))
+        # Each group has the baseline once more, which makes little.
+        self.foretold = schedule.foretold(known, self.setup.rounds, cores)
+        ready = {t.label: t.cost.ready() for t in self.setup.targets if t.cost is not None}
+        first = schedule.First(
+            self.foretold, self.elapsed, ready, self.pairs, seen=False, faster=self._faster(ready)
+        )
+        self.pace = schedule.foresee(self.pace, first)
+
     def foresee(self, starts: _Starts) -> None:
         """Sets the pace, now that it is known how long a process start of all targets takes."""
-        first = schedule.First(starts.seconds, self.elapsed, starts.ready, self.pairs)
+        faster = self._faster(starts.ready)
+        first = schedule.First(
+            starts.seconds, self.elapsed, starts.ready, self.pairs, faster=faster
+        )
         self.pace = schedule.foresee(self.pace, first)
 
     def progress(self, elapsed: Seconds, next_one: Seconds) -> Progress:
@@ -191,12 +233,17 @@ class _Loop:
     def _outlook(self) -> _Outlook:
         done = len(self.run.generations)
         fewest = schedule.fewest(self.pairs, self.pace.alpha) * len(self._groups())
-        expected = max(fewest, done + 1)
-        if not done:  # A first generation takes longer than all others: it foretells nothing yet.
-            return _Outlook(done, expected, None)
-        ended = self.run.generations[-1].ended
-        left = schedule.time_left(self.pace, self.progress(ended, ended / done))
-        return _Outlook(done, expected, left)
+        elapsed = self.run.generations[-1].ended if done else self.elapsed
+        next_one = elapsed / done if done else self.foretold
+        if next_one is None:
+            return _Outlook(done, max(fewest, done + 1), None)
+        left = self._time_left(elapsed, next_one)
+        if left is None or not next_one:
+            return _Outlook(done, max(fewest, done + 1), left)
+        return _Outlook(done, done + max(1, round(left / next_one)), left)
+
+    def _time_left(self, elapsed: Seconds, next_one: Seconds) -> Seconds | None:
+        return schedule.time_left(self.pace, self.progress(elapsed, next_one))
 
     def warnings(self, stop: Stop | None) -> list[Warning]:
         """Warns of an early end, and of what the run cannot say."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Protocol
 from toolkit.engine.assignment import Assignment
 from toolkit.engine.variants import Variant
 from toolkit.machine import memory
-from toolkit.measure.schedule import Length
+from toolkit.measure.schedule import Length, StartCost
 from toolkit.onnxfiles.filestates import FileState
 from toolkit.records.parts import GenerationPart
 from toolkit.records.schema import Failure, Run
@@ -41,6 +42,8 @@ class ReadyTarget:
     """The file that it runs, where that is not the run's."""
     resident: Bytes = 0
     """The memory that its worker held after it was judged."""
+    cost: StartCost | None = None
+    """The time of its process start while it was judged; None where none was taken."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class RunSetup:
     """Tells how much memory is free."""
     files: Sequence[FileState] = ()
     """The files of the model, and of the variants that targets run, as they were judged."""
+    ends: Seconds = math.inf
+    """The moment, on the clock of time.monotonic, after which a generation begins no round."""
     began: int = field(default_factory=time.perf_counter_ns)
     """The moment when the run began, on the clock that processes of a machine share."""
 

@@ -15,13 +15,13 @@ from toolkit.engine.processstart import CaseBlocks, StartTimes, WorkerMemory, Wo
 from toolkit.engine.setup import Calibration, Calibrations, NamedFeed, ReadyTarget, RunSetup
 from toolkit.errors import ShapeRefused, TargetError
 from toolkit.machine import memory, threads
-from toolkit.measure import schedule
+from toolkit.measure import schedule, steady
 from toolkit.measure.schedule import Length
 from toolkit.measure.steady import WarmUp, later_span
 from toolkit.records.parts import TargetPart
 from toolkit.records.schema import Failure, Warning, WarningKind
 from toolkit.tensors import Array
-from toolkit.units import Bytes, Seconds, size
+from toolkit.units import Bytes, Seconds, duration, size
 from toolkit.workers.launch import Worker
 
 P = ParamSpec("P")
@@ -116,20 +116,29 @@ class TargetRun:
     def warm(self, setup: RunSetup, calibrations: Calibrations) -> None:
         """Warms up at every case, and calibrates those that are not calibrated yet (G4)."""
         began = time.perf_counter()
+        limit, changing = _limit(setup), list[str]()
         for index, case in enumerate(setup.cases):
             calibration = calibrations.get((self.target.index, index))
             if calibration is None:
-                warm_up = WarmUp()
-                call = self._until_steady(case, warm_up)
+                warm_up = WarmUp(span=min(steady.SPAN, limit / 3), limit=limit)
+                call, is_steady = self._until_steady(case, warm_up)
                 span = later_span(warm_up.after)
                 calibration = Calibration(self._calibrated(case, call), span)
             else:
-                self._until_steady(case, WarmUp(span=calibration.span))
+                warm_up = WarmUp(span=calibration.span, limit=limit)
+                _, is_steady = self._until_steady(case, warm_up)
+            if not is_steady:
+                changing.append(case.name)
             self.cases[index] = CaseBlocks(calibration)
+        if changing:
+            cases = ", ".join(changing)
+            detail = f"at {cases}: still changing after {duration(limit, 2)}"
+            self._warn(WarningKind.NEVER_STEADY, detail)
         self.times.warm_up = time.perf_counter() - began
 
-    def _until_steady(self, case: NamedFeed, warm_up: WarmUp) -> Seconds:
-        """Makes blocks until the warm-up has ended; returns about how long a call takes."""
+    def _until_steady(self, case: NamedFeed, warm_up: WarmUp) -> tuple[Seconds, bool]:
+        """Makes blocks until the warm-up has ended; returns about how long a call takes, and
+        whether that was steady."""
         call, state, began = 0.0, "not yet", time.perf_counter()
         while state == "not yet":
             # One call first: how long one takes is not known yet.
@@ -138,11 +147,8 @@ class TargetRun:
             # A clock may show 0 ns for a call: its logarithm must exist all the same.
             call = max(1e-9, float(np.median(block.ns)) / 1e9)
             state = warm_up.add(call, time.perf_counter() - began)
-        if state == "never":
-            detail = f"at {case.name}: still changing after {warm_up.limit:g} s"
-            self._warn(WarningKind.NEVER_STEADY, detail)
         self.times.steady_after += warm_up.after
-        return call
+        return call, state == "steady"
 
     def _calibrated(self, case: NamedFeed, guess: Seconds) -> Length:
         """The length of this case's blocks, from one longer block; `guess`: that of a call."""
@@ -219,3 +225,11 @@ class TargetRun:
             peak=held.peak,
             warnings=self.warnings,
         )
+
+
+def _limit(setup: RunSetup) -> Seconds:
+    """The longest warm-up of one target at one case: all of a generation that ends at a moment take
+    at most half of what is left until then."""
+    left = setup.ends - time.monotonic()
+    share = left / 2 / (len(setup.targets) * len(setup.cases))
+    return min(steady.LIMIT, max(steady.SHORTEST, share))

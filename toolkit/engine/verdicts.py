@@ -34,11 +34,14 @@ def judge_all(
     launcher: Launcher,
     baseline: str | None,
     watch: Callable[[float, str], None],
+    *,
+    timed: bool = True,
 ) -> tuple[Run, list[ReadyTarget]]:
     """The run with every target's verdict or error, and the targets that go on to be timed.
 
     `baseline` is the target that the user named for it; `watch` is told the share done and the
-    target that is judged. Raises InputError for a baseline that is no target and for a file that
+    target that is judged. `timed`: they are to be timed, and one call more at each case tells how
+    long that takes. Raises InputError for a baseline that is no target and for a file that
     changed, and RunError where a runtime is another one than in the run that goes on.
     """
     ready = [selection.enter(index, target, assignment) for index, target in enumerate(targets)]
@@ -52,7 +55,9 @@ def judge_all(
             prestarted.start(ready[index : index + AHEAD])
             if isinstance(target, ReadyTarget):
                 with filestates.unchanged(files):
-                    judged[index] = prestarted.judge(target, assignment, run.plan.limits)
+                    judged[index] = prestarted.judge(
+                        target, assignment, run.plan.limits, timed=timed
+                    )
     assignment.drop_files()  # They have the size of the model.
     records = [
         TargetRecord(target=index, failure=target)
@@ -115,7 +120,7 @@ def _timed(
 ) -> list[ReadyTarget]:
     """The targets that are timed, with the program that they loaded and the memory they held."""
     return [
-        replace(target, program=done.program, resident=done.resident)
+        replace(target, program=done.program, resident=done.resident, cost=done.cost)
         for target in ready
         if not isinstance(target, Failure)
         if (done := judged[target.index]).record.may_be_timed
@@ -145,10 +150,12 @@ class Prestarted:
             with contextlib.suppress(TargetError):
                 self._running[target.index] = self._launcher.start_importing(target.spec)
 
-    def judge(self, target: ReadyTarget, assignment: Assignment, limits: Limits) -> JudgedTarget:
+    def judge(
+        self, target: ReadyTarget, assignment: Assignment, limits: Limits, *, timed: bool
+    ) -> JudgedTarget:
         """Judges one with the worker that was started, if one was, and stops it."""
         worker = self._running.pop(target.index, None)
-        return judging.judge(target, assignment, limits, self._launcher, worker)
+        return judging.judge(target, assignment, limits, self._launcher, worker, timed=timed)
 
 
 def disputes(

@@ -69,6 +69,9 @@ for seconds only."""
 ROOM = 0.6
 """The share of the free memory that the workers of one generation may hold; the rest is for what
 they grow by while they run."""
+CLEARLY = 1.5
+"""By what factor a generation that is only foretold must exceed the time: calls of the judging
+were made one by one on a machine that did other things too."""
 PADDING = 4096
 """The most bytes of the variable: a page, so that the stack starts at any offset within one."""
 
@@ -201,6 +204,37 @@ def pace(precision: float | None = None, time: Seconds | None = None, quick: boo
 
 
 @dataclass(frozen=True)
+class StartCost:
+    """The time of one process start of a target, as it was seen while the target was judged."""
+
+    imported: Seconds
+    loaded: Seconds
+    calls: Sequence[Seconds]
+    """The shortest call at each case."""
+
+    def blocks(self, rounds: int) -> Seconds:
+        """The time of its blocks in a generation."""
+        lengths = [(call, length(call)) for call in self.calls]
+        return rounds * sum((each.calls + each.discard) * call for call, each in lengths)
+
+    def ready(self) -> Seconds:
+        """Its own time until it is loaded and has answered at each case."""
+        return self.imported + self.loaded + sum(self.calls)
+
+
+def foretold(costs: Sequence[StartCost], rounds: int, cores: int) -> Seconds:
+    """Foretells the time of a later generation, before there was a first.
+
+    Imports run side by side on `cores`; all else is made in turns. Warm-ups take as long as they
+    must, and judging is left out: a generation takes somewhat longer.
+    """
+    imports = [cost.imported for cost in costs]
+    together = max(max(imports, default=0.0), sum(imports) / cores)
+    alone = [cost.ready() - cost.imported + cost.blocks(rounds) for cost in costs]
+    return together + sum(alone)
+
+
+@dataclass(frozen=True)
 class First:
     """The time that the first generation took, from start to stop."""
 
@@ -212,6 +246,11 @@ class First:
     """Target → seconds from its start until it was ready to be measured."""
     pairs: int = 1
     """How many pairs are told apart together."""
+    seen: bool = True
+    """There was such a generation; False: it is foretold."""
+    faster: str = ""
+    """The options that name all targets but the slowest to start; empty where that leaves nothing
+    to compare."""
 
 
 def fewest(pairs: int, alpha: float) -> int:
@@ -226,22 +265,26 @@ def foresee(paced: Pace, first: First) -> Pace:
     They are ten, and more where the exact test of ten could show none of so many pairs.
 
     Raises InputError where the user's --time is too short for them, unless with --quick. The time
-    that nobody asked for is stretched to them.
+    that nobody asked for is stretched to them. A generation that is only foretold changes nothing
+    but that: where the time is clearly too short, this is said before any of it was used.
     """
     count = fewest(first.pairs, paced.alpha)
-    needed = first.so_far + (count - 1) * first.generation
+    needed = first.so_far + (count - first.seen) * first.generation
     if paced.time is None or paced.quick or needed <= paced.time:
         return paced
     if not paced.asked:
-        return replace(paced, time=needed * 1.1)
+        return replace(paced, time=needed * 1.1) if first.seen else paced
+    if not first.seen and needed < CLEARLY * paced.time:
+        return paced
     slowest = max(first.starts, key=first.starts.__getitem__)
-    longer = math.ceil(needed * 1.1)
+    longer = math.ceil(needed * (1.1 if first.seen else 1.5))
     why = f", which {first.pairs} pairs need" if count > FEWEST else ""
     raise InputError(
         f"--time {paced.time:g}s is too short for {count} process starts of each target{why}: "
         f"they take about {duration(needed, 2)}. "
         f"Slowest to start: {slowest} ({duration(first.starts[slowest], 2)}).",
         f"--time {longer}s    measures {count} of them",
+        *([f"{first.faster}    leaves out {slowest}"] if first.faster else []),
         "--quick       goes on, without intervals",
     )
 

@@ -38,6 +38,8 @@ LATER_SPAN: Seconds = 0.025
 """The least length of the last half in later generations, of which it is known how they warm up."""
 LIMIT: Seconds = 20.0
 """The longest warm-up: what still changes then is told in a warning."""
+SHORTEST: Seconds = 0.1
+"""The warm-up that is made even where the time is over: a few blocks."""
 GROWTH = 1.1
 """The factor between looks: many looks at noise would find one that agrees."""
 LATE = 0.01

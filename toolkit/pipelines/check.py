@@ -64,7 +64,13 @@ def check(
         shown = facts.anonymous(machine) if request.anonymous else machine
         run = planning.new_run(plan, shown, request.command)
         judged, _ = judge_all(
-            run, assignment, targets, launcher, request.baseline, partial(watch, "judge")
+            run,
+            assignment,
+            targets,
+            launcher,
+            request.baseline,
+            partial(watch, "judge"),
+            timed=False,
         )
     done = msgspec.structs.replace(judged, state="done")
     return FinishedRun(None, done, assignment.notes, assignment.held, verified)

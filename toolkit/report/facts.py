@@ -61,12 +61,20 @@ def protocol_line(run: Run) -> str:
     """'1 and 2 threads · 14 process starts × 20 rounds'.
 
     The process starts are those of the targets with the fewest: where targets are measured in
-    groups, the baseline is in every group and has more.
+    groups, the baseline is in every group and has more. The rounds are those of the shortest.
     """
     starts = counted(_fewest_starts(run), "process start")
     counts = sorted({target.threads for target in run.plan.targets})
     threads = f"{listed(map(str, counts))} thread{'' if counts == [1] else 's'}"
-    return f"{threads} · {starts} × {counted(run.plan.rounds, 'round')}"
+    return f"{threads} · {starts} × {counted(_fewest_rounds(run), 'round')}"
+
+
+def _fewest_rounds(run: Run) -> int:
+    """The rounds of the process start that had the fewest: fewer than the plan's where its time was
+    over."""
+    timings = [timing for record in run.records for timing in record.timings]
+    rounds = [len(series.medians) for timing in timings for series in timing.series]
+    return min(rounds, default=run.plan.rounds)
 
 
 def _fewest_starts(run: Run) -> int:
