@@ -33,10 +33,8 @@ class Ended:
 
     @property
     def errors(self) -> list[str]:
-        """The lines that say what is wrong, without those that say what to do, or what a command
-        that takes over ten seconds here was doing."""
-        lines = (line for line in self.err.splitlines() if not line.startswith("  "))
-        return [line for line in lines if not PROGRESS.match(line)]
+        """The lines that say what is wrong, without those that say what to do."""
+        return [line for line in self.err.splitlines() if not line.startswith("  ")]
 
 
 def run(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
@@ -55,7 +53,13 @@ def started(command: list[str | Path], *, cwd: Path, env: Mapping[str, str] | No
         timeout=240,
     )
     # Strict: a control character or a broken letter in a pipe is a fault.
-    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return Ended(done.returncode, done.stdout.decode(), _quiet(done.stderr.decode()))
+
+
+def _quiet(err: str) -> str:
+    """What a command said on stderr, without the lines of progress that it has where it takes over
+    ten seconds, as on a slow machine."""
+    return "".join(line for line in err.splitlines(keepends=True) if not PROGRESS.match(line))
 
 
 def interrupted(
@@ -80,7 +84,7 @@ def interrupted(
         until(lambda: process.poll() is not None or any(map(when, working(watched))))
         process.send_signal(by)
         out, err = process.communicate(timeout=120)
-    return Ended(process.returncode, out, err)
+    return Ended(process.returncode, out, _quiet(err))
 
 
 def hear_signals() -> None:

@@ -201,13 +201,17 @@ def interrupted(home: Path, model: str = "../models/layer.onnx") -> Path:
         return bool([*home.glob("project/reports/*/generations/*.npz")])
 
     ended = command.interrupted(
-        *("bench", model, "--target", "fake,us=1000", "--time", "3s", "--quick"),
+        *("bench", model, "--target", "fake,us=1000", "--time", "600s", "--quick"),
         cwd=home / "project",
         when=measured,
         env={"TOOLKIT_CACHE": str(home / "cache")},
     )
     assert ended.code == 130
-    return store.newest(home / "project/reports")
+    begun = store.newest(home / "project/reports")
+    # What is left of it takes one process start, however slow this machine is.
+    for file in (begun / "run.json", *home.glob("cache/runs/*")):
+        file.write_bytes(file.read_bytes().replace(b"600s", b"1s"))
+    return begun
 
 
 def resume(home: Path, cache: str, *words: str) -> command.Ended:

@@ -124,3 +124,18 @@ def test_markdown_in_a_file_has_its_plots_beside_it(folder: Path, tmp_path: Path
 def test_a_file_that_cannot_be_written_is_one_line(folder: Path) -> None:
     with pytest.raises(InputError, match="cannot be written: No such file or directory"):
         report("--format", "csv", "-o", "nowhere/run.csv")
+
+
+def test_the_list_names_all_runs_and_what_cannot_be_read(folder: Path) -> None:
+    broken = folder.parent / "20260101T000000Z-broken"
+    broken.mkdir()
+    (broken / "run.json").write_text("{")
+
+    listed, as_json = report("--list"), report("--list", "--format", "json")
+
+    assert listed.exit_code == 0
+    assert folder.name in listed.stdout
+    assert "left out: 20260101T000000Z-broken" in listed.stderr
+    (row,) = json.loads(as_json.stdout)
+    assert row["folder"] == folder.name
+    assert report("--list", "--format", "csv").exit_code == 2

@@ -286,10 +286,11 @@ def test_a_target_that_leaves_no_memory_is_a_row_and_the_others_go_on(
 
 
 def test_a_generation_whose_time_is_over_has_a_few_rounds_and_short_warm_ups(
-    setup: MakeSetup,
+    setup: MakeSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What --quick asks for is not to outlast the time: a sweep of slow calls took three times as
     long."""
+    monkeypatch.setattr(generation, "GRACE", 0.0)
     over = replace(setup("fake,us=10", "fake,us=20", batches=(1, 8)), ends=time.monotonic())
 
     result = generation.run(over, 0, {})

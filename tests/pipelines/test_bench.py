@@ -90,7 +90,7 @@ def test_no_other_row_is_lost(matrix: FinishedRun) -> None:
     for text, latency in (("fake,us=1000", 1e6), ("fake,us=1500", 1.5e6)):
         record = row(matrix, text)
         assert record.failure is None
-        assert record.timings[0].series[0].medians == [latency] * 20
+        assert {*record.timings[0].series[0].medians} == {latency}
 
 
 def test_megabytes_on_stdout_cost_nothing(matrix: FinishedRun) -> None:
@@ -255,26 +255,24 @@ def phase(name: str, folder: Path) -> Callable[[psutil.Process], bool]:
     return {"asking": asking, "judging": judging, "measuring": measured(folder)}[name]
 
 
-def test_an_interrupt_while_it_is_asked_what_is_right_leaves_nothing(tmp_path: Path) -> None:
-    small.layer(tmp_path / "layer.onnx")
-
-    ended = command.interrupted(
-        "bench", "layer.onnx", *LONG, cwd=tmp_path, when=phase("asking", tmp_path)
-    )
-
-    assert (ended.code, ended.out, ended.err.strip()) == (130, "", "interrupted")
-    assert not [*(tmp_path / "reports").iterdir()]
-    assert not command.workers(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["judging", "measuring"])
-def test_an_interrupt_keeps_what_was_measured_and_the_run_goes_on(
-    tmp_path: Path, name: str
-) -> None:
+@pytest.mark.parametrize("name", ["asking", "judging"])
+def test_an_interrupt_before_anything_is_measured_leaves_nothing(tmp_path: Path, name: str) -> None:
     small.layer(tmp_path / "layer.onnx")
 
     ended = command.interrupted(
         "bench", "layer.onnx", *LONG, cwd=tmp_path, when=phase(name, tmp_path)
+    )
+
+    assert (ended.code, ended.out, ended.err.strip()) == (130, "", "interrupted")
+    assert not (tmp_path / "reports").exists()
+    assert not command.workers(tmp_path)
+
+
+def test_an_interrupt_keeps_what_was_measured_and_the_run_goes_on(tmp_path: Path) -> None:
+    small.layer(tmp_path / "layer.onnx")
+
+    ended = command.interrupted(
+        "bench", "layer.onnx", *LONG, cwd=tmp_path, when=phase("measuring", tmp_path)
     )
 
     assert (ended.code, ended.out, ended.err.strip()) == (130, "", KEPT)

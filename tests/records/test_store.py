@@ -37,7 +37,7 @@ def running() -> Run:
 
 @pytest.fixture
 def folder(tmp_path: Path, running: Run) -> RunFolder:
-    fresh = store.create(tmp_path / "reports", "mlp.onnx", NOW)
+    fresh = store.create(tmp_path / "reports", "mlp", NOW)
     fresh.begin(running)
     return fresh
 
@@ -71,9 +71,27 @@ def counted(run: Run) -> tuple[list[int], list[int]]:
 
 
 def test_a_run_is_named_by_the_time_and_the_model_and_no_two_are_the_same(tmp_path: Path) -> None:
-    names = [store.create(tmp_path, name, NOW).path.name for name in ("a b/ü.onnx", "m", "m")]
+    names = [store.create(tmp_path, name, NOW).path.name for name in ("ü", "a b/c", "m", "m")]
 
-    assert names == ["20261123T104501Z-model", "20261123T104501Z-m", "20261123T104501Z-m-2"]
+    assert [name.removeprefix("20261123T104501Z-") for name in names] == [
+        "model", "a-b-c", "m", "m-2",
+    ]  # fmt: skip
+
+
+def test_a_run_that_measured_nothing_leaves_no_trace(tmp_path: Path, running: Run) -> None:
+    reports = tmp_path / "reports"
+    only = store.create(reports, "m", NOW)
+    only.begin(running)
+    only.discard()
+    assert not reports.exists()
+
+    first, second = (store.create(reports, name, NOW) for name in ("first", "second"))
+    first.begin(running)
+    second.begin(running)
+    second.discard()
+    assert (reports / "latest").resolve() == first.path.resolve()
+    store.create(reports, "third", NOW).discard()
+    assert {path.name for path in reports.iterdir()} == {first.path.name, "latest"}
 
 
 def test_the_whole_plan_stands_there_before_anything_is_measured(
@@ -229,7 +247,7 @@ def test_a_file_system_without_links_has_no_latest_and_all_else(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(Path, "symlink_to", refuse)
-    made = store.create(tmp_path, "mlp.onnx", NOW)
+    made = store.create(tmp_path, "mlp", NOW)
     made.begin(running)
 
     assert [path.name for path in tmp_path.iterdir()] == [made.path.name]

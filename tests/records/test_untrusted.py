@@ -216,9 +216,9 @@ def test_a_name_that_is_taken_in_between_is_not_shared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other run makes its folder right after this one found the name free."""
-    first = store.create(tmp_path, "mlp.onnx", NOW).path
+    first = store.create(tmp_path, "mlp", NOW).path
     monkeypatch.setattr(Path, "exists", lambda self, **given: False)
 
-    second = store.create(tmp_path, "mlp.onnx", NOW).path
+    second = store.create(tmp_path, "mlp", NOW).path
 
     assert (first.name, second.name) == ("20261123T104501Z-mlp", "20261123T104501Z-mlp-2")

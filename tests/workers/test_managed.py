@@ -148,9 +148,9 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def pips(parent: psutil.Process) -> list[psutil.Process]:
     """The processes of an installation that has come to asking the index, once somebody watches
     over them: on a busy machine the shell that does starts a moment later."""
-    children = parent.children()
-    guarded = any(one.name() == "sh" for one in children)
-    return [one for one in children if guarded and {"pip", "install"} <= {*_words(one)}]
+    commands = [(one, _words(one)) for one in parent.children()]
+    guarded = any(Path(words[0]).name == "sh" for _, words in commands if words)
+    return [one for one, words in commands if guarded and {"pip", "install"} <= {*words}]
 
 
 def _words(process: psutil.Process) -> list[str]:
@@ -166,7 +166,7 @@ def _words(process: psutil.Process) -> list[str]:
 def test_a_killed_installation_counts_as_nothing_and_leaves_no_process(shelf: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", INSTALL], cwd=Path.cwd()) as process:
         parent = psutil.Process(process.pid)
-        command.until(lambda: bool(pips(parent)))
+        command.until(lambda: bool(pips(parent)) or process.poll() is not None)
         started = parent.children(recursive=True)
         half = left(shelf)
         process.send_signal(signal.SIGKILL)

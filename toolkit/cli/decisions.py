@@ -78,7 +78,7 @@ READ_OR_WRITTEN = (
     "run", "sign", "verify",
 )
 CHOOSING = (
-    "accept", "allow_fixed", "anonymous", "arguments", "as_json", "atol", "batch",
+    "accept", "allow_fixed", "anonymous", "arguments", "as_json", "as_list", "atol", "batch",
     "cast_missing", "data", "dims", "everything", "exporter", "force", "form", "identity",
     "issuer", "keep_traces", "memory_limit", "no_proof", "operators", "opset", "precision",
     "provider", "quick", "rtol", "schema", "seed", "shapes", "shell", "slower", "stateful",

@@ -26,6 +26,7 @@ IN_A_FILE = 80
 EXAMPLES = """\b
 Examples:
   toolkit report
+  toolkit report --list
   toolkit report reports/latest --format csv -o run.csv
 """
 
@@ -48,11 +49,22 @@ Examples:
 )
 @click.option("--timeout", type=DURATION, help="The limit for reading and drawing, such as 600s.")
 @options.memory_bound
+@click.option(
+    "--list",
+    "as_list",
+    is_flag=True,
+    help="List the runs under RUN, default ./reports, the newest first.",
+)
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of run.json, and nothing else.")
 def command(
-    run: Path | None, form: str, output: Path | None, timeout: float | None, schema: bool
+    run: Path | None,
+    form: str,
+    output: Path | None,
+    timeout: float | None,
+    as_list: bool,
+    schema: bool,
 ) -> None:
-    """Show a run again.
+    """Show a run again, or list the runs that are there.
 
     RUN is the folder of a run or its run.json; without one it is the newest under ./reports.
     """
@@ -66,7 +78,40 @@ def command(
     from toolkit.supervision import progress
 
     with progress.bounded(timeout):
-        _show(run, form, output)
+        if as_list:
+            _list(run or REPORTS, form, output)
+        else:
+            _show(run, form, output)
+
+
+def _list(root: Path, form: str, output: Path | None) -> None:
+    """Lists the runs under a folder; what cannot be read is named on stderr."""
+    import dataclasses
+    import json
+
+    from toolkit.errors import RunError, ToolkitError
+    from toolkit.records import store
+    from toolkit.report import overview
+    from toolkit.supervision import progress
+
+    if form not in ("terminal", "json"):
+        raise click.UsageError("--list is shown by --format terminal or json")
+    runs, unread = [], []
+    for folder in store.runs(root):
+        progress.step(f"reading {folder.name}")
+        try:
+            runs.append(overview.listed_run(folder.name, store.read(folder)))
+        except ToolkitError as error:
+            unread.append(f"{folder.name}: {error.what}")
+    screen.left_out(unread)
+    runs.sort(key=lambda each: each.started, reverse=True)
+    if not runs:
+        raise RunError(f"there is no run in {root}", "toolkit bench    makes one")
+    if form == "json":
+        text = json.dumps([dataclasses.asdict(each) for each in runs], indent=2)
+        emit(f"{text}\n", output)
+    else:
+        emit(overview.terminal(runs, screen.columns()), output)
 
 
 def _show(run: Path | None, form: str, output: Path | None) -> None:

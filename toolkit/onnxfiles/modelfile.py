@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,9 @@ PROOF, NO_PROOF = "toolkit.proof", "none"
 
 PIECE: Bytes = 1 << 24
 """Bytes that are hashed at once."""
+
+GENERIC = re.compile(r"model($|[_.-])")
+"""The beginning of names that say nothing of a model."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,20 @@ def program(file: ModelFile, source: Source | None = None, threads: int = 1) -> 
 def files(path: Path) -> list[Path]:
     """Lists the file and those of its external data. Raises InputError as `read`."""
     return [path, *storedtensors.external_files(path, parse(path))]
+
+
+def telling_name(path: Path) -> str:
+    """Names a model by its file, or by its folder where that tells more: most files that come from
+    a hub are called model.onnx, in a folder that may be called onnx.
+
+    >>> telling_name(Path("/m/bert/onnx/model.onnx")), telling_name(Path("/m/bert/model_int8.onnx"))
+    ('bert', 'bert-model_int8')
+    """
+    if not GENERIC.match(path.stem):
+        return path.stem
+    folder = path.absolute().parent
+    name = folder.parent.name if folder.name == "onnx" else folder.name
+    return "-".join(filter(None, (name, "" if name and path.stem == "model" else path.stem)))
 
 
 def load(path: Path) -> ModelProto:

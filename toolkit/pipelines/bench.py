@@ -59,10 +59,10 @@ def bench(
     machine = describe.describe()
     with progress.bounded(request.deadline):
         opened = modelfile.open_once(Path(model))
-    file = opened.facts
     targets = _targets(opened, request, machine)
     now = datetime.now(UTC)
-    folder = store.reopen(resume) if resume else store.create(Path(reports), file.name, now)
+    name = _folder_name(Path(model), targets, anonymous=request.anonymous)
+    folder = store.reopen(resume) if resume else store.create(Path(reports), name, now)
     if resume:
         _demand_resumable(folder, opened, targets, request, machine)
     with folder.held():
@@ -91,13 +91,26 @@ def bench(
             warnings = runloop.measure(setup, run, folder, request.pace, partial(watch, "measure"))
             filestates.demand_unchanged(setup.files)
         except BaseException as error:
-            _interrupted(folder, run, error, began)
+            if resume is None and not folder.has_parts():
+                folder.discard()  # Nothing was measured that a later command could go on with.
+            else:
+                _interrupted(folder, run, error, began)
             raise
         done, _ = _with_time(_done(run, [*warnings, *_unseen(assignment)]), began)
         whole = _finished(folder, run, done, began)
         reporting.write(folder.path, whole)
         whereabouts.forget(folder.path)
     return FinishedRun(folder.path, whole, assignment.notes)
+
+
+def _folder_name(model: Path, targets: Sequence[Target], *, anonymous: bool) -> str:
+    """Names a run by its model, and by the first file that a target has in place of it.
+
+    A file that is called model.onnx, as most are that come from a hub, is named by its folder.
+    """
+    files = [model, *(Path(target.model) for target in targets if target.model)]
+    names = [file.stem if anonymous else modelfile.telling_name(file) for file in files[:2]]
+    return "-vs-".join(names)
 
 
 def demand_resumable(model: Path, request: BenchRequest, resume: Path) -> None:

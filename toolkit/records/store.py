@@ -46,6 +46,8 @@ SAMPLES = "samples.npz"
 GENERATIONS = "generations"
 WORK = "work"
 LATEST = "latest"
+NAME = 80
+"""Characters of a model's name in that of a run's folder."""
 GENERATION = re.compile(r"[0-9]{4,9}\.npz")
 LARGEST_RECORD: Bytes = 128 << 20
 """The most that is read of a record: the largest of ours, of 24 targets, has 2 MB."""
@@ -64,6 +66,8 @@ class RunFolder:
     """The folder of a run that is being written."""
 
     path: Path
+    root_is_new: bool = False
+    """The folder around it was made with it."""
 
     @property
     def work(self) -> Path:
@@ -121,9 +125,22 @@ class RunFolder:
         if fresh:
             _point(self.path.with_name(LATEST), self.path.name)
 
+    def has_parts(self) -> bool:
+        """Says whether a generation was measured and kept."""
+        return any((self.path / GENERATIONS).glob("*"))
+
     def discard(self) -> None:
-        """Removes a folder in which nothing was measured."""
+        """Removes a folder in which nothing was measured, and what was made around it."""
+        root, latest = self.path.parent, self.path.with_name(LATEST)
+        was_latest = latest.is_symlink() and os.readlink(latest) == self.path.name
         shutil.rmtree(self.path, ignore_errors=True)
+        if was_latest:
+            latest.unlink()
+            with contextlib.suppress(RunError):  # It was the only one.
+                _point(latest, newest(root).name)
+        if self.root_is_new:
+            with contextlib.suppress(OSError):  # It is not empty: another run lies there.
+                root.rmdir()
 
     def append(self, part: GenerationPart, samples: Mapping[str, Array]) -> None:
         """Keeps one generation. Raises InputError where it cannot be written.
@@ -163,14 +180,15 @@ class RunFolder:
 
 
 def create(root: Path, model: str, now: datetime) -> RunFolder:
-    """Makes a new folder for a run under `root`, named by the time and the model; what killed runs
+    """Makes a new folder for a run under `root`, named by the time and `model`; what killed runs
     left half written there goes.
 
     Raises InputError where it cannot be written.
     """
     # The name of a model may hold what a shell, a URL or another file system does not take.
-    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(model).stem).strip("-.") or "model"
-    name = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{stem[:60]}"
+    words = re.sub(r"[^A-Za-z0-9_.-]+", "-", model).strip("-.") or "model"
+    name = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{words[:NAME]}"
+    is_new = not root.exists()
     try:
         root.mkdir(parents=True, exist_ok=True)
         for other in root.glob(f"*/{RUN}"):
@@ -181,7 +199,7 @@ def create(root: Path, model: str, now: datetime) -> RunFolder:
         raise InputError(
             f"no report can be written to {root}: {os_reason(error)}", "-o FOLDER    names another"
         ) from error
-    return RunFolder(path)
+    return RunFolder(path, is_new)
 
 
 def reopen(path: Path) -> RunFolder:
@@ -379,12 +397,18 @@ def _generations(folder: Path) -> list[Path]:
     return sorted(files, key=lambda path: int(path.stem))
 
 
+def runs(root: Path) -> list[Path]:
+    """The folders of runs under `root`, the newest first."""
+    folders = (path.parent for path in root.glob(f"*/{RUN}") if not path.parent.is_symlink())
+    return sorted(folders, key=lambda path: path.name, reverse=True)
+
+
 def newest(root: Path) -> Path:
     """The folder of the newest run under `root`. Raises RunError where there is none."""
-    runs = sorted(path.parent for path in root.glob(f"*/{RUN}") if not path.parent.is_symlink())
-    if not runs:
+    every = runs(root)
+    if not every:
         raise RunError(f"there is no run in {root}", "toolkit bench    makes one")
-    return max(runs, key=lambda path: path.name)
+    return every[0]
 
 
 def unfinished(root: Path) -> Path:
