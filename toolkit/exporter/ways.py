@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from toolkit.errors import ExportError, ProofError, typed_line
-from toolkit.exporter import exactrules, freesizes, freshkernels, pythonnumbers, recurrent
+from toolkit.exporter import (
+    exactrules,
+    freesizes,
+    freshkernels,
+    pythonnumbers,
+    recurrent,
+    torchlib,
+)
 from toolkit.exporter.refusal import Refused
 from toolkit.sources import attributes
 from toolkit.sources.calls import Arguments
@@ -107,6 +114,7 @@ def make(
         _captured_by("Strict" if way is STRICT else "NonStrict"),
         exactrules.exact(),
         freshkernels.looked_up(),
+        torchlib.listed_once(),
         contextlib.nullcontext() if way is STRICT else _rewritten(),
         imaginary.known(translated),
     ):
