@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 from onnx import helper, numpy_helper
 
@@ -171,3 +172,25 @@ def test_what_is_not_shown_ends_with_1_and_is_taken_where_the_user_says_so(folde
     assert "--accept undecided" in checked.out
     assert "int8 or finer" in taken.out
     assert "--accept takes one precision, not int8 and float16" in twice.err
+
+
+def test_the_table_of_relu_is_shown_where_the_model_has_one_or_it_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    layer = small.layer(tmp_path / "relu.onnx")
+    model = onnx.load(layer)
+    model.graph.node[1].op_type = "Sigmoid"
+    onnx.save(model, tmp_path / "sigmoid.onnx")
+    names = ("relu.onnx",), ("sigmoid.onnx",), ("sigmoid.onnx", "--relu")
+
+    plain, without, asked = (
+        command.run("check", *words, "--target", "onnxruntime", cwd=tmp_path).out for words in names
+    )
+
+    note = "The model has no Relu; --relu shows"
+    assert ["Relu of" in out for out in (plain, without, asked)] == [True, False, True]
+    assert [note in " ".join(out.split()) for out in (plain, without, asked)] == [
+        False,
+        True,
+        False,
+    ]

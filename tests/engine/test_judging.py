@@ -14,6 +14,7 @@ from tests.engine.conftest import launched, ready, ready_target
 from toolkit.answers.verdict import Limits
 from toolkit.engine import judging
 from toolkit.engine.assignment import Assignment
+from toolkit.engine.judging import Besides
 from toolkit.engine.setup import ReadyTarget
 from toolkit.records.schema import TargetRecord, WarningKind
 from toolkit.runtimes.listing import RuntimeEntry
@@ -34,7 +35,8 @@ def judge(asked: Assignment, tmp_path: Path) -> Judge:
     launcher = launched(tmp_path)
 
     def run(text: str, limits: Limits = Limits()) -> TargetRecord:  # noqa: B008 - a constant.
-        return judging.judge(ready(0, text, asked), asked, limits, launcher).record
+        besides = Besides(relu=text == "onnxruntime")
+        return judging.judge(ready(0, text, asked), asked, limits, launcher, besides=besides).record
 
     return run
 
@@ -108,6 +110,7 @@ def test_the_special_values_of_a_runtime_stand_beside_its_verdict(judge: Judge) 
 
     assert len(rows) >= 7
     assert any("NaN" in value for value in rows)
+    assert judge("onnxruntime,io=bound").card == []  # Nobody asked.
 
 
 ELSEWHERE = """

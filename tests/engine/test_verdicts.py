@@ -19,7 +19,7 @@ from toolkit.answers import simulate
 from toolkit.answers.verdict import Limits
 from toolkit.engine import assignment, judging, planning, selection, verdicts
 from toolkit.engine.assignment import Assignment, FeedRequest
-from toolkit.engine.judging import JudgedTarget
+from toolkit.engine.judging import Besides, JudgedTarget
 from toolkit.engine.planning import PlanOptions
 from toolkit.machine import describe
 from toolkit.measure import schedule
@@ -49,7 +49,9 @@ def test_all_targets_have_a_row_and_those_that_are_not_wrong_go_on_to_be_timed(
     def watch(share: float, text: str) -> None:
         watched.append((share, text))
 
-    judged, timed = verdicts.judge_all(run, asked, targets, launched(tmp_path), None, watch)
+    judged, timed = verdicts.judge_all(
+        run, asked, targets, launched(tmp_path), None, watch, Besides()
+    )
 
     assert [record.failure is None for record in judged.records] == [False, True, False, True]
     assert [target.index for target in timed] == [1, 3]
@@ -74,7 +76,7 @@ def test_a_worker_that_was_started_ahead_answers_and_none_outlives_an_interrupt(
         ahead.start(three[:2])
         ahead.start(three[1:])
         running = len(command.workers(tmp_path))
-        judged = ahead.judge(three[0], asked, Limits())
+        judged = ahead.judge(three[0], asked, Limits(), Besides())
         raise KeyboardInterrupt
 
     assert running == 3
@@ -89,7 +91,7 @@ def test_one_that_does_not_start_ahead_is_a_failure_when_it_is_judged(
 
     with verdicts.Prestarted(launched(tmp_path)) as ahead:
         ahead.start([target])
-        judged = ahead.judge(target, asked, Limits())
+        judged = ahead.judge(target, asked, Limits(), Besides())
 
     assert judged.record.failure is not None
     assert judged.record.failure.what == "crashed with SIGSEGV while importing its library"
@@ -192,7 +194,7 @@ def test_the_exposed_file_lies_on_the_disk_only_while_targets_are_judged(
     monkeypatch.setattr(judging, "judge", looking)
 
     judged, _ = verdicts.judge_all(
-        run, asked, targets, launched(tmp_path), None, lambda share, text: None
+        run, asked, targets, launched(tmp_path), None, lambda share, text: None, Besides()
     )
 
     assert [record.right for record in judged.records] == [True, True]

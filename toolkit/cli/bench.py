@@ -34,6 +34,7 @@ Examples:
 @options.PRECISE
 @options.QUICK
 @options.ANONYMOUS
+@options.RELU
 @click.option("--baseline", metavar="T", help="The target that the others are compared with.")
 @click.option(
     "--resume",

@@ -28,6 +28,7 @@ VERSION = 1
 @options.MODEL
 @options.shared
 @options.ANONYMOUS
+@options.RELU
 @click.option(
     "--verify",
     type=options.FILE,

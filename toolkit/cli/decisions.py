@@ -81,7 +81,7 @@ CHOOSING = (
     "accept", "allow_fixed", "anonymous", "arguments", "as_json", "as_list", "atol", "batch",
     "cast_missing", "data", "dims", "everything", "exporter", "force", "form", "identity",
     "issuer", "keep_traces", "memory_limit", "no_proof", "operators", "opset", "precision",
-    "provider", "quick", "rtol", "schema", "seed", "shapes", "shell", "slower", "stateful",
+    "provider", "quick", "relu", "rtol", "schema", "seed", "shapes", "shell", "slower", "stateful",
     "strict", "threads", "time", "timeout", "top1", "verbose", "worse",
 )
 # fmt: on

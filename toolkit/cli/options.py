@@ -46,6 +46,12 @@ ANONYMOUS = click.option(
     is_flag=True,
     help="Record no more of the machine than its kind: for a report that you publish.",
 )
+RELU = click.option(
+    "--relu",
+    is_flag=True,
+    help="Show what each runtime's Relu gives for NaN, ±Inf, ±0 and subnormals, also where the "
+    "model has none.",
+)
 INSTALL = click.option(
     "--install", is_flag=True, help="Install the runtimes that are missing, first."
 )
@@ -315,6 +321,7 @@ def bench_request(given: dict[str, Any]) -> BenchRequest:
         deadline=timeout if _is_typed("timeout") else None,
         command=written,
         whole_command=whole,
+        relu=given.get("relu", False),
         anonymous=given.get("anonymous", False),
     )
 

@@ -38,6 +38,16 @@ from toolkit.workers.launch import Launcher, Worker
 
 
 @dataclass(frozen=True)
+class Besides:
+    """The things that are looked at besides a target's answers."""
+
+    timed: bool = False
+    """How long a process start takes, since the target is to be timed later."""
+    relu: bool = False
+    """What its Relu gives for the special values of float32."""
+
+
+@dataclass(frozen=True)
 class TargetAnswers:
     """All that a target said of itself, and its answers."""
 
@@ -76,24 +86,24 @@ def judge(
     limits: Limits,
     launcher: Launcher,
     worker: Worker | None = None,
-    *,
-    timed: bool = False,
+    besides: Besides = Besides(),
 ) -> JudgedTarget:
     """The target's library, placement, verdict and special values, or its error.
 
-    `worker` is one that imports its library already; it is stopped here. `timed`: the target is to
-    be timed later, so that its start is looked at for how long that will take.
+    `worker` is one that imports its library already; it is stopped here.
     """
     try:
         with worker or launcher.start_importing(target.spec) as worker:
             replies = _replies(worker, target.program, assignment)
-            if timed:
+            if besides.timed:
                 replies = replace(replies, calls=_calls(worker, assignment))
             resident, _ = worker.usage()  # Before other models take the model's place.
             if target.variant is None:
                 # A variant has intermediate outputs of its own, of which nothing is known.
                 replies = replace(replies, behind=_behind(worker, replies, assignment))
-            special_values = relu.special_values(worker, replies.hello, launcher.work)
+            special_values = (
+                relu.special_values(worker, replies.hello, launcher.work) if besides.relu else []
+            )
         # A verdict may need more simulations: their worker and the target's are not alive at once.
         verdict = _verdict(replies, target, assignment, limits)
     except TargetError as error:
@@ -117,7 +127,7 @@ def judge(
         program=loaded.program,
         copies=loaded.reply.copies,
         resident=resident,
-        cost=_cost(replies) if timed else None,
+        cost=_cost(replies) if besides.timed else None,
         answers=answers,
     )
 

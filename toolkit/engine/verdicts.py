@@ -14,7 +14,7 @@ from toolkit.answers.acceptance import FLOATS
 from toolkit.answers.verdict import Limits
 from toolkit.engine import judging, planning, saturation, selection, setup
 from toolkit.engine.assignment import Assignment
-from toolkit.engine.judging import JudgedTarget
+from toolkit.engine.judging import Besides, JudgedTarget
 from toolkit.engine.setup import ReadyTarget
 from toolkit.errors import InputError, TargetError
 from toolkit.onnxfiles import filestates
@@ -23,6 +23,7 @@ from toolkit.records.schema import Failure, PlannedTarget, Run, TargetRecord, Wa
 from toolkit.runtimes.target import Target
 from toolkit.workers.launch import Launcher, Worker
 
+RELU = "Relu"
 AHEAD = 2
 """Workers that are alive at once: the one that is judged, and one that imports its library."""
 
@@ -34,14 +35,13 @@ def judge_all(
     launcher: Launcher,
     baseline: str | None,
     watch: Callable[[float, str], None],
-    *,
-    timed: bool = True,
+    besides: Besides,
 ) -> tuple[Run, list[ReadyTarget]]:
     """The run with every target's verdict or error, and the targets that go on to be timed.
 
     `baseline` is the target that the user named for it; `watch` is told the share done and the
-    target that is judged. `timed`: they are to be timed, and one call more at each case tells how
-    long that takes. Raises InputError for a baseline that is no target and for a file that
+    target that is judged. The special values of Relu are also looked at where the model has one.
+    Raises InputError for a baseline that is no target and for a file that
     changed, and RunError where a runtime is another one than in the run that goes on.
     """
     ready = [selection.enter(index, target, assignment) for index, target in enumerate(targets)]
@@ -49,15 +49,14 @@ def judge_all(
     files = setup.files(assignment, ready)
     labels = [target.label for target in targets]
     judged: dict[int, JudgedTarget] = {}
+    looks = replace(besides, relu=besides.relu or RELU in assignment.file.operators)
     with Prestarted(launcher) as prestarted:
         for index, target in enumerate(ready):
             watch(index / len(ready), labels[index])
             prestarted.start(ready[index : index + AHEAD])
             if isinstance(target, ReadyTarget):
                 with filestates.unchanged(files):
-                    judged[index] = prestarted.judge(
-                        target, assignment, run.plan.limits, timed=timed
-                    )
+                    judged[index] = prestarted.judge(target, assignment, run.plan.limits, looks)
     assignment.drop_files()  # They have the size of the model.
     records = [
         TargetRecord(target=index, failure=target)
@@ -151,11 +150,11 @@ class Prestarted:
                 self._running[target.index] = self._launcher.start_importing(target.spec)
 
     def judge(
-        self, target: ReadyTarget, assignment: Assignment, limits: Limits, *, timed: bool
+        self, target: ReadyTarget, assignment: Assignment, limits: Limits, besides: Besides
     ) -> JudgedTarget:
         """Judges one with the worker that was started, if one was, and stops it."""
         worker = self._running.pop(target.index, None)
-        return judging.judge(target, assignment, limits, self._launcher, worker, timed=timed)
+        return judging.judge(target, assignment, limits, self._launcher, worker, besides)
 
 
 def disputes(

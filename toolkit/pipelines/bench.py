@@ -17,6 +17,7 @@ from toolkit.engine import assignment as assignments
 from toolkit.engine import planning, runloop, selection, unoptimised
 from toolkit.engine import setup as setups
 from toolkit.engine.assignment import Assignment
+from toolkit.engine.judging import Besides
 from toolkit.engine.verdicts import judge_all
 from toolkit.engine.warnings import with_warnings
 from toolkit.errors import InputError, RunError
@@ -82,7 +83,13 @@ def bench(
             raise
         try:
             run, timed = judge_all(
-                run, assignment, targets, launcher, request.baseline, partial(watch, "judge")
+                run,
+                assignment,
+                targets,
+                launcher,
+                request.baseline,
+                partial(watch, "judge"),
+                Besides(timed=True, relu=request.relu),
             )
             # A kill from here on leaves the time so far in the record, or in its generations.
             run, began = _with_time(run, began)

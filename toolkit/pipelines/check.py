@@ -13,6 +13,7 @@ import msgspec
 from toolkit.deployment import verifying
 from toolkit.deployment.verifying import Trusted, Verified
 from toolkit.engine import planning, selection
+from toolkit.engine.judging import Besides
 from toolkit.engine.verdicts import judge_all
 from toolkit.errors import InputError
 from toolkit.machine import describe, facts
@@ -70,7 +71,7 @@ def check(
             launcher,
             request.baseline,
             partial(watch, "judge"),
-            timed=False,
+            Besides(relu=request.relu),
         )
     done = msgspec.structs.replace(judged, state="done")
     return FinishedRun(None, done, assignment.notes, assignment.held, verified)

@@ -54,6 +54,8 @@ class BenchRequest:
     whole_command: Sequence[str] = ()
     """The same with whole paths, where files lie elsewhere: the cache keeps it for `--resume`,
     and in no record."""
+    relu: bool = False
+    """What each runtime's Relu gives for special values is asked, also where the model has none."""
     anonymous: bool = False
     """The record tells nothing by which this machine differs from others of its kind."""
 

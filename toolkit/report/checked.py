@@ -16,6 +16,8 @@ from toolkit.report.terminal import GAP, LABEL, paragraph, styled, warning
 from toolkit.report.view import ShownTarget, View
 from toolkit.report.words import factor, figure, listed, printable, width, wrapped
 
+NO_RELU = "The model has no Relu; --relu shows what each runtime's gives for special values."
+
 
 def render(run: Run, notes: Sequence[str], *, columns: int = 80, colour: bool = False) -> str:
     """The whole check as text that ends with a newline. `notes` are sentences of the command."""
@@ -30,6 +32,8 @@ def render(run: Run, notes: Sequence[str], *, columns: int = 80, colour: bool = 
     for grid in _special_values(view.targets, columns - LABEL):
         lines += ["", *_table(grid, colour)]
     remarks = [*_without_deviation(view.targets), *_special_value_notes(view.targets)]
+    if not _asked(view.targets) and "Relu" not in run.plan.model.operators:
+        remarks.append(NO_RELU)
     lines += _paragraphs(remarks, columns)
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
