@@ -19,8 +19,9 @@ from toolkit.pipelines.bench import BenchRequest, bench
 from toolkit.pipelines.compare import compare
 from toolkit.records.schema import Run
 from toolkit.report import compared
+from toolkit.report.betweenruns import between
 from toolkit.report.compared import Gates
-from toolkit.report.comparison import Gate, Pairing, between
+from toolkit.report.comparison import Gate, Pairing
 from toolkit.runtimes.target import parse
 
 pytestmark = pytest.mark.process
