@@ -15,7 +15,7 @@ from tests.report.runs import FILE, Row, Shape, make
 from toolkit import plaintext
 from toolkit.answers.verdict import Limits
 from toolkit.records.schema import Run
-from toolkit.report import compared, markdown, page, terminal
+from toolkit.report import checked, compared, markdown, page, terminal
 from toolkit.report.betweenruns import between
 from toolkit.report.compared import Gates
 from toolkit.report.comparison import side_by_side
@@ -180,6 +180,21 @@ def test_the_agreement_of_the_top_class_stands_where_it_was_asked_for() -> None:
         .endswith(", top class agrees in 99.2 % (98.4 to 99.6).")
     )
     assert "top class" not in decision(measured(OLD, row)).text
+
+
+def test_it_stands_in_the_forms_of_a_check_and_a_bench_too() -> None:
+    run = measured(OLD, replace(INT8, changes=(8, 1000)), limits=Limits(top1=0.99))
+    sentence = "The top class agrees in 99.2 % (98.4 to 99.6) on onnxruntime cpu, new.onnx."
+    view = summarize(run)
+
+    forms = [
+        terminal.render(view, columns=200),
+        checked.render(run, [], columns=200),
+        page.render(view, ()),
+    ]
+
+    assert all(sentence in form.replace(THIN, " ") for form in forms)
+    assert plaintext.markdown(sentence) in markdown.render(view).replace(THIN, " ")
 
 
 # What has to be given

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from toolkit.answers.verdict import OutputVerdict, Verdict
 from toolkit.measure.proportions import proportion
+from toolkit.records.schema import Run
 from toolkit.report.view import ShownTarget
-from toolkit.report.words import printable
+from toolkit.report.words import listed
 from toolkit.units import THIN
 
 
@@ -23,13 +24,16 @@ def words(verdict: Verdict | None) -> str:
     return f"top class agrees in {100 * agrees.share:.1f}{THIN}% ({low:.1f} to {high:.1f})"
 
 
-def sentences(targets: Sequence[ShownTarget]) -> list[str]:
-    """A sentence for each target that has classes; the same words stand once."""
+def sentences(run: Run, targets: Sequence[ShownTarget]) -> list[str]:
+    """A sentence for each target that has classes, where `--min-top1-agreement` asked for it; the
+    same words stand once."""
+    if run.plan.limits.top1 is None:
+        return []
     names: dict[str, list[str]] = {}
     for target in targets:
         if text := words(target.verdict):
             names.setdefault(text, []).append(target.name)
-    return [f"{', '.join(map(printable, same))}: {text}." for text, same in names.items()]
+    return [f"The {text} on {listed(same)}." for text, same in names.items()]
 
 
 def _rows(output: OutputVerdict) -> int:

@@ -24,13 +24,14 @@ def render(run: Run, notes: Sequence[str], *, columns: int = 80, colour: bool = 
     lines = [f"{'check':<{LABEL}}{first}", *(" " * LABEL + line for line in rest)]
     lines += paragraph(_judged_by(view), columns)
     lines += ["", *_table(_verdicts(view.targets), colour)]
-    lines += _paragraphs([*_reasons(view.targets), *map(printable, notes)], columns)
+    remarks = [*view.agreements, *_reasons(view.targets), *map(printable, notes)]
+    lines += _paragraphs(remarks, columns)
     for note in view.notes:
         lines += warning(note, columns)
     for grid in _special_values(view.targets, columns - LABEL):
         lines += ["", *_table(grid, colour)]
-    remarks = [*_without_deviation(view.targets), *_special_value_notes(view.targets)]
-    lines += _paragraphs(remarks, columns)
+    special = [*_without_deviation(view.targets), *_special_value_notes(view.targets)]
+    lines += _paragraphs(special, columns)
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 

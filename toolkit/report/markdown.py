@@ -37,7 +37,13 @@ def render(view: View, pictures: Sequence[Picture] = ()) -> str:
         f"# {text(view.title)}",
         f"**{text(view.state)}**" if view.state else "",
         *decided(view.decision),
-        bullets([*(conclusion.text for conclusion in view.conclusions), *view.without_rank]),
+        bullets(
+            [
+                *(conclusion.text for conclusion in view.conclusions),
+                *view.agreements,
+                *view.without_rank,
+            ]
+        ),
         # Two spaces at the end of a line break it.
         "  \n".join(map(text, (view.model, view.machine, view.measured))),
         *(block for table in view.tables for block in case_blocks(view, table)),

@@ -182,7 +182,10 @@ def opening(view: View) -> Markup:
             + [tag("p", detail, class_="detail") for detail in conclusion.details]
             for conclusion in view.conclusions
         ],
-        [tag("p", sentence, class_="beside") for sentence in view.without_rank],
+        [
+            tag("p", sentence, class_="beside")
+            for sentence in (*view.agreements, *view.without_rank)
+        ],
         tag(
             "dl",
             [

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from toolkit.records import pairing
 from toolkit.records.schema import PlannedTarget, Run, TargetRecord
-from toolkit.report import comparison, deciding, decision
+from toolkit.report import agreement, comparison, deciding, decision
 from toolkit.report.conclusion import conclusions, fastest, none_ranked, without_rank
 from toolkit.report.decision import ComparisonDecision
 from toolkit.report.facts import (
@@ -63,6 +63,7 @@ def summarize(run: Run, samples: Samples | None = None) -> View:
         decision=_decision(run, tables),
         conclusions=conclusions(tables),
         without_rank=without_rank(tables),
+        agreements=tuple(agreement.sentences(run, targets)),
         tables=tables,
         targets=targets,
         notes=tuple(notes(run, targets)),

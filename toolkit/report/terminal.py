@@ -37,7 +37,7 @@ def render(view: View, *, columns: int = 80, colour: bool = False, label: str = 
         lines += heading(view, table, "" if number else label, columns)
         lines += ["", *table_lines(table, columns - LABEL, colour), ""]
     paragraphs = (text for conclusion in view.conclusions for text in conclusion.paragraphs)
-    for text in (view.state, *paragraphs, *not_shown(view.tables)):
+    for text in (view.state, *paragraphs, *view.agreements, *not_shown(view.tables)):
         lines += paragraph(text, columns)
     for text in (*view.copies, *(remark for table in view.tables for remark in remarks(table))):
         lines += [styled(part, "quiet", colour) for part in paragraph(text, columns)]

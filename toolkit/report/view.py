@@ -296,6 +296,8 @@ class View:
     """Which target is fastest; cases with the same headline share one conclusion."""
     without_rank: tuple[str, ...]
     """Sentences on what is not shown, what is not right, and what was not measured."""
+    agreements: tuple[str, ...]
+    """Sentences on how often the top class agrees; empty where that was not asked for."""
     tables: tuple[Table, ...]
     targets: tuple[ShownTarget, ...]
     notes: tuple[Note, ...]
