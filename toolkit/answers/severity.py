@@ -85,8 +85,10 @@ def acceptable_as(verdict: Verdict) -> Precision | None:
     coarse = _of_target(verdict).coarseness
     named = [name for output in verdict.outputs for name in output.names if name in RANK]
     fitting = [c for c in ORDER if RANK[c] >= coarse]
-    # Of tf32 and float16, which share a rank, the one that the verdict names.
-    return next((c for c in fitting if c in named), next(iter(fitting), None))
+    # Of several that the verdict names, the one that the file or the runtime declares.
+    order = [c for c in fitting if c == verdict.declared and c in named]
+    order += [c for c in fitting if c in named]
+    return next(iter([*order, *fitting]), None)
 
 
 def finest_allowing(output: OutputVerdict) -> Precision | None:

@@ -21,7 +21,7 @@ from toolkit.measure import stats
 from toolkit.measure.stats import Interval
 from toolkit.records.pairing import effects
 from toolkit.records.schema import Run
-from toolkit.report import agreement, changes
+from toolkit.report import agreement, changes, quantized
 from toolkit.report.changes import Measured
 from toolkit.report.decision import Change, Goal, State, Wishes
 from toolkit.report.view import Row, Standing, Table
@@ -83,6 +83,8 @@ class Pairing:
     """What the answers of both come to."""
     of_files: bool
     """Two files are compared, or two runs; else two targets."""
+    why: str = ""
+    """Why an int8 file is slower or not right, and what to try; empty where it is not known."""
 
     @property
     def answers(self) -> Gate:
@@ -169,6 +171,7 @@ def _of_case(
             changes=_changes(run, rows[old], rows[new], latency, wishes),
             facts=facts(rows[old], rows[new], run.plan.limits),
             of_files=rows[new].target.planned.model is not None,
+            why=quantized.reason(run, rows[old], rows[new], latency),
         )
 
 

@@ -99,10 +99,23 @@ def decided(
         return None
     order = [*Action]
     action = max((part.weighed.action for part in parts), key=order.index)
+    reasons = _reasons(parts, pairings)
     if len({part.sentence for part in parts}) == 1:
-        return ComparisonDecision(action, wishes.goal, parts[0].sentence)
+        return ComparisonDecision(action, wishes.goal, parts[0].sentence, (), reasons)
     lines = tuple(f"{part.where}: {_lowered(part)}" for part in parts)
-    return ComparisonDecision(action, wishes.goal, _over_all(parts), lines)
+    return ComparisonDecision(action, wishes.goal, _over_all(parts), lines, reasons)
+
+
+def _reasons(parts: Sequence[_Part], pairings: Sequence[Pairing]) -> tuple[str, ...]:
+    """The reasons of all pairings, each once; with its place where it is not that of all."""
+    places: dict[str, list[str]] = {}
+    for part, pairing in zip(parts, pairings, strict=True):
+        if pairing.why:
+            places.setdefault(pairing.why, []).append(part.where)
+    return tuple(
+        why if len(where) == len(parts) else f"{listed(where)}: {why}"
+        for why, where in places.items()
+    )
 
 
 def _over_all(parts: Sequence[_Part]) -> str:
@@ -271,8 +284,7 @@ def proposal(run: Run, measured: Measured) -> _Wait:
     How long one takes is that of this run. A run that stops at a precision of its own is given a
     narrower one too.
     """
-    ended = max((generation.ended for generation in run.generations), default=0.0)
-    seconds = max(SHORTEST, RESERVE * measured.needed * ended / max(1, measured.starts))
+    seconds = max(SHORTEST, RESERVE * _time_of(run, measured))
     plan = run.plan
     if not plan.quick and plan.time is not None:
         seconds = max(seconds, plan.time + 1)  # What was not enough is not proposed again.
@@ -280,6 +292,16 @@ def proposal(run: Run, measured: Measured) -> _Wait:
     if plan.quick:
         return _Wait(f"give {time}, without --quick", seconds)
     return _Wait(f"give {_narrower(plan, measured.wanted)}{time}", seconds)
+
+
+def _time_of(run: Run, measured: Measured) -> Seconds:
+    """The time of so many process starts as are needed: the first finds out how long a block is,
+    so the others tell what one more takes, where there are any."""
+    ended = sorted(generation.ended for generation in run.generations)
+    first, last = (ended[0], ended[-1]) if ended else (0.0, 0.0)
+    others = measured.starts - 1
+    another = (last - first) / others if others > 0 else first
+    return first + (measured.needed - 1) * another
 
 
 def _narrower(plan: Plan, wanted: float) -> str:

@@ -112,11 +112,13 @@ class ComparisonDecision:
     """A sentence to repeat: 'Ship it: as precise (float32), 1.23× faster (1.21 to 1.25), …'."""
     lines: tuple[str, ...] = ()
     """One for each pairing, where they differ."""
+    reasons: tuple[str, ...] = ()
+    """Why an int8 file is slower or not right, where that is known, with what to try."""
 
     @property
     def paragraphs(self) -> tuple[str, ...]:
-        """The sentence, then the lines."""
-        return (self.text, *self.lines)
+        """The sentence, then the lines, then the reasons."""
+        return (self.text, *self.lines, *self.reasons)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def decided(decision: ComparisonDecision | None) -> list[str]:
     """The blocks of a decision: the sentence in bold, and a line for each that differs."""
     if decision is None:
         return []
-    return [f"**{text(decision.text)}**", bullets(decision.lines)]
+    return [f"**{text(decision.text)}**", bullets(decision.paragraphs[1:])]
 
 
 def scaling_title(scaling: Scaling) -> str:

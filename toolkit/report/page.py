@@ -207,7 +207,7 @@ def decided(decision: ComparisonDecision | None) -> Child:
         return None
     return [
         tag("p", decision.text, class_="headline"),
-        [tag("p", line, class_="detail") for line in decision.lines],
+        [tag("p", line, class_="detail") for line in decision.paragraphs[1:]],
     ]
 
 
