@@ -102,9 +102,7 @@ def _changes(
     ]
     known = {
         Goal.LATENCY: latency,
-        Goal.SIZE: changes.sizes(files[0].size, files[1].size, wishes)
-        if files[0] != files[1]
-        else None,
+        Goal.SIZE: changes.sizes(files[0].size, files[1].size, wishes),
         Goal.MEMORY: changes.unpaired(Goal.MEMORY, held[0], held[1], wishes, _alpha(sides)),
     }
     return {goal: measured for goal, measured in known.items() if measured is not None}

@@ -185,9 +185,9 @@ def _changes(
         for goal, read in ((Goal.MEMORY, changes.memory), (Goal.COLD_START, changes.cold)):
             logs = changes.differences(*map(read, records))
             known[goal] = changes.paired(goal, logs, wishes, run.plan.alpha)
-    file, changed = (row.target.planned.model or run.plan.model for row in (old, new))
-    if file != changed:
-        known[Goal.SIZE] = changes.sizes(file.size, changed.size, wishes)
+    if new.target.planned.model is not None:
+        file = old.target.planned.model or run.plan.model
+        known[Goal.SIZE] = changes.sizes(file.size, new.target.planned.model.size, wishes)
     return {goal: measured for goal, measured in known.items() if measured is not None}
 
 

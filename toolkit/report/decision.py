@@ -68,7 +68,7 @@ class Action(StrEnum):
 
     TAKE = "take"
     TAKE_IF = "take if precise enough"
-    EITHER = "either"
+    EITHER = "either will do"
     KEEP = "keep for this only"
     WAIT = "cannot tell yet"
     REFUSE = "refuse"
