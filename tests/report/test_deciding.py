@@ -219,9 +219,9 @@ def test_a_time_is_proposed_that_is_more_than_the_run_had_and_enough_for_its_sta
         run, plan=msgspec.structs.replace(run.plan, time=1.0, quick=True)
     )
 
-    # Ten process starts of 1.67 s each, and a reserve.
-    assert "give --time 20s." in decision(short).text
-    assert "give --time 20s, without --quick." in decision(quick).text
+    # Ten process starts of 1.67 s each, and 30 %.
+    assert "give --time 30s." in decision(short).text
+    assert "give --time 30s, without --quick." in decision(quick).text
 
 
 def test_a_wide_interval_asks_for_the_time_that_narrows_it() -> None:

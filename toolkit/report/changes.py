@@ -1,8 +1,8 @@
 """Says how one measure of the new one stands to that of the old one.
 
 M1  A change counts where the interval shows a difference, for all pairs of a case together, that is
-    no smaller than 1 % for the goal and than what may stay hidden (5 %, or the user's limit) for
-    any other measure.
+    no smaller than what may stay hidden (5 %, or the user's limit), and for the goal than 1 % if
+    that is less.
 M2  No difference is known of the goal where the interval lies within what may stay hidden.
     Whatever is between, or has no interval, is not known yet.
 M3  A size has no interval: it is exact.
@@ -153,7 +153,7 @@ def _measured(
 
 def _floor(goal: Goal, wishes: Wishes) -> float:
     """The share below which a difference does not count (M1)."""
-    return MARGIN if goal is wishes.goal else wishes.hidden
+    return min(MARGIN, wishes.hidden) if goal is wishes.goal else wishes.hidden
 
 
 def _change(goal: Goal, comparison: Comparison, wishes: Wishes) -> Change:

@@ -42,8 +42,9 @@ STEPS: tuple[tuple[Seconds, Seconds], ...] = ((60, 10), (300, 30), (math.inf, 60
 """Up to so many seconds a proposed time is a multiple of so many."""
 SHORTEST: Seconds = 10.0
 """The least time that is proposed."""
-RESERVE = 1.15
-"""A proposed time is so much longer than the process starts should take: each takes its own."""
+RESERVE = 1.3
+"""A proposed time is so much longer than the process starts should take: on a shared machine they
+take a third longer in one minute than in the next, and a time that is too short is refused."""
 SIDE_BY_SIDE = "measure both side by side: toolkit compare OLD.onnx NEW.onnx"
 
 
