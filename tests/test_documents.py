@@ -110,7 +110,10 @@ CONSOLE = [
 ]
 
 
-SHORTER = {"toolkit run": "--precision 50%"}
+SHORTER = {
+    "toolkit run": "--precision 50%",
+    "toolkit compare models/mlp/mlp.onnx int8.onnx --target onnxruntime": "--precision 50%",
+}
 """What is added to a command. Alone on a machine it ends after ten process starts; beside other
 tests it would go on for the whole minute that it has, and show the same."""
 

@@ -97,10 +97,14 @@ def compare_with(old: Path, new: Path) -> None:
     """`toolkit compare` of two runs, with all gates."""
     done = compare.compare(old, new)
     rulings = compared.rulings(done.pairings, GATES)
-    shown = compared.terminal(done.pairings, rulings, columns=80, colour=False, notes=done.notes)
+    shown = compared.terminal(
+        done.pairings, rulings, columns=80, colour=False, notes=done.notes, decision=done.decision
+    )
     demand_lines(*shown.splitlines())
-    compared.markdown(done.title, done.pairings, rulings, done.notes).encode()
-    ElementTree.fromstring(compared.junit(done.title, rulings))
+    parts = (done.title, done.pairings, rulings, done.notes, done.decision)
+    compared.markdown(*parts).encode()
+    compared.json(*parts).encode()
+    ElementTree.fromstring(compared.junit(done.title, rulings, done.decision))
 
 
 def resume(folder: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from toolkit.answers.formats import ORDER, Precision
 from toolkit.answers.judge import worst
-from toolkit.answers.severity import severity
-from toolkit.answers.verdict import Name, OutputVerdict, Verdict, unmeasured
+from toolkit.answers.severity import acceptable_as, severity, worse
+from toolkit.answers.verdict import Answer, Limits, Name, OutputVerdict, Verdict, unmeasured
 from toolkit.report.comparison import worse_answers
 from toolkit.units import number
 
@@ -69,7 +69,7 @@ def test_judging_outputs_and_comparing_runs_keep_to_one_order(was: str, now: str
     pair = [VERDICTS[name] for name in (was, now)]
     coarser = LEVELS[now] > LEVELS[was]
 
-    assert bool(worse_answers(target(VERDICTS[was]), target(VERDICTS[now]))) is coarser
+    assert bool(worse_answers(target(VERDICTS[was]), target(VERDICTS[now]), Limits())) is coarser
     if coarser:
         assert worst(pair) is worst(pair[::-1]) is pair[1]
 
@@ -117,3 +117,59 @@ def test_every_name_of_a_verdict_has_its_place() -> None:
     names = {name for verdict in VERDICTS.values() for name in verdict.names}
 
     assert names == {*ORDER, "between", "less than float32", "wrong"}
+
+
+def judged(name: str, answer: Answer, declared: Precision = "float32") -> Verdict:
+    output = replace(VERDICTS[name], answer=answer)
+    return Verdict(name, answer, answer == "right", "why", declared, (output,), 8, "by hand")
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "is_worse"),
+    [
+        (judged("float32", "right"), judged("float16", "right", "float16"), True),
+        (judged("float16", "right", "float16"), judged("float32", "right"), False),
+        (judged("float32", "right"), judged("float32 among others", "not shown"), False),
+        (judged("float32", "right"), judged("bfloat16", "less precise"), True),
+        (judged("float32", "not shown"), judged("bfloat16", "less precise"), True),
+        (judged("bfloat16", "less precise"), judged("bfloat16", "less precise"), False),
+        (judged("bfloat16", "less precise"), judged("int8", "less precise"), True),
+        (judged("bfloat16", "less precise"), judged("wrong", "wrong"), True),
+        (judged("wrong", "wrong"), judged("bfloat16", "less precise"), False),
+        (judged("wrong", "wrong"), judged("int8", "right", "int8"), False),
+        (judged("bfloat16", "less precise"), judged("int8", "right", "int8"), False),
+    ],
+    ids=lambda value: f"{value.text}, {value.answer}" if isinstance(value, Verdict) else "",
+)
+def test_what_is_worse_is_so_whatever_a_file_declares(
+    was: Verdict, now: Verdict, is_worse: bool
+) -> None:
+    assert worse(now, was, Limits()) is is_worse
+
+
+@pytest.mark.parametrize(
+    ("limits", "is_worse"),
+    [
+        (Limits(), True),
+        (Limits(accept="tf32"), False),  # It has float16's bits.
+        (Limits(accept="float16"), False),
+        (Limits(accept="int8"), False),
+        (Limits(accept="float32"), True),
+        (Limits(atol=1e-2), False),
+        (Limits(top1=0.9), False),
+        (Limits(undecided=True), True),
+    ],
+)
+def test_a_coarser_file_is_no_worse_once_it_is_accepted(limits: Limits, is_worse: bool) -> None:
+    was, now = judged("float32", "right"), judged("float16", "right", "float16")
+
+    assert worse(now, was, limits) is is_worse
+
+
+@pytest.mark.parametrize("name", [name for name in VERDICTS if VERDICTS[name].names != ("wrong",)])
+def test_what_is_proposed_to_accept_a_verdict_accepts_it(name: str) -> None:
+    was, now = judged("float32", "right"), judged(name, "right", "int8")
+    proposed = acceptable_as(now)
+
+    assert proposed is not None
+    assert not worse(now, was, Limits(accept=proposed))

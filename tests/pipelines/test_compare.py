@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +17,13 @@ from toolkit.errors import InputError, RunError
 from toolkit.measure import schedule
 from toolkit.measure.schedule import Pace
 from toolkit.pipelines.bench import BenchRequest, bench
-from toolkit.pipelines.compare import compare
+from toolkit.pipelines.compare import ComparedModels, compare
 from toolkit.records.schema import Run
 from toolkit.report import compared
+from toolkit.report.betweenruns import between
 from toolkit.report.compared import Gates
-from toolkit.report.comparison import Gate, Pairing, between
+from toolkit.report.comparison import Gate, Pairing
+from toolkit.report.summary import summarize
 from toolkit.runtimes.target import parse
 
 pytestmark = pytest.mark.process
@@ -40,10 +43,28 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def slower(model: Path) -> Sequence[Pairing]:
+def longer(model: Path) -> ComparedModels:
     """One file on a target and on one that takes 5 % longer."""
-    done = compare(model, None, order("fake,us=1000", "fake,us=1050"), reports=model.parent)
-    return done.pairings
+    return compare(model, None, order("fake,us=1000", "fake,us=1050"), reports=model.parent)
+
+
+@pytest.fixture(scope="module")
+def slower(longer: ComparedModels) -> Sequence[Pairing]:
+    return longer.pairings
+
+
+def test_a_call_from_python_has_its_decision_and_its_page_has_it_too(
+    longer: ComparedModels,
+) -> None:
+    """Nothing was typed: the page knows by the command that would have been."""
+    assert longer.finished is not None
+    view = summarize(longer.finished.run)
+
+    assert longer.decision is not None
+    assert longer.decision.text.startswith(
+        "Do not take fake cpu, us=1050: as precise (float32), 1.05× slower ("
+    )
+    assert view.decision == longer.decision
 
 
 @pytest.mark.parametrize(
@@ -130,7 +151,29 @@ def test_the_command_ends_with_1_and_writes_both_files(
     assert done.code == 1
     assert "fails    fake cpu, spoilt.onnx at batch 1: " in done.out
     assert suite.get("failures") == "1"
-    assert (tmp_path / "gates.md").read_text().startswith("### spoilt.onnx against layer.onnx\n")
+    lines = (tmp_path / "gates.md").read_text().splitlines()
+    assert lines[0] == "### spoilt.onnx against layer.onnx"
+    assert lines[2].startswith("**Do not ship: ")
+    assert done.out.splitlines()[1].startswith("decision Do not ship: ")
+    (said,) = suite.findall("properties/property")
+    assert str(said.get("value")).startswith("Do not ship: ")
+
+
+def test_as_json_the_decision_stands_first_and_the_page_has_it_too(
+    model: Path, tmp_path: Path
+) -> None:
+    done = command.run(
+        "compare", model, model, "--target", "fake", "--quick", "--time", "1s", "--json",
+        "--goal", "size", cwd=tmp_path,
+    )  # fmt: skip
+
+    whole = json.loads(done.out)
+    text = whole["decision"]["text"]
+    assert done.code == 0
+    assert [*whole] == ["decision", "title", "pairings", "gates", "notes"]
+    assert (whole["decision"]["goal"], whole["decision"]["action"]) == ("size", "either will do")
+    assert text.startswith("Either will do: as precise (float32), ")
+    assert text in (tmp_path / "reports/latest/report.html").read_text()
 
 
 def test_one_file_on_one_target_is_no_comparison(model: Path) -> None:

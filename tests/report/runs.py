@@ -71,6 +71,13 @@ class Row:
     warnings: tuple[Warning, ...] = ()
     relu: tuple[SpecialValue, ...] = ()
     """Special values that its Relu was asked for."""
+    file: int = 0
+    """The bytes of a file of its own, which is compared with the row before; 0: the run's."""
+    declared: Precision = "float32"
+    resident: int = 0
+    """The bytes that it holds more than its row's place gives it."""
+    changes: tuple[int, int] | None = None
+    """Rows in which another class is the largest, and all rows."""
 
     @property
     def library(self) -> str:
@@ -192,7 +199,10 @@ def record(
         ),
         memory=Memory(
             idle=[40_000_000 + index * 1_000_000] * shape.starts,
-            resident=[52_000_000 + index * 2_500_000 + 4096 * i for i in range(shape.starts)],
+            resident=[
+                52_000_000 + index * 2_500_000 + row.resident + 4096 * i
+                for i in range(shape.starts)
+            ],
             peak=[55_000_000 + index * 2_500_000 + 8192 * i for i in range(shape.starts)],
         ),
         warnings=list(row.warnings),
@@ -210,7 +220,7 @@ def verdict(row: Row) -> Verdict:
         answer=answer,
         right=row.right and row.shown,
         reason=row.reason,
-        declared="float32",
+        declared=row.declared,
         outputs=(
             OutputVerdict(
                 output="labels",
@@ -226,10 +236,33 @@ def verdict(row: Row) -> Verdict:
                 got=0.50012,
                 expected=0.5,
                 bands=dict(BANDS),
+                top1_changes=row.changes[0] if row.changes else None,
+                rows=row.changes[1] if row.changes else None,
             ),
         ),
         feeds=8,
         oracle="torch in float64",
+    )
+
+
+FILE = 38_213
+"""The bytes of the model."""
+
+
+def model(name: str, size: int) -> Model:
+    """A file of the reference model's form."""
+    return Model(
+        name=name,
+        sha256=("5f2b" if size == FILE else "a07c") * 16,
+        size=size,
+        opset=20,
+        ir_version=10,
+        producer="pytorch 2.13.0",
+        operators={"Gemm": 2, "Relu": 1, "Sigmoid": 1},
+        inputs=[Tensor(name="pixels", type="float32", shape=["batch", 64])],
+        outputs=[Tensor(name="labels", type="float32", shape=["batch", 2])],
+        metadata={},
+        parameters=8578,
     )
 
 
@@ -245,23 +278,12 @@ def plan(rows: Sequence[Row], shape: Shape) -> Plan:
             environment="own",
             asked=True,
             copies_inside=row.copies,
+            model=model("new.onnx", row.file) if row.file else None,
         )
         for index, row in enumerate(rows)
     ]
     return Plan(
-        model=Model(
-            name=shape.model,
-            sha256="5f2b" * 16,
-            size=38_213,
-            opset=20,
-            ir_version=10,
-            producer="pytorch 2.13.0",
-            operators={"Gemm": 2, "Relu": 1, "Sigmoid": 1},
-            inputs=[Tensor(name="pixels", type="float32", shape=["batch", 64])],
-            outputs=[Tensor(name="labels", type="float32", shape=["batch", 2])],
-            metadata={},
-            parameters=8578,
-        ),
+        model=model(shape.model, FILE),
         targets=targets,
         baseline=shape.baseline % len(rows),
         cases=[

@@ -11,8 +11,18 @@ from tests.report.runs import Row, make
 from toolkit.answers.verdict import Name
 from toolkit.records.schema import Run
 from toolkit.report import compared
+from toolkit.report.betweenruns import machines_apart
 from toolkit.report.compared import Gates
-from toolkit.report.comparison import Gate, machines_apart, side_by_side
+from toolkit.report.comparison import Gate, Pairing, side_by_side
+from toolkit.report.decision import Wishes
+from toolkit.report.summary import summarize
+
+
+def pair(run: Run) -> Pairing:
+    """The pairing of the first two targets."""
+    (only,) = side_by_side(run, summarize(run).tables, [(0, 1)], Wishes())
+    return only
+
 
 FACTORS: dict[Name, float] = {"float32": 1.3, "between": 60.0, "int8": 30_000.0}
 
@@ -31,12 +41,12 @@ FACTORS: dict[Name, float] = {"float32": 1.3, "between": 60.0, "int8": 30_000.0}
 def test_the_gate_of_answers_fails_for_coarser_ones_and_for_no_improvement(
     old: Name, new: Name, fails: bool
 ) -> None:
-    """All are right: the user accepts int8."""
+    """All are right: a number of the user's decides."""
     rows = [Row(name, 5e-6, name, factor=FACTORS[name]) for name in (old, new)]
     run, _ = make(rows)
     gates = Gates(worse=True)
 
-    ruled = compared.rulings(side_by_side(run, [(0, 1)]), gates)
+    ruled = compared.rulings([pair(run)], gates)
 
     assert compared.fails(ruled, gates) is fails
     assert ruled[0].text == (f"{new}, it was {old}" if fails else "no worse than before")
@@ -64,7 +74,7 @@ def test_answers_that_are_not_shown_are_not_decided(
     kinds = {"right": Row("right", 5e-6), "open": OPEN, "coarse": coarse}
     run, _ = make([replace(kinds[kind], label=f"{kind} {n}") for n, kind in enumerate((old, new))])
 
-    (pairing,) = side_by_side(run, [(0, 1)])
+    pairing = pair(run)
     (ruling,) = compared.rulings([pairing], Gates(worse=True))
 
     assert (ruling.outcome, ruling.text) == (outcome, text)

@@ -107,6 +107,18 @@ def test_a_source_that_gives_no_module_is_told_in_one_line(
     assert "\n" not in caught.value.what
 
 
+def test_arguments_that_a_factory_needs_are_proposed_in_both_ways_of_typing_them(
+    folder: Path,
+) -> None:
+    """`export` has --arg; where the source is an option it has them in its own text."""
+    with pytest.raises(InputError) as caught:
+        build("net.py:Sized(width=3)")
+
+    option, text = caught.value.cures
+    assert option.startswith("--arg depth=VALUE   gives one; ")
+    assert text == "--source 'net.py:Sized(width=3, depth=VALUE)'    gives one"
+
+
 def test_a_factory_that_raises_is_told_with_its_line(folder: Path) -> None:
     with pytest.raises(InputError) as caught:
         build("net.py:broken")

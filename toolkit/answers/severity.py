@@ -13,6 +13,11 @@ S5  What shows no precision ("exact": integers that agree) is milder than every 
 S6  Of two that are equally coarse the one without a single name is in doubt, and stands for the
     target. It is not called coarser for that: a small change of an error that lies at the edge of
     two bands moves it from float32 to float32 among others and back.
+S7  New answers are worse than old ones where they come to more (`verdict.ANSWERS`: less precise,
+    wrong), or are coarser (S1 to S5), whatever either declares. What was refuted is never worse
+    for being coarse where that was not shown before, and what is only not shown is not worse.
+S8  The user may have said that it is good enough: by a class that is no finer, or by a number that
+    holds in place of the class.
 """
 
 from __future__ import annotations
@@ -20,8 +25,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from toolkit.answers.formats import RANK, Precision
-from toolkit.answers.verdict import OutputVerdict, Verdict
+from toolkit.answers.formats import ORDER, RANK, Precision
+from toolkit.answers.verdict import ANSWERS, Limits, OutputVerdict, Verdict
 
 FINEST_LOWER = min(rank for rank in RANK.values() if rank)
 """The rank of an unnamed verdict from a record that holds no bands."""
@@ -58,6 +63,32 @@ def severity(output: OutputVerdict) -> VerdictRank:
 def coarser(now: Verdict, was: Verdict) -> bool:
     """Says whether a target's verdict is coarser than another one, each by its worst output."""
     return _of_target(now).coarseness > _of_target(was).coarseness
+
+
+def worse(now: Verdict, was: Verdict, limits: Limits) -> bool:
+    """Says whether new answers are worse than the old ones (S7), and were not accepted (S8)."""
+    if not now.refuted:
+        return not was.refuted and coarser(now, was) and not _accepted(now, limits)
+    if now.answer == was.answer:
+        return coarser(now, was)
+    return ANSWERS.index(now.answer) > ANSWERS.index(was.answer)
+
+
+def _accepted(now: Verdict, limits: Limits) -> bool:
+    if limits.measured() and now.right:
+        return True
+    return limits.accept is not None and _of_target(now).coarseness <= RANK[limits.accept]
+
+
+def acceptable_as(verdict: Verdict) -> Precision | None:
+    """Finds the class by which a user would accept a verdict; None: by no class."""
+    coarse = _of_target(verdict).coarseness
+    named = [name for output in verdict.outputs for name in output.names if name in RANK]
+    fitting = [c for c in ORDER if RANK[c] >= coarse]
+    # Of several that the verdict names, the one that the file or the runtime declares.
+    order = [c for c in fitting if c == verdict.declared and c in named]
+    order += [c for c in fitting if c in named]
+    return next(iter([*order, *fitting]), None)
 
 
 def finest_allowing(output: OutputVerdict) -> Precision | None:

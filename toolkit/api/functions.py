@@ -32,6 +32,7 @@ from toolkit.pipelines.deploy import Watch as WatchFolders
 from toolkit.pipelines.export import Exported, Stage
 from toolkit.pipelines.export import Watch as WatchStages
 from toolkit.pipelines.request import REFERENCE, BenchRequest, FinishedRun, Watch, as_request
+from toolkit.report.decision import Wishes
 from toolkit.sources.source import Source
 from toolkit.units import Bytes, Seconds
 from toolkit.workers.jobs import Patience
@@ -156,6 +157,7 @@ def compare(
     order: BenchRequest | Sequence[str] = (),
     *,
     reports: str | Path = "reports",
+    wishes: Wishes | None = None,
     timeout: Seconds | None = None,
     memory_limit: Bytes | None = None,
     watch: Watch = lambda step, share, text: None,
@@ -163,11 +165,16 @@ def compare(
     """Compares two model files on every target, side by side in one run; or one file on two
     targets; or two runs, given their folders.
 
-    A new file is fed and judged as the old one: by its oracle. `timeout` limits one step of one
+    A new file is fed and judged as the old one: by its oracle. `wishes` say what the decision is
+    for: `Wishes(Goal.SIZE)`. `timeout` limits one step of one
     target, and finding out what is right. Raises ToolkitError where nothing can be compared.
     """
     task = CompareTask(
-        old=Path(old), new=_path(new), order=_timed(order, timeout), reports=Path(reports)
+        old=Path(old),
+        new=_path(new),
+        order=_timed(order, timeout),
+        reports=Path(reports),
+        wishes=wishes or Wishes(),
     )
     return calling.run(task, watch, memory_limit=memory_limit)
 

@@ -23,6 +23,7 @@ from toolkit.pipelines.deploy import Deployment, DeployRequest, deploy
 from toolkit.pipelines.deploy import Watch as WatchFolders
 from toolkit.pipelines.export import Exported, Stage, export
 from toolkit.pipelines.request import BenchRequest, FinishedRun, Watch
+from toolkit.report.decision import Wishes
 from toolkit.sources.source import Source
 from toolkit.strict import Strict
 from toolkit.units import Seconds
@@ -131,13 +132,16 @@ class CompareTask(Strict, frozen=True, tag=True):
     new: Path | None
     order: BenchRequest
     reports: Path
+    wishes: Wishes
 
     @property
     def factory(self) -> str:
         return _factory(self.order.source)
 
     def run(self, watch: Watch) -> ComparedModels:
-        return compare(self.old, self.new, self.order, reports=self.reports, watch=watch)
+        return compare(
+            self.old, self.new, self.order, reports=self.reports, wishes=self.wishes, watch=watch
+        )
 
 
 class DeployTask(Strict, frozen=True, tag=True):

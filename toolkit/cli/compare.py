@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from toolkit.pipelines.compare import ComparedModels
     from toolkit.report.compared import Gates
 
+GOALS = ("latency", "size", "memory", "cold-start")
+
 EXAMPLES = """\b
 Examples:
   toolkit compare model.onnx quantized.onnx --target onnxruntime
@@ -30,13 +32,22 @@ Examples:
 @options.shared
 @options.TIME
 @options.PRECISE
+@options.QUICK
 @options.INSTALL
 @options.ANONYMOUS
+@click.option(
+    "--goal",
+    type=click.Choice(GOALS),
+    default=GOALS[0],
+    show_default=True,
+    help="What the decision is for.",
+)
 @click.option(
     "--fail-if-slower",
     "slower",
     type=PERCENT,
-    help="Exit 1 where NEW is slower by more than this, such as 3%.",
+    help="Exit 1 where NEW is slower by more than this, such as 3%; the decision holds a smaller "
+    "difference to be none.",
 )
 @click.option(
     "--fail-if-worse", "worse", is_flag=True, help="Exit 1 where the answers of NEW are worse."
@@ -47,6 +58,7 @@ Examples:
     "--markdown", type=options.FILE, help="Write the table to this file, for a pull request."
 )
 @options.REPORTS
+@click.option("--json", "as_json", is_flag=True, help="Print the decision and all of it as JSON.")
 def command(old: Path, new: Path | None, **given: Any) -> None:
     """Compare OLD with NEW on the same targets.
 
@@ -57,6 +69,7 @@ def command(old: Path, new: Path | None, **given: Any) -> None:
     from toolkit.cli.bench import install_missing
     from toolkit.pipelines.compare import compare
     from toolkit.report.compared import Gates
+    from toolkit.report.decision import Goal, Wishes
 
     request = options.bench_request(given)
     if given["install"]:
@@ -67,6 +80,7 @@ def command(old: Path, new: Path | None, **given: Any) -> None:
             new,
             request,
             reports=given["reports"],
+            wishes=Wishes(Goal(given["goal"]), given["slower"] or Wishes.hidden),
             watch=lambda step, share, text: draw(share, text),
         )
     _show(compared, Gates(given["slower"], given["worse"], given["strict"]), given)
@@ -79,23 +93,28 @@ def _show(models: ComparedModels, gates: Gates, given: dict[str, Any]) -> None:
     from toolkit.report import compared
 
     rulings = compared.rulings(models.pairings, gates)
-    screen.line("compare", models.title)
-    screen.say()
-    text = compared.terminal(
-        models.pairings,
-        rulings,
-        columns=screen.columns(),
-        colour=sys.stdout.isatty(),
-        notes=models.notes,
-    )
-    screen.say(text, end="", styled=True)
-    if models.finished is not None and models.finished.folder is not None:
-        screen.line("report", str(models.finished.folder / "report.html"))
+    if given["as_json"]:
+        screen.json(
+            compared.json(models.title, models.pairings, rulings, models.notes, models.decision)
+        )
+    else:
+        screen.line("compare", models.title)
+        text = compared.terminal(
+            models.pairings,
+            rulings,
+            columns=screen.columns(),
+            colour=sys.stdout.isatty(),
+            notes=models.notes,
+            decision=models.decision,
+        )
+        screen.say(text, end="", styled=True)
+        if models.finished is not None and models.finished.folder is not None:
+            screen.line("report", str(models.finished.folder / "report.html"))
     if given["junit"] is not None:
-        untrusted.write(given["junit"], compared.junit(models.title, rulings))
+        untrusted.write(given["junit"], compared.junit(models.title, rulings, models.decision))
     if given["markdown"] is not None:
         notes = [*map(privacy.without_paths, models.notes)]
-        written = compared.markdown(models.title, models.pairings, rulings, notes)
+        written = compared.markdown(models.title, models.pairings, rulings, notes, models.decision)
         untrusted.write(given["markdown"], written.encode())
     if compared.fails(rulings, gates):
         raise click.exceptions.Exit(1)

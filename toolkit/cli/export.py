@@ -28,7 +28,7 @@ Examples:
   toolkit export net.py:build --input 'x:float32[batch,seq=16,64]'
       a factory, class or module of yours, to net.onnx
   toolkit export net.py:build --arg width=64 --input 'x:float32[batch,64]'
-      the same as 'net.py:build(width=64)', which --source takes too
+      the same as 'net.py:build(width=64)', which toolkit check --source takes too
   toolkit export mypkg.net:Net --weights net.safetensors \\
       --input 'ids:int64[batch,seq=1..512]' --input 'mask:bool[batch,seq]' -o out/net.onnx
 

@@ -12,7 +12,7 @@ import msgspec
 from toolkit.answers.formats import RANK, Precision
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.doctor.cause import cuda_cause
-from toolkit.engine import conversion, relu
+from toolkit.engine import conversion, kernels, relu
 from toolkit.engine.assignment import Assignment
 from toolkit.engine.conversion import LoadedProgram
 from toolkit.engine.failures import failure
@@ -101,6 +101,7 @@ def judge(
             if target.variant is None:
                 # A variant has intermediate outputs of its own, of which nothing is known.
                 replies = replace(replies, behind=_behind(worker, replies, assignment))
+            running = kernels.of(worker, target, launcher.work)
             special_values = (
                 relu.special_values(worker, replies.hello, launcher.work) if besides.relu else []
             )
@@ -116,6 +117,7 @@ def judge(
         library=_library(target, replies.hello),
         placement=placement,
         conversion=loaded.conversion,
+        kernels=running,
         verdict=verdict,
         card=special_values,
         warnings=[*_elsewhere(target, placement), *_fewer_shapes(replies, assignment)],

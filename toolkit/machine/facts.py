@@ -90,7 +90,7 @@ class BusyProcess(Strict, frozen=True, kw_only=True):
     """The core on which it ran last."""
     pid: int | None = None
     """Its number; None for another user's, in an anonymous record, and in records before version
-    6."""
+    7."""
 
 
 class GpuState(Strict, frozen=True, kw_only=True):

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from toolkit.measure.stats import effect
-from toolkit.records.schema import Run, Timing
+from toolkit.records.schema import PlannedTarget, Run, Timing
+
+COMPARE = ["toolkit", "compare"]
+"""How the command of a comparison begins."""
 
 
 def right_targets(run: Run) -> list[int]:
@@ -55,6 +58,34 @@ def against_baseline(run: Run) -> list[list[float]]:
         if base is not None and target != base
     ]
     return [pair for pair in pairs if pair]
+
+
+def old_and_new(run: Run) -> list[tuple[int, int]]:
+    """The pairs of a run that compares old with new, by their indices; empty of another run.
+
+    A target with a file of its own follows the one that it is compared with, which has the file of
+    the run. Of one file, `toolkit compare` compares the first target with each other one.
+    """
+    targets = run.plan.targets
+    files = [
+        (index - 1, index)
+        for index in range(1, len(targets))
+        if targets[index].model is not None and _is_twin(targets[index - 1], targets[index])
+    ]
+    if files or [*run.command[:2]] != COMPARE:
+        return files
+    return [(0, index) for index in range(1, len(targets))]
+
+
+def _is_twin(old: PlannedTarget, new: PlannedTarget) -> bool:
+    """Says whether two targets differ in their file alone."""
+    same = (old.runtime, old.provider, old.options, old.threads) == (
+        new.runtime,
+        new.provider,
+        new.options,
+        new.threads,
+    )
+    return old.model is None and same
 
 
 def _paired(run: Run, left: Timing | None, right: Timing | None) -> list[float]:

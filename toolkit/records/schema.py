@@ -9,7 +9,8 @@ History of VERSION (a new shape brings a new number, an upgrade step and a golde
    resumed.
 5  the lock that a library's environment was made from, and what had no hash in it.
 6  the answer of a verdict and of each of its outputs, with the reason; what is exact; the limit
-   that takes what is not shown; the number of a busy process.
+   that takes what is not shown.
+7  the kernels that run of a quantized file; the number of a busy process.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from toolkit.machine.facts import BusyProcess, GpuState, Machine
 from toolkit.strict import Strict
 from toolkit.units import Bytes, Number, Seconds
 
-VERSION = 6
+VERSION = 7
 
 State = Literal["running", "done", "interrupted", "failed"]
 
@@ -269,6 +270,16 @@ class Conversion(Strict, frozen=True, kw_only=True):
     """It was in the cache, made by an earlier run."""
 
 
+class Kernels(Strict, frozen=True, kw_only=True):
+    """The operators of a quantized file as the runtime's optimizer leaves them."""
+
+    operators: dict[str, int]
+    """Operator → how many nodes are one."""
+    unfused: dict[str, int] = field(default_factory=dict)
+    """Operator → how many of its nodes multiply floats, though the file asks for integers: what
+    stands around them was not fused with them."""
+
+
 class TargetRecord(Strict, frozen=True, kw_only=True):
     """All that one target did in one run."""
 
@@ -277,6 +288,8 @@ class TargetRecord(Strict, frozen=True, kw_only=True):
     library: Library | None = None
     placement: RecordedPlacement | None = None
     conversion: Conversion | None = None
+    kernels: Kernels | None = None
+    """None where the file is not quantized, or its runtime does not tell."""
     verdict: Verdict | None = None
     card: list[SpecialValue] = field(default_factory=list)
     """The special values of Relu."""

@@ -26,7 +26,8 @@ def render(run: Run, notes: Sequence[str], *, columns: int = 80, colour: bool = 
     lines = [f"{'check':<{LABEL}}{first}", *(" " * LABEL + line for line in rest)]
     lines += paragraph(_judged_by(view), columns)
     lines += ["", *_table(_verdicts(view.targets), colour)]
-    lines += _paragraphs([*_reasons(view.targets), *map(printable, notes)], columns)
+    remarks = [*view.agreements, *_reasons(view.targets), *map(printable, notes)]
+    lines += _paragraphs(remarks, columns)
     for note in view.notes:
         lines += warning(note, columns)
     for grid in _special_values(view.targets, columns - LABEL):

@@ -6,11 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+import msgspec
+
 from toolkit.plaintext import markdown as text
 from toolkit.report.comparison import Gate, Pairing, Side
+from toolkit.report.decision import ComparisonDecision
 from toolkit.report.grids.grid import NONE, Grid
+from toolkit.report.markdown import decided as sentences
 from toolkit.report.markdown import drawn
-from toolkit.report.terminal import LABEL, paragraph, styled
+from toolkit.report.terminal import LABEL, decided, paragraph, styled
 from toolkit.report.words import printable, timed, wrapped
 from toolkit.units import duration, percent, size
 
@@ -77,9 +81,12 @@ def terminal(
     columns: int,
     colour: bool,
     notes: Sequence[str] = (),
+    decision: ComparisonDecision | None = None,
 ) -> str:
-    """Each target with what is known of it, then what the gates say; ends with a newline."""
-    lines = [line for pairing in pairings for line in _block(pairing, columns, colour)]
+    """The decision, each target with what is known of it, then what the gates say; ends with a
+    newline."""
+    lines = decided(decision, columns, colour)
+    lines += [line for pairing in pairings for line in _block(pairing, columns, colour)]
     for ruling in ruled:
         if ruling.outcome is not Gate.HOLDS:
             sentence = f"{ruling.pairing.name} at {ruling.pairing.case}: {ruling.text}"
@@ -105,27 +112,40 @@ def _block(pairing: Pairing, columns: int, colour: bool) -> Iterator[str]:
 
 
 def markdown(
-    title: str, pairings: Sequence[Pairing], ruled: Sequence[Ruling], notes: Sequence[str] = ()
+    title: str,
+    pairings: Sequence[Pairing],
+    ruled: Sequence[Ruling],
+    notes: Sequence[str] = (),
+    decision: ComparisonDecision | None = None,
 ) -> str:
-    """A section for a pull request: the table, and a line for each gate of each pairing."""
+    """A section for a pull request: the decision, the table, and a line for each gate of each
+    pairing."""
     outcomes = {Gate.HOLDS: "holds", Gate.FAILS: "**fails**", Gate.OPEN: "cannot tell"}
     lines = [
         f"- {outcomes[ruling.outcome]} · {text(ruling.pairing.name)} at "
         f"{text(ruling.pairing.case)}: {text(ruling.text)}"
         for ruling in ruled
     ]
-    blocks = [f"### {text(title)}", drawn(grid(pairings)), "\n".join(lines), *map(text, notes)]
+    head = [f"### {text(title)}", *sentences(decision)]
+    blocks = [*head, drawn(grid(pairings)), "\n".join(lines), *map(text, notes)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def junit(title: str, ruled: Sequence[Ruling]) -> bytes:
-    """JUnit's XML: a case for each gate of each pairing; what cannot be told is skipped."""
+def junit(title: str, ruled: Sequence[Ruling], decision: ComparisonDecision | None = None) -> bytes:
+    """JUnit's XML: a case for each gate of each pairing; what cannot be told is skipped.
+
+    The decision is a property of the suite, and what it printed: readers show one or the other.
+    """
     failed = sum(ruling.outcome is Gate.FAILS for ruling in ruled)
     skipped = sum(ruling.outcome is Gate.OPEN for ruling in ruled)
     counts = {"tests": len(ruled), "failures": failed, "errors": 0, "skipped": skipped}
     suite = ElementTree.Element(
         "testsuite", {"name": printable(title), **{k: str(v) for k, v in counts.items()}}
     )
+    if decision is not None:
+        properties = ElementTree.SubElement(suite, "properties")
+        said = {"name": "decision", "value": printable(decision.text)}
+        ElementTree.SubElement(properties, "property", said)
     for ruling in ruled:
         case = ElementTree.SubElement(
             suite,
@@ -139,8 +159,39 @@ def junit(title: str, ruled: Sequence[Ruling]) -> bytes:
             # A skipped case stops no build: what cannot be told fails with --strict alone, by code.
             kind = "failure" if ruling.outcome is Gate.FAILS else "skipped"
             ElementTree.SubElement(case, kind, {"message": printable(ruling.text)})
+    if decision is not None:  # JUnit's schema has it behind the cases.
+        output = ElementTree.SubElement(suite, "system-out")
+        output.text = "\n".join(map(printable, decision.paragraphs))
     document: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
     return document + b"\n"
+
+
+def json(
+    title: str,
+    pairings: Sequence[Pairing],
+    ruled: Sequence[Ruling],
+    notes: Sequence[str],
+    decision: ComparisonDecision | None,
+) -> str:
+    """All of a comparison as JSON, the decision first. A number that is none is null."""
+    gates = [
+        {
+            "target": ruling.pairing.name,
+            "case": ruling.pairing.case,
+            "gate": ruling.gate,
+            "outcome": ruling.outcome,
+            "text": ruling.text,
+        }
+        for ruling in ruled
+    ]
+    whole = {
+        "decision": decision,
+        "title": title,
+        "pairings": pairings,
+        "gates": gates,
+        "notes": notes,
+    }
+    return msgspec.json.format(msgspec.json.encode(whole)).decode()
 
 
 def grid(pairings: Sequence[Pairing]) -> Grid:
@@ -150,15 +201,16 @@ def grid(pairings: Sequence[Pairing]) -> Grid:
             pairing.name,
             pairing.case,
             _change(_latency(pairing.old), _latency(pairing.new)),
-            pairing.words if pairing.interval or not pairing.worse else NONE,
+            pairing.words,
             _change(pairing.old.answers, _answers(pairing.new)),
+            pairing.agreement.removeprefix("top class ") or NONE,
             _change(_cold(pairing.old), _cold(pairing.new)),
             _change(_memory(pairing.old), _memory(pairing.new)),
             _change(size(pairing.old.size), size(pairing.new.size)),
         )
         for pairing in pairings
     ]
-    head = ("target", "at", "p50", "time", "answers", "cold start", "memory", "file")
+    head = ("target", "at", "p50", "time", "answers", "top class", "cold start", "memory", "file")
     # The first two columns say which row it is.
     kept = [c for c in range(len(head)) if c < 2 or any(row[c] != NONE for row in rows)]
     cells = tuple(tuple(printable(row[c]) for c in kept) for row in rows)

@@ -1,11 +1,12 @@
-"""Compares old with new, target by target: two files side by side in one run, or two runs.
+"""Compares old with new, target by target, side by side in one run; betweenruns.py has two runs.
 
 C1  Side by side the ratio is paired, as in any table of a run.
 C2  Latencies of two runs are never compared. What is compared is each target's ratio to a baseline
     that both runs have: the same model, runtime, version and options.
 C3  A gate has three outcomes. What the interval does not decide is not decided.
-C4  Worse is an answer that was not refuted and is, or that is coarser than the same declaration
-    gave before (the order: answers/severity.py). An answer that is not shown decides nothing.
+C4  Worse is an answer that comes to more than before (less precise, wrong, none), or that is
+    coarser than before and was not accepted (answers/severity.py, S7 and S8): what a file declares
+    is no excuse. An answer that is not shown decides nothing.
 """
 
 from __future__ import annotations
@@ -15,18 +16,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from toolkit.answers import severity
-from toolkit.answers.verdict import Verdict
-from toolkit.errors import RunError
-from toolkit.machine.features import difference
+from toolkit.answers.verdict import Limits, Verdict
 from toolkit.measure import stats
 from toolkit.measure.stats import Interval
 from toolkit.records.pairing import effects
 from toolkit.records.schema import Run
-from toolkit.report.ratios import interval_words
-from toolkit.report.summary import summarize
+from toolkit.report import agreement, changes, quantized
+from toolkit.report.changes import Measured
+from toolkit.report.decision import Change, Goal, State, Wishes
 from toolkit.report.view import Row, Standing, Table
-from toolkit.report.words import Spread
-from toolkit.units import Bytes, Seconds, percent
+from toolkit.report.words import Spread, figure, printable
+from toolkit.units import Bytes, Seconds
+
+COMPARED = (State.RIGHT, State.NOT_SHOWN)
+"""Answers that have a ratio (rule V2 of a view)."""
 
 
 class Gate(StrEnum):
@@ -70,8 +73,18 @@ class Pairing:
     both, allow one."""
     worse: str
     """A sentence on how the answers have become worse (C4); empty where they have not."""
-    undecided: str = ""
+    undecided: str
     """Why it is not decided whether they have; empty where it is."""
+    agreement: str
+    """How often the top class agrees, where that was asked for; else empty."""
+    changes: dict[Goal, Measured]
+    """New by old, without what neither has."""
+    facts: Answered
+    """What the answers of both come to."""
+    of_files: bool
+    """Two files are compared, or two runs; else two targets."""
+    why: str = ""
+    """Why an int8 file is slower or not right, and what to try; empty where it is not known."""
 
     @property
     def answers(self) -> Gate:
@@ -82,13 +95,13 @@ class Pairing:
 
     @property
     def words(self) -> str:
-        """The interval in words."""
-        if self.interval is None:
-            return "no interval"
-        if self.interval.excludes_one:
-            return interval_words(self.interval)
-        limit = percent(self.interval.largest)
-        return f"no difference shown (smaller than ±{limit} is not excluded)"
+        """The ratio of the latencies in words; without one, the reason."""
+        latency = self.changes.get(Goal.LATENCY)
+        if latency is None:
+            sides = {"the old one": self.facts.old, "the new one": self.facts.new}
+            lacking = [f"{name}: {state}" for name, state in sides.items() if state not in COMPARED]
+            return f"no ratio ({', '.join(lacking) or 'no process start has both'})"
+        return latency.text
 
     def slower(self, limit: float) -> Gate:
         """Says whether the new one is slower by more than `limit`, a share (0.05 is 5 %)."""
@@ -99,128 +112,92 @@ class Pairing:
         return Gate.HOLDS if self.interval.high <= 1 + limit else Gate.OPEN
 
 
-def side_by_side(run: Run, pairs: Sequence[tuple[int, int]]) -> list[Pairing]:
-    """The pairings of one run (C1). `pairs`: (old, new), each the index of a target in the plan."""
-    view = summarize(run)
-    return [
-        _beside(run, table, case, old, new)
-        for case, table in enumerate(view.tables)
-        for old, new in pairs
-    ]
-
-
-def _beside(run: Run, table: Table, case: int, old: int, new: int) -> Pairing:
-    rows = {row.target.index: row for row in table.rows}
-    logs = effects(run, case, old, new) if _measured(rows[old], rows[new]) else []
-    return Pairing(
-        name=rows[new].target.name,
-        case=table.case.name,
-        old=_side(run, rows[old]),
-        new=_side(run, rows[new]),
-        interval=stats.hodges_lehmann(logs, run.plan.alpha),
-        worse=_worse(rows[old], rows[new]),
-        undecided=_undecided(rows[old], rows[new]),
-    )
-
-
-def between(base: Run, new: Run) -> list[Pairing]:
-    """The pairings of two runs: the targets and cases that both have.
-
-    Raises RunError where they have no common baseline (C2), with the way that works.
-    """
-    _demand_common_baseline(base, new)
-    pairings: list[Pairing] = []
-    for case, table in enumerate(summarize(base).tables):
-        for later_case, later in enumerate(summarize(new).tables):
-            # The hash is that of the feed: one name may stand for other values.
-            if table.case.name == later.case.name and table.case.sha256 == later.case.sha256:
-                pairings += _between(base, new, (case, table), (later_case, later))
-    return pairings
-
-
-def machines_apart(base: Run, new: Run) -> list[str]:
-    """Says how the processors of two runs differ; empty where they do not, or it is not known."""
-    before, after = base.machine.features, new.machine.features
-    if before is None or after is None or not (apart := difference(before, after)):
-        return []
-    return [
-        f"the runs are of two kinds of processor: {apart}. Speed depends on that, and answers of "
-        "int8 files do: measure both on one machine to see what the change alone does."
-    ]
-
-
-def _between(
-    base: Run, new: Run, was: tuple[int, Table], now: tuple[int, Table]
-) -> Iterator[Pairing]:
-    (case, table), (later_case, later) = was, now
-    rows = {_same(row): row for row in later.rows}
-    for row in table.rows:
-        other = rows.get(_same(row))
-        if other is None or row.target.index == base.plan.baseline:
-            continue
-        both = _measured(row, other)
-        first = effects(base, case, base.plan.baseline, row.target.index) if both else []
-        second = effects(new, later_case, new.plan.baseline, other.target.index) if both else []
-        alpha = min(base.plan.alpha, new.plan.alpha)
-        yield Pairing(
-            name=row.target.name,
-            case=table.case.name,
-            old=_side(base, row, latency=False),
-            new=_side(new, other, latency=False),
-            interval=stats.shift(first, second, alpha),
-            worse=_worse(row, other),
-            undecided=_undecided(row, other),
-        )
-
-
-def _same(row: Row) -> tuple[str, int]:
-    """Identifies a target in both runs. Threads that --threads gave it are not in its name."""
-    return row.target.planned.name, row.target.planned.threads
-
-
 @dataclass(frozen=True)
-class _Baseline:
-    """The baseline of a run, by all that must be the same in another run (C2)."""
+class Answered:
+    """What the answers of old and new come to, for a decision."""
 
-    name: str
-    version: str | None
-    """The version of its runtime; None where its answers are not right."""
-    model: str
-    """The beginning of the file's SHA-256."""
-    threads: int
-
-    @property
-    def words(self) -> str:
-        version = self.version or "without right answers"
-        return f"{self.name} {version} on {self.model}, threads {self.threads}"
-
-
-def _baseline(run: Run) -> _Baseline:
-    target = run.plan.targets[run.plan.baseline]
-    record = next((r for r in run.records if r.target == run.plan.baseline), None)
-    version = record.library.version if record and record.library and record.right else None
-    model = target.model or run.plan.model
-    return _Baseline(target.name, version, model.sha256[:12], target.threads)
+    old: State
+    new: State
+    precision: Change
+    """The class of the new answers beside that of the old ones; SAME where the user accepts it."""
+    fault: str
+    """What is wrong with the new answers, in a few words; empty where nothing is shown to be."""
+    acceptable: str
+    """The class by which a user would accept the new answers; empty: by none."""
+    known: str
+    """The answers of the new one in a few words: 'as precise (float32)'."""
 
 
-def _demand_common_baseline(base: Run, new: Run) -> None:
-    """Raises RunError where two runs have no baseline in common (C2), with the way that works."""
-    was, now = _baseline(base), _baseline(new)
-    if was != now or was.version is None:
-        targets = dict.fromkeys(target.name for target in new.plan.targets)
-        wanted = " ".join(f"--target '{name}'" for name in targets)
-        raise RunError(
-            f"the two runs have no common baseline: it was {was.words}, now it is {now.words}",
-            f"toolkit compare OLD.onnx NEW.onnx {wanted}    measures both side by side",
+def side_by_side(
+    run: Run, tables: Sequence[Table], pairs: Sequence[tuple[int, int]], wishes: Wishes
+) -> list[Pairing]:
+    """The pairings of one run (C1), all pairs of a case together.
+
+    `tables` are those of its view; `pairs`: (old, new), each the index of a target in the plan.
+    """
+    return [
+        pairing
+        for case, table in enumerate(tables)
+        for pairing in _of_case(run, table, case, pairs, wishes)
+    ]
+
+
+def _of_case(
+    run: Run, table: Table, case: int, pairs: Sequence[tuple[int, int]], wishes: Wishes
+) -> Iterator[Pairing]:
+    rows = {row.target.index: row for row in table.rows}
+    logs = {
+        pair: effects(run, case, *pair)
+        for pair in pairs
+        if both_compare(*(rows[index] for index in pair))
+    }
+    logs = {pair: values for pair, values in logs.items() if values}
+    compared = stats.compare([*logs.values()], run.plan.alpha)
+    timed = {
+        pair: changes.timed(one, logs[pair], wishes, run.plan.alpha)
+        for pair, one in zip(logs, compared, strict=True)
+    }
+    for old, new in pairs:
+        latency = timed.get((old, new))
+        yield Pairing(
+            name=rows[new].target.name,
+            case=table.case.name,
+            old=side(run, rows[old]),
+            new=side(run, rows[new]),
+            interval=None if latency is None else latency.interval,
+            worse=worse(rows[old], rows[new], run.plan.limits),
+            undecided=undecided(rows[old], rows[new]),
+            agreement=agreement_of(run, rows[new]),
+            changes=_changes(run, rows[old], rows[new], latency, wishes),
+            facts=facts(rows[old], rows[new], run.plan.limits),
+            of_files=rows[new].target.planned.model is not None,
+            why=quantized.reason(run, rows[old], rows[new], latency),
         )
 
 
-def _measured(old: Row, new: Row) -> bool:
+def _changes(
+    run: Run, old: Row, new: Row, latency: Measured | None, wishes: Wishes
+) -> dict[Goal, Measured]:
+    """What is known of each measure, of two that both have right answers, or open ones (V1)."""
+    known: dict[Goal, Measured | None] = {Goal.LATENCY: latency}
+    records = old.target.record, new.target.record
+    if both_compare(old, new):
+        for goal, read in ((Goal.MEMORY, changes.memory), (Goal.COLD_START, changes.cold)):
+            logs = changes.differences(*map(read, records))
+            known[goal] = changes.paired(goal, logs, wishes, run.plan.alpha)
+    if new.target.planned.model is not None:
+        file = old.target.planned.model or run.plan.model
+        known[Goal.SIZE] = changes.sizes(file.size, new.target.planned.model.size, wishes)
+    return {goal: measured for goal, measured in known.items() if measured is not None}
+
+
+def both_compare(old: Row, new: Row) -> bool:
     """Rule V2 of a view: what is less precise or wrong has no ratio."""
     return old.compares and new.compares
 
 
-def _side(run: Run, row: Row, *, latency: bool = True) -> Side:
+def side(run: Run, row: Row, *, latency: bool = True) -> Side:
+    """One side of a pairing; without its latency between two runs (C2)."""
     target = row.target
     resident = target.use.resident
     return Side(
@@ -235,25 +212,99 @@ def _side(run: Run, row: Row, *, latency: bool = True) -> Side:
     )
 
 
-def _worse(old: Row, new: Row) -> str:
-    if not old.compares:
-        return ""
-    if not new.compares:
-        return new.reason or f"it is {new.standing}"
+def agreement_of(run: Run, row: Row) -> str:
+    """How often the top class agrees, where that was asked for."""
+    return agreement.words(row.target.verdict) if run.plan.limits.top1 is not None else ""
+
+
+def worse(old: Row, new: Row, limits: Limits) -> str:
+    """Says how the answers of a target have become worse (C4); empty: they have not."""
     was, now = old.target.verdict, new.target.verdict
-    return worse_answers(was, now) if was and now else ""
+    if was is not None and now is not None:
+        return worse_answers(was, now, limits)
+    if old.compares and not new.compares:
+        return new.reason or f"it is {new.standing}"
+    return ""
 
 
-def _undecided(old: Row, new: Row) -> str:
+def undecided(old: Row, new: Row) -> str:
     """Why it is not decided whether answers are worse; empty where it is."""
-    if not old.compares or new.standing is not Standing.NOT_SHOWN:
-        return ""
-    return f"not shown: {new.reason}"
+    if old.compares and new.standing is Standing.NOT_SHOWN:
+        return f"not shown: {new.reason}"
+    return new.why if old.compares and _state(new) is State.PENDING else ""
 
 
-def worse_answers(was: Verdict, now: Verdict) -> str:
-    """Says how the answers of a target became coarser; empty: they did not, or it declares another
-    precision than before."""
-    if was.declared != now.declared or not severity.coarser(now, was):
+def worse_answers(was: Verdict, now: Verdict, limits: Limits) -> str:
+    """Says how answers became worse; empty: they did not, or the user accepts it."""
+    if not severity.worse(now, was, limits):
         return ""
+    if now.refuted:
+        return now.reason or now.text
     return f"{now.text}, it was {was.text}"
+
+
+def facts(old: Row, new: Row, limits: Limits) -> Answered:
+    """What the answers of both come to, for a decision."""
+    was, now = old.target.verdict, new.target.verdict
+    precision, known, acceptable = Change.SAME, new.answers, None
+    if was is not None and now is not None:
+        precision = _precision(was, now, limits)
+        acceptable = severity.acceptable_as(now)
+        known = _known(was, now, precision)
+    return Answered(
+        old=_state(old),
+        new=_state(new),
+        precision=precision,
+        fault=printable(_fault(new)),
+        acceptable=acceptable or "",
+        known=printable(known),
+    )
+
+
+def _precision(was: Verdict, now: Verdict, limits: Limits) -> Change:
+    if severity.worse(now, was, limits):
+        return Change.WORSE
+    return Change.BETTER if severity.coarser(was, now) else Change.SAME
+
+
+def _known(was: Verdict, now: Verdict, precision: Change) -> str:
+    """'as precise (float32)'; the bare class of what is coarser, whether accepted or not."""
+    new, old = map(_class, (now, was))
+    if precision is Change.BETTER:
+        return f"more precise ({new}, it was {old})"
+    return new if severity.coarser(now, was) else f"as precise ({new})"
+
+
+def _class(verdict: Verdict) -> str:
+    """The class that a target declares, where it is one of those that these feeds cannot tell
+    apart; else what the verdict says."""
+    possible = verdict.outputs[0].names
+    is_declared = len(verdict.outputs) == 1 and verdict.right and verdict.declared in possible
+    return verdict.declared if is_declared else verdict.text
+
+
+def _state(row: Row) -> State:
+    if row.standing is Standing.NOT_MEASURED:
+        record = row.target.record
+        return State.FAILED if record is not None and record.failure else State.PENDING
+    return {
+        Standing.RANKED: State.RIGHT,
+        Standing.NOT_SHOWN: State.NOT_SHOWN,
+        Standing.NOT_RIGHT: State.REFUTED,
+    }[row.standing]
+
+
+def _fault(row: Row) -> str:
+    """What is wrong with the answers of a row: 'wrong, off by up to 0.98 in `logits`'."""
+    verdict = row.target.verdict
+    if verdict is None or not verdict.refuted:
+        return row.reason
+    off = [
+        output
+        for output in verdict.outputs
+        if output.answer == "wrong" and not isinstance(output.max_abs, str)
+    ]
+    if verdict.answer != "wrong" or not off:
+        return row.reason or verdict.text
+    farthest = max(off, key=lambda output: float(output.max_abs))
+    return f"wrong, off by up to {figure(farthest.max_abs)} in `{farthest.output}`"

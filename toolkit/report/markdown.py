@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from toolkit.plaintext import markdown as text
+from toolkit.report.decision import ComparisonDecision
 from toolkit.report.facts import method
 from toolkit.report.grids import answers, latencies, machines
 from toolkit.report.grids.grid import Grid
@@ -35,7 +36,14 @@ def render(view: View, pictures: Sequence[Picture] = ()) -> str:
     blocks = [
         f"# {text(view.title)}",
         f"**{text(view.state)}**" if view.state else "",
-        bullets([*(conclusion.text for conclusion in view.conclusions), *view.without_rank]),
+        *decided(view.decision),
+        bullets(
+            [
+                *(conclusion.text for conclusion in view.conclusions),
+                *view.agreements,
+                *view.without_rank,
+            ]
+        ),
         # Two spaces at the end of a line break it.
         "  \n".join(map(text, (view.model, view.machine, view.measured))),
         *(block for table in view.tables for block in case_blocks(view, table)),
@@ -57,6 +65,13 @@ def render(view: View, pictures: Sequence[Picture] = ()) -> str:
         fenced(command(view.run.command)),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def decided(decision: ComparisonDecision | None) -> list[str]:
+    """The blocks of a decision: the sentence in bold, and a line for each that differs."""
+    if decision is None:
+        return []
+    return [f"**{text(decision.text)}**", bullets(decision.paragraphs[1:])]
 
 
 def scaling_title(scaling: Scaling) -> str:

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Sequence
 from functools import cache
 
+from toolkit.report.decision import ComparisonDecision
 from toolkit.report.download import download
 from toolkit.report.facts import method
 from toolkit.report.grids import answers, latencies, machines
@@ -176,12 +177,16 @@ def opening(view: View) -> Markup:
         tag("p", "Which runtime, how fast, how right", class_="kicker"),
         tag("h1", view.title),
         tag("p", view.state, class_="state") if view.state else None,
+        decided(view.decision),
         [
-            [tag("p", conclusion.headline, class_="headline")]
+            [tag("p", conclusion.headline, class_="detail" if view.decision else "headline")]
             + [tag("p", detail, class_="detail") for detail in conclusion.details]
             for conclusion in view.conclusions
         ],
-        [tag("p", sentence, class_="beside") for sentence in view.without_rank],
+        [
+            tag("p", sentence, class_="beside")
+            for sentence in (*view.agreements, *view.without_rank)
+        ],
         tag(
             "dl",
             [
@@ -195,6 +200,16 @@ def opening(view: View) -> Markup:
             class_="facts",
         ),
     )
+
+
+def decided(decision: ComparisonDecision | None) -> Child:
+    """What to do with what is new, before everything else."""
+    if decision is None:
+        return None
+    return [
+        tag("p", decision.text, class_="headline"),
+        [tag("p", line, class_="detail") for line in decision.paragraphs[1:]],
+    ]
 
 
 def figure(plot: Plot, *, titled: bool, read: bool) -> Markup:

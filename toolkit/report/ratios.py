@@ -131,8 +131,9 @@ MOST_PLACES = 6
 """The most that are shown: an interval that ends within a millionth of 1 looks as if it held 1."""
 
 
-def interval_words(interval: Interval) -> str:
-    """'1.23× faster (1.21 to 1.25)', from an interval of latencies.
+def interval_words(interval: Interval, less: str = "faster", more: str = "slower") -> str:
+    """'1.23× faster (1.21 to 1.25)', from an interval of latencies, or of what `less` and `more`
+    say.
 
     It has places enough that an interval without 1 in it does not look as if it held 1.
     """
@@ -143,4 +144,4 @@ def interval_words(interval: Interval) -> str:
     while float(f"{times.low:.{places}f}") <= 1 < times.low and places < MOST_PLACES:
         places += 1
     middle, low, high = (f"{v:.{places}f}" for v in (times.middle, times.low, times.high))
-    return f"{middle}× {_direction(faster)} ({low} to {high})"
+    return f"{middle}× {less if faster else more} ({low} to {high})"

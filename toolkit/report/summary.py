@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from toolkit.records import pairing
 from toolkit.records.schema import PlannedTarget, Run, TargetRecord
+from toolkit.report import agreement, comparison, deciding, decision
 from toolkit.report.conclusion import conclusions, fastest, none_ranked, without_rank
+from toolkit.report.decision import ComparisonDecision
 from toolkit.report.facts import (
     machine_line,
     measured_line,
@@ -58,8 +60,10 @@ def summarize(run: Run, samples: Samples | None = None) -> View:
         protocol=protocol_line(run),
         measured=measured_line(run),
         state=state_line(run),
+        decision=_decision(run, tables),
         conclusions=conclusions(tables),
         without_rank=without_rank(tables),
+        agreements=tuple(agreement.sentences(run, targets)),
         tables=tables,
         targets=targets,
         notes=tuple(notes(run, targets)),
@@ -67,6 +71,13 @@ def summarize(run: Run, samples: Samples | None = None) -> View:
         # An empty samples.npz carries no distribution either.
         samples=samples is not None and len(samples) > 0,
     )
+
+
+def _decision(run: Run, tables: Sequence[Table]) -> ComparisonDecision | None:
+    """The decision of a run that compares old with new, by the wishes in its command."""
+    wishes = decision.wishes(run.command)
+    pairs = pairing.old_and_new(run)
+    return deciding.decided(comparison.side_by_side(run, tables, pairs, wishes), wishes, run)
 
 
 def names(targets: Sequence[PlannedTarget]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from toolkit.plaintext import RESET, STYLES, line
 from toolkit.records.schema import WarningKind
 from toolkit.report.conclusion import not_shown
+from toolkit.report.decision import ComparisonDecision
 from toolkit.report.grids.latencies import remarks
 from toolkit.report.view import Note, Row, Standing, Table, View
 from toolkit.report.words import seconds, timed, width, wrapped
@@ -31,12 +32,12 @@ Widths = tuple[int, int, int, int]
 def render(view: View, *, columns: int = 80, colour: bool = False, label: str = "report") -> str:
     """The whole report; ends with a newline. Lines break at `columns`."""
     columns = max(NARROWEST, columns)  # The terminal breaks what is wider than it.
-    lines: list[str] = []
+    lines = decided(view.decision, columns, colour)
     for number, table in enumerate(view.tables):
         lines += heading(view, table, "" if number else label, columns)
         lines += ["", *table_lines(table, columns - LABEL, colour), ""]
     paragraphs = (text for conclusion in view.conclusions for text in conclusion.paragraphs)
-    for text in (view.state, *paragraphs, *not_shown(view.tables)):
+    for text in (view.state, *paragraphs, *view.agreements, *not_shown(view.tables)):
         lines += paragraph(text, columns)
     for text in (*view.copies, *(remark for table in view.tables for remark in remarks(table))):
         lines += [styled(part, "quiet", colour) for part in paragraph(text, columns)]
@@ -44,6 +45,16 @@ def render(view: View, *, columns: int = 80, colour: bool = False, label: str = 
         if note.kind not in NEWS:
             lines += warning(note, columns)
     return "".join(f"{each.rstrip()}\n" for each in lines)
+
+
+def decided(decision: ComparisonDecision | None, columns: int, colour: bool) -> list[str]:
+    """The lines of a decision, and an empty one; none without."""
+    if decision is None:
+        return []
+    first, *rest = decision.paragraphs
+    sentence = [styled(part, "strong", colour) for part in wrapped(line(first), columns - LABEL)]
+    head = [f"{'decision':<{LABEL}}{sentence[0]}", *(" " * LABEL + part for part in sentence[1:])]
+    return [*head, *(each for text in rest for each in paragraph(text, columns)), ""]
 
 
 def styled(text: str, style: str, colour: bool) -> str:

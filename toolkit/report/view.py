@@ -20,6 +20,7 @@ import numpy as np
 
 from toolkit.answers.verdict import Verdict
 from toolkit.records.schema import Case, PlannedTarget, Run, TargetRecord, WarningKind
+from toolkit.report.decision import ComparisonDecision
 from toolkit.report.warnings import Advice
 from toolkit.report.words import Spread
 from toolkit.tensors import Array
@@ -289,10 +290,14 @@ class View:
     """When it was measured, how, and how long that took, in one line."""
     state: str
     """A warning to the reader of an unfinished run; empty for a finished one."""
+    decision: ComparisonDecision | None
+    """What to do with a new file or target; None of a run that compares none with an old one."""
     conclusions: tuple[Conclusion, ...]
     """Which target is fastest; cases with the same headline share one conclusion."""
     without_rank: tuple[str, ...]
     """Sentences on what is not shown, what is not right, and what was not measured."""
+    agreements: tuple[str, ...]
+    """Sentences on how often the top class agrees; empty where that was not asked for."""
     tables: tuple[Table, ...]
     targets: tuple[ShownTarget, ...]
     notes: tuple[Note, ...]

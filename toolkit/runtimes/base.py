@@ -54,6 +54,9 @@ class Program:
     external: Mapping[str, Path] = field(default_factory=dict)
     """The files of external data: the location that the model names → the file. They were looked at
     when the model was read as untrusted input: a worker opens these by itself, and no others."""
+    optimised: Path | None = None
+    """The file, in a folder of its own, into which the runtime shall write the graph that its
+    optimizer leaves, with large weights beside it; only where it `writes_optimised`."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +203,8 @@ class RuntimeFacts(Protocol):
     for another provider of the processor."""
     starts_from: ClassVar[Literal["model", "source"]] = "model"
     """It loads the .onnx file, or builds the PyTorch source."""
+    writes_optimised: ClassVar[bool] = False
+    """It can write the graph that its optimizer leaves (`Program.optimised`)."""
     options: ClassVar[Mapping[str, Option]] = {}
     variants: ClassVar[tuple[Mapping[str, str], ...]] = ({},)
     """The options with which `--all` measures it, a target each."""

@@ -55,6 +55,7 @@ class OnnxRuntime(Runtime):
     requirements: ClassVar[tuple[str, ...]] = ("onnxruntime==1.32.0", "numpy==2.4.6")
     licence = "MIT"
     module = "onnxruntime"
+    writes_optimised: ClassVar[bool] = True
     providers: ClassVar[tuple[Provider | str, ...]] = (
         CPU,
         replace(
@@ -352,6 +353,11 @@ def _session_options(program: Program, options: Mapping[str, str], *, strict: bo
         # Where the processor has no VNNI, signed weights are then multiplied as unsigned ones;
         # elsewhere the library ignores it.
         settings.add_session_config_entry("session.x64quantprecision", "1")
+    if program.optimised is not None:
+        settings.optimized_model_filepath = str(program.optimised)
+        beside = "session.optimized_model_external_initializers_"
+        settings.add_session_config_entry(f"{beside}file_name", "weights")
+        settings.add_session_config_entry(f"{beside}min_size_in_bytes", "1024")
     if strict:
         settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     return settings

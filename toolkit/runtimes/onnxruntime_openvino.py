@@ -23,6 +23,7 @@ class OnnxRuntimeOpenVino(OnnxRuntime):
     """ONNX Runtime from the package onnxruntime-openvino."""
 
     name = "onnxruntime-openvino"
+    writes_optimised = False  # OpenVINO optimises by itself.
     distributions = ("onnxruntime-openvino",)
     requirements = ("onnxruntime-openvino==1.24.1", "numpy==2.4.6")
     providers = (CPU,)

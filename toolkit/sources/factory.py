@@ -144,6 +144,7 @@ def _called(source: Source, factory: Any) -> Any:
         raise InputError(
             f"{source.name} needs arguments: {', '.join(needed)}",
             f"--arg {needed[0]}=VALUE   gives one; or a function without arguments can be exported",
+            f"--source '{source.called_with(f'{needed[0]}=VALUE')}'    gives one",
         )
     return result(source.name, partial(factory, **arguments))
 

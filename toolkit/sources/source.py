@@ -35,6 +35,13 @@ class Source:
         called = f"({self.arguments})" if self.arguments else ""
         return f"{Path(head).name}:{attribute}{called}"
 
+    def called_with(self, argument: str) -> str:
+        """The source as it would be typed here with one more argument, 'width=VALUE'."""
+        head, _, attribute = self.factory.rpartition(":")
+        near = Path(head).is_relative_to(Path.cwd()) if self.file else False
+        file = str(Path(head).relative_to(Path.cwd())) if near else head
+        return f"{file}:{attribute}({', '.join(filter(None, (self.arguments, argument)))})"
+
     def keywords(self) -> dict[str, Any]:
         """The arguments by name, as Python has them."""
         return _literals(self.arguments, self.name)

@@ -276,6 +276,7 @@ def program_of(message: Message) -> base.Program:
         outputs=tuple(spec_of(row) for row in message["outputs"]),
         threads=message["threads"],
         converted=None if message["converted"] is None else Path(message["converted"]),
+        optimised=None if message["optimised"] is None else Path(message["optimised"]),
         external={location: Path(file) for location, file in message["external"].items()},
         source=None
         if source is None

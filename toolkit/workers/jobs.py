@@ -96,6 +96,7 @@ def message(program: Program) -> Message:
         "outputs": [_spec(spec) for spec in program.outputs],
         "threads": program.threads,
         "converted": None if program.converted is None else str(program.converted),
+        "optimised": None if program.optimised is None else str(program.optimised),
         "external": {location: str(file) for location, file in program.external.items()},
         "source": None
         if source is None

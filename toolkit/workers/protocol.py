@@ -28,7 +28,8 @@ close                                            {}
 A program: model (a path, or null), inputs and outputs (name, type, shape each), threads, source
 (factory, weights, folder; or null), converted (the folder that `convert` filled, or null), external
 (the location that the model names → the path of its file of external data, which the parent has
-looked at). A worker opens no file that no request names, but for its library's own.
+looked at), optimised (the file into which the runtime writes the graph that its optimizer leaves,
+or null). A worker opens no file that no request names, but for its library's own.
 """
 
 from __future__ import annotations
