@@ -47,6 +47,7 @@ PRINTED_BY: dict[str, set[str]] = {
     "cli.deploy": {"deploy"},
     "cli.export": {"export"},
     "cli.options": FED,  # Of what was typed: limits and feeds.
+    "cli.report": {"report"},
     "cli.resuming": {"bench"},
     "cli.runtimes": {"runtimes"},
     "cli.train": {"train"},
@@ -62,6 +63,7 @@ PRINTED_BY: dict[str, set[str]] = {
     "onnxfiles.modelfile": {"export"},  # It says how the file came to be.
     "pipelines.attempts": {"export"},
     "pipelines.export": {"export"},
+    "report.checked": {"check"},
     "report.conclusion": JUDGING,
     "report.deciding": {"compare"},
     "report.decision": {"compare"},
