@@ -204,7 +204,10 @@ def ranges(inputs: Sequence[Stated], proof: ExportProof) -> Iterator[str]:
     for stated in inputs:
         left_out = [never.pop(dim.name) for dim in _dynamic(stated) if dim.name in never]
         if left_out:
-            texts = {dim.name: f"{dim.name}={dim.least + 1}..{dim.most or ''}" for dim in left_out}
+            texts = {
+                dim.name: f"{dim.name}={replace(dim, least=dim.least + 1).range}"
+                for dim in left_out
+            }
             sizes = " and ".join(f"{dim.name} {dim.least}" for dim in left_out)
             yield f"--input '{stated.with_dims(texts)}'    leaves out {sizes}"
 
@@ -249,9 +252,9 @@ def _others(evidence: Evidence, dim: Dimension) -> list[int]:
 def _cure(stated: Stated, span: Dimension | None, limit: OwnLimit | None) -> str:
     if span is None:
         return "Write the branch with torch.cond, or as arithmetic that holds for every size."
-    text = stated.with_dim(span.name, f"{span.name}={span.least}..{span.most or ''}")
+    text = stated.with_dim(span.name, f"{span.name}={span.range}")
     if limit is not None:
-        text = stated.with_dim(span.name, f"{span.name}={limit.dim.least}..{limit.dim.most}")
+        text = stated.with_dim(span.name, f"{span.name}={limit.dim.range}")
         return f"--input '{text}'    the limit that the module itself states: {limit.origin}"
     return f"Write the branch with torch.cond, or state a range: '{text}'"
 
