@@ -223,12 +223,12 @@ def _dynamic(stated: Stated) -> list[Dimension]:
 
 
 def _line(evidence: Evidence, dim: Dimension) -> Line | None:
-    """The line of the first guard on a dimension that is false at another size of it, else that of
-    the first guard on it."""
+    """The line of the guard on a dimension that is false at most other sizes of it, the first of
+    such: one that is false at a few, as that a picture is large enough, fixes nothing."""
     lined = [guard for guard in evidence.about(dim.name) if guard.line]
     at = [{**evidence.traced.sizes, dim.name: size} for size in _others(evidence, dim)]
-    telling = [guard for guard in lined if not all(guard.holds(sizes) for sizes in at)]
-    return next((guard.line for guard in (*telling, *lined)), None)
+    fixing = max(lined, key=lambda guard: sum(not guard.holds(sizes) for sizes in at), default=None)
+    return None if fixing is None else fixing.line
 
 
 def _dims_of_file(evidence: Evidence) -> Iterator[tuple[Stated, Dimension, int | str]]:
