@@ -477,7 +477,7 @@ def hf_dinov2() -> nn.Module:
     return made("Dinov2Model", "Dinov2Config", **PICTURE)
 
 
-@entry(FREE)
+@entry("pixel_values:float32[batch,3,height=32*k=64..,width=32*k=64..]")
 def hf_swin() -> nn.Module:
     """Swin, by windows that shift."""
     return made(

@@ -35,7 +35,7 @@ a picture may have to be one of whole patches."""
 def sizes(stated: Sequence[Stated]) -> Iterator[dict[str, int]]:
     """The sizes to look at, the traced ones first."""
     dims = dimensions(stated)
-    traced = {name: dim.traced or 2 for name, dim in dims.items()}
+    traced = {name: dim.traced or dim.from_on(2) for name, dim in dims.items()}
     yield traced
     for name, dim in dims.items():
         for size in (*OTHERS, 2 * traced[name], 3 * traced[name]):
@@ -48,7 +48,7 @@ def sizes(stated: Sequence[Stated]) -> Iterator[dict[str, int]]:
 
 
 def _within(dim: Dimension, size: int) -> bool:
-    return dim.least <= size and (dim.most is None or size <= dim.most)
+    return size in dim
 
 
 def draw(stated: Sequence[Stated], at: Mapping[str, int], seed: int) -> dict[str, Tensor]:

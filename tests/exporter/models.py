@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fractions
+import math
 from typing import Any
 
 import torch
@@ -76,6 +78,37 @@ class Several(nn.Module):
         if scale is not None:
             hidden = hidden * scale
         return {"zeta": hidden, "alpha": (hidden.sum(-1), ids + 1), "x": x * 2}
+
+
+class CheckedAndCounted(nn.Module):
+    """Has a condition that fixes nothing before the line that fixes the size."""
+
+    def forward(self, x: Any) -> Any:
+        if x.shape[1] < 3:
+            raise ValueError("too short")
+        return torch.stack([x[:, i] * i for i in range(x.shape[1])], 1)
+
+
+class Logarithm(nn.Module):
+    """Cuts off at a whole logarithm of a size."""
+
+    def forward(self, x: Any) -> Any:
+        return x[:, : int(math.log2(x.shape[1]))]
+
+
+class LogarithmOfSizes(nn.Module):
+    """The same, as the refusal of the other says to write it."""
+
+    def forward(self, x: Any) -> Any:
+        n = x.shape[1]
+        return x[:, : sum(torch.sym_min(1, n // 2**i) for i in range(1, 31))]  # type: ignore[no-untyped-call]
+
+
+class Fractional(nn.Module):
+    """Asks for a fraction of a size, which Python has for its own numbers only."""
+
+    def forward(self, x: Any) -> Any:
+        return x * float(fractions.Fraction(x.shape[1], 2))
 
 
 class OnValues(nn.Module):

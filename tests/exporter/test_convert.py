@@ -113,6 +113,39 @@ def test_what_depends_on_values_is_told_with_the_line_and_the_cure() -> None:
     assert more == "--verbose shows torch's whole trace"
 
 
+@pytest.mark.parametrize(
+    ("module", "reason", "change"),
+    [
+        (
+            models.Logarithm(),
+            "a whole number is made of the logarithm of a size",
+            "int(math.log2(n))",
+        ),
+        (models.Fractional(), "a size is a symbol and no number", "Write it with + - * // %"),
+    ],
+    ids=["logarithm", "fraction"],
+)
+def test_what_python_cannot_compute_with_sizes_is_told_with_what_to_write(
+    module: nn.Module, reason: str, change: str
+) -> None:
+    with pytest.raises(ExportError) as caught:
+        models.converted(module, "x:float32[batch,seq=16]")
+
+    line, cure, _ = caught.value.cures
+    assert reason in caught.value.what
+    assert "x.shape[1]" in line
+    assert cure.startswith(change)
+
+
+def test_a_whole_logarithm_can_be_written_as_the_refusal_says() -> None:
+    converted = models.converted(models.LogarithmOfSizes(), "x:float32[batch,seq=16]")
+    plain, other = models.LogarithmOfSizes(), models.Logarithm()
+
+    assert not isinstance(converted.model.graph.inputs[0].shape[1], int)  # type: ignore[index]
+    for size in (1, 2, 3, 7, 8, 9, 31, 32, 33):
+        assert torch.equal(plain(x := torch.rand(2, size)), other(x))
+
+
 def test_an_operator_without_an_onnx_form_is_told_with_the_line() -> None:
     with pytest.raises(ExportError) as caught:
         models.converted(models.NoOperator(), "x:float32[batch,4,4]")

@@ -30,6 +30,12 @@ class Square(nn.Module):
             side = int(x.shape[1] ** 0.5)
             return x.reshape(x.shape[0], side, side) * 2
 
+class Cropped(nn.Module):
+    "A difference of sizes, halved, is rounded down below zero too."
+    def forward(self, x, y):
+        lacking = x.shape[1] - y.shape[1]
+        return x + nn.functional.pad(y, (lacking // 2, lacking - lacking // 2)) + -x.shape[1] // 3
+
 class Arithmetic(nn.Module):
     def forward(self, x):
         batch, n = len(x), int(x.shape[1])
@@ -39,6 +45,8 @@ class Arithmetic(nn.Module):
             x / math.sqrt(n) + sqrt(batch) * math.log(n, 512),
             x[:, : int(0.5 * n)] * statistics.mean(x.shape),
             x.new_zeros(batch, whole + rest + round(n * 0.3)) + float(np.prod(x.shape)),
+            x / np.sqrt(n) + np.log(n) + np.power(n, 2) + x[:, : int(np.sqrt(n))].sum(),
+            x[:, : int(np.ceil(n / 2))] * np.floor(n / 3) + np.log10(n) * np.log2(n),
             x * math.log10(n) + math.pow(n, 0.25) + math.fsum(x.shape) + math.isqrt(n),
         )
 """
@@ -49,6 +57,7 @@ class Arithmetic(nn.Module):
     ("source", "given", "sizes"),
     [
         ("Square", "x:float32[batch,n=16]", {1, 16, 64}),
+        ("Cropped", "x:float32[batch,n=16] y:float32[batch,other=13]", {1, 7, 16, 37}),
         ("Arithmetic", "x:float32[batch,n=16]", {1, 7, 16, 37}),
     ],
 )
@@ -63,7 +72,7 @@ def test_a_size_that_python_computes_with_stays_free(
     monkeypatch.chdir(tmp_path)
     before = (builtins.divmod, math.sqrt, statistics.mean, torch.SymInt.__int__)
 
-    exported = export(f"net.py:{source}", input=[given])
+    exported = export(f"net.py:{source}", input=given.split())
 
     assert exported.way == "dynamo"
     assert exported.proof.holds

@@ -57,6 +57,12 @@ def test_a_branch_on_a_size_is_told_with_range_size_and_line() -> None:
     assert end == "No file was written."
 
 
+def test_the_line_is_the_one_that_fixes_the_size_and_not_the_first_condition_on_it() -> None:
+    traced, shown, _ = examine(models.CheckedAndCounted(), "x:float32[batch,seq=4]")
+
+    assert "range(x.shape[1])" in fault(shown[0], traced).cures[0]
+
+
 def test_a_range_that_excludes_the_branch_leaves_nothing_to_tell() -> None:
     _, shown, possible = examine(models.Branch(), "x:float32[batch,seq=13..]")
 

@@ -25,6 +25,13 @@ def test_no_size_is_0_or_1_and_each_lies_in_its_range() -> None:
         assert all(size in dim for size, dim in zip(sizes, free, strict=True))
 
 
+def test_sizes_that_must_be_multiples_are_small_and_unlike_each_other() -> None:
+    free = [Dimension("batch"), Dimension("h", multiple=32), Dimension("w", multiple=32)]
+
+    assert next(tracesizes.candidates(free)) == (2, 96, 160)
+    assert all(h % 32 == w % 32 == 0 for _, h, w in tracesizes.candidates(free))
+
+
 def test_all_candidates_of_two_dimensions_are_tried() -> None:
     assert len(list(tracesizes.candidates([Dimension("a"), Dimension("b")]))) < MOST_TRIED
 

@@ -32,6 +32,16 @@ def test_sizes_stay_in_their_range() -> None:
     assert variations.further(16, Dimension("h", None, 16, 40)) == (32,)
 
 
+def test_sizes_of_a_multiple_are_as_many_times_the_number() -> None:
+    assert variations.alternatives(24, Dimension("h", multiple=4)) == (4, 28, 52)
+    assert variations.alternatives(224, Dimension("h", multiple=32)) == (32, 416)
+    assert variations.alternatives(64, Dimension("h", None, 64, 128, 32)) == (96,)
+    assert variations.just_beyond({"h": 64, "w": 64}, {"h": Dimension("h", multiple=32)}) == {
+        "h": 96,
+        "w": 67,
+    }
+
+
 def test_just_beyond_the_traced_sizes_all_differ_and_stay_in_their_range() -> None:
     traced, ranges = {"h": 8, "w": 8, "n": 8}, {"n": Dimension("n", None, 1, 8)}
     assert variations.just_beyond(traced, ranges) == {"h": 11, "w": 13, "n": 8}

@@ -29,14 +29,19 @@ ONE_CALL = "t(2, 3), [t(2, 5), t(2, 5)]"
 
 def stated(folder: Path, given: str, shapes: str = "") -> dict[str, tuple[int | str, ...]]:
     """Input → its dimensions, by name where they are dynamic."""
+    return {
+        name: tuple(d.name if isinstance(d, Dimension) else d for d in dims)
+        for name, dims in dims_of(folder, given, shapes).items()
+    }
+
+
+def dims_of(folder: Path, given: str, shapes: str) -> dict[str, tuple[int | Dimension, ...]]:
+    """Input → its dimensions."""
     rest = f"def dynamic_shapes():\n    return {shapes}\n" if shapes else ""
     (folder / "shaped.py").write_text(NET.replace("{given}", given) + rest)
     net = source.parse("shaped.py:Net", folder=folder)
     read = examples.of(net, factory.build(net))
-    return {
-        each.name: tuple(d.name if isinstance(d, Dimension) else d for d in each.dims)
-        for each in dynamic.of(net, read)
-    }
+    return {each.name: each.dims for each in dynamic.of(net, read)}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +72,8 @@ def test_a_dimension_without_a_name_gets_one(tmp_path: Path) -> None:
     [
         ("{'y': {0: 'n'}}", "names 'y'; the inputs are x, past"),
         ("{'past': [{0: 'n'}]}", "not in the form of the module's inputs"),
-        ("{'x': {0: 2 * Dim('n')}}", "2*n is computed from another dimension"),
+        ("{'x': {0: 2 * Dim('n') + 1}}", "2*n + 1 is computed from another dimension"),
+        ("{'x': {0: 2 * Dim('n'), 1: Dim('n')}}", "n and 2*n are sizes of one call"),
         ("5", "not in the form of the module's inputs"),
         ("1 / 0", "raised ZeroDivisionError"),
     ],
@@ -79,6 +85,12 @@ def test_what_is_no_specification_is_refused_in_one_line(
         stated(tmp_path, ONE_CALL, shapes)
 
     assert error in caught.value.what
+
+
+def test_a_dimension_that_is_so_many_times_another_is_a_multiple(tmp_path: Path) -> None:
+    shapes = "{'x': {0: 4 * Dim('n', min=1, max=9)}, 'past': None}"
+
+    assert dims_of(tmp_path, ONE_CALL, shapes)["x"] == (Dimension("n", None, 4, 36, 4), 3)
 
 
 def test_what_differs_between_calls_is_dynamic(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import click
 from toolkit import units
 from toolkit.cli import options, screen
 from toolkit.errors import InputError, ToolkitError
+from toolkit.sources import inputs
 
 if TYPE_CHECKING:
     from toolkit.exporter.proof import Step
@@ -36,6 +37,7 @@ Examples:
 --input:  NAME:TYPE[DIMENSION,…]
   40  fixed      batch  dynamic      seq=16  dynamic, traced with 16
   height=64..    dynamic, from 64 on      width=64..512  dynamic, from 64 to 512
+  height=32*k    dynamic, multiples of 32      height=32*k=64..512  those from 64 to 512
 """
 
 REFERENCE = "toolkit.sources.reference:net"
@@ -235,11 +237,16 @@ def times(exported: Exported) -> str:
 
 
 def headline(exported: Exported) -> str:
-    """Returns 'net.py:build · torch 2.13.0 → opset 20 · 31 nodes · batch, seq are dynamic'."""
+    """Returns 'net.py:build · torch 2.13.0 → opset 20 · 31 nodes · batch, seq are dynamic', behind
+    which stands which sizes they may have: '(seq=1..512)'."""
+    from toolkit.onnxfiles import modelfile
+
     facts, names = exported.facts, list(exported.traced)
     operators = [f"{n} {name}" if n > 1 else name for name, n in facts.operators.items()]
     few = ", ".join(operators) if len(operators) <= 4 else f"{sum(facts.operators.values())} nodes"
     dynamic = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} dynamic"
+    if ranges := modelfile.ranges(facts):
+        dynamic = f"{dynamic} ({inputs.in_words(ranges.values())})"
     own = [] if exported.source.factory == REFERENCE else [exported.source.name]
     return " · ".join(
         [

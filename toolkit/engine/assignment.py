@@ -24,14 +24,15 @@ from toolkit.answers.formats import Precision
 from toolkit.answers.judge import Judge
 from toolkit.answers.saturation import saturable
 from toolkit.answers.simulate import StartRunner
-from toolkit.engine import judges, padding, telling
+from toolkit.engine import judges, ownsizes, padding, telling
 from toolkit.engine.judges import JudgeBuild, JudgedFeed
-from toolkit.engine.sizesheld import ENOUGH, SizesHeld
+from toolkit.engine.ownsizes import NotTheSource
+from toolkit.engine.sizesheld import SizesHeld
 from toolkit.engine.unoptimised import program
 from toolkit.errors import InputError, unknown
-from toolkit.exporter import ownlimits, structure, ties
+from toolkit.exporter import structure
+from toolkit.exporter.multiples import OwnMultiple
 from toolkit.exporter.ownlimits import OwnLimit
-from toolkit.exporter.proof import ComparedSizes
 from toolkit.feeds import dimensions, drawing, sizes, supplied, variations
 from toolkit.feeds.digits import Digits
 from toolkit.feeds.feed import Draws, Feed
@@ -39,7 +40,7 @@ from toolkit.onnxfiles import graphs, modelfile, referencefile, storedtensors, t
 from toolkit.onnxfiles.modelfile import ModelFile, Opened
 from toolkit.onnxfiles.thinmodels import ThinModel
 from toolkit.oracle import oracles, portable
-from toolkit.oracle.oracles import Expected, Oracle, RefusedFeed
+from toolkit.oracle.oracles import Expected, Oracle
 from toolkit.oracle.portable import Unsupported
 from toolkit.runtimes.base import Program
 from toolkit.sources import factory, reference
@@ -159,21 +160,23 @@ def ask(
     *,
     given: Source | None = None,
     threads: int = 1,
-    own_limit: OwnLimit | None = None,
+    own: tuple[OwnLimit | OwnMultiple, ...] = (),
 ) -> Assignment:
     """Reads the model, unless it was opened already, draws its feeds and finds out what is right
     for them.
 
     `work` is scratch space that lasts as long as the assignment, and `start` brings what runs the
     simulations, now and when a verdict needs more of them. Sizes that nobody asked for are chosen
-    within `own_limit` of the source. Raises InputError for a model or a wish that cannot be met.
+    among those for which the file says that it holds, and within `own`, the limits and multiples of
+    the source. Raises InputError for a model or a wish that cannot be met.
     """
     opened = model if isinstance(model, Opened) else modelfile.open_once(model)
     work = work.resolve()  # By it a saved graph knows which weights lie beside it already.
     file, proto = opened.facts, opened.model
     source = given or reference_source(opened, work)
     draws = _draws(file, proto, wanted, source)
-    timed = _timed(file, wanted, draws)
+    within = {**modelfile.ranges(file), **{each.dim.name: each.dim for each in own}}
+    timed = _timed(file, wanted, draws, within)
     oracle = _oracle(opened, source, timed[0])
     try:
         expected = _expected(oracle, timed, timed=True)
@@ -182,7 +185,7 @@ def ask(
         raise InputError(error.what, *cures, *error.cures) from error
     elements = sum(array.size for each in expected for array in each.outputs.values())
     cost = None if oracle.work is None else max(oracle.work / MOST_WORK, elements / MOST_HELD)
-    others, left_out = _others(file, wanted, draws, source, timed, cost, own_limit)
+    others, left_out = _others(file, wanted, draws, source, timed, cost, within)
     expected += _expected(oracle, others, timed=False)
     held = _held([*timed, *others], expected, wanted)
     notes = [note for note in ("" if oracle.exact else oracle.name, held.told, left_out) if note]
@@ -197,15 +200,13 @@ def ask(
         try:
             notes += _demand_same(opened, oracle, expected, judged, given)
         except NotTheSource as error:
-            limit = None if own_limit else _own_limit(opened, oracle, draws, given, timed, error)
-            if limit is not None:
-                return ask(
-                    opened, wanted, work, start, given=given, threads=threads, own_limit=limit
-                )
+            found = () if own else ownsizes.of(opened, oracle, draws, given, timed, error)
+            if found:
+                return ask(opened, wanted, work, start, given=given, threads=threads, own=found)
             if not error.unsupported:
                 raise
             notes.append(f"the graph was not compared with its source: {error.unsupported}")
-    notes += [] if own_limit is None else [own_limit.told]
+    notes += [each.told for each in own]
     build = partial(judges.build, opened, origin=oracle.name, start=start, bare=source is None)
     built = build(judged)
     declared = of_file(proto)
@@ -256,7 +257,9 @@ def reference_source(of: Path | Opened, work: Path) -> Source | None:
     return Source(reference.SOURCE.factory, weights)
 
 
-def _timed(file: ModelFile, wanted: FeedRequest, draws: Draws) -> list[Feed]:
+def _timed(
+    file: ModelFile, wanted: FeedRequest, draws: Draws, within: Mapping[str, Dimension]
+) -> list[Feed]:
     """The feeds that are timed: what the user gave, or one at each of the chosen sizes."""
     if wanted.inputs is not None:
         return supplied.read(wanted.inputs, file.inputs)
@@ -270,8 +273,23 @@ def _timed(file: ModelFile, wanted: FeedRequest, draws: Draws) -> list[Feed]:
     inputs = [spec.name for spec in file.inputs]
     if strange := [name for name in wanted.shapes if name not in inputs]:
         raise InputError(f"--shape: {unknown('input', strange[0], inputs)}")
-    fixed = {**sizes.chosen(file.inputs), **dimensions.dims_of(file.inputs, wanted.shapes)}
+    _demand_held(stated, within)
+    chosen = sizes.chosen(file.inputs, ranges=within)
+    fixed = {**chosen, **dimensions.dims_of(file.inputs, wanted.shapes)}
     return [draws.draw({**fixed, **each}, n) for n, each in enumerate(sizes.combinations(stated))]
+
+
+def _demand_held(stated: Mapping[str, Sequence[int]], within: Mapping[str, Dimension]) -> None:
+    """Raises InputError for a size for which the file says that it does not hold: there it is
+    another function than its module."""
+    for name, asked in stated.items():
+        dim = within.get(name, Dimension(name))
+        for size in asked:
+            if size not in dim:
+                raise InputError(
+                    f"--dim {name}={size}: the file says that it holds for {name}={dim.range} only",
+                    f"--dim {name}={dim.from_on(size)}",
+                )
 
 
 def _others(
@@ -281,7 +299,7 @@ def _others(
     source: Source | None,
     timed: Sequence[Feed],
     cost: float | None,
-    own_limit: OwnLimit | None,
+    within: Mapping[str, Dimension],
 ) -> tuple[list[Feed], str]:
     """Feeds that are judged and not timed: other sizes of every dynamic dimension; and in words
     those that a large model is not judged at.
@@ -293,7 +311,6 @@ def _others(
         return [], ""
     batches = {"batch": reference.JUDGED_BATCHES} if _is_reference(source) else {}
     seen = [dict(feed.dims) for feed in timed]  # A size that is timed is judged already.
-    within = {} if own_limit is None else {own_limit.dim.name: own_limit.dim}
     tried = variations.tried(timed[0].dims, within, batches)
     others = [dims for dims in tried if dims not in seen]
     taken, left = _affordable(others, timed, cost, within)
@@ -403,28 +420,6 @@ def _other(dims: sizes.Dims) -> list[str]:
     return [f"--dim {name}={2 * size}    asks for another size" for name, size in dims.items()]
 
 
-class NotTheSource(InputError):
-    """The file is not the function of its source; `compared` says at which sizes it is, and
-    `unsupported` why it could not be computed, where it is wrong nowhere else."""
-
-    def __init__(
-        self,
-        given: Source,
-        feed: Feed,
-        wrong: ComparedSizes,
-        compared: Sequence[ComparedSizes],
-        unsupported: str = "",
-    ) -> None:
-        error = f"they differ by {wrong.error:.2g} of the largest value"
-        super().__init__(
-            f"the file is not the function of {given.name}: "
-            f"in float64, at {feed.name}, {wrong.reason or error}",
-            "--source names the module that the file was made from, --weights its weights",
-        )
-        self.compared = compared
-        self.unsupported = unsupported
-
-
 def _demand_same(
     opened: Opened,
     oracle: Oracle,
@@ -439,7 +434,7 @@ def _demand_same(
         for each, right in zip(expected, judged, strict=True)
     ]
     try:
-        compared, refused = _compared(opened, oracle, wanted)
+        compared, refused = ownsizes.compared(opened, oracle, wanted)
     except Unsupported as error:
         return [f"the graph was not compared with its source: {error.what}"]
     wrong = [n for n, seen in enumerate(compared) if seen.wrong(structure.CONSTANTS)]
@@ -449,65 +444,6 @@ def _demand_same(
     first = (computed or wrong)[0]
     why = "" if computed else refused[first]
     raise NotTheSource(given, expected[first].feed, compared[first], compared, why)
-
-
-def _compared(
-    opened: Opened,
-    oracle: Oracle,
-    wanted: Sequence[tuple[Expected, Callable[[], Mapping[str, Array] | None]]],
-) -> tuple[list[ComparedSizes], dict[int, str]]:
-    """The file's graph in float64 beside what is right, each with a way to its plain float32; and
-    by number the feeds for which it cannot be computed, with the reason. Raises Unsupported where
-    it cannot be for the first."""
-    limit, choices = structure.CONSTANTS, ties.of_file(opened)
-    answers = oracles.of_model(opened.model, opened.folder).answer_all(
-        [each.feed.arrays for each, _ in wanted]
-    )
-    compared, refused = [], {}
-    for number, ((each, plain), answer) in enumerate(zip(wanted, answers, strict=True)):
-        if not isinstance(answer, dict):
-            if isinstance(answer, RefusedFeed) or not number:
-                raise answer
-            refused[number] = answer.what
-        off = partial(structure.unread_positions, opened, oracle, each)
-        compared.append(structure.compare(choices, each, answer, limit, plain, off))
-    return compared, refused
-
-
-def _own_limit(
-    opened: Opened,
-    oracle: Oracle,
-    draws: Draws,
-    given: Source,
-    timed: Sequence[Feed],
-    error: NotTheSource,
-) -> OwnLimit | None:
-    """A limit that the source itself states, where the file is its function at three sizes or more
-    below it, at the limit itself, and not at the next size. None where a size that is timed lies
-    beyond."""
-    wrong = [each.dims for each in error.compared if each.wrong(structure.CONSTANTS)]
-    right = [each.dims for each in error.compared if not each.wrong(structure.CONSTANTS)]
-    if len(right) < ENOUGH or any(feed.dims in wrong for feed in timed):
-        return None
-    first = timed[0].dims
-    module = factory.build(given)
-    for name in first:
-        last, beyond = (
-            max(dims[name] for dims in right),
-            min(dims[name] for dims in wrong),
-        )
-        for most, origin in ownlimits.between(module, last, beyond - 1):
-            feeds = [draws.draw({**first, name: size}) for size in (most, most + 1)]
-            answers = [oracle.answer_all([feed.arrays])[0] for feed in feeds]
-            there = [
-                (Expected(feed, answer), lambda: None)
-                for feed, answer in zip(feeds, answers, strict=True)
-                if isinstance(answer, dict)
-            ]
-            seen = _compared(opened, oracle, there)[0] if len(there) == len(feeds) else []
-            if [each.wrong(structure.CONSTANTS) for each in seen] == [False, True]:
-                return OwnLimit(Dimension(name, None, 1, most), origin)
-    return None
 
 
 def _plain(right: JudgedFeed) -> Mapping[str, Array] | None:

@@ -7,11 +7,12 @@ guards that torch relied on while it traced.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from toolkit.exporter import tracing
+from toolkit.exporter import roots, tracing
 from toolkit.exporter.convert import Converted
 from toolkit.exporter.guards import SizeGuard
 from toolkit.exporter.tracing import Traced
@@ -97,6 +98,13 @@ def of(evidence: Evidence, dim: Dimension) -> Iterator[Condition]:
     """The range of one dimension, where it is narrower than stated, and the guards on it alone that
     say more than the range."""
     about = evidence.about(dim.name)
+    multiple = evidence.converted.multiples.get(dim.name, 1)
+    if dim.multiple % multiple:
+        stepped = replace(dim, traced=None, multiple=math.lcm(dim.multiple, multiple))
+        makers = (guard for guard in about if not guard.holds(_beside(evidence, stepped)))
+        line = next((guard.line for guard in makers if guard.line), None)
+        between = (size for size in range(dim.least, FARTHEST) if size % multiple)
+        yield Condition(_multiple(stepped), None, line, _nearest(between, dim, evidence.traced))
     span = _span(evidence, dim)
     if _narrower(span, dim):
         makers = (guard for guard in about if not _true_outside(guard, evidence, span))
@@ -117,36 +125,30 @@ def _narrower(span: Dimension, dim: Dimension) -> bool:
 
 def _span(evidence: Evidence, dim: Dimension) -> Dimension:
     """A dimension with the range for which the exported program says that it holds."""
+    step = evidence.converted.multiples.get(dim.name, 1)
     for symbol, span in _symbols(evidence.converted, dim.name):
         if symbol.is_Symbol:
             # sympy's infinities are no Integer: such an end is open.
             least = max(int(span.lower), 1) if span.lower.is_Integer else 1
-            most = int(span.upper) if span.upper.is_Integer else None
-            return Dimension(dim.name, None, least, most)
+            if step > 1 and least <= roots.LEAST:
+                least = 1  # Where torch begins of a root, whatever else is known.
+            most = int(span.upper) * step if span.upper.is_Integer else None
+            return replace(dim, traced=None, least=max(dim.least, least * step), most=most)
     return dim
 
 
 def _symbols(converted: Converted, name: str) -> Iterator[tuple[Any, Any]]:
-    """The symbol that torch has for a dimension of the file, and its range; TorchScript: none."""
-    if converted.program is None:
-        return
-    values = {
-        node.name: node.meta.get("val")
-        for node in converted.program.graph.nodes
-        if node.op == "placeholder"
-    }
-    users = [values.get(each) for each in converted.program.graph_signature.user_inputs]
-    # By their order: the file has the names that were stated, the program has torch's.
-    for value, tensor in zip(converted.model.graph.inputs, users, strict=False):
-        if tensor is None or value.shape is None:
-            continue
-        for shown, size in zip(value.shape, tensor.shape, strict=True):
-            # A size without a node is a plain number.
-            if not isinstance(shown, int) and str(shown.value) == name and hasattr(size, "node"):
-                symbol = size.node.expr
-                span = converted.program.range_constraints.get(symbol)
-                if span is not None:
-                    yield symbol, span
+    """The symbol that torch has for a dimension of the file, or for its root, and its range;
+    TorchScript: none."""
+    for shown, size in roots.sizes_of_inputs(converted.model, converted.program):
+        # A size without a node is a plain number.
+        if shown == name and hasattr(size, "node"):
+            symbol = size.node.expr
+            if name in converted.multiples:
+                (symbol,) = symbol.free_symbols
+            span = converted.program.range_constraints.get(symbol)
+            if span is not None:
+                yield symbol, span
 
 
 def _true_outside(guard: SizeGuard, evidence: Evidence, span: Dimension) -> bool:
@@ -169,22 +171,38 @@ def _below(guard: SizeGuard, dim: Dimension) -> Dimension | None:
     held = [size for size in sizes if guard.holds({dim.name: size})]
     if not held or held == sizes or held != sizes[: len(held)]:
         return None
-    return Dimension(dim.name, None, dim.least, held[-1])
+    return replace(dim, traced=None, most=held[-1])
 
 
 def _outside(dim: Dimension, span: Dimension) -> list[int]:
     """Stated sizes outside of a range: some way below it, next to its ends, far from them."""
-    least, most = span.least, span.most
-    below = [s for s in (least * 3 // 4, least - 1, least // 2, 2, 1) if dim.least <= s < least]
-    above = [] if most is None else [s for s in (most + 1, 2 * most, most + 2) if s in dim]
-    return list(dict.fromkeys((*below, *above)))
+    least, most, step = span.least, span.most, dim.multiple
+    lower = (least * 3 // 4, least - step, least // 2, 2, 1)
+    higher = () if most is None else (most + step, 2 * most, most + 2 * step)
+    outside = [s for s in lower if s < least] + [*higher]
+    return list(dict.fromkeys(s for s in outside if s in dim))
 
 
 def _breaking(guard: SizeGuard, dim: Dimension, traced: Traced) -> Iterator[int]:
     """Stated sizes at which a guard is false, those next to the traced one first."""
+    near = _nearest(range(1, max(FARTHEST, 2 * traced.sizes[dim.name])), dim, traced)
+    yield from (size for size in near if not guard.holds({**traced.sizes, dim.name: size}))
+
+
+def _nearest(sizes: Iterable[int], dim: Dimension, traced: Traced) -> list[int]:
+    """Those of some sizes that a dimension may have, the nearest to the traced one first."""
     at = traced.sizes[dim.name]
-    near = sorted(range(1, max(FARTHEST, 2 * at)), key=lambda size: (abs(size - at), size))
-    yield from (s for s in near if s in dim and not guard.holds({**traced.sizes, dim.name: s}))
+    return sorted((s for s in sizes if s in dim), key=lambda size: (abs(size - at), size))
+
+
+def _beside(evidence: Evidence, dim: Dimension) -> Dims:
+    """The traced sizes, with one dimension next to its own."""
+    return {**evidence.traced.sizes, dim.name: evidence.traced.sizes[dim.name] + 1}
+
+
+def _multiple(dim: Dimension) -> str:
+    """A multiple as a condition: 'height % 4 = 0'."""
+    return f"{dim.name} % {dim.multiple} = 0"
 
 
 def _written(span: Dimension) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit import __version__
 from toolkit.errors import ExportError, demand_room
-from toolkit.exporter import casting, guards, refusal, ways
+from toolkit.exporter import casting, guards, refusal, roots, ways
 from toolkit.exporter.guards import SizeGuard
 from toolkit.exporter.quiet import Chatter, quiet
 from toolkit.exporter.tracing import Traced
@@ -44,6 +44,8 @@ class Converted:
     way: Way = ways.DYNAMO
     translated: tuple[str, ...] = ()
     """The operators that torch has no right ONNX form of, and toolkit has: 'aten.kthvalue'."""
+    multiples: Mapping[str, int] = field(default_factory=dict)
+    """Dimension → what torch made it a multiple of."""
 
 
 def convert(
@@ -96,12 +98,14 @@ def metadata(
     *,
     translated: Sequence[str] = (),
     wide: Sequence[str] = (),
+    sizes: str = "",
     proven: bool = True,
 ) -> dict[str, str]:
     """The origin of a file, as it stands in the file: this tool's version and torch's, the source
     without its folder, the sha256 of the weights, the operators that toolkit translated, torch's
     exporter unless it is the usual one, the operators that are computed in float32 where the module
-    has a narrower type, and that nobody proved it where nobody did."""
+    has a narrower type, the sizes that it is for where it is not for all, and that nobody proved it
+    where nobody did."""
     import torch
 
     return {
@@ -112,6 +116,7 @@ def metadata(
         **({} if way is ways.DYNAMO else {"exporter": way.name}),
         **({} if proven else {modelfile.PROOF: modelfile.NO_PROOF}),
         **({casting.KIND: ", ".join(wide)} if wide else {}),
+        **({modelfile.SIZES: sizes} if sizes else {}),
         **({"toolkit.translations": ", ".join(translated)} if translated else {}),
     }
 
@@ -188,8 +193,9 @@ def _export(
         raise refusal.in_words(error, module) from error
     _name_as_the_user(model, module)
     naming.named_apart(model)
+    multiples = roots.written_as_sizes(model, program)
     seconds = time.perf_counter() - began
-    assumed = guards.of_stated(met, arguments, inputs)
+    assumed = guards.of_stated(met, arguments, inputs, multiples)
     return Converted(
         model,
         model.opset_imports[""],
@@ -198,6 +204,7 @@ def _export(
         seconds,
         way,
         tuple(sorted(translated)),
+        multiples,
     )
 
 
@@ -219,11 +226,8 @@ def _shapes(
     module: nn.Module, inputs: Sequence[Stated], traced: Traced
 ) -> tuple[calls.Arguments, dict[str, dict[int, Any]]]:
     """The arguments to trace with, and each one's dynamic dimensions as torch.export wants them."""
-    from torch.export import Dim
-
     dims = {
-        name: Dim(name, min=dim.least, max=dim.most) if dim.most else Dim(name, min=dim.least)
-        for name, dim in dimensions(inputs).items()
+        name: roots.as_torch(dim, traced.sizes[name]) for name, dim in dimensions(inputs).items()
     }
     by_name = {
         stated.name: {

@@ -13,13 +13,13 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from toolkit.exporter import freesizes, pythonnumbers, recurrent
+from toolkit.exporter import freesizes, pythonnumbers, recurrent, roots
 from toolkit.feeds import arithmetic
 from toolkit.feeds.arithmetic import Expression
 from toolkit.sources import calls, lines
@@ -55,6 +55,9 @@ class SizeGuard:
     """Symbol → the dynamic dimension that the user stated."""
     line: Line | None
     """The user's line that set the condition, where it is known."""
+    steps: Mapping[str, int] = field(default_factory=dict)
+    """Symbol → the size that it counts in, where it is the root of a dimension that is a multiple
+    of that."""
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -66,14 +69,16 @@ class SizeGuard:
         """The condition in the user's names: 'seq > 12', 'seq = 16', 'seq % 2 = 0'."""
         if self._condition is None:
             return self.expression
-        return self._condition.written(self.symbols)
+        roots = {symbol: f"{self.symbols[symbol]}/{step}" for symbol, step in self.steps.items()}
+        return self._condition.written({**self.symbols, **roots})
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
         """Says whether it is true at these sizes. What cannot be read counts as true."""
         if self._condition is None:
             return True
         try:
-            values = {symbol: sizes[name] for symbol, name in self.symbols.items()}
+            steps = self.steps
+            values = {s: sizes[name] // steps.get(s, 1) for s, name in self.symbols.items()}
             return bool(self._condition.value(values))
         except (LookupError, TypeError, ValueError, ArithmeticError):
             return True
@@ -108,11 +113,14 @@ def watched() -> Iterator[list[Met]]:
 
 
 def of_stated(
-    met: Sequence[Met], arguments: calls.Arguments, inputs: Sequence[Stated]
+    met: Sequence[Met],
+    arguments: calls.Arguments,
+    inputs: Sequence[Stated],
+    multiples: Mapping[str, int],
 ) -> tuple[SizeGuard, ...]:
     """The conditions on dimensions that the user stated, in the order in which torch met them, each
-    once at each line."""
-    guards = (_guard(each, arguments, inputs) for each in met)
+    once at each line. `multiples` are the numbers that torch made dimensions multiples of."""
+    guards = (_guard(each, arguments, inputs, multiples) for each in met)
     distinct = {(guard.expression, guard.line): guard for guard in guards if guard is not None}
     return tuple(distinct.values())
 
@@ -130,14 +138,24 @@ def _met(env: Any, args: Sequence[Any], line: Callable[[], Line | None]) -> Iter
             yield Met(str(expression), sources, line())
 
 
-def _guard(met: Met, arguments: calls.Arguments, inputs: Sequence[Stated]) -> SizeGuard | None:
+def _guard(
+    met: Met,
+    arguments: calls.Arguments,
+    inputs: Sequence[Stated],
+    multiples: Mapping[str, int],
+) -> SizeGuard | None:
     """The condition in the user's dimensions; None for one on nothing that the user stated."""
-    symbols = {}
+    of_root = {roots.name(name): name for name in multiples}
+    symbols, steps = {}, {}
     for symbol, source in met.sources.items():
-        name = _dimension(source, arguments, inputs)
+        name = of_root.get(source) or _dimension(source, arguments, inputs)
         if name is not None:
             symbols[symbol] = name
-    return SizeGuard(met.expression, symbols, met.line) if symbols else None
+            if source in of_root:
+                steps[symbol] = multiples[name]
+    if len({*symbols.values()}) == 1 and 0 < len(steps) < len(symbols):
+        return None  # It says of a root which dimension it is the root of.
+    return SizeGuard(met.expression, symbols, met.line, steps) if symbols else None
 
 
 def _dimension(sources: str, arguments: calls.Arguments, inputs: Sequence[Stated]) -> str | None:

@@ -57,7 +57,7 @@ class OwnLimit:
     def told(self) -> str:
         """The line for the summary and the record."""
         return (
-            f"{self.dim.name} is held to {self.dim.least}..{self.dim.most}: beyond it the file is"
+            f"{self.dim.name} is held to {self.dim.range}: beyond it the file is"
             f" not the module ({self.origin})"
         )
 

@@ -3,7 +3,8 @@
 `int(x.shape[1])` asks the size for a number, and so does `math.sqrt(x.shape[1])`: torch (2.13) then
 takes the dimension for a fixed one. Only its strict tracing reads such calls off the bytecode, and
 that follows no lock, and little else of what libraries of models do beside their networks. So
-functions of `math` and `statistics` compute with sizes while torch traces. `int` and `float` are
+functions of `math` and `statistics` compute with sizes while torch traces, and sizes have the
+methods that NumPy's functions call of what they do not know (`np.sqrt(n)`). `int` and `float` are
 types, and give numbers of their own kind only: a file of code that calls one of them with a size
 gets another meaning for that name, under which sizes stay what they are, and is traced anew. So
 does one that asks for the `len` of a tensor.
@@ -111,12 +112,24 @@ def _is_free(size: Any) -> bool:
 @contextlib.contextmanager
 def _patched() -> Iterator[None]:
     """Has functions of Python's library compute with sizes while the block lasts."""
+    import torch
+
     functions = _functions()
     for owner, name, _, new in functions:
         setattr(owner, name, new)
+    methods = [
+        (kind, name)
+        for kind in (torch.SymInt, torch.SymFloat)
+        for name, _ in _methods()
+        if not hasattr(kind, name)
+    ]
+    for kind, name in methods:
+        setattr(kind, name, dict(_methods())[name])
     try:
         yield
     finally:
+        for kind, name in methods:
+            delattr(kind, name)
         for owner, name, old, _ in functions:
             setattr(owner, name, old)
 
@@ -189,6 +202,20 @@ def _functions() -> tuple[tuple[Any, str, Any, Any], ...]:
     return tuple(
         (owner, name, getattr(owner, name), _for_sizes(getattr(owner, name), new))
         for (owner, name), new in own.items()
+    )
+
+
+@cache
+def _methods() -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    """The methods that NumPy calls of a number that it does not know."""
+    import torch
+
+    (root,) = _untyped(torch.sym_sqrt)
+    return (
+        ("sqrt", lambda size: root(size)),
+        ("log", lambda size: _log(size)),
+        ("log2", lambda size: _log2(size)),
+        ("log10", lambda size: _log(size) * (1 / math.log(10))),
     )
 
 

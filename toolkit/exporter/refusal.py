@@ -23,6 +23,17 @@ _WITHOUT_FORM = {"UnsupportedOperatorException", "DynamicOutputShapeException"}
 _PACKED = re.compile(r"torch\.classes\.quantized\.")
 """The class of the weights of torch.ao's quantised layers."""
 _VALUE = re.compile(r"data-dependent expression (?P<expression>.*?)(?: \(unhinted|\. |$)")
+_OF_SIZE = re.compile(r"\bSym(?:Int|Float)\b|should be Rational instances")
+"""Python's and NumPy's words for a type that they do not know, and those of fractions.Fraction."""
+_LOGARITHM = re.compile(r"\blog(?:2|10)?\(")
+SIZES_TOO = (
+    "Write it with + - * // %, math.sqrt or np.sqrt, or torch.sym_min, sym_max and sym_float, which"
+    " take sizes too, or state the dimension fixed"
+)
+WHOLE_LOGARITHM = (
+    "int(math.log2(n)) of a size n is sum(torch.sym_min(1, n // 2**i) for i in range(1, 31)); or"
+    " state the dimension fixed"
+)
 _ADVICE = re.compile(
     r"^\s*(?:\d+\.|-|\*)?\s*((?:consider|please|try|use|did you) .*)$", re.IGNORECASE
 )
@@ -59,8 +70,8 @@ def in_words(error: BaseException, module: nn.Module | None = None) -> ExportErr
     if isinstance(error, ExportError):
         return error
     causes = lines.chain(error)
-    kind, what, change = _scripted(module) or _constraint(causes[0])
     line = _line(causes)
+    kind, what, change = _scripted(module) or _constraint(causes[0], line)
     return Refused(
         kind,
         f"torch cannot export this module: {what}",
@@ -87,12 +98,27 @@ def _scripted(module: nn.Module | None) -> tuple[Kind, str, list[str]] | None:
     )
 
 
-def _constraint(cause: BaseException) -> tuple[Kind, str, list[str]]:
-    """The kind of constraint, its words and the change that meets it, by torch's error."""
+def _constraint(cause: BaseException, line: Line | None) -> tuple[Kind, str, list[str]]:
+    """The kind of constraint, its words and the change that meets it, by torch's error and the
+    user's line."""
     kind, text = type(cause).__name__, str(cause)
+    if kind in ("TypeError", "AttributeError") and _OF_SIZE.search(text):
+        return (
+            "other",
+            f"Python computes with a dynamic size what torch cannot trace ({typed_line(cause)}):"
+            " while it traces, a size is a symbol and no number",
+            [SIZES_TOO],
+        )
     # By its name: the class is private to torch, and so is the module that it stands in.
     if kind == "GuardOnDataDependentSymNode":
         match = _VALUE.search(text)
+        if match and line is not None and _LOGARITHM.search(line.text):
+            return (
+                "values",
+                "a whole number is made of the logarithm of a size, and torch has no logarithms of"
+                " sizes: this one is a value in a tensor, without which it traces",
+                [WHOLE_LOGARITHM],
+            )
         value = f" ({match['expression']})" if match else ""
         return (
             "values",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +56,13 @@ class ExportRequest:
         others = [other for other in self.own_limits if other.dim.name != name]
         held = _with_dim(self.inputs, name, limit.dim)
         return replace(self, inputs=held, own_limits=(*others, limit))
+
+    def held_to(self, dims: Iterable[Dimension]) -> ExportRequest:
+        """The same request, with some dimensions of other sizes than were stated."""
+        inputs, stated = self.inputs, dimensions(self.inputs)
+        for dim in dims:
+            inputs = _with_dim(inputs, dim.name, replace(dim, traced=stated[dim.name].traced))
+        return replace(self, inputs=inputs)
 
     def fixed(self, name: str) -> ExportRequest:
         """The same request, with one dimension fixed at the size that it is traced with."""

@@ -204,7 +204,10 @@ def ranges(inputs: Sequence[Stated], proof: ExportProof) -> Iterator[str]:
     for stated in inputs:
         left_out = [never.pop(dim.name) for dim in _dynamic(stated) if dim.name in never]
         if left_out:
-            texts = {dim.name: f"{dim.name}={dim.least + 1}..{dim.most or ''}" for dim in left_out}
+            texts = {
+                dim.name: f"{dim.name}={replace(dim, least=dim.least + 1).range}"
+                for dim in left_out
+            }
             sizes = " and ".join(f"{dim.name} {dim.least}" for dim in left_out)
             yield f"--input '{stated.with_dims(texts)}'    leaves out {sizes}"
 
@@ -220,12 +223,12 @@ def _dynamic(stated: Stated) -> list[Dimension]:
 
 
 def _line(evidence: Evidence, dim: Dimension) -> Line | None:
-    """The line of the first guard on a dimension that is false at another size of it, else that of
-    the first guard on it."""
+    """The line of the guard on a dimension that is false at most other sizes of it, the first of
+    such: one that is false at a few, as that a picture is large enough, fixes nothing."""
     lined = [guard for guard in evidence.about(dim.name) if guard.line]
     at = [{**evidence.traced.sizes, dim.name: size} for size in _others(evidence, dim)]
-    telling = [guard for guard in lined if not all(guard.holds(sizes) for sizes in at)]
-    return next((guard.line for guard in (*telling, *lined)), None)
+    fixing = max(lined, key=lambda guard: sum(not guard.holds(sizes) for sizes in at), default=None)
+    return None if fixing is None else fixing.line
 
 
 def _dims_of_file(evidence: Evidence) -> Iterator[tuple[Stated, Dimension, int | str]]:
@@ -249,9 +252,9 @@ def _others(evidence: Evidence, dim: Dimension) -> list[int]:
 def _cure(stated: Stated, span: Dimension | None, limit: OwnLimit | None) -> str:
     if span is None:
         return "Write the branch with torch.cond, or as arithmetic that holds for every size."
-    text = stated.with_dim(span.name, f"{span.name}={span.least}..{span.most or ''}")
+    text = stated.with_dim(span.name, f"{span.name}={span.range}")
     if limit is not None:
-        text = stated.with_dim(span.name, f"{span.name}={limit.dim.least}..{limit.dim.most}")
+        text = stated.with_dim(span.name, f"{span.name}={limit.dim.range}")
         return f"--input '{text}'    the limit that the module itself states: {limit.origin}"
     return f"Write the branch with torch.cond, or state a range: '{text}'"
 

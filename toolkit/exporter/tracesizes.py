@@ -43,8 +43,12 @@ def _sizes(count: int) -> Iterator[list[int]]:
 
 
 def _moved(dim: Dimension, size: int) -> int:
-    """A size moved into its range, above the end that is never left: 4 in 13.. becomes 16."""
+    """A size moved into its range, above the end that is never left: 4 in 13.. becomes 16. Of a
+    dimension that must be a multiple a small one says how many times."""
     if size in dim:
         return size
+    if dim.multiple > 1:
+        times = size * dim.multiple
+        return dim.from_on(times if size in SMALL and times <= MULTIPLES[-1] else size)
     multiple = -(-dim.least // size) * size  # The smallest from the range's start on.
     return min(multiple, dim.most or ENDLESS)

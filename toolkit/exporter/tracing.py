@@ -256,10 +256,7 @@ def _sizes_of(inputs: Sequence[Stated], given: Mapping[str, torch.Tensor]) -> di
         )
         if kind != stated.type or not fits:
             own = Stated(stated.name, kind, shape)
-            raise InputError(
-                f"example_inputs() gives {own.with_dim('', '')}, --input states"
-                f" {stated.with_dim('', '')}"
-            )
+            raise InputError(f"example_inputs() gives {own.text}, --input states {stated.text}")
     return sizes
 
 

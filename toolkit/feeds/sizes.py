@@ -30,9 +30,8 @@ def chosen(
     known, 1 for a batch, else 16; moved into the dimension's range."""
     traced, ranges = traced or {}, ranges or {}
     return {
-        name: _within(
-            traced.get(name, 1 if BATCH.match(name) or _leads(inputs, name) else USUAL),
-            ranges.get(name, Dimension(name)),
+        name: ranges.get(name, Dimension(name)).from_on(
+            traced.get(name, 1 if BATCH.match(name) or _leads(inputs, name) else USUAL)
         )
         for name in dimensions.free(inputs)
     }
@@ -57,8 +56,3 @@ def _leads(inputs: Sequence[TensorSpec], name: str) -> bool:
     """Says whether a dimension is the first one of every input: most likely the batch."""
     firsts = [spec.shape[0] for spec in dimensions.named(inputs) if spec.shape]
     return bool(firsts) and all(first == name for first in firsts)
-
-
-def _within(size: int, within: Dimension) -> int:
-    size = max(size, within.least)
-    return size if within.most is None else min(size, within.most)

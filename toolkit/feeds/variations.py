@@ -2,7 +2,8 @@
 
 A fault of a graph often shows at one kind of size only: at 1, which PyTorch broadcasts; at a size
 that no stride or head count divides; at one larger than any buffer that the trace has seen. So each
-dimension is tried at 1, at a prime, and at a prime above twice its size.
+dimension is tried at 1, at a prime, and at a prime above twice its size; one that must be a
+multiple of a number, at as many times that.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from toolkit.sources.inputs import Dimension
 
 PRIME = 7
 """A small size that no usual stride, head count or patch divides."""
+SMALLER = 3
+"""It stands for that prime where so many times a multiple are too large a size."""
 LARGE = 64
 """From here on the larger size stays below twice the traced one: of a picture it is looked at with
 both sides changed, and what it costs grows with their product."""
@@ -51,12 +54,16 @@ def alternatives(traced: int, within: Dimension) -> tuple[int, ...]:
 
     >>> alternatives(16, Dimension("seq")), alternatives(16, Dimension("seq", None, 13, 19))
     ((1, 7, 37), (13, 17, 19))
-    >>> alternatives(224, Dimension("height"))
-    (1, 7, 443)
+    >>> alternatives(224, Dimension("height")), alternatives(64, Dimension("height", multiple=32))
+    ((1, 7, 443), (32, 96))
     """
-    low = (1, PRIME) if within.least <= 1 else (within.least, _next_prime(within.least))
-    high = _next_prime(2 * traced) if traced < LARGE else _last_prime(2 * traced)
-    sizes = (*low, high if high in within else within.most or high)
+    step = within.multiple
+    count, least = max(1, traced // step), within.least // step
+    small = PRIME if PRIME * step <= max(LARGE, traced) else SMALLER
+    low = (1, small) if least <= 1 else (least, _next_prime(least))
+    high = _next_prime(2 * count) if traced < LARGE else _last_prime(2 * count)
+    counts = (*low, high if high * step in within else (within.most or high * step) // step)
+    sizes = (each * step for each in counts)
     return tuple(dict.fromkeys(s for s in sizes if s != traced and s in within))
 
 
@@ -69,10 +76,11 @@ def just_beyond(traced: Dims, ranges: Mapping[str, Dimension] | None = None) -> 
     """
     changed: dict[str, int] = {}
     for name, size in traced.items():
-        beyond = _next_prime(size)
-        while beyond in changed.values():
-            beyond = _next_prime(beyond)
         within = (ranges or {}).get(name, Dimension(name))
+        count = _next_prime(size // within.multiple)
+        while count * within.multiple in changed.values():
+            count = _next_prime(count)
+        beyond = count * within.multiple
         changed[name] = beyond if beyond in within else size
     return changed
 

@@ -19,6 +19,8 @@ from toolkit.errors import InputError
 from toolkit.onnxfiles import content, filestates, graphs, parsing, storedtensors, tensordata
 from toolkit.onnxfiles.filestates import FileState
 from toolkit.runtimes.base import Program
+from toolkit.sources import inputs
+from toolkit.sources.inputs import Dimension
 from toolkit.sources.source import Source
 from toolkit.supervision import progress
 from toolkit.tensors import Dim, TensorSpec
@@ -29,6 +31,10 @@ NOT_WEIGHTS = {TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL, TensorPro
 
 PROOF, NO_PROOF = "toolkit.proof", "none"
 """The entry of a file's metadata that says that `toolkit export --no-proof` wrote it."""
+
+SIZES = "toolkit.sizes"
+"""The entry that says for which sizes of its dynamic dimensions the file was proven, where it was
+not for all."""
 
 PIECE: Bytes = 1 << 24
 """Bytes that are hashed at once."""
@@ -103,6 +109,16 @@ class Opened:
         whole = graphs.copied(self.model)
         tensordata.bring_inside(whole, self.folder)
         return whole
+
+
+def ranges(file: ModelFile) -> Mapping[str, Dimension]:
+    """Dynamic dimension → the sizes for which a file says that it holds; what it says in another
+    form than `toolkit export` counts for nothing."""
+    try:
+        stated = inputs.ranges(file.metadata[SIZES])
+    except (KeyError, InputError):
+        return {}
+    return {name: dim for name, dim in stated.items() if name in file.dynamic()}
 
 
 def read(path: Path) -> ModelFile:

@@ -10,21 +10,21 @@ from typing import Literal, TypeAlias
 
 from toolkit.engine.filenumbers import FileRunner
 from toolkit.errors import ExportError, InputError, ProofError
-from toolkit.exporter import casting, convert, proofplan, prove, specialised, ways
+from toolkit.exporter import casting, convert, multiples, proofplan, prove, specialised, ways
 from toolkit.exporter.conditions import Evidence
 from toolkit.exporter.convert import Converted
+from toolkit.exporter.multiples import OwnMultiple
 from toolkit.exporter.ownlimits import OwnLimit
 from toolkit.exporter.proof import ExportProof
 from toolkit.exporter.prove import CannotRun, Numbers
 from toolkit.exporter.quiet import Chatter, quiet
 from toolkit.exporter.request import ExportRequest
-from toolkit.exporter.specialised import Narrowed, NarrowedError
+from toolkit.exporter.specialised import NarrowedError
 from toolkit.exporter.ways import Fault, Way
-from toolkit.feeds.feed import Feed
 from toolkit.feeds.sizes import Dims, text
 from toolkit.onnxfiles import modelfile
 from toolkit.onnxfiles.modelfile import ModelFile
-from toolkit.sources.inputs import dimensions
+from toolkit.sources.inputs import dimensions, in_words
 from toolkit.sources.source import Source
 from toolkit.supervision import progress
 from toolkit.units import Seconds
@@ -90,8 +90,9 @@ class Exported:
 
 class NotProven(ProofError):
     """The file is not the module's function; nothing was written. `exported` says how it failed,
-    `own_limits` up to where it may be the module's function all the same, `dim` the dimension at
-    fault, empty where none is; `elsewhere` sizes of dimensions that may be traced with instead."""
+    `own_limits` and `own_multiples` where it may be the module's function all the same, `dim` the
+    dimension at fault, empty where none is; `elsewhere` sizes of dimensions that may be traced with
+    instead; `converted` the graph, where it may be so at multiples."""
 
     def __init__(
         self,
@@ -100,6 +101,8 @@ class NotProven(ProofError):
         fault: Fault,
         own_limits: tuple[OwnLimit, ...] = (),
         elsewhere: Mapping[str, int] | None = None,
+        own_multiples: tuple[OwnMultiple, ...] = (),
+        converted: Converted | None = None,
     ) -> None:
         super().__init__(error.what, *error.cures)
         self.dim = error.dim if isinstance(error, NarrowedError) else ""
@@ -107,6 +110,8 @@ class NotProven(ProofError):
         self.fault = fault
         self.own_limits = own_limits
         self.elsewhere = elsewhere or {}
+        self.own_multiples = own_multiples
+        self.converted = converted
 
 
 @dataclass(frozen=True)
@@ -138,8 +143,10 @@ class Attempts:
         except (ExportError, ProofError, InputError) as error:
             if asked.otherwise is not None:
                 return self.take(replace(asked.otherwise, otherwise=None))
-            if self.pinned or isinstance(error, InputError):
+            if isinstance(error, InputError):
                 raise
+            if self.pinned:
+                return self._at_multiples(asked, error)
             return self._by_others(asked, error)
 
     def _by_others(
@@ -183,6 +190,38 @@ class Attempts:
             )
         if tried:
             failed.cures = (*failed.cures, f"Traced too, in vain, with {'; '.join(tried)}")
+        return self._at_multiples(asked, failed)
+
+    def _at_multiples(
+        self, asked: ExportRequest, failed: ExportError | ProofError
+    ) -> tuple[list[Path], Exported]:
+        """The file that is proven at multiples of a number alone, where it is wrong between them.
+        Raises what failed where there is none, and where the user stated up to which size a
+        dimension goes: then with the option that states the multiples."""
+        request, error = asked, failed
+        taken: dict[str, OwnMultiple] = {}
+        for _ in range(TURNS):
+            if not isinstance(error, NotProven) or error.converted is None:
+                raise failed
+            taken |= {own.dim.name: own for own in error.own_multiples}
+            request = request.held_to(own.dim for own in error.own_multiples)
+            try:
+                files, exported = (
+                    self._once(request, error.converted.way)  # The kept graph was cast already.
+                    if self.cast_missing
+                    else self._of_converted(request, error.converted)
+                )
+            except (ExportError, ProofError) as again:
+                error = again
+                continue
+            except InputError:
+                raise failed from None
+            stated = dimensions(asked.inputs)
+            if any(stated[name].most is not None for name in taken):
+                failed.cures = (*multiples.command(asked.inputs, [*taken.values()]), *failed.cures)
+                raise failed
+            told = tuple(own.told for own in taken.values())
+            return files, replace(exported, notes=(*exported.notes, *told))
         raise failed
 
     def _once(self, asked: ExportRequest, way: Way) -> tuple[list[Path], Exported]:
@@ -197,13 +236,20 @@ class Attempts:
             way=way,
         )
         _demand_dynamic(asked, converted)
-        wide = self._cast(converted)
+        return self._of_converted(asked, converted)
+
+    def _of_converted(
+        self, asked: ExportRequest, converted: Converted
+    ) -> tuple[list[Path], Exported]:
+        """Writes and proves what was converted."""
+        way, wide = converted.way, self._cast(converted)
         origin = convert.metadata(
             asked.source,
             asked.module,
             way,
             translated=converted.translated,
             wide=wide,
+            sizes=in_words(dimensions(asked.inputs).values()),
             proven=self.prove,
         )
         convert.portable(converted.model, origin, keep_traces=self.keep_traces)
@@ -221,7 +267,13 @@ class Attempts:
             return files, replace(exported, notes=tuple(notes))
         self.watch("prove")
         with progress.bounded(self.timeout):
-            exported = _within_limits(files[-1], asked, converted, self.runner, seconds)
+            exported, held = _within_limits(files[-1], asked, converted, self.runner, seconds)
+        if held is not asked:  # The file says for which sizes it is: the graph is the same.
+            narrower = in_words(dimensions(held.inputs).values())
+            origin[modelfile.SIZES] = narrower
+            convert.portable(converted.model, origin, keep_traces=self.keep_traces)
+            files = convert.write(converted.model, self.file)
+            exported = replace(exported, facts=modelfile.read(files[-1]))
         return files, replace(exported, notes=(*exported.notes, *notes))
 
     def _cast(self, converted: Converted) -> tuple[str, ...]:
@@ -258,43 +310,33 @@ def _demand_dynamic(asked: ExportRequest, converted: Converted) -> None:
         raise specialised.error(shown, asked.traced)
 
 
-def _suspects(
-    asked: ExportRequest, converted: Converted, taken: Feed | None
-) -> tuple[Narrowed, ...]:
-    """The sizes that torch took for granted, and that the module accepts; it took a feed before."""
-    if not dimensions(asked.inputs):
-        return ()
-    evidence = Evidence(asked.module, asked.inputs, asked.traced, converted)
-    if taken is not None:
-        evidence.took(taken.dims)
-    return specialised.possible(evidence)
-
-
 def _within_limits(
     file: Path,
     asked: ExportRequest,
     converted: Converted,
     runner: FileRunner | str,
     seconds: Mapping[str, Seconds],
-) -> Exported:
-    """The file with its proof; where it is wrong beyond limits of the module's own alone, with the
-    proof that it is right up to them. The graph is the same, so torch is not asked again.
+) -> tuple[Exported, ExportRequest]:
+    """The file with its proof, and the request that it meets; where it is wrong beyond limits of
+    the module's own alone, with the proof that it is right up to them. The graph is the same, so
+    torch is not asked again.
 
     Raises NotProven.
     """
     try:
-        return _proven(file, asked, converted, runner, seconds)
+        return _proven(file, asked, converted, runner, seconds), asked
     except NotProven as failed:
         narrower = asked
         for limit in failed.own_limits:
             narrower = narrower.within(limit)
         if narrower is asked:
             raise
-        held = _within_limits(file, narrower, converted, runner, seconds)
+        exported, held = _within_limits(file, narrower, converted, runner, seconds)
         ends = [{**asked.traced.sizes, **limit.end} for limit in narrower.own_limits]
-        if not all(end in held.proof.right() for end in ends):
+        if not all(end in exported.proof.right() for end in ends):
             raise  # The module refuses its own limit, or a call there is too dear.
-        return replace(held, notes=tuple(limit.told for limit in narrower.own_limits))
+        told = tuple(limit.told for limit in held.own_limits)
+        return replace(exported, notes=told), held
 
 
 def _proven(
@@ -312,7 +354,10 @@ def _proven(
     loading = None if isinstance(runner, str) else runner.load(opened)
     first = proofplan.sizes(asked, (), converted.seconds).first()
     chosen = proofplan.draws(asked, opened.model, first)
-    suspects = _suspects(asked, converted, chosen.feed)
+    evidence = Evidence(asked.module, asked.inputs, asked.traced, converted)
+    if chosen.feed is not None:  # The module took it before.
+        evidence.took(chosen.feed.dims)
+    suspects = specialised.possible(evidence)
     at = proofplan.sizes(asked, suspects, converted.seconds)
     oracle, at = proofplan.oracle(asked, chosen, at)
     contract = proofplan.contract(asked)
@@ -332,14 +377,18 @@ def _proven(
     )
     if proof.fails:
         blamed = specialised.blamed(suspects, asked.traced, proof)
+        own = multiples.of(evidence, *proof.failing())
+        kept = converted if own else None
         if not blamed:
             error = _ranged(proof.error(), asked, proof)
-            raise NotProven(error, exported, "runtime" if proof.steps[-1].cures else "file")
+            fault: Fault = "runtime" if proof.steps[-1].cures else "file"
+            raise NotProven(error, exported, fault, own_multiples=own, converted=kept)
         error = specialised.error(blamed[0], asked.traced, proof.right())
         if blamed[0].kind == "guard":
             error = _ranged(error, asked, proof)
         limits = specialised.taken(suspects, asked.inputs, proof)
-        raise NotProven(error, exported, "branch", limits, specialised.elsewhere(blamed))
+        others = specialised.elsewhere(blamed)
+        raise NotProven(error, exported, "branch", limits, others, own, kept)
     return exported
 
 

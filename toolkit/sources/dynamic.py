@@ -123,7 +123,23 @@ def _by_name(where: str, example: Example, specification: Any) -> dict[str, dict
     for tree, each in specified:
         for name, axes in _walk(where, tree, each):
             found[name] = _dimensions(where, name, axes, example.tensors[name])
+    _demand_one_size(where, found)
     return found
+
+
+def _demand_one_size(where: str, found: Mapping[str, Mapping[int, Dimension]]) -> None:
+    """Raises InputError for a name that stands for a dimension and for so many times it."""
+    multiples: dict[str, int] = {}
+    for dim in (dim for axes in found.values() for dim in axes.values()):
+        other = multiples.setdefault(dim.name, dim.multiple)
+        if other != dim.multiple:
+            one, more = sorted((other, dim.multiple))
+            first = dim.name if one == 1 else f"{one}*{dim.name}"
+            raise InputError(
+                f"{where}: {first} and {more}*{dim.name} are sizes of one call, and how one follows"
+                " from the other is not read here",
+                "--input states each tensor's dimensions by a name of their own",
+            )
 
 
 def _walk(where: str, tree: Tree, specification: Any) -> Iterator[tuple[str, Any]]:
@@ -187,10 +203,7 @@ def _dimension(where: str, each: Any, own_name: str) -> Dimension | None:
     if isinstance(each, str):
         return Dimension(_identifier(each))
     if hasattr(each, "root"):
-        raise InputError(
-            f"{where}: {each.__name__} is computed from another dimension, which is not read here",
-            "--input states each tensor's dimensions by name",
-        )
+        return _multiple(where, each)
     least, most = getattr(each, "min", None), getattr(each, "max", None)
     bounds = max(1, least or 1), most if isinstance(most, int) and most < 1 << 60 else None
     hint = getattr(each, "type", None)  # Dim.DYNAMIC, Dim.AUTO, Dim.STATIC
@@ -198,6 +211,27 @@ def _dimension(where: str, each: Any, own_name: str) -> Dimension | None:
         is_static = getattr(hint, "name", "") == "STATIC"
         return None if is_static else Dimension(_identifier(own_name), None, *bounds)
     return Dimension(_identifier(str(getattr(each, "__name__", own_name))), None, *bounds)
+
+
+def _multiple(where: str, each: Any) -> Dimension:
+    """A dimension that torch.export computes from its root: 32*Dim("h") is a multiple of 32, called
+    as the root is."""
+    root = each.root
+    nothing, times = int(each.fn(0)), int(each.fn(1))
+    if nothing != 0 or times < 1:
+        raise InputError(
+            f"{where}: {each.__name__} is computed from another dimension; only multiples are read"
+            " here",
+            "--input states each tensor's dimensions by name",
+        )
+    most = root.max if isinstance(root.max, int) and root.max < 1 << 60 else None
+    return Dimension(
+        _identifier(str(root.__name__)),
+        None,
+        times * max(1, root.min or 1),
+        None if most is None else times * most,
+        times,
+    )
 
 
 def _identifier(text: str) -> str:

@@ -6,12 +6,19 @@ dimension  40                         fixed
            seq=16                     dynamic; 16 is the size to trace with
            height=64..  w=64..512     dynamic; the range that it may have
            seq=..512                  dynamic; from 1 to 512
+           height=32*k                dynamic; a multiple of 32
+           height=32*k=224            the same; 224 is the size to trace with
+           height=32*k=64..512        the same; 64, 96 and so on up to 512
+           seq=16=1..512              a range with the size to trace with
+
+A multiple is written as torch.export writes it when it suggests one ('height = 32*_height'); what
+stands for the k is any name, and another number in each dimension.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -27,23 +34,70 @@ TYPES = (
 )
 """ONNX types that PyTorch has under the same name."""
 
-EXAMPLE = "for example: --input 'x:float32[batch,seq=16,height=64..512,40]'"
+EXAMPLE = "for example: --input 'x:float32[batch,seq=16,height=64..512,width=32*k,40]'"
 _INPUT = re.compile(r"(?P<name>[^:\[\]]+):(?P<type>\w+)\[(?P<dims>[^\[\]]*)\]")
 _RANGE = re.compile(r"(?P<least>\d*)\.\.(?P<most>\d*)")
+_MULTIPLE = re.compile(r"(?P<multiple>\d+)\s*\*\s*[^\W\d]\w*", re.ASCII)
+_LONG = re.compile(r"\d{13,}")
+"""More digits than any size has: Python refuses to read thousands of them."""
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """A dynamic dimension: the size to trace with, where stated, and the range it may have."""
+    """A dynamic dimension: the size to trace with, where stated, and the sizes it may have.
+
+    Both ends of its range are sizes that it may have: they are moved inwards to multiples.
+    """
 
     name: str
     traced: int | None = None
     least: int = 1
     most: int | None = None
+    multiple: int = 1
+    """Each of its sizes is a multiple of this."""
+
+    def __post_init__(self) -> None:
+        inward = -(-self.least // self.multiple) * self.multiple
+        object.__setattr__(self, "least", inward)
+        if self.most is not None:
+            object.__setattr__(self, "most", self.most // self.multiple * self.multiple)
 
     def __contains__(self, size: int) -> bool:
-        """Says whether a size lies in the range."""
-        return self.least <= size and (self.most is None or size <= self.most)
+        """Says whether it may have a size."""
+        in_range = self.least <= size and (self.most is None or size <= self.most)
+        return in_range and size % self.multiple == 0
+
+    def from_on(self, size: int) -> int:
+        """The smallest of its sizes from a given one on, or its largest where there is none.
+
+        >>> Dimension("height", multiple=32).from_on(33), Dimension("seq", most=12).from_on(16)
+        (64, 12)
+        """
+        moved = max(self.least, -(-size // self.multiple) * self.multiple)
+        return moved if self.most is None else min(moved, self.most)
+
+    @property
+    def is_limited(self) -> bool:
+        """Says whether it may not have every size."""
+        return (self.least, self.most, self.multiple) != (1, None, 1)
+
+    @property
+    def range(self) -> str:
+        """The sizes that it may have, as `--input` states them: '64..', '1..512', '32*k',
+        '32*k=64..512'; any size: '1..'."""
+        return "=".join(self._parts())
+
+    @property
+    def text(self) -> str:
+        """The dimension as `--input` states it: 'batch', 'seq=16', 'height=32*k=224'."""
+        traced = [] if self.traced is None else [str(self.traced)]
+        return "=".join((self.name, *traced, *(self._parts() if self.is_limited else ())))
+
+    def _parts(self) -> list[str]:
+        """The multiple and the range, each where it says something; a range where neither does."""
+        says_more = (self.least, self.most) != (self.multiple, None)
+        multiple = [f"{self.multiple}*k"] if self.multiple > 1 else []
+        return [*multiple, *([f"{self.least}..{self.most or ''}"] * (says_more or not multiple))]
 
 
 @dataclass(frozen=True)
@@ -66,6 +120,11 @@ class Stated:
         """Its shape at these sizes of the dynamic dimensions."""
         return tuple(sizes[dim.name] if isinstance(dim, Dimension) else dim for dim in self.dims)
 
+    @property
+    def text(self) -> str:
+        """The value of `--input` that states it."""
+        return self.with_dims({})
+
     def with_dim(self, name: str, text: str) -> str:
         """The value of `--input` that states it, with another text for one dimension."""
         return self.with_dims({name: text})
@@ -73,7 +132,7 @@ class Stated:
     def with_dims(self, texts: Mapping[str, str]) -> str:
         """The value of `--input` that states it, with other texts for some dimensions."""
         parts = [
-            texts.get(dim.name, dim.name) if isinstance(dim, Dimension) else str(dim)
+            texts.get(dim.name, dim.text) if isinstance(dim, Dimension) else str(dim)
             for dim in self.dims
         ]
         return f"{self.name}:{self.type}[{','.join(parts)}]"
@@ -116,8 +175,22 @@ def dimensions(inputs: Iterable[Stated]) -> dict[str, Dimension]:
                 merged[dim.name] = _both(merged.get(dim.name, dim), dim)
     for dim in merged.values():
         if dim.traced is not None and dim.traced not in dim:
-            raise InputError(f"{dim.name}={dim.traced} lies outside its range {_range(dim)}")
+            raise InputError(f"{dim.name}={dim.traced} is no size of {dim.name}={dim.range}")
     return merged
+
+
+def ranges(text: str) -> dict[str, Dimension]:
+    """Dimensions with the sizes that they may have, of a text as `in_words` writes it.
+
+    Raises InputError for a text of another form.
+    """
+    parts = [_dimension(text, part.strip()) for part in text.split(",")]
+    return {dim.name: replace(dim, traced=None) for dim in parts if isinstance(dim, Dimension)}
+
+
+def in_words(dims: Iterable[Dimension]) -> str:
+    """The dimensions that may not have every size: 'seq=1..512, height=32*k'; empty: none."""
+    return ", ".join(f"{dim.name}={dim.range}" for dim in dims if dim.is_limited)
 
 
 def of_examples(tensors: Mapping[str, torch.Tensor]) -> tuple[Stated, ...]:
@@ -130,6 +203,8 @@ def of_examples(tensors: Mapping[str, torch.Tensor]) -> tuple[Stated, ...]:
 
 def _dimension(text: str, part: str) -> int | Dimension:
     """The dimension that one part between the brackets of a text states."""
+    if longest := _LONG.search(part):
+        raise _wrong(text, f"{longest[0][:20]}… is no size of a tensor")
     if part.isdecimal() and part.isascii():
         if int(part) < 1:
             raise _wrong(text, "a dimension has at least the size 1")
@@ -138,20 +213,43 @@ def _dimension(text: str, part: str) -> int | Dimension:
     name, value = name.strip(), value.strip()
     if not name.isidentifier():
         fault = "a dimension is empty" if not part else f"{part!r} is no dimension"
-        raise _wrong(text, f"{fault}; write a size (40), a name (batch), seq=16 or seq=16..512")
+        forms = "a size (40), a name (batch), seq=16, seq=16..512 or seq=32*k"
+        raise _wrong(text, f"{fault}; write {forms}")
     if not equals:
         return Dimension(name)
-    if value.isdecimal() and value.isascii() and int(value) > 0:
-        return Dimension(name, int(value))
-    span = _RANGE.fullmatch(value)
-    if span is None or span[0] == ".." or int(span["least"] or 1) < 1:
+    return _limited(text, part, name, value.split("="))
+
+
+def _limited(text: str, part: str, name: str, values: Sequence[str]) -> Dimension:
+    """The dimension of which each value states a size, a range or a multiple."""
+    sizes: list[int] = []
+    spans: list[tuple[int, int | None]] = []
+    multiples: list[int] = []
+    for value in map(str.strip, values):
+        span, form = _RANGE.fullmatch(value), _MULTIPLE.fullmatch(value)
+        if value.isdecimal() and value.isascii():
+            sizes.append(int(value))
+        elif form is not None:
+            multiples.append(int(form["multiple"]))
+        elif span is not None and span[0] != "..":
+            spans.append((int(span["least"] or 1), int(span["most"]) if span["most"] else None))
+        else:
+            break
+    numbers = [*sizes, *multiples, *(end for span in spans for end in span if end is not None)]
+    each_once = max(len(sizes), len(spans), len(multiples)) <= 1
+    if len(sizes) + len(spans) + len(multiples) < len(values) or not each_once or min(numbers) < 1:
         raise _wrong(
-            text, f"{part!r}: after = stands a size from 1 on (16) or a range (16.. or 16..512)"
+            text,
+            f"{part!r}: after = stands a size from 1 on (16), a range (16.. or 16..512) or a"
+            " multiple (32*k, 32*k=224, 32*k=64..512)",
         )
-    least, most = int(span["least"] or 1), int(span["most"]) if span["most"] else None
+    least, most = next(iter(spans), (1, None))
     if most is not None and most <= least:
         raise _wrong(text, f"{part!r}: a range goes from the smaller size to the larger")
-    return Dimension(name, None, least, most)
+    dim = Dimension(name, next(iter(sizes), None), least, most, next(iter(multiples), 1))
+    if dim.most is not None and dim.most < dim.least:
+        raise _wrong(text, f"{part!r}: no multiple of {dim.multiple} lies in that range")
+    return dim
 
 
 def _both(first: Dimension, second: Dimension) -> Dimension:
@@ -160,15 +258,10 @@ def _both(first: Dimension, second: Dimension) -> Dimension:
     name = first.name
     if None not in (first.traced, second.traced) and first.traced != second.traced:
         raise InputError(f"the dimension {name} is stated as {first.traced} and {second.traced}")
-    spans = [(dim.least, dim.most) for dim in (first, second) if (dim.least, dim.most) != (1, None)]
-    if len(set(spans)) > 1:
-        raise InputError(f"the dimension {name} is stated as {_range(first)} and {_range(second)}")
-    least, most = spans[0] if spans else (1, None)
-    return replace(first, traced=first.traced or second.traced, least=least, most=most)
-
-
-def _range(dim: Dimension) -> str:
-    return f"{dim.least}..{dim.most or ''}"
+    limited = [dim for dim in (first, second) if dim.is_limited]
+    if len({dim.range for dim in limited}) > 1:
+        raise InputError(f"the dimension {name} is stated as {first.range} and {second.range}")
+    return replace(next(iter(limited), first), traced=first.traced or second.traced)
 
 
 def _what_lacks(text: str) -> str:

@@ -11,6 +11,7 @@ T3  It is named once, in families.py; docs/translations.md says how it is writte
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Mapping, MutableSet
 from typing import Any, TypeAlias
 
@@ -34,6 +35,7 @@ def table(used: MutableSet[str] | None = None) -> Mapping[Any, Translation]:
         for name, form in own.items()
     }
     plain = {target: _noting(name, form, noted) for name, (target, form) in sizes.forms().items()}
+    plain[operator.floordiv] = _quotient(noted)
     every = layers | forms | plain
     return {overload: form for overload, form in every.items() if overload is not None}
 
@@ -55,6 +57,19 @@ def _layer(noted: MutableSet[str]) -> Translation:
         return recurrent.layer(x, lengths, states, weights, kind, *other)
 
     return layer
+
+
+def _quotient(noted: MutableSet[str]) -> Translation:
+    """The form of `//` of sizes: torch's own where neither is negative."""
+    from toolkit.exporter.translations import nodes, sizes
+
+    def quotient(x: Any, y: Any) -> Any:
+        if not sizes.may_be_negative(x) and not sizes.may_be_negative(y):
+            return nodes.op.Div(x, y)
+        noted.add("floordiv")
+        return sizes.floor_quotient(x, y)
+
+    return quotient
 
 
 def _noting(name: str, translation: Translation, used: MutableSet[str]) -> Translation:
