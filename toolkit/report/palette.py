@@ -20,7 +20,7 @@ WRONG = "#D55E00"
 """Okabe and Ito's vermillion."""
 
 
-class Look(NamedTuple):
+class MarkStyle(NamedTuple):
     """The colour and the shape of a runtime's marks."""
 
     colour: str
@@ -39,29 +39,29 @@ OUTLINES = {
 """Shape → its outline as an SVG path around the origin, from -1 to 1. Vega's cross is no runtime's:
 it stands for wrong answers."""
 LOOKS = {
-    "onnxruntime": Look(BLUE, "circle"),
-    "onnxruntime-node": Look(BLUE, "square"),
-    "onnxruntime-openvino": Look(BLUE, "diamond"),
-    "onnxruntime-web": Look(BLUE, "triangle-up"),
-    "torch": Look(ORANGE, "circle"),
-    "executorch": Look(ORANGE, "square"),
-    "openvino": Look(GREEN, "circle"),
-    "opencv": Look(GREEN, "square"),
-    "ncnn": Look(GREEN, "diamond"),
-    "iree": Look(PURPLE, "circle"),
-    "tract": Look(PURPLE, "square"),
-    "tvm": Look(SKY, "circle"),
-    "tinygrad": Look(SKY, "square"),
-    "litert": Look(YELLOW, "circle"),
-    "mnn": Look(YELLOW, "square"),
-    "tensorrt": Look(YELLOW, "diamond"),
-    "reference": Look(GREY, "circle"),
-    "fake": Look(GREY, "square"),
+    "onnxruntime": MarkStyle(BLUE, "circle"),
+    "onnxruntime-node": MarkStyle(BLUE, "square"),
+    "onnxruntime-openvino": MarkStyle(BLUE, "diamond"),
+    "onnxruntime-web": MarkStyle(BLUE, "triangle-up"),
+    "torch": MarkStyle(ORANGE, "circle"),
+    "executorch": MarkStyle(ORANGE, "square"),
+    "openvino": MarkStyle(GREEN, "circle"),
+    "opencv": MarkStyle(GREEN, "square"),
+    "ncnn": MarkStyle(GREEN, "diamond"),
+    "iree": MarkStyle(PURPLE, "circle"),
+    "tract": MarkStyle(PURPLE, "square"),
+    "tvm": MarkStyle(SKY, "circle"),
+    "tinygrad": MarkStyle(SKY, "square"),
+    "litert": MarkStyle(YELLOW, "circle"),
+    "mnn": MarkStyle(YELLOW, "square"),
+    "tensorrt": MarkStyle(YELLOW, "diamond"),
+    "reference": MarkStyle(GREY, "circle"),
+    "fake": MarkStyle(GREY, "square"),
 }
 """Fixed and each its own, so that a runtime is known by it in every plot and every report. Those
 that are compared most never share a colour; what shares one shares code or a purpose."""
 FREE = [
-    Look(colour, shape)
+    MarkStyle(colour, shape)
     for shape in ("triangle-down", "triangle-right")
     for colour in (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
 ]
@@ -80,13 +80,13 @@ PARTS = {
 """The parts of a call, in greys too."""
 
 
-def look(runtime: str) -> Look:
+def look(runtime: str) -> MarkStyle:
     """The look of a runtime; a plug-in's, which is not known here, is drawn from its name."""
     # crc32 and not hash(): hash() differs from process to process.
     return LOOKS.get(runtime) or FREE[zlib.crc32(runtime.encode()) % len(FREE)]
 
 
-def looks(targets: Sequence[ShownTarget]) -> dict[str, Look]:
+def looks(targets: Sequence[ShownTarget]) -> dict[str, MarkStyle]:
     """The name of each target → the look of its runtime."""
     return {target.name: look(target.planned.runtime) for target in targets}
 

@@ -8,7 +8,7 @@ from toolkit.report import palette
 from toolkit.report.grids import latencies, machines
 from toolkit.report.grids.grid import NONE
 from toolkit.report.markup import Markup, tag
-from toolkit.report.palette import Look
+from toolkit.report.palette import MarkStyle
 from toolkit.report.view import Row, Standing, Table, View
 from toolkit.report.words import timed
 from toolkit.units import duration
@@ -87,7 +87,7 @@ def parts(view: View, table: Table, levels: Sequence[str]) -> list[Markup]:
     ]
 
 
-def row_markup(row: Row, levels: Sequence[str], look: Look, leads: bool) -> Markup:
+def row_markup(row: Row, levels: Sequence[str], look: MarkStyle, leads: bool) -> Markup:
     """One row; its cells carry the numbers that they are sorted by."""
     speed, cold, memory = row.speed, row.target.cold.total, row.target.use.resident
     middle, around = timed(speed.p50) if speed else (NONE, "")
@@ -107,7 +107,7 @@ def row_markup(row: Row, levels: Sequence[str], look: Look, leads: bool) -> Mark
     return tag("tr", cells, class_="first" if leads else None)
 
 
-def name_cell(row: Row, look: Look) -> Markup:
+def name_cell(row: Row, look: MarkStyle) -> Markup:
     """The head of a row: the mark of the runtime, the name, and what ran."""
     target = row.target
     return tag(

@@ -173,11 +173,11 @@ def mark(target: ShownTarget, output: OutputVerdict, line: int) -> Datum:
 
 
 def head(
-    target: ShownTarget, marks: Sequence[Datum], line: int, axis: tuple[float, float]
+    target: ShownTarget, points: Sequence[Datum], line: int, axis: tuple[float, float]
 ) -> Datum:
     """The name of a line, and its label beside the outermost of its marks."""
     left, right = axis
-    errors = [float(mark["factor"]) for mark in marks] or [left]
+    errors = [float(mark["factor"]) for mark in points] or [left]
     return {
         "line": line,
         "name": target.name,

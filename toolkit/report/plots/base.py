@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from toolkit.report import palette
 from toolkit.report.grids.grid import Grid
-from toolkit.report.palette import Look
+from toolkit.report.palette import MarkStyle
 from toolkit.report.view import ShownTarget, Table, View
 
 Spec = dict[str, Any]
@@ -30,7 +30,7 @@ class Entry(NamedTuple):
     """One entry of a legend: a name, and how its line and its marks are drawn."""
 
     name: str
-    look: Look
+    look: MarkStyle
     dash: tuple[int, ...] = ()
 
 
@@ -169,7 +169,7 @@ def legend(
     looks, dash = palette.looks(among), palette.dashes(among)
     if dashed:
         return tuple(Entry(t.name, looks[t.name], dash[t.name]) for t in drawn)
-    by_look: dict[Look, list[str]] = {}
+    by_look: dict[MarkStyle, list[str]] = {}
     for target in drawn:
         by_look.setdefault(looks[target.name], []).append(target.name)
     return tuple(Entry(" · ".join(same), look) for look, same in by_look.items())
