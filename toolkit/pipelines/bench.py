@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 
 from toolkit.answers.simulate import StartRunner
+from toolkit.data import opening
 from toolkit.engine import assignment as assignments
-from toolkit.engine import planning, runloop, selection, unoptimised
+from toolkit.engine import datapass, planning, runloop, selection, unoptimised
 from toolkit.engine import setup as setups
 from toolkit.engine.assignment import Assignment
 from toolkit.engine.verdicts import judge_all
@@ -61,6 +62,7 @@ def bench(
         opened = modelfile.open_once(Path(model))
     file = opened.facts
     targets = _targets(opened, request, machine)
+    examples = None if request.data is None else opening.opened(opened, request.data)
     now = datetime.now(UTC)
     folder = store.reopen(resume) if resume else store.create(Path(reports), file.name, now)
     if resume:
@@ -81,12 +83,22 @@ def bench(
             folder.clear() if resume else folder.discard()
             raise
         try:
-            run, timed = judge_all(
+            run, answered = judge_all(
                 run, assignment, targets, launcher, request.baseline, partial(watch, "judge")
             )
             # A kill from here on leaves the time so far in the record, or in its generations.
             run, began = _with_time(run, began)
             folder.begin(run)
+            if request.data is not None and examples is not None:
+                setup = setups.of_run(run, assignment, answered, launcher)
+                run = datapass.measure(
+                    run, setup, assignment, examples, request.data, opened.model,
+                    partial(watch, "data"), anonymous=request.anonymous,
+                )  # fmt: skip
+                run, began = _with_time(run, began)
+                folder.begin(run)
+            records = {record.target: record for record in run.records}
+            timed = [target for target in answered if records[target.index].may_be_timed]
             setup = setups.of_run(run, assignment, timed, launcher)
             warnings = runloop.measure(setup, run, folder, request.pace, partial(watch, "measure"))
             filestates.demand_unchanged(setup.files)

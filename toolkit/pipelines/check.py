@@ -10,9 +10,11 @@ from pathlib import Path
 
 import msgspec
 
+from toolkit.data import opening
 from toolkit.deployment import verifying
 from toolkit.deployment.verifying import Trusted, Verified
-from toolkit.engine import planning, selection
+from toolkit.engine import datapass, planning, selection
+from toolkit.engine import setup as setups
 from toolkit.engine.verdicts import judge_all
 from toolkit.errors import InputError
 from toolkit.machine import describe, facts
@@ -53,6 +55,7 @@ def check(
     if verified is not None:
         verified.demand_covers(opened.facts.states)
     targets = _targets(opened, request)
+    examples = None if request.data is None else opening.opened(opened, request.data)
     with tempfile.TemporaryDirectory(prefix="toolkit-") as work:
         worker_code = environments.lay(
             Path(work) / "rooms", [listing.find(target.runtime) for target in targets]
@@ -63,9 +66,15 @@ def check(
         plan = planned(assignment, targets, request)
         shown = facts.anonymous(machine) if request.anonymous else machine
         run = planning.new_run(plan, shown, request.command)
-        judged, _ = judge_all(
+        judged, able = judge_all(
             run, assignment, targets, launcher, request.baseline, partial(watch, "judge")
         )
+        if request.data is not None and examples is not None:
+            setup = setups.of_run(judged, assignment, able, launcher)
+            judged = datapass.measure(
+                judged, setup, assignment, examples, request.data, opened.model,
+                partial(watch, "data"), anonymous=request.anonymous,
+            )  # fmt: skip
     done = msgspec.structs.replace(judged, state="done")
     return FinishedRun(None, done, assignment.notes, assignment.held, verified)
 

@@ -46,6 +46,11 @@ def compare(
     was, now = Path(old), None if new is None else Path(new)
     request = as_request(order)
     if now is not None and _is_run(was) and _is_run(now):
+        if request.data is not None:
+            raise InputError(
+                "--data: two runs that are there answer no examples any more",
+                "toolkit compare OLD.onnx NEW.onnx --data DATA    runs both on the same examples",
+            )
         with progress.bounded(request.deadline):
             return _of_runs(was, now)
     targets, pairs = _pairs(request, now)
@@ -55,6 +60,7 @@ def compare(
         baseline=request.baseline or targets[0].name,
         everything=False,
         threads=request.threads[:1],  # The targets name the others already.
+        data=None if request.data is None else replace(request.data, pairs=tuple(pairs)),
     )
     finished = bench(was, both, reports=reports, watch=watch)
     title = f"{now.name} against {was.name}" if now else f"{was.name}: {targets[1].label}"

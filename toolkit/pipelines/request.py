@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit.answers.verdict import Limits
+from toolkit.data.request import DataRequest
 from toolkit.deployment.verifying import Verified
 from toolkit.engine import planning
 from toolkit.engine.assignment import FeedRequest
@@ -23,8 +24,8 @@ REFERENCE = Path("models/mlp/mlp.onnx")
 """The model where none is named: what `toolkit run` exports."""
 
 Watch = Callable[[str, float | None, str], None]
-"""Told what is being done ('ask', 'judge', 'measure'), the share done (None: unknown) and details
-in words."""
+"""Told what is being done ('ask', 'judge', 'data', 'measure'), the share done (None: unknown) and
+details in words."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class BenchRequest:
     whole_command: Sequence[str] = ()
     """The same with whole paths, where files lie elsewhere: the cache keeps it for `--resume`,
     and in no record."""
+    data: DataRequest | None = None
+    """Labelled data on which the metrics of every judged target are measured."""
     anonymous: bool = False
     """The record tells nothing by which this machine differs from others of its kind."""
 

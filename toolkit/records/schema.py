@@ -10,6 +10,7 @@ History of VERSION (a new shape brings a new number, an upgrade step and a golde
 5  the lock that a library's environment was made from, and what had no hash in it.
 6  the answer of a verdict and of each of its outputs, with the reason; what is exact; the limit
    that takes what is not shown.
+7  labelled data: the metrics of a target, and old against new.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from msgspec import field
 from toolkit.answers.specialvalues import SpecialValue
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.machine.facts import BusyProcess, GpuState, Machine
+from toolkit.records.metrics import LabelledData, MetricValue
 from toolkit.strict import Strict
 from toolkit.units import Bytes, Number, Seconds
 
-VERSION = 6
+VERSION = 7
 
 State = Literal["running", "done", "interrupted", "failed"]
 
@@ -283,6 +285,8 @@ class TargetRecord(Strict, frozen=True, kw_only=True):
     timings: list[Timing] = field(default_factory=list)
     cold: ColdStart = field(default_factory=ColdStart)
     memory: Memory = field(default_factory=Memory)
+    metrics: list[MetricValue] = field(default_factory=list)
+    """What it is worth on labelled data, measured in a session whose outputs were judged."""
     warnings: list[Warning] = field(default_factory=list)
     failure: Failure | None = None
 
@@ -354,6 +358,7 @@ class Run(Strict, frozen=True, kw_only=True):
     warnings: list[Warning] = field(default_factory=list)
     seconds: Seconds = 0.0
     """Wall time of the whole run so far."""
+    data: LabelledData | None = None
 
     @property
     def counted_starts(self) -> list[int]:

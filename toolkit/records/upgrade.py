@@ -88,6 +88,7 @@ STEPS: Mapping[int, Callable[[Raw], Raw]] = {
     3: _added_only,
     4: _added_only,
     5: _with_answers,
+    6: _added_only,
 }
 """Version → the step that brings its records to the next one."""
 

@@ -16,10 +16,12 @@ from enum import StrEnum
 
 from toolkit.answers import severity
 from toolkit.answers.verdict import Verdict
+from toolkit.data.looks import decided
 from toolkit.errors import RunError
 from toolkit.machine.features import difference
 from toolkit.measure import stats
 from toolkit.measure.stats import Interval
+from toolkit.records.metrics import MetricDrop, span_of
 from toolkit.records.pairing import effects
 from toolkit.records.schema import Run
 from toolkit.report.ratios import interval_words
@@ -72,6 +74,9 @@ class Pairing:
     """A sentence on how the answers have become worse (C4); empty where they have not."""
     undecided: str = ""
     """Why it is not decided whether they have; empty where it is."""
+    drops: tuple[MetricDrop, ...] = ()
+    """Every metric on labelled data, old against new on the same examples; gates are on the
+    first."""
 
     @property
     def answers(self) -> Gate:
@@ -89,6 +94,14 @@ class Pairing:
             return interval_words(self.interval)
         limit = percent(self.interval.largest)
         return f"no difference shown (smaller than ±{limit} is not excluded)"
+
+    def dropped(self, limit: float) -> Gate:
+        """Says whether the first metric is lower by more than `limit`: of shares by a difference,
+        of other numbers by a share of the old one."""
+        if not self.drops:
+            return Gate.OPEN
+        decision = decided(span_of(self.drops[0]), limit)
+        return {"holds": Gate.HOLDS, "fails": Gate.FAILS, "": Gate.OPEN}[decision]
 
     def slower(self, limit: float) -> Gate:
         """Says whether the new one is slower by more than `limit`, a share (0.05 is 5 %)."""
@@ -120,6 +133,11 @@ def _beside(run: Run, table: Table, case: int, old: int, new: int) -> Pairing:
         interval=stats.hodges_lehmann(logs, run.plan.alpha),
         worse=_worse(rows[old], rows[new]),
         undecided=_undecided(rows[old], rows[new]),
+        drops=tuple(
+            drop
+            for drop in (run.data.drops if run.data else ())
+            if (drop.old, drop.new) == (old, new)
+        ),
     )
 
 
