@@ -133,7 +133,7 @@ def metric(name: str, labelling: Labelling | None) -> Metric:
         fitting = [each for each, kinds in NAMES.items() if labelling.kind in kinds]
         raise InputError(
             f"--metric {name}: the labels and {labelling.output!r} are {labelling.kind}; these "
-            f" have {' and '.join(fitting)}"
+            f"have {' and '.join(fitting)}"
         )
     match name:
         case "accuracy" if labelling.kind is LabelKind.TOKENS:

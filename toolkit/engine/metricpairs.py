@@ -91,7 +91,7 @@ def drops(
     return [
         _drop(
             metric, pair, columns[pair[0]].of(place), columns[pair[1]].of(place), indices, alpha,
-            seed, flips.shown.get(pair, []) if place == 0 else [],
+            seed, flips.shown.get(pair, []) if place == choosing(measured) else [],
         )
         for pair in pairs
         for place, metric in enumerate(measured)
@@ -142,9 +142,15 @@ def _drop(
     )
 
 
+def choosing(measured: Sequence[Metric]) -> int | None:
+    """The first metric by which an example is right or wrong; None where there is none."""
+    return next((place for place, metric in enumerate(measured) if metric.chooses), None)
+
+
 @dataclass
 class Flips:
-    """The first examples of each pair that one of the two alone has right, as they look."""
+    """The first examples of each pair that one of the two alone has right, by the first metric that
+    can say so, as they look."""
 
     shown: dict[tuple[int, int], list[Flip]] = field(default_factory=dict)
 
@@ -160,21 +166,20 @@ class Flips:
         *,
         anonymous: bool,
     ) -> None:
-        """Keeps those of the batch that was answered last, by the first metric."""
-        if not measured or not measured[0].chooses or labelling is None:
+        """Keeps those of the batch that was answered last."""
+        place = choosing(measured)
+        if place is None or labelling is None:
             return
-        last = {column.target: column.rows[0][-1] for column in columns}
+        last = {column.target: column.rows[place][-1] for column in columns}
         for pair in pairs:
             if not {*pair} <= {*last}:
                 continue
             shown = self.shown.setdefault(pair, [])
             old, new = last[pair[0]], last[pair[1]]
-            for place in np.flatnonzero(old[:, 0] != new[:, 0])[: MOST_SHOWN - len(shown)]:
-                index = int(indices[place])
-                chosen = [
-                    _words(rows[place, 1], labelling, examples.classes) for rows in (old, new)
-                ]
-                label = metrics.as_number(labelling, labels[place : place + 1])[0]
+            for row in np.flatnonzero(old[:, 0] != new[:, 0])[: MOST_SHOWN - len(shown)]:
+                index = int(indices[row])
+                chosen = [_words(rows[row, 1], labelling, examples.classes) for rows in (old, new)]
+                label = metrics.as_number(labelling, labels[row : row + 1])[0]
                 text, picture = ("", b"") if anonymous else _look(examples, index)
                 shown.append(
                     Flip(

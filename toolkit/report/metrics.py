@@ -114,6 +114,21 @@ def heading(data: LabelledData) -> str:
     return line(f"{data.name}: {used}{of}{why}")
 
 
+def reading(data: LabelledData) -> str:
+    """How the numbers were made, in two sentences."""
+    order = "in a random order" if data.seed is not None else "in the order in which they come"
+    pairs = (
+        " Old and new answered the same examples; a difference is shown where its interval leaves "
+        "out 0."
+        if data.drops
+        else ""
+    )
+    return (
+        f"The examples were taken {order}, in sessions whose answers had been judged. In brackets: "
+        f"95 % intervals.{pairs}"
+    )
+
+
 def flipped(view: View) -> list[str]:
     """Sentences on the examples that one of a pair alone has right, with their places."""
     data = view.run.data
