@@ -323,6 +323,10 @@ def _ranked(
 
     def rows(outputs: Mapping[str, Array], labels: Array) -> Array:
         output = _numbers(labelling, outputs).reshape(len(labels), -1)
+        if labelling.kind is LabelKind.CLASSES and not labelling.threshold:
+            # Logits of two examples have no common scale; their probabilities have.
+            output = np.exp(output - output.max(axis=1, keepdims=True))
+            output /= output.sum(axis=1, keepdims=True)
         wanted = labels.reshape(len(labels), -1).astype(np.float64)
         return np.concatenate([wanted, output], axis=1)
 

@@ -42,7 +42,11 @@ def drop(shown: MetricDrop) -> str:
     if not shown.shown:
         # The end of the interval is what a reader may have lost at most.
         hidden = _number(max(high, 0.0), digits, is_share=True)
-        return f"{values}, no difference found; a drop of up to {hidden} could be hidden"
+        is_alike = shown.lost == shown.won == 0
+        found = (
+            f"the same in all {shown.examples:,} examples" if is_alike else "no difference found"
+        )
+        return f"{values}, {found}; a drop of up to {hidden} could be hidden"
     worse = middle > 0
     ends = (low, high) if worse else (-high, -low)
     words = ("lower", "higher") if shown.is_share else ("worse", "better")
@@ -202,7 +206,7 @@ def _bare(number: float, digits: int, is_share: bool) -> str:
 def _decimals(low: float, high: float, is_share: bool) -> int:
     """Decimals of a percentage, as its interval carries them."""
     half = 50 * (high - low)
-    return 1 if not is_share or not math.isfinite(half) or half >= 0.1 else 2
+    return 2 if is_share and 0 < half < 0.1 else 1
 
 
 def _limit_digits(limit: float) -> int:
