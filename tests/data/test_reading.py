@@ -7,13 +7,14 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests import needs, small
+from toolkit import tensors
 from toolkit.data import archives, extra, opening, pictures
 from toolkit.data import examples as reading
 from toolkit.data.examples import Examples, SeenPicture
@@ -38,13 +39,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def opened(name: str, model: str = "layer.onnx", **more: str) -> Examples:
-    return opening.opened(modelfile.open_once(Path(model)), DataRequest(name, **more))
+def opened(
+    name: str,
+    model: str = "layer.onnx",
+    *,
+    labels: str | None = None,
+    preprocess: str | None = None,
+) -> Examples:
+    return opening.opened(modelfile.open_once(Path(model)), DataRequest(name, labels, preprocess))
 
 
 def batches(of: Examples, model: str = "layer.onnx", rows: int = 4) -> list[reading.Batch]:
     inputs = modelfile.open_once(Path(model)).facts.inputs
-    return [*reading.batches(of, None, inputs, rows)]
+    return [*reading.batches(of, None, inputs, lambda: rows)]
 
 
 def image_model(folder: Path, shape: tuple[int | str, ...] = ("batch", 3, 4, 4)) -> str:
@@ -90,7 +97,8 @@ def test_an_archive_gives_its_examples_in_batches_whose_last_one_is_filled_up(fo
 
     first, last = batches(opened("data.npz"))
 
-    assert (first.feed["x"].dtype, first.feed["x"].shape) == (np.float32, (4, 8))
+    assert first.feed["x"].dtype == np.float32
+    assert first.feed["x"].shape == (4, 8)
     assert last.indices.tolist() == [4, 5]
     assert last.labels.tolist() == [4, 5]
     assert last.feed["x"].tolist() == [x[4].tolist()] + [x[5].tolist()] * 3
@@ -159,7 +167,7 @@ def test_a_model_of_channels_last_gets_them_last(folder: Path) -> None:
     assert batch.feed["pixels"].shape == (4, 4, 4, 3)
 
 
-def tabled(name: str, columns: dict[str, list[object]]) -> None:
+def tabled(name: str, columns: Mapping[str, Sequence[object]]) -> None:
     with open(name, "w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerows([[*columns], *zip(*columns.values(), strict=True)])
@@ -352,7 +360,7 @@ def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused_unread(
     """A few kilobytes of it may be gigabytes once they are unpacked."""
     np.savez_compressed("data.npz", x=np.zeros((100_000, 8)), labels=np.zeros(100_000, int))
     monkeypatch.setattr(archives, "LARGEST", 1_000_000)
-    monkeypatch.setattr(archives.tensors, "read_npz", lambda path: pytest.fail("it was read"))
+    monkeypatch.setattr(tensors, "read_npz", lambda path: pytest.fail("it was read"))
 
     with pytest.raises(InputError, match=r"data\.npz unpacks to 7\.2\d?.MB, 1\.00.MB are the most"):
         opened("data.npz")
@@ -360,6 +368,10 @@ def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused_unread(
 
 def many_columns() -> None:
     Path("data.csv").write_text(",".join(f"c{i}" for i in range(1_000_000)) + "\n")
+
+
+def no_text() -> None:
+    Path("data.csv").write_bytes(b"\xff\xfe\x00")
 
 
 TABLES: dict[str, tuple[Callable[[], None] | str, str]] = {
@@ -372,7 +384,7 @@ TABLES: dict[str, tuple[Callable[[], None] | str, str]] = {
     "no label column": ("a,b\n1,2\n", "data.csv has no 'labels' or 'label'; it has: a, b"),
     "no text for it": ("t,label\nhello,1\n", "data.csv has no column for the input 'x'; it has: t"),
     "too few": ("a,label\n1,1\n", r"example 0 has the shape \[1\] for the input x:float32"),
-    "no text": (lambda: Path("data.csv").write_bytes(b"\xff\xfe\x00") and None, "is no CSV that"),
+    "no text": (no_text, "is no CSV that"),
 }
 
 
@@ -482,17 +494,39 @@ def test_a_missing_package_is_refused_with_the_command_that_installs_it(
 
 
 @pytest.mark.parametrize(
-    ("shape", "rows"), [(("batch", 8), reading.MOST_ROWS), ((5, 8), 5), (None, reading.MOST_ROWS)]
+    ("shape", "rows"),
+    [
+        (("batch", 8), (reading.FIRST_ROWS, reading.MOST_ROWS)),
+        ((5, 8), (5, 5, True)),
+        (None, (reading.FIRST_ROWS, reading.MOST_ROWS)),
+    ],
 )
 def test_a_batch_is_as_large_as_the_file_fixes(
-    shape: tuple[int | str, ...] | None, rows: int
+    shape: tuple[int | str, ...] | None, rows: tuple[int, ...]
 ) -> None:
     inputs = [TensorSpec("x", "float32", shape)]
 
-    assert reading.size(inputs, {"x": np.zeros(8, np.float32)}) == rows
+    assert reading.rows_of(inputs, {"x": np.zeros(8, np.float32)}) == reading.Rows(*rows)
 
 
 def test_large_examples_make_small_batches() -> None:
     inputs = [TensorSpec("x", "float32", ("batch", 1 << 21))]
 
-    assert reading.size(inputs, {"x": np.zeros(1 << 21, np.float32)}) == 2
+    assert reading.rows_of(inputs, {"x": np.zeros(1 << 21, np.float32)}) == reading.Rows(2, 2)
+
+
+def test_batches_grow_while_they_are_quick_and_end_at_the_next_look() -> None:
+    rows = reading.Rows(32, 100)
+    rows.quicker(1.0)
+    assert rows.now == 32
+    rows.quicker(1e-4)
+    rows.quicker(1e-4)
+    assert rows.now == 64
+    assert [rows.until(place) for place in (1000, 64, 40, 3)] == [64, 64, 32, 2]
+
+
+def test_a_batch_that_the_file_fixes_is_never_cut() -> None:
+    rows = reading.Rows(32, 1024, is_fixed=True)
+    rows.quicker(1e-4)
+
+    assert (rows.now, rows.until(5)) == (32, 32)

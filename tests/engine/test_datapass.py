@@ -15,6 +15,7 @@ from tests import small
 from toolkit.data.request import DataRequest
 from toolkit.engine import datapass, setup
 from toolkit.errors import InputError
+from toolkit.machine import memory
 from toolkit.pipelines.check import check
 from toolkit.pipelines.request import BenchRequest
 from toolkit.records import privacy, sound, store
@@ -164,7 +165,7 @@ def test_where_the_memory_is_short_each_pair_is_a_pass_of_its_own(
         return passed(this, targets, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(datapass, "_passed", counted)
-    monkeypatch.setattr(datapass.memory, "available", lambda: 1)
+    monkeypatch.setattr(memory, "available", lambda: 1)
 
     found = answered(folder, "onnxruntime", other, "onnxruntime,io=bound")
 

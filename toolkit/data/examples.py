@@ -17,11 +17,15 @@ from toolkit.errors import InputError
 from toolkit.sources import importing, source
 from toolkit.sources.running import result
 from toolkit.tensors import PLAIN, Array, TensorSpec, dtype_of
-from toolkit.units import Bytes
+from toolkit.units import Bytes, Seconds
 
-MOST_ROWS = 32
-"""The most examples of one batch: more are hardly faster, and a large model holds their
-activations."""
+FIRST_ROWS = 32
+"""The examples of the first batch: a large model holds the activations of all of them."""
+MOST_ROWS = 1024
+"""The most examples of one batch."""
+QUICK: Seconds = 0.03
+"""A batch that takes less of each target is mostly the way to the worker and back: the next one is
+twice as large. What takes less holds little."""
 MOST_BYTES: Bytes = 1 << 24
 """The most that the inputs of one batch may take."""
 STEP = 32
@@ -125,24 +129,51 @@ def named(given: object, inputs: Sequence[TensorSpec], where: str) -> Inputs:
     return {spec.name: np.asarray(given[spec.name]) for spec in inputs}
 
 
+@dataclass
+class Rows:
+    """How many examples a batch has: what the file fixes, else more while batches are quick."""
+
+    now: int
+    most: int
+    is_fixed: bool = False
+    """The file takes this number alone."""
+
+    def quicker(self, seconds: Seconds) -> None:
+        """Makes batches larger where one took so little time of each target."""
+        if seconds < QUICK and 2 * self.now <= self.most and not self.is_fixed:
+            self.now *= 2
+
+    def until(self, place: int) -> int:
+        """The rows of a batch that shall not go beyond so many examples: halved until it does not,
+        so that a runtime that compiles for each shape sees few."""
+        rows = self.now
+        while rows > max(1, place) and not self.is_fixed:
+            rows //= 2
+        return rows
+
+
 def batches(
-    examples: Examples, order: Sequence[int] | None, inputs: Sequence[TensorSpec], size: int
+    examples: Examples,
+    order: Sequence[int] | None,
+    inputs: Sequence[TensorSpec],
+    rows: Callable[[], int],
 ) -> Iterator[Batch]:
-    """The examples in batches of `size` rows.
+    """The examples in batches, each of as many rows as `rows` says when it begins.
 
     Raises InputError, naming the example, where one does not fit the model or the others.
     """
     waiting: list[tuple[int, Inputs, Array]] = []
+    size = rows()
     for each in examples.read(order):
         waiting.append(each)
         if len(waiting) == size:
             yield _batch(waiting, inputs, size, examples.padding)
-            waiting = []
+            waiting, size = [], rows()
     if waiting:
         yield _batch(waiting, inputs, size, examples.padding)
 
 
-def size(inputs: Sequence[TensorSpec], first: Inputs) -> int:
+def rows_of(inputs: Sequence[TensorSpec], first: Inputs) -> Rows:
     """How many examples a batch has: what the file fixes, else what is not too much.
 
     Raises InputError where two inputs fix two numbers.
@@ -154,9 +185,11 @@ def size(inputs: Sequence[TensorSpec], first: Inputs) -> int:
             "which of them are examples cannot be told"
         )
     if fixed:
-        return max(1, fixed.pop())
+        rows = max(1, fixed.pop())
+        return Rows(rows, rows, is_fixed=True)
     one = sum(array.nbytes for array in first.values())
-    return max(1, min(MOST_ROWS, MOST_BYTES // max(1, one)))
+    most = max(1, min(MOST_ROWS, MOST_BYTES // max(1, one)))
+    return Rows(min(FIRST_ROWS, most), most)
 
 
 def _batch(

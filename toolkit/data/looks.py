@@ -54,9 +54,14 @@ class Looks:
         steps = range(max(0, math.ceil(math.log2(max(1, self.count / FIRST)))))
         return [FIRST * 2**step for step in steps if FIRST * 2**step < self.count]
 
+    @property
+    def next_place(self) -> int:
+        """The number of examples at the next look; 0: there is only the last."""
+        return self.places[self.taken] if self.taken < len(self.places) else 0
+
     def due(self, done: int) -> bool:
         """Says whether it has to be looked once so many examples are done."""
-        return self.taken < len(self.places) and done >= self.places[self.taken]
+        return 0 < self.next_place <= done
 
     def alpha(self, done: int, *, last: bool) -> float:
         """The share of misses of one interval at this look, which counts as taken (L2 to L4)."""

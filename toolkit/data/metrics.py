@@ -109,7 +109,7 @@ def demand_known(names: tuple[str, ...]) -> None:
                 "--metric FILE.py:NAME    a function of yours: (outputs, labels) → scores",
             )
         if name in SCORED:
-            extra.module("torchmetrics", f"--metric {name}")
+            extra.demand("torchmetrics", f"--metric {name}")
         if is_code(name):
             _function(name)
 

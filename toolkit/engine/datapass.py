@@ -179,7 +179,7 @@ def _passed(this: _Pass, targets: Sequence[ReadyTarget], pairs: int, watch: Watc
             this.attempt(run, lambda run: _begin(this, run))  # P1
         stopped: Stopped = "all"
         found: list[MetricDrop] = []
-        for batch in _batches(this):
+        for batch in _batches(this, looks):
             _answer(this, batch)
             total = this.examples.count
             share = None if total is None else this.used / total
@@ -226,16 +226,24 @@ def _judge(this: _Pass, run: _DataRun) -> None:
             raise TargetError(f"its answers changed after the verdict: {reason}")
 
 
-def _batches(this: _Pass) -> Iterator[Batch]:
-    """The examples in a random order, where there is a choice (looks L5)."""
+def _batches(this: _Pass, looks: Looks) -> Iterator[Batch]:
+    """The examples in a random order, where there is a choice (looks L5). None goes beyond the next
+    look; between one and the next their user has the targets answer."""
     count = this.examples.count
     order = None if count is None else np.random.default_rng(this.asked.seed).permutation(count)
     first = next(this.examples.read(None if order is None else order[:1].tolist()), None)
     if first is None:
         return
-    size = reading.size(this.inputs, first[1])
+    rows = reading.rows_of(this.inputs, first[1])
     places = None if order is None else order.tolist()
-    yield from reading.batches(this.examples, places, this.inputs, size)
+
+    def size() -> int:
+        return rows.until(looks.next_place - this.used) if looks.next_place else rows.now
+
+    for batch in reading.batches(this.examples, places, this.inputs, size):
+        began = time.monotonic()
+        yield batch
+        rows.quicker((time.monotonic() - began) / max(1, len(this.alive)))
 
 
 def _answer(this: _Pass, batch: Batch) -> None:
