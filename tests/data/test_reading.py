@@ -506,17 +506,19 @@ def test_a_batch_is_as_large_as_the_file_fixes(
 ) -> None:
     inputs = [TensorSpec("x", "float32", shape)]
 
-    assert reading.rows_of(inputs, {"x": np.zeros(8, np.float32)}) == reading.Rows(*rows)
+    assert reading.batch_size(inputs, {"x": np.zeros(8, np.float32)}) == reading.BatchSize(*rows)
 
 
 def test_large_examples_make_small_batches() -> None:
     inputs = [TensorSpec("x", "float32", ("batch", 1 << 21))]
 
-    assert reading.rows_of(inputs, {"x": np.zeros(1 << 21, np.float32)}) == reading.Rows(2, 2)
+    assert reading.batch_size(inputs, {"x": np.zeros(1 << 21, np.float32)}) == reading.BatchSize(
+        2, 2
+    )
 
 
 def test_batches_grow_while_they_are_quick_and_end_at_the_next_look() -> None:
-    rows = reading.Rows(32, 100)
+    rows = reading.BatchSize(32, 100)
     rows.quicker(1.0)
     assert rows.now == 32
     rows.quicker(1e-4)
@@ -526,7 +528,7 @@ def test_batches_grow_while_they_are_quick_and_end_at_the_next_look() -> None:
 
 
 def test_a_batch_that_the_file_fixes_is_never_cut() -> None:
-    rows = reading.Rows(32, 1024, is_fixed=True)
+    rows = reading.BatchSize(32, 1024, is_fixed=True)
     rows.quicker(1e-4)
 
     assert (rows.now, rows.until(5)) == (32, 32)

@@ -130,7 +130,7 @@ def named(given: object, inputs: Sequence[TensorSpec], where: str) -> Inputs:
 
 
 @dataclass
-class Rows:
+class BatchSize:
     """How many examples a batch has: what the file fixes, else more while batches are quick."""
 
     now: int
@@ -173,7 +173,7 @@ def batches(
         yield _batch(waiting, inputs, size, examples.padding)
 
 
-def rows_of(inputs: Sequence[TensorSpec], first: Inputs) -> Rows:
+def batch_size(inputs: Sequence[TensorSpec], first: Inputs) -> BatchSize:
     """How many examples a batch has: what the file fixes, else what is not too much.
 
     Raises InputError where two inputs fix two numbers.
@@ -186,10 +186,10 @@ def rows_of(inputs: Sequence[TensorSpec], first: Inputs) -> Rows:
         )
     if fixed:
         rows = max(1, fixed.pop())
-        return Rows(rows, rows, is_fixed=True)
+        return BatchSize(rows, rows, is_fixed=True)
     one = sum(array.nbytes for array in first.values())
     most = max(1, min(MOST_ROWS, MOST_BYTES // max(1, one)))
-    return Rows(min(FIRST_ROWS, most), most)
+    return BatchSize(min(FIRST_ROWS, most), most)
 
 
 def _batch(

@@ -234,7 +234,7 @@ def _batches(this: _Pass, looks: Looks) -> Iterator[Batch]:
     first = next(this.examples.read(None if order is None else order[:1].tolist()), None)
     if first is None:
         return
-    rows = reading.rows_of(this.inputs, first[1])
+    rows = reading.batch_size(this.inputs, first[1])
     places = None if order is None else order.tolist()
 
     def size() -> int:

@@ -40,13 +40,9 @@ def drop(shown: MetricDrop) -> str:
     if not math.isfinite(low) or not math.isfinite(high):
         return f"{values}, no interval"
     if not shown.shown:
-        # The end of the interval is what a reader may have lost at most.
-        hidden = _number(max(high, 0.0), digits, is_share=True)
-        is_alike = shown.lost == shown.won == 0
-        found = (
-            f"the same in all {shown.examples:,} examples" if is_alike else "no difference found"
-        )
-        return f"{values}, {found}; a drop of up to {hidden} could be hidden"
+        same = f"the same in all {shown.examples:,} examples"
+        found = same if _is_alike(shown) else "no difference found"
+        return f"{values}, {found}; a drop of up to {_hidden(shown)} could be hidden"
     worse = middle > 0
     ends = (low, high) if worse else (-high, -low)
     words = ("lower", "higher") if shown.is_share else ("worse", "better")
@@ -104,6 +100,51 @@ def grid(run: Run, targets: Sequence[ShownTarget]) -> Grid:
         "answers",
     )
     return Grid(head, tuple(tuple(map(printable, row)) for row in rows))
+
+
+def by_target(view: View) -> Iterator[list[str]]:
+    """Of each target a line with its verdict and its metrics, and lines on old against new where
+    not all examples have the same answers."""
+    data = view.run.data
+    for target in view.targets if data else ():
+        known = target.record.metrics if target.record and target.verdict else []
+        answers = target.verdict.text if target.verdict else "not judged"
+        values = ", ".join(f"{metric.name} {value(metric)}" for metric in known)
+        first = f"{target.name}, {answers}: {values or 'no metric, it did not answer them'}"
+        pairs = [
+            f"{each.metric} against {view.targets[each.old].name}: {drop(each)}"
+            for each in (data.drops if data else ())
+            if each.new == target.index and known and not _is_alike(each)
+        ]
+        yield [printable(text) for text in (first, *pairs)]
+
+
+def alike(view: View) -> list[str]:
+    """A sentence for each target that others agree with in every example."""
+    data = view.run.data
+    names: dict[tuple[int, str], list[str]] = {}
+    for each in data.drops if data else ():
+        if _is_alike(each):
+            ends = f"{each.examples:,} examples; a drop of {each.metric} of up to {_hidden(each)}"
+            names.setdefault((each.old, ends), []).append(view.targets[each.new].name)
+    return [
+        printable(
+            f"{listed(same)} and {view.targets[old].name} have the same ones right in all {ends} "
+            "could be hidden."
+        )
+        for (old, ends), same in names.items()
+    ]
+
+
+def _is_alike(shown: MetricDrop) -> bool:
+    """Says whether old and new have just the same examples right."""
+    return shown.lost == shown.won == 0
+
+
+def _hidden(shown: MetricDrop) -> str:
+    """The end of the interval: what a reader may have lost at most."""
+    low, high = float(shown.low), float(shown.high)
+    return _number(max(high, 0.0), _decimals(low, high, is_share=True), is_share=True)
 
 
 def heading(data: LabelledData) -> str:

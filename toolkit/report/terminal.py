@@ -8,7 +8,6 @@ from toolkit.plaintext import RESET, STYLES, line
 from toolkit.records.schema import WarningKind
 from toolkit.report import metrics
 from toolkit.report.conclusion import not_shown
-from toolkit.report.grids.grid import NONE
 from toolkit.report.grids.latencies import remarks
 from toolkit.report.view import Note, Row, Standing, Table, View
 from toolkit.report.words import seconds, timed, width, wrapped
@@ -51,20 +50,16 @@ def render(view: View, *, columns: int = 80, colour: bool = False, label: str = 
 
 
 def data_lines(view: View, columns: int, colour: bool) -> Iterator[str]:
-    """What labelled data showed: a block for each target; no lines without data."""
+    """What labelled data showed: each target with its metrics; no lines without data."""
     if view.run.data is None:
         return
     yield from paragraph(metrics.heading(view.run.data), columns)
-    grid = metrics.grid(view.run, view.targets)
-    for row in grid.rows:
-        known = [(head, cell) for head, cell in zip(grid.head, row, strict=True) if cell != NONE]
-        yield from paragraph(f"{row[0]}, answers {row[-1]}", columns)
-        for name, cell in known[1:-1] or [("", "no metric: it did not answer the examples")]:
-            label = f"{name}: " if name else ""
-            first, *rest = wrapped(line(f"{label}{cell}"), columns - LABEL - 2 * GAP)
-            yield f"{' ' * LABEL}  {first}"
-            yield from (" " * (LABEL + 2 * GAP) + part for part in rest)
-    for text in metrics.flipped(view):
+    for first_line, *others in metrics.by_target(view):
+        yield from paragraph(first_line, columns)
+        for text in others:
+            parts = wrapped(line(text), columns - LABEL - GAP)
+            yield from (" " * (LABEL + GAP) + part for part in parts)
+    for text in (*metrics.alike(view), *metrics.flipped(view)):
         yield from (styled(part, "quiet", colour) for part in paragraph(text, columns))
 
 
