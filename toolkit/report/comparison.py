@@ -97,9 +97,9 @@ class Pairing:
 
     def dropped(self, limit: float) -> Gate:
         """Says whether the first metric is lower by more than `limit`: of shares by a difference,
-        of other numbers by a share of the old one."""
+        of other numbers by a share of the old one. A new one that fails has no metric at all."""
         if not self.drops:
-            return Gate.OPEN
+            return Gate.FAILS if self.worse else Gate.OPEN
         decision = decided(span_of(self.drops[0]), limit)
         return {"holds": Gate.HOLDS, "fails": Gate.FAILS, "": Gate.OPEN}[decision]
 

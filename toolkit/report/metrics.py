@@ -59,8 +59,10 @@ def cells(drops: Sequence[MetricDrop], names: Sequence[str]) -> Iterator[str]:
 
 def ruling(shown: MetricDrop | None, limit: float, outcome: str) -> str:
     """What a gate on the drop comes to, in a sentence."""
+    if shown is None and outcome == "fails":
+        return "there is no metric of the new one: it did not answer the examples"
     if shown is None:
-        return "cannot tell whether the metric dropped: one of the two was not measured on the data"
+        return "cannot tell whether the metric dropped: one of the two did not answer the examples"
     more = f"lower by more than {_number(limit, _limit_digits(limit), is_share=True)}"
     if not shown.is_share:
         more = more.replace("lower", "worse")
