@@ -438,6 +438,21 @@ def unknown_step(folder: Path) -> None:
     processor(folder, do_pad=True)
 
 
+def other_word(folder: Path) -> None:
+    pictured(folder)
+    processor(folder, crop_pct=0.875)
+
+
+def other_kind(folder: Path) -> None:
+    pictured(folder)
+    processor(folder, image_processor_type="LevitImageProcessor")
+
+
+def no_filter(folder: Path) -> None:
+    pictured(folder)
+    processor(folder, image_processor_type="CLIPImageProcessorFast")
+
+
 def no_processor(folder: Path) -> None:
     pictured(folder)
 
@@ -456,6 +471,9 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "empty": (empty, "photos has no class folders"),
     "without pictures": (without_pictures, "photos has no pictures in its class folders"),
     "unknown step": (unknown_step, "preprocessor_config.json asks for do_pad, which is not done"),
+    "unknown word": (other_word, "preprocessor_config.json asks for crop_pct, which is not done"),
+    "unknown kind": (other_kind, "preprocessor_config.json is of the kind 'Levit', which is not"),
+    "no filter": (no_filter, "preprocessor_config.json does not say by which filter it resizes"),
     "no processor": (no_processor, "there is no preprocessor_config.json beside the model"),
     "no JSON": (no_json, "preprocessor_config.json beside the model is no JSON"),
     "huge size": (huge_size, "preprocessor_config.json: size has a side of 1000000000 pixels"),
@@ -496,17 +514,17 @@ def test_a_missing_package_is_refused_with_the_command_that_installs_it(
 @pytest.mark.parametrize(
     ("shape", "rows"),
     [
-        (("batch", 8), (reading.FIRST_ROWS, reading.MOST_ROWS)),
-        ((5, 8), (5, 5, True)),
-        (None, (reading.FIRST_ROWS, reading.MOST_ROWS)),
+        (("batch", 8), reading.BatchSize(reading.FIRST_ROWS, reading.MOST_ROWS)),
+        ((5, 8), reading.BatchSize(5, 5, is_fixed=True)),
+        (None, reading.BatchSize(reading.FIRST_ROWS, reading.MOST_ROWS)),
     ],
 )
 def test_a_batch_is_as_large_as_the_file_fixes(
-    shape: tuple[int | str, ...] | None, rows: tuple[int, ...]
+    shape: tuple[int | str, ...] | None, rows: reading.BatchSize
 ) -> None:
     inputs = [TensorSpec("x", "float32", shape)]
 
-    assert reading.batch_size(inputs, {"x": np.zeros(8, np.float32)}) == reading.BatchSize(*rows)
+    assert reading.batch_size(inputs, {"x": np.zeros(8, np.float32)}) == rows
 
 
 def test_large_examples_make_small_batches() -> None:

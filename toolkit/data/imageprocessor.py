@@ -7,6 +7,7 @@ asks for besides is refused by name, never left out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,22 @@ from toolkit.errors import InputError
 from toolkit.tensors import Array, TensorSpec
 
 FILE = "preprocessor_config.json"
-STEPS = ("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb")
-"""Steps that are done here; every other `do_…` that is true is refused."""
+KNOWN = frozenset(
+    (
+        *("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb"),
+        *("size", "resample", "crop_size", "rescale_factor", "image_mean", "image_std"),
+        # These say what the values above mean to a program, or where they are from.
+        *("image_processor_type", "feature_extractor_type", "processor_class", "data_format"),
+        *("input_data_format", "default_to_square", "return_tensors", "device", "disable_grouping"),
+        *("_valid_processor_keys", "_name_or_path", "auto_map"),
+    )
+)
+"""What a file may say; everything else that is set is refused by name."""
+PLAIN = frozenset(("ViT", "Siglip", "Blip", "Beit"))
+CROPPING = frozenset(("CLIP", "Bit", "DeiT", "MobileNetV1", "MobileNetV2"))
+"""Processors of Hugging Face whose steps these are, the latter with a crop unless the file says
+otherwise. Others read the same words otherwise: LeViT's size is not the size."""
+SUFFIX = re.compile(r"(ImageProcessor(Fast|Pil)?|FeatureExtractor)$")
 MOST_SIDE = 16_384
 """Pixels of a side that a file may ask for."""
 BILINEAR = 2
@@ -83,16 +98,23 @@ def beside(folder: Path, inputs: Sequence[TensorSpec]) -> ImageProcessor:
         raise InputError(
             f"{FILE} makes one input [batch,3,height,width]; the model has others", CURE
         )
-    for step, is_asked in config.items():
-        if step.startswith("do_") and step not in STEPS and is_asked:
-            raise InputError(f"{FILE} asks for {step}, which is not done here", CURE)
+    for word, value in config.items():
+        if word not in KNOWN and value not in (None, False):
+            raise InputError(f"{FILE} asks for {word}, which is not done here", CURE)
+    kind = str(config.get("image_processor_type") or config.get("feature_extractor_type") or "ViT")
+    kind = SUFFIX.sub("", kind)
+    if kind not in PLAIN | CROPPING:
+        raise InputError(f"{FILE} is of the kind {kind[:80]!r}, which is not known here", CURE)
+    if kind != "ViT" and config.get("do_resize", True) and "resample" not in config:
+        raise InputError(f"{FILE} does not say by which filter it resizes (resample)", CURE)
     is_last = spec.shape[3] in (1, 3) and spec.shape[1] not in (1, 3)
     channels = spec.shape[3 if is_last else 1]
     channels = channels if isinstance(channels, int) else 3
     if channels not in (1, 3):
         raise InputError(f"the input {spec} has {channels} channels; a picture has 1 or 3", CURE)
     exact, shortest = _resize(config) if config.get("do_resize", True) else (None, None)
-    crop = config.get("crop_size") if config.get("do_center_crop") else None
+    crops = config.get("do_center_crop", kind in CROPPING)
+    crop = config.get("crop_size", 224) if crops else None
     factor = float(_number(config, "rescale_factor", 1 / 255))
     is_normal = config.get("do_normalize", True)
     extra.module("PIL.Image", "reading pictures")
