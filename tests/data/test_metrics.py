@@ -44,6 +44,7 @@ def tensors(*arrays: np.ndarray) -> list[torch.Tensor]:
 
 
 X, Y = tensors(SCORES, CLASSES)
+N, L, T = tensors(NUMBERS, LOGITS, TOKENS)
 M, B = tensors(1 / (1 + np.exp(-MARKS)), BITS)
 EXPECTED: dict[str, tuple[str, np.ndarray, np.ndarray, Any]] = {
     "accuracy": (
@@ -65,11 +66,11 @@ EXPECTED: dict[str, tuple[str, np.ndarray, np.ndarray, Any]] = {
     "map of labels": ("map", MARKS, BITS, classification.multilabel_average_precision(M, B, 3)),
     "rmse": (
         "rmse", NUMBERS, NUMBERS * 1.5,
-        regression.mean_squared_error(*tensors(NUMBERS, NUMBERS * 1.5), squared=False),
+        regression.mean_squared_error(N, N * 1.5, squared=False),
     ),
     "perplexity": (
         "perplexity", LOGITS, TOKENS,
-        text.perplexity(*tensors(LOGITS, TOKENS), ignore_index=IGNORED),
+        text.perplexity(L, T, ignore_index=IGNORED),
     ),
 }  # fmt: skip
 
