@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from benchmarks import blocks, conditions, growth, ledger, overhead, startup, trust
+from benchmarks import (
+    blocks,
+    conditions,
+    growth,
+    ledger,
+    metricpairs,
+    overhead,
+    startup,
+    trust,
+)
 from benchmarks.fuzz import program as fuzz
 from benchmarks.ledger import Line
 from benchmarks.peers import summary as peers
@@ -26,6 +35,7 @@ DOCUMENTS: Mapping[Path, Tables] = {
         "peers": peers.markdown,
         "conditions": conditions.markdown,
         "blocks": blocks.markdown,
+        "metricpairs": metricpairs.markdown,
         "overhead": overhead.markdown,
         "startup": startup.markdown,
         "scale": scale.table,

@@ -50,6 +50,7 @@ ROOMS = (
     "answers",
     "exporter",
     "measure",
+    "data",
     "records",
     "doctor",
     "engine",

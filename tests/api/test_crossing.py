@@ -152,7 +152,8 @@ def test_a_function_takes_all_that_its_pipeline_takes(module: object) -> None:
     # It is code, which does not cross.
     shared = [each for each in pipelines if each != "make_python"]
 
-    assert [each for each in own if each not in ("timeout", "memory_limit")] == [
+    # A request holds the data, too.
+    assert [each for each in own if each not in ("timeout", "memory_limit", "data")] == [
         each for each in shared if each != "timeout"
     ]
     assert {each: own[each].kind for each in shared} == {

@@ -392,3 +392,13 @@ def test_an_interrupted_bench_keeps_what_it_measured(here: Path, model: Path) ->
 
     assert ended == ("toolkit bench --resume    goes on with what was measured\n", "", 0)
     assert store.head(here / "reports/latest").state == "interrupted"
+
+
+def test_labelled_data_is_a_path_or_a_request(tmp_path: Path) -> None:
+    model = small.layer(tmp_path / "layer.onnx")
+    np.savez(tmp_path / "data.npz", x=np.zeros((40, 8)), labels=np.zeros(40, int))
+
+    finished = toolkit.check(model, ["onnxruntime"], data=tmp_path / "data.npz")
+
+    (metric,) = finished.run.records[0].metrics
+    assert (metric.name, metric.right, metric.examples) == ("accuracy", 40, 40)

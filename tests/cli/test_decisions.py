@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
 
 from toolkit import cli
 from toolkit.cli import decisions
+from toolkit.data.request import is_code
 from toolkit.runtimes import listing
 
 
@@ -28,13 +30,22 @@ ALL = [
 
 CODE = {
     "bench install": [""],
+    "bench examples": ["data.py:rows"],
+    "bench metrics": ["own.py:score"],
+    "bench preprocess": ["own.py:ready"],
     "bench source": ["net.py:build"],
     "bench targets": ["onnxruntime,env=venv", "onnxruntime:cpu,io=bound,env=venv", "fake,lib=x.so"],
     "bench weights": ["w.npz"],
+    "check examples": ["package.data:rows"],
+    "check metrics": ["own.py:score"],
+    "check preprocess": ["own.py:ready"],
     "check source": ["package.net:Net"],
     "check targets": ["openvino,env=venv", "onnxruntime-web,sandbox=off"],
     "check weights": ["w.pt"],
+    "compare examples": ["folder/data.py:rows"],
     "compare install": [""],
+    "compare metrics": ["own.py:score"],
+    "compare preprocess": ["own.py:ready"],
     "compare source": ["net.py:build"],
     "compare targets": ["fake,env=venv"],
     "compare weights": ["w.npz"],
@@ -69,7 +80,7 @@ def test_these_parameters_run_code_and_no_others() -> None:
     running = {
         f"{command} {parameter.name}"
         for command, parameter in ALL
-        if decisions.of(command, parameter).runs_code("onnxruntime,env=venv")
+        if any(map(decisions.of(command, parameter).runs_code, ("onnxruntime,env=venv", "a.py:f")))
     }
 
     assert running == {*CODE}
@@ -84,6 +95,18 @@ def test_its_values_are_known_as_code(name: str) -> None:
     )
 
     assert all(map(decision.runs_code, CODE[name]))
+
+
+def test_data_and_metrics_that_are_no_functions_run_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file may be called what looks like a function: then it is read, and never run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd.py:rows").touch()
+
+    for text in ("data.npz", "photos/validation", "digits", "accuracy", "odd.py:rows"):
+        assert not is_code(text)
+    assert is_code("odd.py:others")
 
 
 def test_every_option_of_every_runtime_is_decided_on() -> None:

@@ -112,8 +112,17 @@ def test_typed_again_it_goes_on(folder: Path) -> None:
             ["--target", "fake", "--source=theirs.py:f", "--weights", "w.npz"],
             "--source theirs.py:f",
         ),
+        (["--target", "fake", "--data", "theirs.py:rows"], "--data theirs.py:rows"),
+        (
+            ["--target", "fake", "--data=data.npz", "--metric", "f1", "--metric", "theirs.py:f"],
+            "--metric theirs.py:f",
+        ),
+        (
+            ["--target", "fake", "--data", "data.npz", "--preprocess", "theirs.py:f"],
+            "--preprocess theirs.py:f",
+        ),
     ],
-    ids=["install", "env", "another spelling"],
+    ids=["install", "env", "another spelling", "data", "metric", "preprocess"],
 )
 def test_whatever_runs_code_is_typed_again(folder: Path, words: list[str], named: str) -> None:
     put(run_of(folder), command=["toolkit", "bench", "layer.onnx", *words, *command.QUICK])

@@ -21,6 +21,7 @@ from toolkit.api.tasks import (
     DeployTask,
     ExportTask,
 )
+from toolkit.data.request import DataRequest
 from toolkit.deployment.verifying import Trusted
 from toolkit.errors import InputError
 from toolkit.exporter.quiet import Chatter
@@ -106,6 +107,7 @@ def check(
     order: BenchRequest | Sequence[str] = (),
     *,
     verify: Trusted | str | Path | None = None,
+    data: DataRequest | str | Path | None = None,
     timeout: Seconds | None = None,
     memory_limit: Bytes | None = None,
     watch: Watch = lambda step, share, text: None,
@@ -113,14 +115,15 @@ def check(
     """Judges a model's answers on targets. The record has verdicts and special values, no times.
 
     `model` is an .onnx file, or a folder with one, as `deploy` makes it. `order` is a BenchRequest,
-    or the targets as they are typed. `verify` is a public key in PEM: before anything else is read
+    or the targets as they are typed. `data` is labelled data, as `--data` takes it, or a
+    DataRequest with metrics of it. `verify` is a public key in PEM: before anything else is read
     the model, or the folder that it lies in, must be as the key's owner signed it. `timeout` limits
     one step of one target, and finding out what is right. Raises InputError for another signature
     or none, and ToolkitError where nothing can be judged; a target that fails is a row with its
     error.
     """
     trusted = verify if verify is None or isinstance(verify, Trusted) else Trusted(Path(verify))
-    task = CheckTask(model=Path(model), order=_timed(order, timeout), verify=trusted)
+    task = CheckTask(model=Path(model), order=_asked(order, timeout, data), verify=trusted)
     return calling.run(task, watch, memory_limit=memory_limit)
 
 
@@ -130,6 +133,7 @@ def bench(
     *,
     reports: str | Path = "reports",
     resume: Path | None = None,
+    data: DataRequest | str | Path | None = None,
     timeout: Seconds | None = None,
     memory_limit: Bytes | None = None,
     watch: Watch = lambda step, share, text: None,
@@ -138,13 +142,13 @@ def bench(
 
     `order` is a BenchRequest, or the targets as they are typed:
     `bench("m.onnx", ["onnxruntime:cpu"])`. `resume` is the folder of an unfinished run of the same
-    model, targets and feeds. `timeout` limits one step of one target, and finding out what is
-    right. A target that fails is a row with its error. Raises ToolkitError where nothing can be
-    measured; a run that was interrupted keeps what was measured.
+    model, targets and feeds. `data` is labelled data, as in `check`. `timeout` limits one step of
+    one target, and finding out what is right. A target that fails is a row with its error. Raises
+    ToolkitError where nothing can be measured; a run that was interrupted keeps what was measured.
     """
     task = BenchTask(
         model=Path(model),
-        order=_timed(order, timeout),
+        order=_asked(order, timeout, data),
         reports=Path(reports),
         resume=_path(resume),
     )
@@ -158,6 +162,7 @@ def compare(
     *,
     reports: str | Path = "reports",
     wishes: Wishes | None = None,
+    data: DataRequest | str | Path | None = None,
     timeout: Seconds | None = None,
     memory_limit: Bytes | None = None,
     watch: Watch = lambda step, share, text: None,
@@ -166,13 +171,14 @@ def compare(
     targets; or two runs, given their folders.
 
     A new file is fed and judged as the old one: by its oracle. `wishes` say what the decision is
-    for: `Wishes(Goal.SIZE)`. `timeout` limits one step of one
-    target, and finding out what is right. Raises ToolkitError where nothing can be compared.
+    for: `Wishes(Goal.SIZE)`. `data` is labelled data, as in `check`, which both answer. `timeout`
+    limits one step of one target, and finding out what is right. Raises ToolkitError where nothing
+    can be compared.
     """
     task = CompareTask(
         old=Path(old),
         new=_path(new),
-        order=_timed(order, timeout),
+        order=_asked(order, timeout, data),
         reports=Path(reports),
         wishes=wishes or Wishes(),
     )
@@ -227,10 +233,17 @@ def conformance(
     return calling.run(task, watch)
 
 
-def _timed(order: BenchRequest | Sequence[str], timeout: Seconds | None) -> BenchRequest:
-    """The request, with the limits that `--timeout` sets. Raises InputError for a text that is no
-    target."""
+def _asked(
+    order: BenchRequest | Sequence[str],
+    timeout: Seconds | None,
+    data: DataRequest | str | Path | None,
+) -> BenchRequest:
+    """The request, with labelled data where it is given, and the limits that `--timeout` sets.
+    Raises InputError for a text that is no target."""
     request, timeout = as_request(order), _checked(timeout)
+    if data is not None:
+        named = data if isinstance(data, DataRequest) else DataRequest(str(data))
+        request = replace(request, data=named)
     if timeout is None:
         return request
     return replace(request, patience=Patience(timeout, 10 * timeout), deadline=timeout)

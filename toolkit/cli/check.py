@@ -18,6 +18,7 @@ EXAMPLES = """\b
 Examples:
   toolkit check m.onnx
   toolkit check m.onnx --target onnxruntime:cpu --inputs test_data_set_0
+  toolkit check m.onnx --data photos/validation --metric accuracy
   toolkit check deployed/m/onnxruntime --verify acme.pub
 """
 VERSION = 1
@@ -27,6 +28,7 @@ VERSION = 1
 @click.command("check", epilog=EXAMPLES)
 @options.MODEL
 @options.shared
+@options.DATA_TIME
 @options.ANONYMOUS
 @options.RELU
 @click.option(

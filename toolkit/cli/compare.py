@@ -22,6 +22,7 @@ Examples:
   toolkit compare model.onnx quantized.onnx --target onnxruntime
   toolkit compare model.onnx --target onnxruntime@1.30.0 --target onnxruntime@1.32.0
   toolkit compare old.onnx new.onnx --fail-if-slower 3% --fail-if-worse --junit gates.xml
+  toolkit compare old.onnx new.onnx --data photos/validation --fail-if-drop 0.5%
   toolkit compare reports/LAST reports/latest
 """
 
@@ -52,6 +53,13 @@ Examples:
 @click.option(
     "--fail-if-worse", "worse", is_flag=True, help="Exit 1 where the answers of NEW are worse."
 )
+@click.option(
+    "--fail-if-drop",
+    "drop",
+    type=PERCENT,
+    help="Exit 1 where the first --metric of NEW on --data is lower by more than this, such as "
+    "0.5%.",
+)
 @click.option("--strict", is_flag=True, help="Exit 1 also where a gate cannot tell.")
 @click.option("--junit", type=options.FILE, help="Write the gates to this file, as JUnit XML.")
 @click.option(
@@ -80,10 +88,12 @@ def command(old: Path, new: Path | None, **given: Any) -> None:
             new,
             request,
             reports=given["reports"],
-            wishes=Wishes(Goal(given["goal"]), given["slower"] or Wishes.hidden),
+            wishes=Wishes(
+                Goal(given["goal"]), given["slower"] or Wishes.hidden, given["drop"] or None
+            ),
             watch=lambda step, share, text: draw(share, text),
         )
-    _show(compared, Gates(given["slower"], given["worse"], given["strict"]), given)
+    _show(compared, Gates(given["slower"], given["worse"], given["strict"], given["drop"]), given)
 
 
 def _show(models: ComparedModels, gates: Gates, given: dict[str, Any]) -> None:

@@ -17,6 +17,8 @@ from typing import TypeAlias
 
 import click
 
+from toolkit.data.request import is_code
+
 
 class PathForm(Enum):
     """The part of a value that is a path."""
@@ -25,6 +27,7 @@ class PathForm(Enum):
     PATH = "the whole of it"
     SOURCE = "all before the last colon, where it is a file: net.py:build(width=3)"
     TARGET = "what follows env= and model="
+    LABELLED = "the whole of it, or all before the last colon of a function: data.npz, data.py:rows"
 
 
 RunsCode: TypeAlias = Callable[[str], bool]
@@ -79,9 +82,10 @@ READ_OR_WRITTEN = (
 )
 CHOOSING = (
     "accept", "allow_fixed", "anonymous", "arguments", "as_json", "as_list", "atol", "batch",
-    "cast_missing", "data", "dims", "everything", "exporter", "force", "form", "goal", "identity",
-    "issuer", "keep_traces", "memory_limit", "no_proof", "operators", "opset", "precision",
-    "provider", "quick", "relu", "rtol", "schema", "seed", "shapes", "shell", "slower", "stateful",
+    "cast_missing", "data", "dims", "drop", "everything", "exporter", "force", "form", "goal",
+    "identity", "issuer", "keep_traces", "labels", "memory_limit", "no_proof", "operators", "opset",
+    "precision", "provider", "quick", "relu", "rtol", "schema", "seed", "shapes", "shell", "slower",
+    "stateful",
     "strict", "threads", "time", "timeout", "top1", "verbose", "worse",
 )
 # fmt: on
@@ -96,6 +100,10 @@ DECISIONS: dict[str, Decision] = {
     "to": INSTALLS,  # What a client needs is installed, built and run.
     "sandbox": Decision(PathForm.PLAIN, _always),  # It takes a guard away.
     "runtimes install names": INSTALLS,
+    # Functions of the user's, where they are no file and no name of a metric.
+    "examples": Decision(PathForm.LABELLED, is_code),
+    "preprocess": Decision(PathForm.SOURCE, _always),
+    "metrics": Decision(PathForm.SOURCE, is_code),
     "baseline": Decision(PathForm.TARGET, _never),  # It chooses among the targets.
     **dict.fromkeys(READ_OR_WRITTEN, DATA),
     "export inputs": SAFE,  # Texts such as 'x:float32[batch,8]'.

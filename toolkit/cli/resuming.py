@@ -154,7 +154,8 @@ def _all_bare(texts: Sequence[str]) -> set[str]:
 
 
 def _demand_same(parameter: click.Parameter, form: PathForm, before: Any, now: Any) -> None:
-    if before and _bare(str(before), form) == _bare(str(now), form):
+    was_typed, is_typed = (each if isinstance(each, tuple) else (each,) for each in (before, now))
+    if before and _all(was_typed, form) == _all(is_typed, form):
         return
     option = max(parameter.opts, key=len)
     was = f"was {before}" if before else "was not given"
@@ -162,6 +163,10 @@ def _demand_same(parameter: click.Parameter, form: PathForm, before: Any, now: A
         f"this run cannot go on: its {option} {was}, now it is {now}",
         "toolkit bench    starts a new one",
     )
+
+
+def _all(values: Sequence[object], form: PathForm) -> list[str]:
+    return [_bare(str(value), form) for value in values]
 
 
 def _bare(value: str, form: PathForm) -> str:
@@ -207,7 +212,7 @@ def _demand_confirmed(folder: Path, code: Sequence[Code], values: Values) -> Non
 def _evidence(code: Code, values: Values) -> Iterator[str]:
     """The files that would be run, each with its digest, a line each."""
     match code.parameter.name:
-        case "source":
+        case "source" | "examples" | "preprocess" | "metrics":
             yield _source_file(code.value)
         case "weights":
             yield _digest(Path(code.value))

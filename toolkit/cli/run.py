@@ -37,6 +37,7 @@ def command(
     Everything goes to ./models/mlp and ./reports.
     """
     from toolkit.cli import bench, export, train
+    from toolkit.data.request import DIGITS, DataRequest
     from toolkit.exporter.quiet import Chatter
     from toolkit.measure import schedule
     from toolkit.pipelines import bench as benching
@@ -53,6 +54,7 @@ def command(
         pace=schedule.pace(precision, time, quick),
         command=written,
         whole_command=whole,
+        data=DataRequest(DIGITS),
         anonymous=anonymous,
     )
     with screen.progress("check") as draw:
@@ -81,7 +83,7 @@ def _as_bench(
     """Returns the last part of the chain as it would be typed alone, so that --resume can go on
     with it."""
     return [
-        *("toolkit", "bench", str(model)),
+        *("toolkit", "bench", str(model), "--data", "digits"),
         *(["--provider", provider] if provider else []),
         *(["--time", f"{time:g}s"] if time else []),
         *(["--precision", f"{100 * precision:g}%"] if precision else []),

@@ -10,6 +10,7 @@ import click
 
 from toolkit.cli import decisions
 from toolkit.cli.decisions import Decision, PathForm
+from toolkit.data import request
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ def shown(value: str, form: PathForm) -> str:
             return privacy.source(value)
         case PathForm.TARGET:
             return privacy.target(value)
+        case PathForm.LABELLED:
+            return request.with_path(value, privacy.path)
         case PathForm.PLAIN:
             return privacy.without_paths(value)
 
@@ -119,6 +122,8 @@ def with_paths(value: str, form: PathForm, write: Callable[[str], str]) -> str:
             return source.with_file(value, write)
         case PathForm.TARGET:
             return target.with_paths(value, write)
+        case PathForm.LABELLED:
+            return request.with_path(value, write)
         case PathForm.PLAIN:
             return value
 

@@ -37,7 +37,8 @@ def judge_all(
     watch: Callable[[float, str], None],
     besides: Besides,
 ) -> tuple[Run, list[ReadyTarget]]:
-    """The run with every target's verdict or error, and the targets that go on to be timed.
+    """The run with every target's verdict or error, and the targets that answered; `may_be_timed`
+    of their records says which of them go on to be timed.
 
     `baseline` is the target that the user named for it; `watch` is told the share done and the
     target that is judged. The special values of Relu are also looked at where the model has one.
@@ -74,7 +75,7 @@ def judge_all(
     base = selection.baseline(planned, baseline, able)
     planning.check_versions(run, fresh)
     plan = msgspec.structs.replace(run.plan, targets=planned, baseline=base)
-    return msgspec.structs.replace(fresh, plan=plan), _timed(ready, judged)
+    return msgspec.structs.replace(fresh, plan=plan), _answered(ready, judged)
 
 
 def _demand_planned(
@@ -114,15 +115,15 @@ def _planned(
     return msgspec.structs.replace(planned, copies_inside=judged.copies, environment=home)
 
 
-def _timed(
+def _answered(
     ready: Sequence[ReadyTarget | Failure], judged: Mapping[int, JudgedTarget]
 ) -> list[ReadyTarget]:
-    """The targets that are timed, with the program that they loaded and the memory they held."""
+    """The targets with a verdict, with the program that they loaded and the memory they held."""
     return [
         replace(target, program=done.program, resident=done.resident, cost=done.cost)
         for target in ready
         if not isinstance(target, Failure)
-        if (done := judged[target.index]).record.may_be_timed
+        if (done := judged[target.index]).record.failure is None
     ]
 
 

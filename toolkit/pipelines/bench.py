@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 
 from toolkit.answers.simulate import StartRunner
+from toolkit.data import opening
 from toolkit.engine import assignment as assignments
-from toolkit.engine import planning, runloop, selection, unoptimised
+from toolkit.engine import datapass, planning, runloop, selection, unoptimised
 from toolkit.engine import setup as setups
 from toolkit.engine.assignment import Assignment
 from toolkit.engine.judging import Besides
@@ -61,6 +62,7 @@ def bench(
     with progress.bounded(request.deadline):
         opened = modelfile.open_once(Path(model))
     targets = _targets(opened, request, machine)
+    examples = None if request.data is None else opening.opened(opened, request.data)
     now = datetime.now(UTC)
     name = _folder_name(Path(model), targets, anonymous=request.anonymous)
     folder = store.reopen(resume) if resume else store.create(Path(reports), name, now)
@@ -82,7 +84,7 @@ def bench(
             folder.clear() if resume else folder.discard()
             raise
         try:
-            run, timed = judge_all(
+            run, answered = judge_all(
                 run,
                 assignment,
                 targets,
@@ -94,6 +96,16 @@ def bench(
             # A kill from here on leaves the time so far in the record, or in its generations.
             run, began = _with_time(run, began)
             folder.begin(run)
+            if request.data is not None and examples is not None:
+                setup = setups.of_run(run, assignment, answered, launcher)
+                run = datapass.measure(
+                    run, setup, assignment, examples, request.data, opened.model,
+                    partial(watch, "data"), anonymous=request.anonymous,
+                )  # fmt: skip
+                run, began = _with_time(run, began)
+                folder.begin(run)
+            records = {record.target: record for record in run.records}
+            timed = [target for target in answered if records[target.index].may_be_timed]
             setup = setups.of_run(run, assignment, timed, launcher)
             warnings = runloop.measure(setup, run, folder, request.pace, partial(watch, "measure"))
             filestates.demand_unchanged(setup.files)

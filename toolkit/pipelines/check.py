@@ -10,9 +10,11 @@ from pathlib import Path
 
 import msgspec
 
+from toolkit.data import opening
 from toolkit.deployment import verifying
 from toolkit.deployment.verifying import Trusted, Verified
-from toolkit.engine import planning, selection
+from toolkit.engine import datapass, planning, selection
+from toolkit.engine import setup as setups
 from toolkit.engine.judging import Besides
 from toolkit.engine.verdicts import judge_all
 from toolkit.errors import InputError
@@ -54,6 +56,7 @@ def check(
     if verified is not None:
         verified.demand_covers(opened.facts.states)
     targets = _targets(opened, request)
+    examples = None if request.data is None else opening.opened(opened, request.data)
     with tempfile.TemporaryDirectory(prefix="toolkit-") as work:
         worker_code = environments.lay(
             Path(work) / "rooms", [listing.find(target.runtime) for target in targets]
@@ -64,7 +67,7 @@ def check(
         plan = planned(assignment, targets, request)
         shown = facts.anonymous(machine) if request.anonymous else machine
         run = planning.new_run(plan, shown, request.command)
-        judged, _ = judge_all(
+        judged, able = judge_all(
             run,
             assignment,
             targets,
@@ -73,6 +76,12 @@ def check(
             partial(watch, "judge"),
             Besides(relu=request.relu),
         )
+        if request.data is not None and examples is not None:
+            setup = setups.of_run(judged, assignment, able, launcher)
+            judged = datapass.measure(
+                judged, setup, assignment, examples, request.data, opened.model,
+                partial(watch, "data"), anonymous=request.anonymous,
+            )  # fmt: skip
     done = msgspec.structs.replace(judged, state="done")
     return FinishedRun(None, done, assignment.notes, assignment.held, verified)
 

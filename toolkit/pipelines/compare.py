@@ -58,6 +58,11 @@ def compare(
     was, now = Path(old), None if new is None else Path(new)
     request = as_request(order)
     if now is not None and _is_run(was) and _is_run(now):
+        if request.data is not None:
+            raise InputError(
+                "--data: two runs that are there answer no examples any more",
+                "toolkit compare OLD.onnx NEW.onnx --data DATA    runs both on the same examples",
+            )
         with progress.bounded(request.deadline):
             return _of_runs(was, now, wishes)
     targets, pairs = _pairs(request, now)
@@ -68,6 +73,7 @@ def compare(
         everything=False,
         threads=request.threads[:1],  # The targets name the others already.
         command=request.command or _command(was, now, targets, wishes),
+        data=None if request.data is None else replace(request.data, pairs=tuple(pairs)),
     )
     finished = bench(was, both, reports=reports, watch=watch)
     title = f"{now.name} against {was.name}" if now else f"{was.name}: {targets[1].label}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit.answers.verdict import Limits
+from toolkit.data.request import DataRequest
 from toolkit.deployment.verifying import Verified
 from toolkit.engine import planning
 from toolkit.engine.assignment import FeedRequest
@@ -23,8 +24,8 @@ REFERENCE = Path("models/mlp/mlp.onnx")
 """The model where none is named: what `toolkit run` exports."""
 
 Watch = Callable[[str, float | None, str], None]
-"""Told what is being done ('ask', 'judge', 'measure'), the share done (None: unknown) and details
-in words."""
+"""Told what is being done ('ask', 'judge', 'data', 'measure'), the share done (None: unknown) and
+details in words."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class BenchRequest:
     and in no record."""
     relu: bool = False
     """What each runtime's Relu gives for special values is asked, also where the model has none."""
+    data: DataRequest | None = None
+    """Labelled data on which the metrics of every judged target are measured."""
     anonymous: bool = False
     """The record tells nothing by which this machine differs from others of its kind."""
 

@@ -23,6 +23,7 @@ import msgspec
 
 from toolkit.errors import temporary_folder
 from toolkit.machine import facts
+from toolkit.records.metrics import LabelledData
 from toolkit.records.parts import GenerationPart
 from toolkit.records.schema import Failure, Plan, PlannedTarget, Run, Warning
 from toolkit.runtimes import target as runtime_targets
@@ -162,6 +163,19 @@ def run(whole: Run) -> Run:
             for record in whole.records
         ],
         warnings=warnings(whole.warnings),
+        data=None if whole.data is None else data(whole.data),
+    )
+
+
+def data(whole: LabelledData) -> LabelledData:
+    """Labelled data in whose names no folder stands; texts of examples are what they are."""
+    return msgspec.structs.replace(
+        whole,
+        name=without_paths(whole.name),
+        preprocess=source(whole.preprocess),
+        drops=[
+            msgspec.structs.replace(drop, metric=without_paths(drop.metric)) for drop in whole.drops
+        ],
     )
 
 

@@ -10,7 +10,8 @@ History of VERSION (a new shape brings a new number, an upgrade step and a golde
 5  the lock that a library's environment was made from, and what had no hash in it.
 6  the answer of a verdict and of each of its outputs, with the reason; what is exact; the limit
    that takes what is not shown.
-7  the kernels that run of a quantized file; the number of a busy process.
+7  the kernels that run of a quantized file; the number of a busy process; labelled data: the
+   metrics of a target, and old against new.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from msgspec import field
 from toolkit.answers.specialvalues import SpecialValue
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.machine.facts import BusyProcess, GpuState, Machine
+from toolkit.records.metrics import LabelledData, MetricValue
 from toolkit.strict import Strict
 from toolkit.units import Bytes, Number, Seconds
 
@@ -296,6 +298,8 @@ class TargetRecord(Strict, frozen=True, kw_only=True):
     timings: list[Timing] = field(default_factory=list)
     cold: ColdStart = field(default_factory=ColdStart)
     memory: Memory = field(default_factory=Memory)
+    metrics: list[MetricValue] = field(default_factory=list)
+    """What it is worth on labelled data, measured in a session whose outputs were judged."""
     warnings: list[Warning] = field(default_factory=list)
     failure: Failure | None = None
 
@@ -367,6 +371,7 @@ class Run(Strict, frozen=True, kw_only=True):
     warnings: list[Warning] = field(default_factory=list)
     seconds: Seconds = 0.0
     """Wall time of the whole run so far."""
+    data: LabelledData | None = None
 
     @property
     def counted_starts(self) -> list[int]:

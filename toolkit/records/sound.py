@@ -13,12 +13,21 @@ import msgspec
 import numpy as np
 
 from toolkit.answers.verdict import Verdict
+from toolkit.records.metrics import (
+    LARGEST_PICTURE,
+    LONGEST_TEXT,
+    MOST_SHOWN,
+    LabelledData,
+)
 from toolkit.records.parts import GenerationPart
 from toolkit.records.schema import Plan, Run, Series, Timing
 from toolkit.tensors import Array
 
 LARGEST = 2**63
 """Beyond it nothing has a size in bytes or in nanoseconds, and numpy has no integer."""
+
+PNG = b"\x89PNG\r\n\x1a\n"
+"""The beginning of every PNG."""
 
 LEAST_ALPHA = 1e-12
 """The share of false findings of a run of ours is 0.05; far below this its intervals overflow."""
@@ -53,6 +62,8 @@ def _faults(run: Run) -> Iterator[str]:
         yield f"its alpha is {plan.alpha}"
     yield from _each_once("generation", [generation.number for generation in run.generations])
     yield from _each_once("target", [record.target for record in run.records])
+    if run.data is not None:
+        yield from _data(run.data, plan)
     for record in run.records:
         yield from _index("target", record.target, plan.targets)
         yield from _each_once("case", [timing.case for timing in record.timings])
@@ -61,6 +72,18 @@ def _faults(run: Run) -> Iterator[str]:
         for timing in record.timings:
             yield from _index("case", timing.case, plan.cases)
             yield from _timing(timing)
+
+
+def _data(data: LabelledData, plan: Plan) -> Iterator[str]:
+    for drop in data.drops:
+        yield from _index("target", drop.old, plan.targets)
+        yield from _index("target", drop.new, plan.targets)
+        if len(drop.flips) > MOST_SHOWN:
+            yield f"it shows {len(drop.flips)} flipped examples, {MOST_SHOWN} are the most"
+        for flip in drop.flips:
+            is_png = not flip.picture or flip.picture.startswith(PNG)
+            if not is_png or len(flip.picture) > LARGEST_PICTURE or len(flip.text) > LONGEST_TEXT:
+                yield f"its example {flip.example} is no small PNG and no short text"
 
 
 def _part_faults(part: GenerationPart, plan: Plan) -> Iterator[str]:

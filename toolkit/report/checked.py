@@ -12,7 +12,7 @@ from toolkit.report.conclusion import CURE
 from toolkit.report.facts import model_line
 from toolkit.report.grids.grid import NONE, Grid
 from toolkit.report.summary import summarize
-from toolkit.report.terminal import GAP, LABEL, paragraph, styled, warning
+from toolkit.report.terminal import GAP, LABEL, data_lines, paragraph, styled, warning
 from toolkit.report.view import ShownTarget, View
 from toolkit.report.words import factor, figure, listed, printable, width, wrapped
 
@@ -28,6 +28,8 @@ def render(run: Run, notes: Sequence[str], *, columns: int = 80, colour: bool = 
     lines += ["", *_table(_verdicts(view.targets), colour)]
     remarks = [*view.agreements, *_reasons(view.targets), *map(printable, notes)]
     lines += _paragraphs(remarks, columns)
+    if data := [*data_lines(view, columns, colour)]:
+        lines += ["", *data]
     for note in view.notes:
         lines += warning(note, columns)
     for grid in _special_values(view.targets, columns - LABEL):

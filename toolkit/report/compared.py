@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 
 import msgspec
 
 from toolkit.plaintext import markdown as text
+from toolkit.report import metrics
 from toolkit.report.comparison import Gate, Pairing, Side
 from toolkit.report.decision import ComparisonDecision
 from toolkit.report.grids.grid import NONE, Grid
@@ -32,6 +33,8 @@ class Gates:
     """True: answers that have become worse fail."""
     strict: bool = False
     """True: what cannot be told fails too."""
+    drop: float | None = None
+    """The share by which the first metric on labelled data may be lower; None: any."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Ruling:
 
     pairing: Pairing
     gate: str
-    """'speed' or 'answers'."""
+    """'speed', 'answers' or 'metric'."""
     outcome: Gate
     text: str
 
@@ -55,6 +58,18 @@ def rulings(pairings: Sequence[Pairing], gates: Gates) -> list[Ruling]:
         if gates.worse:
             reason = pairing.worse or pairing.undecided or "no worse than before"
             ruled.append(Ruling(pairing, "answers", pairing.answers, reason))
+    return ruled + ([] if gates.drop is None else _drops(pairings, gates.drop))
+
+
+def _drops(pairings: Sequence[Pairing], limit: float) -> list[Ruling]:
+    """The rulings on the metric: one a pair, whose examples are the same in every case."""
+    pairs = {(pairing.old.name, pairing.name): pairing for pairing in reversed(pairings)}
+    ruled = []
+    for pairing in reversed(pairs.values()):
+        outcome = pairing.dropped(limit)
+        at = f"{pairing.drops[0].examples:,} examples" if pairing.drops else "no examples"
+        text = metrics.ruling(pairing.drops[0] if pairing.drops else None, limit, str(outcome))
+        ruled.append(Ruling(replace(pairing, case=at), "metric", outcome, text))
     return ruled
 
 
@@ -196,6 +211,7 @@ def json(
 
 def grid(pairings: Sequence[Pairing]) -> Grid:
     """One row a target and case, old → new. Columns in which nothing is known are left out."""
+    names = [*dict.fromkeys(drop.metric for pairing in pairings for drop in pairing.drops)]
     rows = [
         (
             pairing.name,
@@ -207,10 +223,14 @@ def grid(pairings: Sequence[Pairing]) -> Grid:
             _change(_cold(pairing.old), _cold(pairing.new)),
             _change(_memory(pairing.old), _memory(pairing.new)),
             _change(size(pairing.old.size), size(pairing.new.size)),
+            *metrics.cells(pairing.drops, names),
         )
         for pairing in pairings
     ]
-    head = ("target", "at", "p50", "time", "answers", "top class", "cold start", "memory", "file")
+    head = (
+        *("target", "at", "p50", "time", "answers", "top class", "cold start", "memory", "file"),
+        *names,
+    )
     # The first two columns say which row it is.
     kept = [c for c in range(len(head)) if c < 2 or any(row[c] != NONE for row in rows)]
     cells = tuple(tuple(printable(row[c]) for c in kept) for row in rows)

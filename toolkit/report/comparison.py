@@ -17,8 +17,10 @@ from enum import StrEnum
 
 from toolkit.answers import severity
 from toolkit.answers.verdict import Limits, Verdict
+from toolkit.data.looks import decided
 from toolkit.measure import stats
 from toolkit.measure.stats import Interval
+from toolkit.records.metrics import MetricDrop, span_of
 from toolkit.records.pairing import effects
 from toolkit.records.schema import Run
 from toolkit.report import agreement, changes, quantized
@@ -85,6 +87,9 @@ class Pairing:
     """Two files are compared, or two runs; else two targets."""
     why: str = ""
     """Why an int8 file is slower or not right, and what to try; empty where it is not known."""
+    drops: tuple[MetricDrop, ...] = ()
+    """Every metric on labelled data, old against new on the same examples; gates are on the
+    first."""
 
     @property
     def answers(self) -> Gate:
@@ -102,6 +107,14 @@ class Pairing:
             lacking = [f"{name}: {state}" for name, state in sides.items() if state not in COMPARED]
             return f"no ratio ({', '.join(lacking) or 'no process start has both'})"
         return latency.text
+
+    def dropped(self, limit: float) -> Gate:
+        """Says whether the first metric is lower by more than `limit`: of shares by a difference,
+        of other numbers by a share of the old one. A new one that fails has no metric at all."""
+        if not self.drops:
+            return Gate.FAILS if self.worse else Gate.OPEN
+        decision = decided(span_of(self.drops[0]), limit)
+        return {"holds": Gate.HOLDS, "fails": Gate.FAILS, "": Gate.OPEN}[decision]
 
     def slower(self, limit: float) -> Gate:
         """Says whether the new one is slower by more than `limit`, a share (0.05 is 5 %)."""
@@ -171,6 +184,11 @@ def _of_case(
             changes=_changes(run, rows[old], rows[new], latency, wishes),
             facts=facts(rows[old], rows[new], run.plan.limits),
             of_files=rows[new].target.planned.model is not None,
+            drops=tuple(
+                drop
+                for drop in (run.data.drops if run.data else ())
+                if (drop.old, drop.new) == (old, new)
+            ),
             why=quantized.reason(run, rows[old], rows[new], latency),
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from toolkit.plaintext import line
 from toolkit.report.grids.latencies import LEVELS, carried
-from toolkit.report.view import Ratio, Row, Table, View
+from toolkit.report.view import Ratio, Row, ShownTarget, Table, View
 from toolkit.report.words import Spread
 
 Cell = str | float | int | None
@@ -59,6 +59,7 @@ def cells(table: Table, row: Row) -> dict[str, Cell]:
         **{f"{name}_s": carried(speed, name) for name in LEVELS},
         **dict(columns("copies_in", "s", speed.into if speed else None)),
         **dict(columns("copies_out", "s", speed.out if speed else None)),
+        **metric_columns(target),
         "calls_per_s": speed.rate if speed else None,
         "rows_per_call": speed.rows if speed else None,
         **{
@@ -87,3 +88,16 @@ def columns(name: str, unit: str, spread: Spread | None) -> Iterator[tuple[str, 
     yield f"{name}_{unit}", spread.middle if spread else None
     yield f"{name}_low_{unit}", spread.low if spread else None
     yield f"{name}_high_{unit}", spread.high if spread else None
+
+
+def metric_columns(target: ShownTarget) -> dict[str, Cell]:
+    """The first metric on labelled data, with its interval; empty without a verdict (rule V1)."""
+    known = target.record.metrics if target.record and target.verdict else []
+    first = known[0] if known else None
+    return {
+        "metric": first.name if first else None,
+        "metric_value": first.value if first else None,
+        "metric_low": first.low if first else None,
+        "metric_high": first.high if first else None,
+        "metric_examples": first.examples if first else None,
+    }

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from toolkit.records.schema import Plan, Run
+from toolkit.report import metrics
 from toolkit.report.changes import WORDS, Measured
-from toolkit.report.comparison import Pairing
+from toolkit.report.comparison import Gate, Pairing
 from toolkit.report.decision import (
     Action,
     Change,
@@ -204,6 +205,7 @@ def _part(pairing: Pairing, pairings: Sequence[Pairing], wishes: Wishes, run: Ru
         new=answered.new,
         precision=answered.precision,
         changes={goal: measured.change for goal, measured in pairing.changes.items()},
+        metric=_metric(pairing, wishes),
     )
     weighed = decide(facts, wishes.goal)
     return _Part(
@@ -215,6 +217,14 @@ def _part(pairing: Pairing, pairings: Sequence[Pairing], wishes: Wishes, run: Ru
         latency=pairing.changes.get(Goal.LATENCY),
         wait=_wait(pairing, weighed, wishes, run),
     )
+
+
+def _metric(pairing: Pairing, wishes: Wishes) -> Change | None:
+    """What the metric that the user has a limit for comes to; None where no limit was given."""
+    if wishes.drop is None or pairing.facts.new is State.FAILED:
+        return None
+    held = {Gate.FAILS: Change.WORSE, Gate.HOLDS: Change.SAME, Gate.OPEN: Change.UNKNOWN}
+    return held[pairing.dropped(wishes.drop)]
 
 
 def _where(pairing: Pairing, pairings: Sequence[Pairing]) -> str:
@@ -234,6 +244,7 @@ def _known(pairing: Pairing, weighed: Weighed, wishes: Wishes) -> Iterable[str]:
         return
     if weighed.action is Action.REFUSE and answered.new is State.REFUTED:
         yield answered.fault
+        yield from (f"{each.metric} {metrics.drop(each)}" for each in pairing.drops)
         if answered.old is State.REFUTED:
             yield "and the old one is not right either"
         return
@@ -258,6 +269,7 @@ def _known(pairing: Pairing, weighed: Weighed, wishes: Wishes) -> Iterable[str]:
             yield measured.text
     if pairing.agreement:
         yield pairing.agreement
+    yield from (f"{each.metric} {metrics.drop(each)}" for each in pairing.drops)
 
 
 def _wait(pairing: Pairing, weighed: Weighed, wishes: Wishes, run: Run | None) -> _Wait | None:
@@ -271,6 +283,8 @@ def _wait(pairing: Pairing, weighed: Weighed, wishes: Wishes, run: Run | None) -
         given = "give --inputs FOLDER with samples of your own, or --accept undecided"
         cure = f"{SIDE_BY_SIDE} --inputs FOLDER" if run is None else given
         return _Wait(f"the new answers are not shown ({reason}); {cure}")
+    if weighed.unknown == "metric":
+        return _Wait("the examples do not tell whether the metric fell; give more of them (--data)")
     measured = pairing.changes.get(wishes.goal)
     if run is None:
         return _Wait(SIDE_BY_SIDE)

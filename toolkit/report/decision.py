@@ -129,11 +129,15 @@ class Wishes:
     hidden: float = 0.05
     """The difference, as a share, that may stay hidden where none is found: `--fail-if-slower`
     says it. A wider interval around 1 decides nothing."""
+    drop: float | None = None
+    """By how much a metric on labelled data may fall: `--fail-if-drop` says it, as a difference of
+    shares. None: a metric is told, and decides nothing."""
 
     @property
     def options(self) -> tuple[str, ...]:
         """The words of a command by which `wishes` reads them."""
-        return ("--goal", self.goal.value, "--fail-if-slower", f"{100 * self.hidden:g}%")
+        given = ("--goal", self.goal.value, "--fail-if-slower", f"{100 * self.hidden:g}%")
+        return given if self.drop is None else (*given, "--fail-if-drop", f"{100 * self.drop:g}%")
 
 
 def wishes(command: Sequence[str]) -> Wishes:
@@ -141,13 +145,18 @@ def wishes(command: Sequence[str]) -> Wishes:
 
     A record is untrusted, so a word that is no goal or no share says nothing.
     """
-    goal, hidden = _value(command, "--goal"), _value(command, "--fail-if-slower")
-    share = SHARE.fullmatch(hidden)
-    number = float(share[1]) / 100 if share else 0.0
+    goal = _value(command, "--goal")
+    hidden, drop = (_share(command, f"--fail-if-{what}") for what in ("slower", "drop"))
     return Wishes(
-        Goal(goal) if goal in [*Goal] else Goal.LATENCY,
-        number if 0 < number <= 1 else Wishes.hidden,
+        Goal(goal) if goal in [*Goal] else Goal.LATENCY, hidden or Wishes.hidden, drop or None
     )
+
+
+def _share(command: Sequence[str], option: str) -> float:
+    """The share that an option states; 0 where it states none."""
+    share = SHARE.fullmatch(_value(command, option))
+    number = float(share[1]) / 100 if share else 0.0
+    return number if 0 < number <= 1 else 0.0
 
 
 def _value(command: Sequence[str], option: str) -> str:

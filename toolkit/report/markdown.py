@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from toolkit.plaintext import markdown as text
+from toolkit.report import metrics
 from toolkit.report.decision import ComparisonDecision
 from toolkit.report.facts import method
 from toolkit.report.grids import answers, latencies, machines
@@ -48,6 +49,7 @@ def render(view: View, pictures: Sequence[Picture] = ()) -> str:
         "  \n".join(map(text, (view.model, view.machine, view.measured))),
         *(block for table in view.tables for block in case_blocks(view, table)),
         bullets(view.copies),
+        *data_blocks(view),
         *(
             block
             for scaling in scalings(view.run, view.tables)
@@ -95,6 +97,16 @@ def case_blocks(view: View, table: Table) -> Iterator[str]:
     yield drawn(latencies.ranked(table))
     yield drawn(latencies.others(table))
     yield bullets([*latencies.remarks(table), *latencies.missing(table, view.samples)])
+
+
+def data_blocks(view: View) -> Iterator[str]:
+    """What labelled data showed; nothing without data."""
+    if view.run.data is None:
+        return
+    yield f"## On {text(metrics.heading(view.run.data))}"
+    yield drawn(metrics.grid(view.run, view.targets))
+    yield bullets(metrics.flipped(view))
+    yield drawn(metrics.flips(view))
 
 
 def bullets(lines: Sequence[str]) -> str:

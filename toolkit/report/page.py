@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Sequence
 from functools import cache
 
+from toolkit.report import metricpage
 from toolkit.report.decision import ComparisonDecision
 from toolkit.report.download import download
 from toolkit.report.facts import method
@@ -43,7 +44,7 @@ def render(view: View, plots: Sequence[Plot] | None = None) -> str:
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy(view)),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", f"{view.title}: which runtime, how fast, how right"),
         style(asset("page.css") + asset("plot.css")),
@@ -57,6 +58,11 @@ def render(view: View, plots: Sequence[Plot] | None = None) -> str:
         script(asset("page.js")),
     )
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def policy(view: View) -> str:
+    """The page's policy. Pictures stand in the page itself: nothing is fetched for them."""
+    return f"{POLICY}; img-src data:" if metricpage.has_pictures(view) else POLICY
 
 
 @cache
@@ -115,6 +121,7 @@ def sections(view: View, plots: Sequence[Plot]) -> list[Markup]:
     return [
         opening(view),
         *(case_section(view, table) for table in view.tables),
+        metricpage.section(view),
         section("How fast beside the baseline", of("ratios")),
         section("How it scales", of("scaling")),
         section(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from toolkit.plaintext import RESET, STYLES, line
 from toolkit.records.schema import WarningKind
+from toolkit.report import metrics
 from toolkit.report.conclusion import not_shown
 from toolkit.report.decision import ComparisonDecision
 from toolkit.report.grids.latencies import remarks
@@ -39,6 +40,8 @@ def render(view: View, *, columns: int = 80, colour: bool = False, label: str = 
     paragraphs = (text for conclusion in view.conclusions for text in conclusion.paragraphs)
     for text in (view.state, *paragraphs, *view.agreements, *not_shown(view.tables)):
         lines += paragraph(text, columns)
+    if data := [*data_lines(view, columns, colour)]:
+        lines += ["", *data, ""]
     for text in (*view.copies, *(remark for table in view.tables for remark in remarks(table))):
         lines += [styled(part, "quiet", colour) for part in paragraph(text, columns)]
     for note in view.notes:
@@ -55,6 +58,20 @@ def decided(decision: ComparisonDecision | None, columns: int, colour: bool) -> 
     sentence = [styled(part, "strong", colour) for part in wrapped(line(first), columns - LABEL)]
     head = [f"{'decision':<{LABEL}}{sentence[0]}", *(" " * LABEL + part for part in sentence[1:])]
     return [*head, *(each for text in rest for each in paragraph(text, columns)), ""]
+
+
+def data_lines(view: View, columns: int, colour: bool) -> Iterator[str]:
+    """What labelled data showed: each target with its metrics; no lines without data."""
+    if view.run.data is None:
+        return
+    yield from paragraph(metrics.heading(view.run.data), columns)
+    for first_line, *others in metrics.by_target(view):
+        yield from paragraph(first_line, columns)
+        for text in others:
+            parts = wrapped(line(text), columns - LABEL - GAP)
+            yield from (" " * (LABEL + GAP) + part for part in parts)
+    for text in (*metrics.alike(view), *metrics.flipped(view)):
+        yield from (styled(part, "quiet", colour) for part in paragraph(text, columns))
 
 
 def styled(text: str, style: str, colour: bool) -> str:
