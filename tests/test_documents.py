@@ -9,11 +9,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
 import pytest
 
 from benchmarks import publish
-from tests import small
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -164,64 +162,6 @@ def test_the_install_line_of_the_readme_can_be_resolved(tmp_path: Path) -> None:
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    """A repository of models, whose branch makes one wrong and adds another."""
-
-    def git(*words: str) -> None:
-        who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
-
-    for name, _, text in BLOCK.findall((ROOT / "docs/ci.md").read_text()):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    file = small.layer(tmp_path / "layer.onnx")
-    small.layer(tmp_path / "moved.onnx")
-    git("init", "--initial-branch=main")
-    git("add", ".")
-    git("commit", "-m", "first")
-    git("checkout", "-b", "change")
-    model = onnx.load(file)
-    weight = model.graph.initializer[0]
-    doubled = 2 * onnx.numpy_helper.to_array(weight)
-    weight.CopyFrom(onnx.numpy_helper.from_array(doubled, weight.name))
-    onnx.save(model, file)
-    small.layer(tmp_path / "added.onnx")
-    (tmp_path / "moved.onnx").rename(tmp_path / "mövéd.onnx")
-    git("add", ".")
-    git("commit", "-m", "second")
-    return tmp_path
-
-
-@pytest.mark.process
-@pytest.mark.slow
-def test_the_workflow_of_the_documents_finds_a_model_that_a_branch_makes_wrong(
-    models: Path,
-) -> None:
-    line = (
-        "TARGETS='--target onnxruntime:cpu' TIME=60s GITHUB_STEP_SUMMARY=summary.md "
-        "bash .github/compare-models.sh main"
-    )
-
-    done = run(models, line)
-
-    assert done.returncode == 1, done.stdout
-    suite = (models / "gates/layer.onnx.xml").read_text()
-    assert "<failure" in suite, suite
-    assert "wrong" in (models / "summary.md").read_text()
-    assert "check    added.onnx" in done.stdout
-    assert "check    mövéd.onnx" in done.stdout
-    assert not (models / "gates/added.onnx.xml").exists()
-
-
-@pytest.mark.process
-def test_the_workflow_of_the_documents_calls_the_script_that_stands_beside_it(models: Path) -> None:
-    workflow = (models / ".github/workflows/models.yml").read_text()
-
-    assert "bash .github/compare-models.sh" in workflow
-    assert {"TARGETS:", "TIME:"} <= set(workflow.split())
 
 
 @pytest.mark.parametrize("path", publish.DOCUMENTS, ids=lambda path: path.name)
