@@ -46,15 +46,18 @@ PRINTED_BY: dict[str, set[str]] = {
     "cli.check": {"check"},
     "cli.deploy": {"deploy"},
     "cli.export": {"export"},
+    "cli.labelled": JUDGING,
     "cli.options": FED,  # Of what was typed: limits and feeds.
     "cli.report": {"report"},
     "cli.resuming": {"bench"},
     "cli.runtimes": {"runtimes"},
     "cli.train": {"train"},
+    "data": JUDGING,
     "deployment.proving": {"deploy"},
     "deployment.signing": set(),  # Words about what was typed, of several commands.
     "deployment.verifying": {"check"},
     "engine.assignment": FED,
+    "engine.ownsizes": FED,
     "engine.judges": FED,
     "engine.selection": {"bench"},
     "exporter": {"export"},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli import failures, options, screen
+from toolkit.cli import failures, labelled, options, screen
 
 if TYPE_CHECKING:
     from toolkit.deployment.verifying import Trusted, Verified
@@ -28,7 +28,7 @@ VERSION = 1
 @click.command("check", epilog=EXAMPLES)
 @options.MODEL
 @options.shared
-@options.DATA_TIME
+@labelled.DATA_TIME
 @options.ANONYMOUS
 @options.RELU
 @click.option(

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from toolkit.cli import screen
+from toolkit.cli import labelled, screen
 from toolkit.cli.values import ACCEPTED, DURATION, LIMIT, MEMORY, PERCENT, UNDECIDED
 
 if TYPE_CHECKING:
     from toolkit.answers.verdict import Limits
-    from toolkit.data.request import DataRequest
     from toolkit.engine.assignment import FeedRequest
     from toolkit.pipelines.bench import BenchRequest
     from toolkit.runtimes.target import Target
@@ -128,31 +127,6 @@ FEEDS = [
     ),
     click.option("--weights", type=FILE, help="The weights of that module."),
 ]
-DATA = [
-    click.option(
-        "--data",
-        "examples",
-        metavar="DATA",
-        help="Labelled examples: a folder of class folders, .npz, .csv, .parquet, or FILE.py:NAME, "
-        "whose code is run.",
-    ),
-    click.option(
-        "--labels", metavar="NAME", help="The array or column of the labels; default: labels."
-    ),
-    click.option(
-        "--preprocess",
-        metavar="FILE.py:NAME",
-        help="Your function from one example to the inputs; its code is run.",
-    ),
-    click.option(
-        "--metric",
-        "metrics",
-        multiple=True,
-        metavar="M",
-        help="accuracy, top5, f1, auc, map, rmse, perplexity, or FILE.py:NAME; repeatable.",
-    ),
-]
-DATA_TIME = click.option("--time", "time", type=DURATION, help="The ceiling on the time of --data.")
 RUNNING = [
     click.option(
         "--threads",
@@ -213,7 +187,7 @@ LIMITS = [
 
 def shared(function: F) -> F:
     """Adds the options of `check`, `bench` and `compare` to a command."""
-    return _added(function, [*TARGETS, *FEEDS, *DATA, *RUNNING, *LIMITS, *BOUNDS])
+    return _added(function, [*TARGETS, *FEEDS, *labelled.DATA, *RUNNING, *LIMITS, *BOUNDS])
 
 
 def memory_bound(function: F) -> F:
@@ -298,27 +272,6 @@ def feed_request(given: dict[str, Any]) -> FeedRequest:
     )
 
 
-def data_of(given: dict[str, Any]) -> DataRequest | None:
-    """Returns the labelled data that --data names; None: none is named."""
-    from toolkit.data.request import DataRequest
-
-    if given["examples"] is None:
-        for name in ("labels", "preprocess", "metrics", "drop"):
-            if given.get(name):
-                option = {"metrics": "--metric", "drop": "--fail-if-drop"}.get(name, f"--{name}")
-                raise click.UsageError(f"{option} needs the --data that it is about")
-        return None
-    return DataRequest(
-        name=given["examples"],
-        labels=given["labels"],
-        preprocess=given["preprocess"],
-        metrics=given["metrics"],
-        drop=given.get("drop"),
-        time=given.get("time"),
-        seed=given["seed"],
-    )
-
-
 def source_of(given: dict[str, Any]) -> Source | None:
     """Returns the PyTorch source that --source and --weights name; None: it is not named."""
     from toolkit.sources import source
@@ -369,7 +322,7 @@ def bench_request(given: dict[str, Any]) -> BenchRequest:
         command=written,
         whole_command=whole,
         relu=given.get("relu", False),
-        data=data_of(given),
+        data=labelled.data_of(given),
         anonymous=given.get("anonymous", False),
     )
 

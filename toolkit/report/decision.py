@@ -146,7 +146,7 @@ def wishes(command: Sequence[str]) -> Wishes:
     A record is untrusted, so a word that is no goal or no share says nothing.
     """
     goal = _value(command, "--goal")
-    hidden, drop = (_share(command, f"--fail-if-{what}") for what in ("slower", "drop"))
+    hidden, drop = (_share(command, option) for option in ("--fail-if-slower", "--fail-if-drop"))
     return Wishes(
         Goal(goal) if goal in [*Goal] else Goal.LATENCY, hidden or Wishes.hidden, drop or None
     )
