@@ -14,6 +14,7 @@ from tests.report import runs
 from tests.report.runs import FILE, Row, Shape, make
 from toolkit import plaintext
 from toolkit.answers.verdict import Limits
+from toolkit.records.metrics import LabelledData, MetricDrop
 from toolkit.records.schema import Run
 from toolkit.report import checked, compared, markdown, page, terminal
 from toolkit.report.betweenruns import between
@@ -361,3 +362,38 @@ def test_two_runs_are_decided_by_their_ratios_and_sent_side_by_side_where_these_
         assert whole.text.startswith(
             "Cannot tell yet: measure both side by side: toolkit compare OLD.onnx NEW.onnx. So far"
         )
+
+
+def with_drop(run: Run, low: float, high: float) -> Run:
+    """The run with a drop of accuracy on 1,000 examples."""
+    middle = (low + high) / 2
+    drop = MetricDrop(
+        metric="accuracy", is_share=True, old=0, new=1, before=0.93, after=0.93 - middle,
+        drop=middle, low=low, high=high, alpha=0.05, shown=low > 0, examples=1_000,
+    )  # fmt: skip
+    data = LabelledData(
+        name="data.npz", labelling="classes", available=1_000, used=1_000, drops=[drop]
+    )
+    return msgspec.structs.replace(run, data=data)
+
+
+@pytest.mark.parametrize(
+    ("command", "low", "high", "action", "begins"),
+    [
+        ("", 0.02, 0.04, Action.TAKE_IF, "Ship it if int8 is precise enough"),
+        ("--fail-if-drop 1%", 0.02, 0.04, Action.REFUSE, "Do not ship"),
+        ("--fail-if-drop 5%", 0.02, 0.04, Action.TAKE, "Ship it"),
+        ("--fail-if-drop 3%", 0.02, 0.04, Action.WAIT, "Cannot tell yet: the examples do not tell"),
+    ],
+    ids=["no limit", "fell", "held", "not decided"],
+)
+def test_a_metric_that_the_user_has_a_limit_for_decides(
+    command: str, low: float, high: float, action: Action, begins: str
+) -> None:
+    run = with_drop(measured(OLD, INT8, command=command), low, high)
+
+    said = decision(run)
+
+    assert said.action is action
+    assert said.text.startswith(begins)
+    assert "accuracy 93.0 → 90.0 %, 3.0 % lower (2.0 to 4.0)" in said.text.replace(THIN, " ")
