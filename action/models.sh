@@ -25,6 +25,7 @@ changed() {
 failed=0 count=0
 comment=$folder/comment.md
 while IFS= read -r -d '' file; do
+  file=./$file # A name that begins with - is no option.
   [[ -f $file && -f $before/$file ]] || continue
   count=$((count + 1))
   toolkit compare "$before/$file" "$file" $TARGETS --time "$TIME" $GATES \
@@ -37,6 +38,7 @@ while IFS= read -r -d '' file; do
 done < <(changed ACM)
 
 while IFS= read -r -d '' file; do
+  file=./$file # A name that begins with - is no option.
   [[ -f $file && ! -f $before/$file ]] || continue
   count=$((count + 1))
   toolkit check "$file" $TARGETS $CHECK >"$folder/$count.txt" || failed=1

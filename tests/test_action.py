@@ -162,6 +162,20 @@ def test_external_data_that_changed_alone_is_a_changed_model(models: Path) -> No
     assert "added.onnx" not in ran.comment
 
 
+def test_a_name_that_looks_like_an_option_is_a_file(models: Path) -> None:
+    """A stranger's pull request may have any names: none of them is to run code."""
+    small.layer(models / "--source=evil.py:build.onnx")
+    (models / "evil.py").write_text("open('evil', 'w').close()")
+    git(models, "add", ".")
+    git(models, "commit", "-m", "third")
+
+    ran = step("Models", models, base="HEAD^")
+
+    assert ran.code == 0, ran.out
+    assert "check    --source=evil.py:build.onnx" in ran.out
+    assert not (models / "evil").exists()
+
+
 def test_without_a_model_that_differs_nothing_is_commented(models: Path) -> None:
     ran = step("Models", models, base="HEAD")
 
