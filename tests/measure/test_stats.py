@@ -133,7 +133,7 @@ def test_each_word_for_a_pair() -> None:
     assert [plain(c.words) for c in stats.compare(pairs, 0.05)] == [
         "different",
         "different, by less than 1 %",
-        "no difference shown (smaller than ±0.25 % is not excluded)",
+        "no difference found; one of up to 0.25 % could be hidden",
         "not enough process starts: no interval",
     ]
 
@@ -153,7 +153,7 @@ def test_one_of_many_pairs_needs_more_evidence_than_one_alone() -> None:
     among = stats.compare([shifted, *same], 0.05)[0]
     assert among.interval == alone.interval
     assert plain(among.words) == (
-        "no difference shown among 16 pairs (smaller than ±1.2 % is not excluded)"
+        "no difference found among 16 pairs; one of up to 1.2 % could be hidden"
     )
 
 

@@ -203,7 +203,7 @@ class Outcome(StrEnum):
     """The things that may be said of a pair. None is 'equal': no measurement shows that."""
 
     DIFFERENT = "different"
-    NOT_SHOWN = "no difference shown"
+    NOT_SHOWN = "no difference found"
     UNDECIDABLE = "not enough process starts for so many pairs"
     TOO_FEW = "not enough process starts: no interval"
 
@@ -222,9 +222,9 @@ class Comparison:
 
     @property
     def words(self) -> str:
-        """The outcome for a reader, with what it does not exclude.
+        """The outcome for a reader, with what it could hide.
 
-        An outcome 'no difference shown' beside an interval that excludes 1 happens with several
+        An outcome 'no difference found' beside an interval that excludes 1 happens with several
         pairs: the interval is this pair's own, the outcome had to hold for all of them.
         """
         if self.interval is None or self.outcome is Outcome.TOO_FEW:
@@ -237,7 +237,7 @@ class Comparison:
             return f"not decided: {few} are too few for {self.pairs} pairs"
         among = f" among {self.pairs} pairs" if self.interval.excludes_one else ""
         limit = percent(self.interval.largest)
-        return f"no difference shown{among} (smaller than ±{limit} is not excluded)"
+        return f"no difference found{among}; one of up to {limit} could be hidden"
 
 
 def compare(pairs: Sequence[Sequence[float]], alpha: float) -> list[Comparison]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from toolkit.report import palette
 from toolkit.report.grids import latencies, machines
 from toolkit.report.grids.grid import NONE
-from toolkit.report.markup import Markup, tag
+from toolkit.report.markup import Markup, tag, unbroken
 from toolkit.report.palette import Look
 from toolkit.report.view import Row, Standing, Table, View
 from toolkit.report.words import timed
@@ -147,7 +147,7 @@ def cell(label: str, text: str, value: float | None, more: Markup | None = None)
     """A cell with its label, for narrow pages where the head is not seen."""
     return tag(
         "td",
-        text,
+        unbroken(text),
         more,
         class_={"ratio": "reason lead", "p50": "number lead"}.get(label, "number"),
         data_label=label,

@@ -10,14 +10,15 @@ from toolkit.report.conclusion import not_shown
 from toolkit.report.decision import ComparisonDecision
 from toolkit.report.grids.latencies import remarks
 from toolkit.report.view import Note, Row, Standing, Table, View
-from toolkit.report.words import seconds, timed, width, wrapped
+from toolkit.report.words import seconds, timed, whole, width, wrapped
 
 LABEL = 9
 """Width of the first column, as in all lines of the tool."""
 GAP = 2
 """Cells between two columns."""
-NAME = 30
-"""The most that a target's name may take before it is wrapped."""
+RATIO = 16
+"""What a ratio needs at least: an interval of three places, '(0.998 to 1.002)'. A target's name
+is broken only where so much would not be left."""
 ANSWERS = 20
 """The most that a verdict may take before it is wrapped."""
 NARROWEST = 64
@@ -32,26 +33,29 @@ Widths = tuple[int, int, int, int]
 def render(view: View, *, columns: int = 80, colour: bool = False, label: str = "report") -> str:
     """The whole report; ends with a newline. Lines break at `columns`."""
     columns = max(NARROWEST, columns)  # The terminal breaks what is wider than it.
-    lines = decided(view.decision, columns, colour)
+    names = [target.name for target in view.targets]
+    lines = decided(view.decision, columns, colour, names)
     for number, table in enumerate(view.tables):
         lines += heading(view, table, "" if number else label, columns)
         lines += ["", *table_lines(table, columns - LABEL, colour), ""]
     paragraphs = (text for conclusion in view.conclusions for text in conclusion.paragraphs)
     for text in (view.state, *paragraphs, *view.agreements, *not_shown(view.tables)):
-        lines += paragraph(text, columns)
+        lines += paragraph(whole(text, names), columns)
     for text in (*view.copies, *(remark for table in view.tables for remark in remarks(table))):
-        lines += [styled(part, "quiet", colour) for part in paragraph(text, columns)]
+        lines += [styled(part, "quiet", colour) for part in paragraph(whole(text, names), columns)]
     for note in view.notes:
         if note.kind not in NEWS:
             lines += warning(note, columns)
     return "".join(f"{each.rstrip()}\n" for each in lines)
 
 
-def decided(decision: ComparisonDecision | None, columns: int, colour: bool) -> list[str]:
-    """The lines of a decision, and an empty one; none without."""
+def decided(
+    decision: ComparisonDecision | None, columns: int, colour: bool, names: Sequence[str]
+) -> list[str]:
+    """The lines of a decision, and an empty one; none without. No line breaks within `names`."""
     if decision is None:
         return []
-    first, *rest = decision.paragraphs
+    first, *rest = (whole(text, names) for text in decision.paragraphs)
     sentence = [styled(part, "strong", colour) for part in wrapped(line(first), columns - LABEL)]
     head = [f"{'decision':<{LABEL}}{sentence[0]}", *(" " * LABEL + part for part in sentence[1:])]
     return [*head, *(each for text in rest for each in paragraph(text, columns)), ""]
@@ -134,10 +138,11 @@ def cells(texts: Sequence[str], widths: Sequence[int], style: str, colour: bool)
 
 def column_widths(table: Table, room: int) -> Widths:
     """Widths as the content needs them, together no wider than `room` cells."""
-    target = min(NAME, room // 3, widest(["target", *(row.target.name for row in table.rows)]))
+    target = widest(["target", *(row.target.name for row in table.rows)])
     number = widest(["p50", *(timed(row.speed.p50)[0] for row in table.rows if row.speed)])
     answers = min(ANSWERS, widest(["answers", *(row.answers for row in table.compared())]))
     # The ratio takes what is left: it has the longest words and wraps best.
+    target = min(target, room - number - answers - RATIO - 3 * GAP)
     left = room - target - number - answers - 3 * GAP
     against = f"against {table.baseline}"
     needed = widest([against, *(row.says for row in table.rows)])
