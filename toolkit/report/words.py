@@ -110,6 +110,19 @@ def grouped(value: float) -> str:
     return f"{float(f'{value:.2e}'):,.0f}"
 
 
+def short(value: float) -> str:
+    """Three significant figures of a number of any size, for a narrow column.
+
+    >>> short(999.6).replace(THIN, " "), short(768_000).replace(THIN, " ")
+    ('1.00 k', '768 k')
+    """
+    factor, letter = next(
+        (each for each in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if value >= 0.9995 * each[0]),
+        (1.0, ""),
+    )
+    return f"{significant(value / factor)}{THIN if letter else ''}{letter}"
+
+
 def counted(count: int, singular: str, plural: str = "") -> str:
     """'1 round', '20 rounds'; without `plural` an s is added."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
@@ -134,6 +147,11 @@ def whole(text: str, names: Iterable[str]) -> str:
     for name in sorted(names, key=len, reverse=True):
         text = text.replace(name, name.replace(" ", KEPT))
     return text
+
+
+def whole_parts(name: str) -> str:
+    """A target's name, of which `wrapped` breaks no part but at the commas between them."""
+    return name.replace(" ", KEPT).replace(f",{KEPT}", ", ")
 
 
 def wrapped(text: str, room: int) -> Sequence[str]:
