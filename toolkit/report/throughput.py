@@ -45,7 +45,7 @@ MOST_PAIRS = 66
 
 
 @dataclass(frozen=True)
-class Measured:
+class TimedSetting:
     """A right target at one case."""
 
     row: Row
@@ -59,11 +59,11 @@ class Measured:
 class Lead:
     """The setting with most rows a second, and those that are not shown to have fewer."""
 
-    best: Measured
-    tied: tuple[Measured, ...]
+    best: TimedSetting
+    tied: tuple[TimedSetting, ...]
     hidden: float
     """The largest difference to one of these that could be hidden, as a share."""
-    undecided: tuple[Measured, ...]
+    undecided: tuple[TimedSetting, ...]
     """Those that so few process starts could not tell from the best."""
 
 
@@ -91,11 +91,11 @@ def sentences(run: Run, tables: Sequence[Table]) -> tuple[str, ...]:
     )
 
 
-def right_settings(run: Run, tables: Sequence[Table]) -> list[Measured]:
+def right_settings(run: Run, tables: Sequence[Table]) -> list[TimedSetting]:
     """Every right target at every case (T1)."""
     several = len(tables) > 1
     return [
-        Measured(
+        TimedSetting(
             row,
             row.speed,
             (row.target.index, case),
@@ -120,7 +120,7 @@ def has_batches(run: Run) -> bool:
 # Within a limit
 
 
-def _within(run: Run, settings: Sequence[Measured]) -> tuple[Lead | None, list[str]]:
+def _within(run: Run, settings: Sequence[TimedSetting]) -> tuple[Lead | None, list[str]]:
     """The best setting within the limit, and what is said of it; nothing without a limit."""
     limit = run.plan.latency_limit
     if limit is None or not settings:
@@ -151,13 +151,13 @@ def _limit(limit: Seconds) -> str:
     return f"{limit / factor:g}{THIN}{unit}"
 
 
-def _ends(setting: Measured) -> tuple[Seconds, Seconds]:
+def _ends(setting: TimedSetting) -> tuple[Seconds, Seconds]:
     """The interval of the p50; from 0 to infinity where there is none."""
     return setting.speed.within or (0.0, math.inf)
 
 
 def _none_within(
-    limit: Seconds, known: Sequence[Measured], straddling: Sequence[Measured]
+    limit: Seconds, known: Sequence[TimedSetting], straddling: Sequence[TimedSetting]
 ) -> Iterator[str]:
     if straddling:
         yield f"Nothing is shown to be within {_limit(limit)}."
@@ -166,7 +166,7 @@ def _none_within(
     yield (f"Nothing is within {_limit(limit)}: the least p50 is {_p50(least)}, of {least.name}.")
 
 
-def _open(settings: Sequence[Measured], limit: Seconds) -> Iterator[str]:
+def _open(settings: Sequence[TimedSetting], limit: Seconds) -> Iterator[str]:
     """What is not decided, with its p50 and interval, which holds the limit (T2)."""
     texts = [f"{each.name}, with a p50 of {_p50(each)}" for each in settings[:FEW]]
     more = [f"{len(settings) - FEW} more"] if len(settings) > FEW else []
@@ -174,14 +174,14 @@ def _open(settings: Sequence[Measured], limit: Seconds) -> Iterator[str]:
         yield f"Not decided whether it is within {_limit(limit)}: {listed([*texts, *more])}."
 
 
-def _p50(setting: Measured) -> str:
+def _p50(setting: TimedSetting) -> str:
     """'18.2 ms (18.0 to 18.4)': the interval, and not the range."""
     low, high = _ends(setting)
     middle, around = timed(Spread(setting.speed.p50.middle, low, high))
     return f"{middle} ({around})"
 
 
-def _tail(best: Measured, limit: Seconds) -> str:
+def _tail(best: TimedSetting, limit: Seconds) -> str:
     """A sentence where one call in a hundred is known to take longer than the limit."""
     quantiles = best.speed.quantiles
     p99 = quantiles.percentiles.get("p99", 0.0) if quantiles else 0.0
@@ -191,11 +191,11 @@ def _tail(best: Measured, limit: Seconds) -> str:
 # The best of several
 
 
-def leader(run: Run, settings: Sequence[Measured]) -> Lead:
+def leader(run: Run, settings: Sequence[TimedSetting]) -> Lead:
     """The setting with most rows a second (T3); `settings`: at least one."""
     most = max(settings, key=_rate)
 
-    def slowness(setting: Measured) -> float:
+    def slowness(setting: TimedSetting) -> float:
         logs = _logs(run, most, setting)
         return pseudomedian(logs) if logs else _rate(most) / _rate(setting)
 
@@ -213,7 +213,9 @@ def leader(run: Run, settings: Sequence[Measured]) -> Lead:
     return Lead(best, tuple(tied), hidden, tuple(undecided))
 
 
-def _beside_the_best(run: Run, best: Measured, others: Sequence[Measured]) -> dict[Setting, Ratio]:
+def _beside_the_best(
+    run: Run, best: TimedSetting, others: Sequence[TimedSetting]
+) -> dict[Setting, Ratio]:
     """The ratio of each other setting to the best, each taken as one of all pairs, since the data
     picked the best; as one of those with it where they are too many to be decided."""
     logs = {each.setting: _logs(run, best, each) for each in others}
@@ -232,7 +234,7 @@ def _beside_the_best(run: Run, best: Measured, others: Sequence[Measured]) -> di
     }
 
 
-def _logs(run: Run, first: Measured, other: Measured) -> list[float]:
+def _logs(run: Run, first: TimedSetting, other: TimedSetting) -> list[float]:
     """log(time a row of `other` / of `first`), one for each process start that has both."""
     less = math.log(other.speed.rows / first.speed.rows)
     logs = effects_between(run, first.setting, other.setting, means=True)
@@ -258,12 +260,12 @@ def _beside(lead: Lead) -> Iterator[str]:
         yield f"So few process starts cannot tell it from {_few(lead.undecided)}."
 
 
-def _few(settings: Sequence[Measured]) -> str:
+def _few(settings: Sequence[TimedSetting]) -> str:
     names = [each.name for each in settings[:FEW]]
     return listed([*names, *([f"{len(settings) - FEW} more"] if len(settings) > FEW else [])])
 
 
-def _rate(setting: Measured) -> float:
+def _rate(setting: TimedSetting) -> float:
     return setting.speed.throughput.middle
 
 
@@ -277,7 +279,7 @@ def rows_words(rows: Spread) -> str:
 # What it costs
 
 
-def _cheapest(run: Run, settings: Sequence[Measured], within: Lead | None) -> Iterator[str]:
+def _cheapest(run: Run, settings: Sequence[TimedSetting], within: Lead | None) -> Iterator[str]:
     """The setting at which rows cost least: within the limit where there is one."""
     price, limit = run.plan.price, run.plan.latency_limit
     if price is None or not settings or (limit is not None and within is None):
