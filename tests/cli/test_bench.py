@@ -167,9 +167,11 @@ def test_a_run_that_bench_did_not_start_is_not_resumed(
 
 
 def test_sizes_are_swept_and_each_has_its_own_numbers(folder: Path) -> None:
-    done = bench(folder, "--target", "fake", "--dim", "batch=1,8", "--json")
+    limits = ("--latency-limit", "20ms", "--price", "0.34")
+    done = bench(folder, "--target", "fake", "--dim", "batch=1,8", *limits, "--json")
 
     run = strict(done.out)
+    assert (run.plan.latency_limit, run.plan.price) == (0.02, 0.34)
     assert [case.name for case in run.plan.cases] == ["batch 1", "batch 8"]
     assert [timing.case for timing in run.records[0].timings] == [0, 1]
 

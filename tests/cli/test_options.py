@@ -200,6 +200,9 @@ USAGE = {
     "no time": (("--time", "0"), "'0' is no time: give one such as 20s or 2m"),
     "a time of words": (("--time", "soon"), "'soon' is no time: give one such as 20s or 2m"),
     "no patience": (("--timeout", "0s"), "'0s' is no time: give one such as 20s or 2m"),
+    "a price of nothing": (("--price", "0"), "'0' is no price of an hour: give one such as 0.34"),
+    "a price in words": (("--price", "$1"), "'$1' is no price of an hour: give one such as 0.34"),
+    "a limit of no time": (("--latency-limit", "0ms"), "'0ms' is no time: give one such as 20s"),
     "a bare share": (("--precision", "5"), "'5' is no percentage: give one such as 0.5%"),
     "no share": (("--precision", "0%"), "'0%' is no percentage: give one such as 0.5%"),
     "more than all": (
@@ -211,7 +214,7 @@ USAGE = {
     "an error below zero": (("--rtol", "-1"), "'-1' is no limit of an error: give one such as"),
     "a class of no name": (("--accept", "half"), "'half' is not one of 'float32', 'tf32'"),
     "weights of no source": (("--weights", "w.pt"), "--weights needs the --source that they"),
-    "an unknown switch": (("--presicion", "1%"), "Did you mean '--precision'?"),
+    "an unknown switch": (("--presicion", "1%"), "Did you mean one of: '--precision', '--price'?"),
 }
 
 

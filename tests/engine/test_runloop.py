@@ -232,7 +232,7 @@ def test_what_does_not_fit_into_the_memory_is_measured_in_smaller_groups() -> No
 def test_the_fastest_is_no_winner_over_one_that_was_never_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two equal leaders in two groups: through the baseline no difference is shown."""
+    """Two equal leaders in two groups: through the baseline no difference is found."""
     monkeypatch.setattr(schedule, "MOST_ALIVE", 2)
     targets = ["fake,us=1000", "fake,us=500,spread=0.002", "fake,us=500,spread=0.003"]
     model = small.layer(tmp_path / "layer.onnx")
@@ -244,7 +244,7 @@ def test_the_fastest_is_no_winner_over_one_that_was_never_beside_it(
         "fake cpu, spread=0.002, us=500",
         "fake cpu, spread=0.003, us=500",
     }
-    assert "no difference is shown" in conclusion.text
+    assert "no difference is found" in conclusion.text
 
 
 def test_as_many_process_starts_are_made_as_tell_all_right_targets_from_the_baseline(

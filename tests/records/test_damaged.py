@@ -257,6 +257,8 @@ UNSOUND: dict[str, tuple[tuple[str | int, ...], object, str]] = {
         0,
         "it has the results of one generation twice",
     ),
+    "a price below nothing": (("plan", "price"), -0.34, "its price is -0.34"),
+    "a limit of no time": (("plan", "latency_limit"), 0.0, "its limit of latency is 0.0"),
     "alpha 2": (("plan", "alpha"), 2.0, "its alpha is 2.0"),
     "no blocks in one column": (
         (*TIMING, "series", 0, "medians"),

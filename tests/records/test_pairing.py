@@ -75,7 +75,7 @@ def test_there_is_one_effect_for_each_process_start_of_both_that_counts() -> Non
     assert len(effects) == 3
     assert all(math.exp(effect) == pytest.approx(3, rel=0.1) for effect in effects)
     assert pairing.effects(run, 0, 0, 3) == []
-    assert len(pairing.effects_between_cases(run, 0, 0, 1)) == 3
+    assert len(pairing.effects_between(run, (0, 0), (0, 1))) == 3
 
 
 def test_every_right_target_is_held_against_the_baseline_at_every_case() -> None:

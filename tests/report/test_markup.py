@@ -8,7 +8,7 @@ import json
 import pytest
 
 from toolkit.report import markup
-from toolkit.report.markup import data, script, tag
+from toolkit.report.markup import data, joined, script, tag, unbroken
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:
@@ -35,3 +35,9 @@ def test_values_cannot_end_their_element() -> None:
 def test_code_that_html_would_cut_is_refused(code: str) -> None:
     with pytest.raises(ValueError, match="cannot stand in a page"):
         script(code)
+
+
+def test_an_interval_in_a_cell_is_one_piece() -> None:
+    cell = joined(unbroken("1.23× faster (1.21 to 1.25), <by> (a) to (b)"))
+
+    assert cell == ('1.23× faster <span class="whole">(1.21 to 1.25)</span>, &lt;by&gt; (a) to (b)')

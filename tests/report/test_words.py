@@ -42,7 +42,7 @@ def test_a_difference_is_said_with_its_interval_and_no_more_figures_than_it_carr
 
 def test_no_difference_is_said_with_what_is_not_excluded() -> None:
     assert words_of(1.001, 0.993, 1.008, Outcome.NOT_SHOWN) == (
-        f"no difference shown (smaller than ±0.80{THIN}% is not excluded)"
+        f"no difference found; one of up to 0.80{THIN}% could be hidden"
     )
 
 

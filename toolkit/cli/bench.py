@@ -20,6 +20,7 @@ Examples:
   toolkit bench m.onnx --source net.py:Net --dim batch=1,8 --time 20s
   toolkit bench m.onnx --target onnxruntime:cpu --target 'openvino,env=~/venvs/ov'
   toolkit bench --target onnxruntime@1.30.0 --target onnxruntime@1.32.0 --install
+  toolkit bench m.onnx --batch 1,2,4,8 --threads 1,all --latency-limit 20ms --price 0.34
   toolkit bench --all
   toolkit bench --resume
 """
@@ -35,6 +36,8 @@ Examples:
 @options.QUICK
 @options.ANONYMOUS
 @options.RELU
+@options.LATENCY_LIMIT
+@options.HOURLY
 @click.option("--baseline", metavar="T", help="The target that the others are compared with.")
 @click.option(
     "--resume",

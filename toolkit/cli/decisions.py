@@ -83,10 +83,10 @@ READ_OR_WRITTEN = (
 CHOOSING = (
     "accept", "allow_fixed", "anonymous", "arguments", "as_json", "as_list", "atol", "batch",
     "cast_missing", "data", "dims", "drop", "everything", "exporter", "force", "form", "goal",
-    "identity", "issuer", "keep_traces", "labels", "memory_limit", "no_proof", "operators", "opset",
-    "precision", "provider", "quick", "relu", "rtol", "schema", "seed", "shapes", "shell", "slower",
-    "stateful",
-    "strict", "threads", "time", "timeout", "top1", "verbose", "worse",
+    "identity", "issuer", "keep_traces", "labels", "latency_limit", "memory_limit", "no_proof",
+    "operators", "opset", "precision", "price", "provider", "quick", "relu", "rtol", "schema",
+    "seed", "shapes", "shell", "slower", "stateful", "strict", "threads", "time", "timeout", "top1",
+    "verbose", "worse",
 )
 # fmt: on
 DECISIONS: dict[str, Decision] = {

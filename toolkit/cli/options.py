@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from toolkit.cli import labelled, screen
-from toolkit.cli.values import ACCEPTED, DURATION, LIMIT, MEMORY, PERCENT, UNDECIDED
+from toolkit.cli.values import ACCEPTED, DURATION, LIMIT, MEMORY, PERCENT, PRICE, UNDECIDED
 
 if TYPE_CHECKING:
     from toolkit.answers.verdict import Limits
@@ -45,6 +45,18 @@ ANONYMOUS = click.option(
     "--anonymous",
     is_flag=True,
     help="Record no more of the machine than its kind: for a report that you publish.",
+)
+LATENCY_LIMIT = click.option(
+    "--latency-limit",
+    type=DURATION,
+    metavar="20ms",
+    help="Name the best batch and number of threads whose p50 is within this.",
+)
+HOURLY = click.option(
+    "--price",
+    type=PRICE,
+    metavar="0.34",
+    help="What an hour of this machine costs, in any currency: adds the cost of a million rows.",
 )
 RELU = click.option(
     "--relu",
@@ -324,6 +336,8 @@ def bench_request(given: dict[str, Any]) -> BenchRequest:
         relu=given.get("relu", False),
         data=labelled.data_of(given),
         anonymous=given.get("anonymous", False),
+        latency_limit=given.get("latency_limit"),
+        price=given.get("price"),
     )
 
 

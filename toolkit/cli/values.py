@@ -9,6 +9,8 @@ import click
 
 from toolkit.units import Bytes, Seconds
 
+LARGEST_PRICE = 1e12
+"""No machine costs as much, in any currency; a record holds no number beyond all sizes."""
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -38,6 +40,20 @@ class Percent(click.ParamType[float]):
         if match is None or not 0 < float(match[1]) <= 100:
             self.fail(f"{value!r} is no percentage: give one such as 0.5%", param, ctx)
         return float(match[1]) / 100
+
+
+class Price(click.ParamType[float]):
+    """Reads '0.34' as a price: finite, and above zero."""
+
+    name = "number"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        match = re.fullmatch(r"\s*\d+(?:\.\d+)?\s*", str(value))
+        if match is None or not 0 < float(match[0]) < LARGEST_PRICE:
+            self.fail(f"{value!r} is no price of an hour: give one such as 0.34", param, ctx)
+        return float(match[0])
 
 
 class ErrorLimit(click.ParamType[float]):
@@ -76,6 +92,7 @@ MEMORY = MemorySize()
 LIMIT = ErrorLimit()
 DURATION = Duration()
 PERCENT = Percent()
+PRICE = Price()
 UNDECIDED = "undecided"
 """The word for answers of which these feeds cannot tell what they are worth."""
 ACCEPTED = click.Choice(["float32", "tf32", "float16", "bfloat16", "int8", UNDECIDED])

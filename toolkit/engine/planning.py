@@ -48,6 +48,10 @@ class PlanOptions:
     seed: int
     timeout: Seconds
     """The time that a verb of a worker may take."""
+    latency_limit: Seconds | None = None
+    """The p50 that a target may have at most to be chosen."""
+    price: float | None = None
+    """What an hour of this machine costs."""
 
 
 def new_run(plan: Plan, machine: Machine, command: Sequence[str]) -> Run:
@@ -80,6 +84,8 @@ def resumed(old: Run, parts: Sequence[GenerationPart], plan: Plan, machine: Mach
         looks=plan.looks,
         alpha=plan.alpha,
         quick=plan.quick,
+        latency_limit=plan.latency_limit,
+        price=plan.price,
     )
     return msgspec.structs.replace(
         old,
@@ -124,6 +130,8 @@ def plan(
             compiling=any(map(_compiles_while_running, targets)),
         ),
         quick=options.pace.quick,
+        latency_limit=options.latency_limit,
+        price=options.price,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from toolkit.deployment.verifying import Verified
 from toolkit.engine import planning
 from toolkit.engine.assignment import FeedRequest
 from toolkit.engine.sizesheld import SizesHeld
+from toolkit.errors import InputError
 from toolkit.measure import schedule
 from toolkit.measure.schedule import Pace
 from toolkit.records.schema import Run
@@ -61,12 +63,31 @@ class BenchRequest:
     """Labelled data on which the metrics of every judged target are measured."""
     anonymous: bool = False
     """The record tells nothing by which this machine differs from others of its kind."""
+    latency_limit: Seconds | None = None
+    """The p50 that a target may have at most; the report names the best size and number of threads
+    within it."""
+    price: float | None = None
+    """What an hour of this machine costs, in any currency; the report has the cost of a million
+    rows."""
+
+    def __post_init__(self) -> None:
+        """Raises InputError for a limit or a price that is none."""
+        for name in ("latency_limit", "price"):
+            number = getattr(self, name)
+            if number is not None and not 0 < number < math.inf:
+                raise InputError(f"{name}={number:g}: give a number above 0")
 
     @property
     def options(self) -> planning.PlanOptions:
         """The options that stand in the plan."""
         return planning.PlanOptions(
-            self.pace, self.limits, self.threads[0], self.wanted.seed, self.patience.verb
+            self.pace,
+            self.limits,
+            self.threads[0],
+            self.wanted.seed,
+            self.patience.verb,
+            self.latency_limit,
+            self.price,
         )
 
 

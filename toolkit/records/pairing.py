@@ -39,11 +39,21 @@ def effects(run: Run, case: int, base: int, target: int) -> list[float]:
     return _paired(run, records[base].timing(case), records[target].timing(case))
 
 
-def effects_between_cases(run: Run, target: int, first: int, other: int) -> list[float]:
-    """log(time at `other` / time at `first`) of one target, one for each process start: its blocks
-    at both cases stand in the same rounds."""
-    record = next(record for record in run.records if record.target == target)
-    return _paired(run, record.timing(first), record.timing(other))
+Setting = tuple[int, int]
+"""What is timed: the index of a target, and that of a case."""
+
+
+def effects_between(
+    run: Run, first: Setting, other: Setting, *, means: bool = False
+) -> list[float]:
+    """log(time of `other` / time of `first`), one for each process start that holds both: all that
+    a process start times stands in the same rounds.
+
+    `means`: by the mean of each block, as many calls in a row pay for the slow ones too.
+    """
+    records = {record.target: record for record in run.records}
+    left, right = (records[target].timing(case) for target, case in (first, other))
+    return _paired(run, left, right, means=means)
 
 
 def against_baseline(run: Run) -> list[list[float]]:
@@ -88,10 +98,14 @@ def _is_twin(old: PlannedTarget, new: PlannedTarget) -> bool:
     return old.model is None and same
 
 
-def _paired(run: Run, left: Timing | None, right: Timing | None) -> list[float]:
+def _paired(
+    run: Run, left: Timing | None, right: Timing | None, *, means: bool = False
+) -> list[float]:
     if left is None or right is None:
         return []
-    lefts = {series.generation: series.medians for series in left.series}
-    rights = {series.generation: series.medians for series in right.series}
+    lefts, rights = (
+        {series.generation: series.means if means else series.medians for series in timing.series}
+        for timing in (left, right)
+    )
     both = [start for start in run.counted_starts if lefts.get(start) and rights.get(start)]
     return [effect(lefts[start], rights[start]) for start in both]

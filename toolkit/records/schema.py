@@ -11,7 +11,8 @@ History of VERSION (a new shape brings a new number, an upgrade step and a golde
 6  the answer of a verdict and of each of its outputs, with the reason; what is exact; the limit
    that takes what is not shown.
 7  the kernels that run of a quantized file; the number of a busy process; labelled data: the
-   metrics of a target, and old against new.
+   metrics of a target, and old against new; the limit of latency and the price of an hour that the
+   user gave.
 """
 
 from __future__ import annotations
@@ -123,6 +124,10 @@ class Plan(Strict, frozen=True, kw_only=True):
     timeout: Seconds = 60.0
     rounds: int = 20
     quick: bool = False
+    latency_limit: Seconds | None = None
+    """The p50 that a target may have at most to be chosen; None: any."""
+    price: float | None = None
+    """What an hour of this machine costs, in the user's currency; None: not known."""
 
 
 class Library(Strict, frozen=True, kw_only=True):

@@ -60,6 +60,9 @@ def _faults(run: Run) -> Iterator[str]:
         yield f"its baseline is {plan.baseline}, and it has {_count(plan.targets, 'target')}"
     if not LEAST_ALPHA < plan.alpha < 1:
         yield f"its alpha is {plan.alpha}"
+    for what, number in (("limit of latency", plan.latency_limit), ("price", plan.price)):
+        if number is not None and number <= 0:
+            yield f"its {what} is {number}"
     yield from _each_once("generation", [generation.number for generation in run.generations])
     yield from _each_once("target", [record.target for record in run.records])
     if run.data is not None:

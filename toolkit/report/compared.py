@@ -100,7 +100,7 @@ def terminal(
 ) -> str:
     """The decision, each target with what is known of it, then what the gates say; ends with a
     newline."""
-    lines = decided(decision, columns, colour)
+    lines = decided(decision, columns, colour, [pairing.name for pairing in pairings])
     lines += [line for pairing in pairings for line in _block(pairing, columns, colour)]
     for ruling in ruled:
         if ruling.outcome is not Gate.HOLDS:

@@ -141,7 +141,7 @@ def _shared_lead(
     lead = f" {names[0]} is {beyond} than {baseline}." if beyond else ""
     return Conclusion(
         f"Fastest with right answers: {listed(names)}.",
-        (f"Between {pair} no difference is shown (smaller than ±{limit} is not excluded).{lead}",),
+        (f"Between {pair} no difference is found; one of up to {limit} could be hidden.{lead}",),
         tuple(names),
     )
 
@@ -159,7 +159,7 @@ def _too_few_starts(run: Run, ratios: Mapping[int, Ratio]) -> str:
 
 
 def _not_shown(ratio: Ratio | None) -> bool:
-    """True where no difference is shown; a target without a ratio to the first is not compared."""
+    """True where no difference is found; a target without a ratio to the first is not compared."""
     return ratio is not None and not ratio.different
 
 

@@ -7,7 +7,8 @@ import io
 from collections.abc import Iterator
 
 from toolkit.plaintext import line
-from toolkit.report.grids.latencies import LEVELS, carried
+from toolkit.report.grids.latencies import LEVELS, carried, chosen
+from toolkit.report.throughput import cost
 from toolkit.report.view import Ratio, Row, ShownTarget, Table, View
 from toolkit.report.words import Spread
 
@@ -40,6 +41,8 @@ def cells(table: Table, row: Row) -> dict[str, Cell]:
     """One row by the names of its columns; what is not shown stays empty."""
     speed, ratio, target = row.speed, row.ratio, row.target
     conversion = target.record.conversion if target.record else None
+    right = chosen(row)
+    spent = cost(right, table.price) if right and table.price is not None else None
     return {
         "case": table.case.name,
         "target": target.planned.name,
@@ -62,6 +65,8 @@ def cells(table: Table, row: Row) -> dict[str, Cell]:
         **metric_columns(target),
         "calls_per_s": speed.rate if speed else None,
         "rows_per_call": speed.rows if speed else None,
+        **dict(columns("rows_per_s", "", right.throughput if right else None)),
+        **dict(columns("million_rows_cost", "", spent)),
         **{
             name: value
             for part, spread in target.cold.parts().items()
@@ -85,9 +90,10 @@ def difference_shown(ratio: Ratio) -> str:
 
 def columns(name: str, unit: str, spread: Spread | None) -> Iterator[tuple[str, Cell]]:
     """Three columns: the middle value, the lowest and the highest."""
-    yield f"{name}_{unit}", spread.middle if spread else None
-    yield f"{name}_low_{unit}", spread.low if spread else None
-    yield f"{name}_high_{unit}", spread.high if spread else None
+    end = f"_{unit}" if unit else ""
+    yield f"{name}{end}", spread.middle if spread else None
+    yield f"{name}_low{end}", spread.low if spread else None
+    yield f"{name}_high{end}", spread.high if spread else None
 
 
 def metric_columns(target: ShownTarget) -> dict[str, Cell]:

@@ -155,7 +155,7 @@ def method(run: Run) -> list[str]:
         "A ratio is the median over the rounds of one process start, paired block by block; its "
         f"interval is taken over process starts (Hodges-Lehmann, exact signed-rank, {sure}).",
         "Faster and slower are said only where they hold for all targets of a table together "
-        "(Holm); else the size of the difference that is not excluded is given, or that so few "
+        "(Holm); else the size of the difference that could be hidden is given, or that so few "
         "process starts cannot tell so many targets apart.",
         "What is judged is what is timed: the outputs of the timed calls were compared with the "
         "same network in float64, and times count only where those outputs were right.",

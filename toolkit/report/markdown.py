@@ -14,9 +14,10 @@ from toolkit.plaintext import markdown as text
 from toolkit.report import metrics
 from toolkit.report.decision import ComparisonDecision
 from toolkit.report.facts import method
-from toolkit.report.grids import answers, latencies, machines
+from toolkit.report.grids import answers, latencies, machines, rates
 from toolkit.report.grids.grid import Grid
 from toolkit.report.scaling import Scaling, scalings
+from toolkit.report.throughput import Heat, heats
 from toolkit.report.view import Table, View
 from toolkit.report.words import printable
 
@@ -41,6 +42,7 @@ def render(view: View, pictures: Sequence[Picture] = ()) -> str:
         bullets(
             [
                 *(conclusion.text for conclusion in view.conclusions),
+                *view.choosing,
                 *view.agreements,
                 *view.without_rank,
             ]
@@ -53,7 +55,12 @@ def render(view: View, pictures: Sequence[Picture] = ()) -> str:
         *(
             block
             for scaling in scalings(view.run, view.tables)
-            for block in section(scaling_title(scaling), latencies.scaling(scaling))
+            for block in scaling_blocks(scaling)
+        ),
+        *(
+            block
+            for heat in heats(view.run, view.tables)
+            for block in section(heat_title(heat), rates.heat(heat))
         ),
         *picture_blocks(pictures),
         *section("What ran", answers.facts(view.targets)),
@@ -74,6 +81,16 @@ def decided(decision: ComparisonDecision | None) -> list[str]:
     if decision is None:
         return []
     return [f"**{text(decision.text)}**", bullets(decision.paragraphs[1:])]
+
+
+def scaling_blocks(scaling: Scaling) -> list[str]:
+    """A curve's table, and why some of its gains are not what the p50s beside them say."""
+    table = section(scaling_title(scaling), latencies.scaling(scaling))
+    return [*table, bullets(latencies.contradicted(scaling))]
+
+
+def heat_title(heat: Heat) -> str:
+    return f"Threads and batch: {text(heat.name)}{f' at {text(heat.at)}' if heat.at else ''}"
 
 
 def scaling_title(scaling: Scaling) -> str:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 
 from toolkit.report.grids.grid import Grid
+from toolkit.report.words import INTERVAL
 
 VOID = {"br", "col", "hr", "img", "input", "link", "meta", "wbr"}
 """Elements that HTML never closes."""
@@ -57,6 +58,16 @@ def joined(child: Child) -> Markup:
     return Markup("".join(map(joined, child)))
 
 
+def unbroken(text: str) -> list[Child]:
+    """The words of a cell, each interval in them in one piece: '(1.21 to 1.25)'."""
+    pieces: list[Child] = []
+    end = 0
+    for match in INTERVAL.finditer(text):
+        pieces += [text[end : match.start()], tag("span", match[0], class_="whole")]
+        end = match.end()
+    return [*pieces, text[end:]]
+
+
 def script(code: str) -> Markup:
     """An element with code. Raises ValueError for code that HTML would not take as one script."""
     if "<!--" in code or "</script" in code.lower():
@@ -96,7 +107,13 @@ def table_markup(grid: Grid) -> Markup:
         for column, text in enumerate(grid.head)
     ]
     rows = [
-        tag("tr", [tag("td", text, class_=kind(row, column)) for column, text in enumerate(cells)])
+        tag(
+            "tr",
+            [
+                tag("td", unbroken(text), class_=kind(row, column))
+                for column, text in enumerate(cells)
+            ],
+        )
         for row, cells in enumerate(grid.rows)
     ]
     return tag("table", tag("thead", tag("tr", head)), tag("tbody", rows))

@@ -46,6 +46,7 @@ def _conclusions(view: View) -> Iterator[Child]:
     for conclusion in view.conclusions:
         yield tag("p", tag("strong", conclusion.headline))
         yield from (tag("p", detail) for detail in conclusion.details)
+    yield from (tag("p", sentence) for sentence in view.choosing)
 
 
 def _tables(view: View) -> Iterator[Child]:
@@ -54,3 +55,4 @@ def _tables(view: View) -> Iterator[Child]:
         for grid in (latencies.ranked(table), latencies.others(table)):
             if grid.rows:
                 yield table_markup(grid)
+        yield from (tag("p", remark) for remark in latencies.remarks(table))

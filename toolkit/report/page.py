@@ -19,6 +19,7 @@ from toolkit.report.palette import OUTLINES
 from toolkit.report.plots import Plot, draw
 from toolkit.report.plots.base import Entry
 from toolkit.report.ranking import case_section
+from toolkit.report.scaling import scalings
 from toolkit.report.svg import asset
 from toolkit.report.view import View
 from toolkit.report.words import printable
@@ -123,7 +124,7 @@ def sections(view: View, plots: Sequence[Plot]) -> list[Markup]:
         *(case_section(view, table) for table in view.tables),
         metricpage.section(view),
         section("How fast beside the baseline", of("ratios")),
-        section("How it scales", of("scaling")),
+        section("How it scales", of("scaling", "heat"), after=contradicted(view)),
         section(
             "Where the time goes",
             of("parts", "cold-start"),
@@ -190,6 +191,7 @@ def opening(view: View) -> Markup:
             + [tag("p", detail, class_="detail") for detail in conclusion.details]
             for conclusion in view.conclusions
         ],
+        [tag("p", sentence, class_="detail") for sentence in view.choosing],
         [
             tag("p", sentence, class_="beside")
             for sentence in (*view.agreements, *view.without_rank)
@@ -265,6 +267,16 @@ def swatch(entry: Entry) -> Markup:
         "path", d=OUTLINES[entry.look.shape], fill=shade, transform="translate(12,6) scale(5)"
     )
     return tag("svg", line, mark, width="24", height="12", aria_hidden="true")
+
+
+def contradicted(view: View) -> Child:
+    """Says why a gain is not the quotient of the p50s beside it; nothing where each is."""
+    lines = [
+        line
+        for scaling in scalings(view.run, view.tables)
+        for line in latencies.contradicted(scaling)
+    ]
+    return [tag("p", line, class_="note") for line in lines] or None
 
 
 def copies(view: View) -> Child:

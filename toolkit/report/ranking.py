@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from toolkit.report import palette
 from toolkit.report.grids import latencies, machines
 from toolkit.report.grids.grid import NONE
-from toolkit.report.markup import Markup, tag
+from toolkit.report.markup import Markup, tag, unbroken
 from toolkit.report.palette import MarkStyle
+from toolkit.report.throughput import cost, cost_words, rows_words
 from toolkit.report.view import Row, Standing, Table, View
 from toolkit.report.words import timed
 from toolkit.units import duration
@@ -18,6 +19,9 @@ LEVELS = ("p90", "p99")
 HEADS = {
     "target": "Runtime and provider; below it the version, and where the nodes ran.",
     "p50": "Half of the calls took no longer. Median over process starts; small: their range.",
+    "rows": "Rows that one process works through in a second, one call after the other; small: the "
+    "interval.",
+    "cost": "At the price of an hour of this machine that was given; small: the interval.",
     "against": "The ratio to the baseline, paired block by block, with its interval.",
     "answers": "What the answers are worth against the same network in float64.",
     "p90": "Nine calls in ten took no longer.",
@@ -34,9 +38,16 @@ def case_section(view: View, table: Table) -> Markup:
     levels = [
         name for name in LEVELS if any(latencies.carried(row.speed, name) for row in table.rows)
     ]
+    rates = {"rows": table.rows_a_second, "cost": table.price is not None}
+    titles = {
+        "against": latencies.against(table),
+        "rows": f"{table.unit} a second",
+        "cost": f"a million {table.unit} cost",
+    }
+    shown = (name for name, has in rates.items() if has)
     columns = {
-        name: latencies.against(table) if name == "against" else name
-        for name in ("target", "p50", "against", "answers", *levels, "cold start", "memory")
+        name: titles.get(name, name)
+        for name in ("target", "p50", *shown, "against", "answers", *levels, "cold start", "memory")
     }
     meanings = [(tag("dt", title), tag("dd", HEADS[name])) for name, title in columns.items()]
     drawn = tag(
@@ -77,7 +88,7 @@ def parts(view: View, table: Table, levels: Sequence[str]) -> list[Markup]:
         tag(
             "tbody",
             [
-                row_markup(row, levels, looks[row.target.name], table.leads(row))
+                row_markup(table, row, levels, looks[row.target.name])
                 for row in table.part(standing)
             ],
             class_=standing.replace(" ", "-"),
@@ -87,13 +98,14 @@ def parts(view: View, table: Table, levels: Sequence[str]) -> list[Markup]:
     ]
 
 
-def row_markup(row: Row, levels: Sequence[str], look: MarkStyle, leads: bool) -> Markup:
+def row_markup(table: Table, row: Row, levels: Sequence[str], look: MarkStyle) -> Markup:
     """One row; its cells carry the numbers that they are sorted by."""
     speed, cold, memory = row.speed, row.target.cold.total, row.target.use.resident
     middle, around = timed(speed.p50) if speed else (NONE, "")
     cells = [
         name_cell(row, look),
         cell("p50", middle, speed.p50.middle if speed else None, small(around)),
+        *rate_cells(table, row),
         ratio_cell(row),
         tag("td", verdict_markup(row), data_label="answers", data_value=row.answers),
         *(cell(level, percentile(row, level), latencies.carried(speed, level)) for level in levels),
@@ -104,7 +116,31 @@ def row_markup(row: Row, levels: Sequence[str], look: MarkStyle, leads: bool) ->
             memory.middle if memory else None,
         ),
     ]
-    return tag("tr", cells, class_="first" if leads else None)
+    return tag("tr", cells, class_="first" if table.leads(row) else None)
+
+
+def rate_cells(table: Table, row: Row) -> list[Markup]:
+    """Rows a second and their cost, with their intervals, where the table has these columns; of
+    what is right alone."""
+    right = latencies.chosen(row)
+    cells = []
+    if table.rows_a_second:
+        rows = right.throughput if right else None
+        text, around = interval_apart(rows_words(rows)) if rows else (NONE, "")
+        head = f"{table.unit} a second"
+        cells.append(cell(head, text, rows.middle if rows else None, small(around)))
+    if table.price is not None:
+        spent = cost(right, table.price) if right else None
+        text, around = interval_apart(cost_words(spent)) if spent else (NONE, "")
+        head = f"a million {table.unit} cost"
+        cells.append(cell(head, text, spent.middle if spent else None, small(around)))
+    return cells
+
+
+def interval_apart(words: str) -> tuple[str, str]:
+    """('45,000', '44,100 to 46,000') of '45,000 (44,100 to 46,000)'."""
+    middle, _, around = words.partition(" (")
+    return middle, around.removesuffix(")")
 
 
 def name_cell(row: Row, look: MarkStyle) -> Markup:
@@ -147,7 +183,7 @@ def cell(label: str, text: str, value: float | None, more: Markup | None = None)
     """A cell with its label, for narrow pages where the head is not seen."""
     return tag(
         "td",
-        text,
+        unbroken(text),
         more,
         class_={"ratio": "reason lead", "p50": "number lead"}.get(label, "number"),
         data_label=label,

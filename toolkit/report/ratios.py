@@ -109,7 +109,7 @@ def ratio(comparison: Comparison, starts: int) -> Ratio:
 
 
 def words(comparison: Comparison) -> str:
-    """'1.23× faster (1.21 to 1.25)', or what is not excluded where no difference is shown."""
+    """'1.23× faster (1.21 to 1.25)', or what could be hidden where no difference is found."""
     interval = comparison.interval
     if interval is None:
         faster = comparison.ratio <= 1

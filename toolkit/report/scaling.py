@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from toolkit.measure.stats import compare
-from toolkit.records.pairing import effects, effects_between_cases
+from toolkit.records.pairing import Setting, effects_between
 from toolkit.records.schema import Case, Run
 from toolkit.report.ratios import ratio
 from toolkit.report.speed import BATCHES, batch
@@ -30,6 +30,9 @@ class Point:
 
     size: int
     """Rows of a call, or threads."""
+    row: Row
+    """The target at this size."""
+    setting: Setting
     speed: Speed
     gain: Ratio | None
     """The factor by which a row (over threads: a call) is faster than at the first point. None at
@@ -68,13 +71,13 @@ class Scaling:
 
 
 def scalings(run: Run, tables: Sequence[Table]) -> tuple[Scaling, ...]:
-    """The curves that a run shows, of ranked rows only, so that all their answers are right."""
+    """The curves that a run shows, of rows that have a ratio."""
     every = [*_over_batches(run, tables), *_over_threads(run, tables)]
     return tuple(scaling for scaling in every if scaling.curves)
 
 
 def _over_batches(run: Run, tables: Sequence[Table]) -> Iterator[Scaling]:
-    for at, cases in _alike(run.plan.cases).items():
+    for at, cases in alike(run.plan.cases).items():
         rows = {case: _by_target(tables[case]) for case in cases}
         curves = [
             _batch_curve(run, {case: rows[case][target] for case in cases if target in rows[case]})
@@ -83,7 +86,7 @@ def _over_batches(run: Run, tables: Sequence[Table]) -> Iterator[Scaling]:
         yield Scaling("batch", at, tuple(curve for curve in curves if curve is not None))
 
 
-def _alike(cases: Sequence[Case]) -> Mapping[str, list[int]]:
+def alike(cases: Sequence[Case]) -> Mapping[str, list[int]]:
     """Groups cases that differ by their batch alone.
 
     The key names the other dimensions; the value has the indices of the cases, the smallest batch
@@ -113,16 +116,23 @@ def _batch_curve(run: Run, rows: Mapping[int, Row]) -> Curve | None:
         return None
     (first, smallest), *others = speeds.items()
     row = rows[first]
+    target = row.target.index
     # A call of n rows that takes t has an effect of log(t / n) a row.
     effects_a_row = {
         case: [
             effect - math.log(speed.rows / smallest.rows)
-            for effect in effects_between_cases(run, row.target.index, first, case)
+            for effect in effects_between(run, (target, first), (target, case))
         ]
         for case, speed in others
     }
     points = [
-        Point(speed.rows, speed, gain(effects_a_row.get(case, []), run.plan.alpha))
+        Point(
+            speed.rows,
+            rows[case],
+            (target, case),
+            speed,
+            gain(effects_a_row.get(case, []), run.plan.alpha),
+        )
         for case, speed in speeds.items()
     ]
     return Curve(row.target.name, row, tuple(points))
@@ -133,7 +143,7 @@ def _over_threads(run: Run, tables: Sequence[Table]) -> Iterator[Scaling]:
         families: dict[str, list[Row]] = {}
         for row in table.compared():
             # --threads 1,all makes targets that differ by this option alone.
-            families.setdefault(_without_threads(row.target.planned.name), []).append(row)
+            families.setdefault(without_threads(row.target.planned.name), []).append(row)
         curves = [_thread_curve(run, case, rows) for rows in families.values() if _differ(rows)]
         at = table.case.name if len(tables) > 1 else ""
         yield Scaling("threads", at, tuple(curves))
@@ -144,17 +154,23 @@ def _thread_curve(run: Run, case: int, rows: Sequence[Row]) -> Curve:
     first, *others = sorted(rows, key=lambda row: row.target.planned.threads)
     start = first.target.index
     gains = {
-        row.target.index: gain(effects(run, case, start, row.target.index), run.plan.alpha)
+        row.target.index: gain(
+            effects_between(run, (start, case), (row.target.index, case)), run.plan.alpha
+        )
         for row in others
     }
     points = [
-        Point(row.target.planned.threads, row.speed, gains.get(row.target.index))
+        Point(
+            row.target.planned.threads,
+            row,
+            (row.target.index, case),
+            row.speed,
+            gains.get(row.target.index),
+        )
         for row in (first, *others)
         if row.speed is not None
     ]
-    # The label ends so where a run has several numbers of threads.
-    name = re.sub(r", \d+ threads?$", "", first.target.name)
-    return Curve(name, first, tuple(points))
+    return Curve(without_label(first.target.name), first, tuple(points))
 
 
 def _differ(rows: Sequence[Row]) -> bool:
@@ -179,5 +195,12 @@ def gain(effects: Sequence[float], alpha: float) -> Ratio | None:
     return replace(times, text=f"{middle}× ({low} to {high})")
 
 
-def _without_threads(name: str) -> str:
+def without_label(name: str) -> str:
+    """A target's label without its number of threads, with which it ends where a run has
+    several."""
+    return re.sub(r", \d+ threads?$", "", name)
+
+
+def without_threads(name: str) -> str:
+    """A target's canonical name without its number of threads: the same for all of a family."""
     return re.sub(r",threads=\d+$", "", name)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from toolkit.measure.stats import Missing, percentile, samples_needed
+from toolkit.measure.stats import Missing, median_interval, percentile, samples_needed
 from toolkit.records.schema import Case, Run, Series, TargetRecord
 from toolkit.report.view import Quantiles, Samples, Speed, Trace, spread
 from toolkit.tensors import Array
@@ -32,10 +32,12 @@ def speed(run: Run, record: TargetRecord, case: int, samples: Samples | None) ->
     """
     times = record.timing(case)
     series = _counted(run, times.series) if times else []
-    p50 = spread([float(np.median(start.medians)) * NS for start in series])
+    medians = [float(np.median(start.medians)) * NS for start in series]
+    p50 = spread(medians)
     if times is None or p50 is None:
         return None
-    means = [mean for start in series for mean in start.means]
+    # From means, not medians: who makes many calls pays for the slow ones too.
+    rates = [1 / (float(np.mean(start.means)) * NS) for start in series]
     most = min(CURVE, points(run))
     return Speed(
         p50=p50,
@@ -43,8 +45,9 @@ def speed(run: Run, record: TargetRecord, case: int, samples: Samples | None) ->
         rounds=max(len(start.medians) for start in series),
         calls=times.calls,
         empty=times.empty * NS,
-        # From means, not medians: who makes many calls pays for the slow ones too.
-        rate=1 / (float(np.mean(means)) * NS),
+        within=median_interval(medians, run.plan.alpha),
+        rate=float(np.median(rates)),
+        rates=median_interval(rates, run.plan.alpha),
         rows=batch(run.plan.cases[case]),
         quantiles=quantiles(gathered(samples, record.target, case, series), most)
         if samples
@@ -63,7 +66,8 @@ def _counted(run: Run, series: Sequence[Series]) -> list[Series]:
 
 def batch(case: Case) -> int:
     """The rows that one call works on: the size of the dimension named in BATCHES, else 1."""
-    return next((case.dims[name] for name in BATCHES if name in case.dims), 1)
+    # A record is untrusted, and no call works on less than a row.
+    return max(1, next((case.dims[name] for name in BATCHES if name in case.dims), 1))
 
 
 def gathered(samples: Samples, target: int, case: int, series: Sequence[Series]) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from toolkit.records import pairing
 from toolkit.records.schema import PlannedTarget, Run, TargetRecord
-from toolkit.report import agreement, comparison, deciding, decision
+from toolkit.report import agreement, comparison, deciding, decision, throughput
 from toolkit.report.conclusion import conclusions, fastest, none_ranked, without_rank
 from toolkit.report.decision import ComparisonDecision
 from toolkit.report.facts import (
@@ -62,6 +62,7 @@ def summarize(run: Run, samples: Samples | None = None) -> View:
         state=state_line(run),
         decision=_decision(run, tables),
         conclusions=conclusions(tables),
+        choosing=throughput.sentences(run, tables),
         without_rank=without_rank(tables),
         agreements=tuple(agreement.sentences(run, targets)),
         tables=tables,
@@ -168,6 +169,9 @@ def table(run: Run, case: int, targets: Sequence[ShownTarget], samples: Samples 
             *(row for row in rows if row.standing is Standing.NOT_MEASURED),
         ),
         conclusion=fastest(run, case, ranked, name) if ranked else none_ranked(beside),
+        rows_a_second=throughput.has_batches(run),
+        price=run.plan.price,
+        unit=throughput.noun(run.plan.cases[case]),
         apart=tuple(apart([*ranked, *beside], base)),
     )
 

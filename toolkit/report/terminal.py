@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from toolkit.plaintext import RESET, STYLES, line
 from toolkit.records.schema import WarningKind
 from toolkit.report import metrics
 from toolkit.report.conclusion import not_shown
 from toolkit.report.decision import ComparisonDecision
-from toolkit.report.grids.latencies import remarks
+from toolkit.report.grids import rates
+from toolkit.report.grids.grid import NONE, Grid
+from toolkit.report.grids.latencies import chosen, remarks
 from toolkit.report.view import Note, Row, Standing, Table, View
-from toolkit.report.words import seconds, timed, width, wrapped
+from toolkit.report.words import (
+    INTERVAL,
+    seconds,
+    short,
+    timed,
+    whole,
+    whole_parts,
+    width,
+    wrapped,
+)
 
 LABEL = 9
 """Width of the first column, as in all lines of the tool."""
 GAP = 2
 """Cells between two columns."""
-NAME = 30
-"""The most that a target's name may take before it is wrapped."""
+RATIO = 12
+"""What a ratio has at least: '1.23× faster'. It has more where an interval below it is wider; a
+target's name is broken only where so much would not be left."""
 ANSWERS = 20
 """The most that a verdict may take before it is wrapped."""
 NARROWEST = 64
@@ -26,35 +38,41 @@ NARROWEST = 64
 NEWS = {WarningKind.STOPPED_EARLY}
 """No warning to one who watched the run: the heading has the process starts."""
 
-Widths = tuple[int, int, int, int]
-"""Widths of the columns: target, p50, ratio, answers."""
+Widths = tuple[int, ...]
+"""Widths of the columns: target, p50, rows a second where a table has them, ratio, answers."""
 
 
 def render(view: View, *, columns: int = 80, colour: bool = False, label: str = "report") -> str:
     """The whole report; ends with a newline. Lines break at `columns`."""
     columns = max(NARROWEST, columns)  # The terminal breaks what is wider than it.
-    lines = decided(view.decision, columns, colour)
+    names = [target.name for target in view.targets]
+    lines = decided(view.decision, columns, colour, names)
     for number, table in enumerate(view.tables):
         lines += heading(view, table, "" if number else label, columns)
         lines += ["", *table_lines(table, columns - LABEL, colour), ""]
+    if (costs := rates.costs(view.tables)).rows:
+        lines += [*grid_lines(costs, columns - LABEL, colour), ""]
     paragraphs = (text for conclusion in view.conclusions for text in conclusion.paragraphs)
-    for text in (view.state, *paragraphs, *view.agreements, *not_shown(view.tables)):
-        lines += paragraph(text, columns)
+    sentences = (*paragraphs, *view.choosing, *view.agreements, *not_shown(view.tables))
+    for text in (view.state, *sentences):
+        lines += paragraph(whole(text, names), columns)
     if data := [*data_lines(view, columns, colour)]:
         lines += ["", *data, ""]
     for text in (*view.copies, *(remark for table in view.tables for remark in remarks(table))):
-        lines += [styled(part, "quiet", colour) for part in paragraph(text, columns)]
+        lines += [styled(part, "quiet", colour) for part in paragraph(whole(text, names), columns)]
     for note in view.notes:
         if note.kind not in NEWS:
             lines += warning(note, columns)
     return "".join(f"{each.rstrip()}\n" for each in lines)
 
 
-def decided(decision: ComparisonDecision | None, columns: int, colour: bool) -> list[str]:
-    """The lines of a decision, and an empty one; none without."""
+def decided(
+    decision: ComparisonDecision | None, columns: int, colour: bool, names: Sequence[str]
+) -> list[str]:
+    """The lines of a decision, and an empty one; none without. No line breaks within `names`."""
     if decision is None:
         return []
-    first, *rest = decision.paragraphs
+    first, *rest = (whole(text, names) for text in decision.paragraphs)
     sentence = [styled(part, "strong", colour) for part in wrapped(line(first), columns - LABEL)]
     head = [f"{'decision':<{LABEL}}{sentence[0]}", *(" " * LABEL + part for part in sentence[1:])]
     return [*head, *(each for text in rest for each in paragraph(text, columns)), ""]
@@ -113,12 +131,14 @@ def warning(note: Note, columns: int) -> list[str]:
 def table_lines(table: Table, room: int, colour: bool) -> Iterator[str]:
     """The lines of the table, indented; a rule stands between its parts."""
     widths = column_widths(table, room)
-    against = f"against {table.baseline}" if table.baseline else ""
-    yield from cells(["target", "p50", against, "answers"], widths, "quiet", colour)
+    against = f"against {whole_parts(table.baseline)}" if table.baseline else ""
+    rows = ["rows/s"] if table.rows_a_second else []
+    yield from cells(["target", "p50", *rows, against, "answers"], widths, "quiet", colour)
     parts = [part for part in Standing if table.part(part)]
     for number, part in enumerate(parts):
         if number:
-            yield " " * LABEL + styled("─" * (sum(widths) + GAP * 3), "quiet", colour)
+            line_width = sum(widths) + GAP * (len(widths) - 1)
+            yield " " * LABEL + styled("─" * line_width, "quiet", colour)
         for row in table.part(part):
             yield from row_lines(table, row, widths, colour)
 
@@ -128,37 +148,67 @@ def row_lines(table: Table, row: Row, widths: Widths, colour: bool) -> Iterator[
     p50 = timed(row.speed.p50)[0] if row.speed else "–"
     if row.compares:
         style = "strong" if table.leads(row) else ""
-        yield from cells([row.target.name, p50, row.says, row.answers], widths, style, colour)
+        rows = [rows_second(row)] if table.rows_a_second else []
+        texts = [whole_parts(row.target.name), p50, *rows, row.says, row.answers]
+        yield from cells(texts, widths, style, colour)
         return
     style = "wrong" if row.standing is Standing.NOT_RIGHT and not row.speed else "quiet"
-    target, number, ratio, answers = widths
+    target, number, *rest = widths
     # The cures are left out: the command's last lines say once what to do.
-    texts = [row.target.name, p50, row.says]
-    yield from cells(texts, (target, number, ratio + GAP + answers), style, colour)
+    texts = [whole_parts(row.target.name), p50, row.says]
+    yield from cells(texts, (target, number, sum(rest) + GAP * (len(rest) - 1)), style, colour)
 
 
-def cells(texts: Sequence[str], widths: Sequence[int], style: str, colour: bool) -> Iterator[str]:
-    """The lines of one row, each cell wrapped in its column; the second, a number, to the right."""
+def grid_lines(grid: Grid, room: int, colour: bool) -> Iterator[str]:
+    """The lines of a small table, indented; its first column, names, gives way where it must."""
+    first, *rest = (widest(column) for column in zip(grid.head, *grid.rows, strict=True))
+    widths = (min(first, room - sum(rest) - GAP * len(rest)), *rest)
+    for number, row in enumerate((grid.head, *grid.rows)):
+        texts = [whole_parts(row[0]), *row[1:]]
+        yield from cells(texts, widths, "" if number else "quiet", colour, grid.numbers)
+
+
+def rows_second(row: Row) -> str:
+    """Rows a second in few cells; of what is right alone."""
+    right = chosen(row)
+    return short(right.throughput.middle) if right else NONE
+
+
+def cells(
+    texts: Sequence[str],
+    widths: Sequence[int],
+    style: str,
+    colour: bool,
+    numbers: Collection[int] = (),
+) -> Iterator[str]:
+    """The lines of one row, each cell wrapped in its column; `numbers` stand to the right: the
+    second column, and of five the third, where none are named."""
+    numbers = numbers or ({1, 2} if len(widths) == 5 else {1})
     wrapped_cells = [wrapped(line(text), room) for text, room in zip(texts, widths, strict=True)]
     for number in range(max(map(len, wrapped_cells))):
         parts = []
         for column, (lines, room) in enumerate(zip(wrapped_cells, widths, strict=True)):
             text = lines[number] if number < len(lines) else ""
             space = " " * (room - width(text))
-            parts.append(space + text if column == 1 else text + space)
+            parts.append(space + text if column in numbers else text + space)
         yield " " * LABEL + styled((" " * GAP).join(parts).rstrip(), style, colour)
 
 
 def column_widths(table: Table, room: int) -> Widths:
     """Widths as the content needs them, together no wider than `room` cells."""
-    target = min(NAME, room // 3, widest(["target", *(row.target.name for row in table.rows)]))
+    target = widest(["target", *(row.target.name for row in table.rows)])
     number = widest(["p50", *(timed(row.speed.p50)[0] for row in table.rows if row.speed)])
+    rows = [widest(["rows/s", *map(rows_second, table.rows)])] if table.rows_a_second else []
     answers = min(ANSWERS, widest(["answers", *(row.answers for row in table.compared())]))
     # The ratio takes what is left: it has the longest words and wraps best.
-    left = room - target - number - answers - 3 * GAP
+    others = number + sum(rows) + answers + (3 + len(rows)) * GAP
+    intervals = (INTERVAL.findall(row.says) for row in table.compared())
+    least = max(RATIO, *(width(interval) for each in intervals for interval in each), 0)
+    target = min(target, room - others - least)
+    left = room - target - others
     against = f"against {table.baseline}"
     needed = widest([against, *(row.says for row in table.rows)])
-    return target, number, min(needed, left), answers
+    return target, number, *rows, min(needed, left), answers
 
 
 def widest(texts: Sequence[str]) -> int:

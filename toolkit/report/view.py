@@ -99,8 +99,13 @@ class Speed:
     """Calls in a block."""
     empty: Seconds
     """The time that an empty interval shows; every sample contains it."""
+    within: tuple[Seconds, Seconds] | None
+    """The interval of the p50, exact, at the run's alpha; None below 6 process starts (rule V4)."""
     rate: float
-    """Calls a second, from the mean latency: one call after the other in one process."""
+    """Calls a second, one call after the other in one process: the median over process starts, each
+    from its mean latency."""
+    rates: tuple[float, float] | None
+    """The interval of `rate`, as `within`."""
     rows: int
     """Rows of the batch in one call."""
     quantiles: Quantiles | None
@@ -110,6 +115,12 @@ class Speed:
     make them alone."""
     out: Spread | None
     """Seconds: the copies of the outputs inside a call, as `into`."""
+
+    @property
+    def throughput(self) -> Spread:
+        """Rows a second, with the interval; the ends are the middle where there is none."""
+        low, high = self.rates or (self.rate, self.rate)
+        return Spread(self.rate, low, high).scaled(self.rows)
 
     def parts(self) -> dict[str, Seconds]:
         """Splits the p50 into its parts; compute is what the copies leave of it."""
@@ -243,6 +254,12 @@ class Table:
     """Why it is not the baseline that was planned; else empty."""
     rows: tuple[Row, ...]
     conclusion: Conclusion
+    rows_a_second: bool = False
+    """A call of some case works on several rows, so rows a second are shown."""
+    price: float | None = None
+    """What an hour of the machine costs, where the user gave it."""
+    unit: str = "rows"
+    """What a call works on: 'rows', or 'calls' where no dimension is known to be the batch."""
     apart: tuple[str, ...] = ()
     """Targets whose ratio to the baseline is not the quotient of the two p50s, by more than its
     interval: a ratio is paired and estimated by itself."""
@@ -294,6 +311,8 @@ class View:
     """What to do with a new file or target; None of a run that compares none with an old one."""
     conclusions: tuple[Conclusion, ...]
     """Which target is fastest; cases with the same headline share one conclusion."""
+    choosing: tuple[str, ...]
+    """Sentences on which batch and number of threads to take, and on what rows cost."""
     without_rank: tuple[str, ...]
     """Sentences on what is not shown, what is not right, and what was not measured."""
     agreements: tuple[str, ...]

@@ -6,6 +6,7 @@ A number has three significant figures, and never more than its interval carries
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,12 @@ from toolkit.units import THIN, Number, Seconds, significant, time_unit
 
 NOT_FINITE = {"nan": "NaN", "inf": "Inf", "-inf": "−Inf"}
 """Numbers that are not finite: as a record writes them → as a reader sees them."""
+
+
+INTERVAL = re.compile(r"\([^\s()]+ to [^\s()]+\)")
+"""An interval as it stands behind a number: '(1.21 to 1.25)'."""
+KEPT = "\u00a0"
+"""Stands for a space at which no line is broken."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,19 @@ def grouped(value: float) -> str:
     return f"{float(f'{value:.2e}'):,.0f}"
 
 
+def short(value: float) -> str:
+    """Three significant figures of a number of any size, for a narrow column.
+
+    >>> short(999.6).replace(THIN, " "), short(768_000).replace(THIN, " ")
+    ('1.00 k', '768 k')
+    """
+    factor, letter = next(
+        (each for each in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if value >= 0.9995 * each[0]),
+        (1.0, ""),
+    )
+    return f"{significant(value / factor)}{THIN if letter else ''}{letter}"
+
+
 def counted(count: int, singular: str, plural: str = "") -> str:
     """'1 round', '20 rounds'; without `plural` an s is added."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
@@ -122,13 +142,30 @@ def width(text: str) -> int:
     )
 
 
+def whole(text: str, names: Iterable[str]) -> str:
+    """`text` with each of these names in one piece: `wrapped` breaks no line within it."""
+    for name in sorted(names, key=len, reverse=True):
+        text = text.replace(name, name.replace(" ", KEPT))
+    return text
+
+
+def whole_parts(name: str) -> str:
+    """A target's name, of which `wrapped` breaks no part but at the commas between them."""
+    return name.replace(" ", KEPT).replace(f",{KEPT}", ", ")
+
+
 def wrapped(text: str, room: int) -> Sequence[str]:
-    """Breaks `text` at spaces into lines of at most `room` cells; a longer word stands alone."""
+    """Breaks `text` at spaces into lines of at most `room` cells; a longer word stands alone.
+
+    An interval stays in one piece, and so does what `whole` has joined, where the room holds it.
+    """
+    joined = INTERVAL.sub(lambda match: match[0].replace(" ", KEPT), text)
     lines: list[str] = []
     # Not at any white space: the thin space keeps a number and its unit on one line.
-    for word in text.split(" "):
-        if lines and width(lines[-1]) + 1 + width(word) <= room:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return lines
+    for piece in joined.split(" "):
+        for word in [piece] if width(piece) <= room else piece.split(KEPT):
+            if lines and width(lines[-1]) + 1 + width(word) <= room:
+                lines[-1] += f" {word}"
+            else:
+                lines.append(word)
+    return [line.replace(KEPT, " ") for line in lines]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from toolkit.report import throughput as rates
 from toolkit.report.grids.grid import NONE, Grid
 from toolkit.report.scaling import Scaling
-from toolkit.report.view import PARTS, Row, Speed, Standing, Table
-from toolkit.report.words import counted, grouped, listed, timed
+from toolkit.report.view import PARTS, Ratio, Row, Speed, Standing, Table
+from toolkit.report.words import counted, grouped, listed, printable, timed
 from toolkit.units import duration
 
+WHY_APART = "since each p50 is a median, which another process start may have"
+"""The reason why a ratio and the quotient of two p50s may differ."""
 LEVELS = ("p90", "p95", "p99", "p99.9")
 """The percentiles beyond p50, of which a table shows those that some target carries."""
 
@@ -16,7 +21,17 @@ def ranked(table: Table) -> Grid:
     """The targets with right answers, by speed."""
     right = table.part(Standing.RANKED)
     levels = [name for name in LEVELS if any(carried(row.speed, name) for row in right)]
-    head = ("target", "p50", "range", against(table), "answers", *levels, "calls a second")
+    columns = throughput(table)
+    head = (
+        "target",
+        "p50",
+        "range",
+        against(table),
+        "answers",
+        *levels,
+        "calls a second",
+        *columns,
+    )
     rows = [
         (
             row.target.name,
@@ -24,7 +39,8 @@ def ranked(table: Table) -> Grid:
             row.says,
             row.answers,
             *(percentile(speed, name) for name in levels),
-            rate(speed),
+            grouped(speed.rate),
+            *(text(row) for text in columns.values()),
         )
         for row in right
         if (speed := row.speed) is not None
@@ -68,10 +84,35 @@ def percentile(speed: Speed, name: str) -> str:
     return f"{needed - calls:,} calls missing" if needed else NONE
 
 
-def rate(speed: Speed) -> str:
-    """Calls a second; with the rows a second where a call works on several."""
-    rows = f" ({grouped(speed.rate * speed.rows)} rows)" if speed.rows > 1 else ""
-    return f"{grouped(speed.rate)}{rows}"
+Column = Callable[[Row], str]
+
+
+def throughput(table: Table) -> dict[str, Column]:
+    """The columns of rows a second and of their cost, where a table has them, by their heads.
+
+    Only what is right has such a number: `rates.T1`.
+    """
+    columns: dict[str, Column] = {}
+    if table.rows_a_second:
+        columns[f"{table.unit} a second"] = rows_a_second
+    if (price := table.price) is not None:
+        columns[f"a million {table.unit} cost"] = lambda row: cost(row, price)
+    return columns
+
+
+def rows_a_second(row: Row) -> str:
+    right = chosen(row)
+    return grouped(right.throughput.middle) if right else NONE
+
+
+def cost(row: Row, price: float) -> str:
+    right = chosen(row)
+    return rates.cost_words(rates.cost(right, price)) if right else NONE
+
+
+def chosen(row: Row) -> Speed | None:
+    """The speed of a row that may be chosen: a right one."""
+    return row.speed if row.standing is Standing.RANKED else None
 
 
 def distribution(table: Table) -> Grid:
@@ -97,7 +138,7 @@ def scaling(curves: Scaling) -> Grid:
             curve.name,
             f"{point.size:,}",
             *timed(point.speed.p50),
-            grouped(point.speed.rate * point.speed.rows),
+            grouped(point.speed.throughput.middle),
             point.gain.text if point.gain else NONE,
         )
         for curve in curves.curves
@@ -131,11 +172,38 @@ def remarks(table: Table) -> list[str]:
     if table.apart:
         many = len(table.apart) > 1
         sentences.append(
-            f"The {'ratios' if many else 'ratio'} of {listed(table.apart)} "
-            f"{'are' if many else 'is'} paired block by block; the quotient of the p50s beside "
-            f"{'them' if many else 'it'} lies outside the {'intervals' if many else 'interval'}."
+            f"At {printable(table.case.name)}, the {'ratios' if many else 'ratio'} of "
+            f"{listed(table.apart)} {'are' if many else 'is'} paired within each process start; "
+            f"the quotient of the p50s beside {'them' if many else 'it'} lies outside the "
+            f"{'intervals' if many else 'interval'}, {WHY_APART}."
         )
     return sentences
+
+
+def contradicted(curves: Scaling) -> list[str]:
+    """The sentence on points of which the p50s beside the gain say something else than its
+    interval."""
+    names = [
+        f"{curve.name} at {point.size:,}"
+        for curve in curves.curves
+        for point in curve.points
+        if _is_contradicted(curve.points[0].speed, point.speed, point.gain)
+    ]
+    if not names:
+        return []
+    many = len(names) > 1
+    return [
+        f"The {'gains' if many else 'gain'} of {listed(names)} {'are' if many else 'is'} paired "
+        "within each process start; the quotient of the p50s lies outside the "
+        f"{'intervals' if many else 'interval'}, {WHY_APART}."
+    ]
+
+
+def _is_contradicted(first: Speed, speed: Speed, gain: Ratio | None) -> bool:
+    if gain is None or gain.low is None or gain.high is None:
+        return False
+    quotient = first.p50.middle / speed.p50.middle * speed.rows / first.rows
+    return not gain.low <= quotient <= gain.high
 
 
 def missing(table: Table, samples: bool) -> list[str]:

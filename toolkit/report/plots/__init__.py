@@ -5,9 +5,10 @@ No plot says more than its table, which stands beside it for those who cannot se
 
 from __future__ import annotations
 
-from toolkit.report.plots import answers, cold, distribution, machine, parts, ratios, scaling
+from toolkit.report.plots import answers, cold, distribution, heat, machine, parts, ratios, scaling
 from toolkit.report.plots.base import Plot
 from toolkit.report.scaling import scalings
+from toolkit.report.throughput import heats
 from toolkit.report.view import View
 
 __all__ = ["Plot", "draw"]
@@ -18,6 +19,7 @@ def draw(view: View) -> tuple[Plot, ...]:
     plots = [
         *(ratios.draw(view, table) for table in view.tables),
         *(scaling.draw(view, curves) for curves in scalings(view.run, view.tables)),
+        *(heat.draw(each) for each in heats(view.run, view.tables)),
         *(parts.draw(view, table) for table in view.tables),
         cold.draw(view),
         *(distribution.draw(view, table) for table in view.tables),
