@@ -15,7 +15,9 @@ from toolkit.errors import InputError
 from toolkit.pipelines.request import BenchRequest
 from toolkit.records import store
 from toolkit.records.schema import Run
-from toolkit.report import csv, markdown, notebook, page, terminal
+from toolkit.report import compared, csv, markdown, notebook, page, terminal
+from toolkit.report.comparison import side_by_side
+from toolkit.report.decision import Wishes
 from toolkit.report.grids import rates
 from toolkit.report.plots import draw
 from toolkit.report.summary import summarize
@@ -150,14 +152,14 @@ def test_the_best_within_the_limit_stands_with_its_intervals() -> None:
     assert rows == pytest.approx(8 / (p50 * 1e-6), rel=0.05)
 
 
-def test_an_interval_that_holds_the_limit_is_not_decided() -> None:
+@pytest.mark.parametrize("end", [0, 1], ids=["p50 beyond it", "p50 below it"])
+def test_an_interval_that_holds_the_limit_is_not_decided(end: int) -> None:
     run = made(limit=1.0)
     speed = summarize(run).tables[2].rows[0].speed
     assert speed is not None
     assert speed.within is not None
-    run = msgspec.structs.replace(
-        run, plan=msgspec.structs.replace(run.plan, latency_limit=sum(speed.within) / 2)
-    )
+    limit = (speed.p50.middle + speed.within[end]) / 2
+    run = msgspec.structs.replace(run, plan=msgspec.structs.replace(run.plan, latency_limit=limit))
 
     best, open_, *_ = said(run)
 
@@ -204,6 +206,21 @@ def test_a_million_rows_cost_what_the_machine_costs_meanwhile() -> None:
 
     assert rates.costs(view.tables).rows[-2][:2] == (row.target.name, "batch 8")
     assert cost == pytest.approx(0.36 * hours, rel=0.02)
+
+
+def test_a_long_sweep_costs_a_line_for_each_target() -> None:
+    run, _ = runs.make(runs.many(8), runs.Shape(starts=7, calls=5, batches=(1, 2, 4)))
+    run = msgspec.structs.replace(run, plan=msgspec.structs.replace(run.plan, price=1.0))
+
+    costs = rates.costs(summarize(run).tables).rows
+
+    assert len(costs) == 8
+    assert [row[:2] for row in costs[:2]] == [
+        ("onnxruntime cpu", "batch 4"),
+        ("torch cpu", "batch 4"),
+    ]
+    amounts = [float(row[2].split(" ")[0]) for row in costs]
+    assert amounts == sorted(amounts)
 
 
 def test_the_cheapest_is_named_within_the_limit_where_there_is_one() -> None:
@@ -315,7 +332,7 @@ def test_a_ratio_that_is_no_quotient_of_its_p50s_says_why_in_every_form() -> Non
     view = summarize(run)
     table = next(table for table in view.tables if table.apart)
     sentence = (
-        f"At {table.case.name}, the ratio of {table.apart[0]} is paired within each process start; "
+        f"The ratio of {table.apart[0]} at {table.case.name} is paired within each process start; "
         "the quotient of the p50s beside it lies outside the interval, since each p50 is a median, "
         "which another process start may have."
     )
@@ -324,3 +341,34 @@ def test_a_ratio_that_is_no_quotient_of_its_p50s_says_why_in_every_form() -> Non
     assert sentence in markdown.render(view)
     assert sentence in page.render(view, ())
     assert sentence in notebook.run_markup(run, (), timed=True)
+
+
+def test_a_gain_that_is_no_quotient_of_its_p50s_says_why_beside_the_curves() -> None:
+    """A row of batch 8 is as fast as one of batch 1 in 12 process starts of 13. In the other one
+    batch 1 alone is slow: so it is in seven, which is its median, and batch 8 in six."""
+    run = made(starts=13, batches=(1, 8))
+    timings = run.records[0].timings
+    for n, (left, right) in enumerate(
+        zip(timings[0].series, timings[1].series, strict=True), start=1
+    ):
+        left.medians[:] = [1e4 * (2 if n > 6 else 1)] * len(left.medians)
+        right.medians[:] = [8e4 * (2 if n > 7 else 1)] * len(right.medians)
+    view = summarize(run)
+    sentence = "The gain of onnxruntime cpu, 1 thread at batch 8 is paired within each process"
+
+    assert sentence in markdown.render(view)
+    assert sentence in page.render(view, ())
+
+
+def test_a_comparison_says_of_its_ratios_what_the_p50s_do_not() -> None:
+    run, _ = runs.make(runs.SWEEP, runs.Shape(batches=(1, 8), seed=3))
+    tables = summarize(run).tables
+    pairings = side_by_side(run, tables, [(2, 0), (2, 1)], Wishes())
+    table = next(table for table in tables if table.apart)
+    sentence = (
+        f"The ratio of {table.apart[0]} at {table.case.name} is paired within each process start;"
+    )
+
+    shown = compared.terminal(pairings, (), columns=80, colour=False)
+    assert sentence in " ".join(shown.split())
+    assert sentence in compared.markdown("a → b", pairings, ())

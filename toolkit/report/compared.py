@@ -8,10 +8,12 @@ from xml.etree import ElementTree
 
 import msgspec
 
+from toolkit.measure.stats import Interval
 from toolkit.plaintext import markdown as text
 from toolkit.report import metrics
 from toolkit.report.comparison import Gate, Pairing, Side
 from toolkit.report.decision import ComparisonDecision
+from toolkit.report.grids import latencies
 from toolkit.report.grids.grid import NONE, Grid
 from toolkit.report.markdown import decided as sentences
 from toolkit.report.markdown import drawn
@@ -108,7 +110,7 @@ def terminal(
             label = "fails" if ruling.outcome is Gate.FAILS else "open"
             first, *rest = paragraph(printable(sentence), columns)
             lines += [f"{label:<{LABEL}}{first[LABEL:]}", *rest]
-    for note in notes:
+    for note in (*notes, *apart(pairings)):
         first, *rest = paragraph(printable(note), columns)
         lines += [f"{'note':<{LABEL}}{first[LABEL:]}", *rest]
     if ruled and all(ruling.outcome is Gate.HOLDS for ruling in ruled):
@@ -142,7 +144,8 @@ def markdown(
         for ruling in ruled
     ]
     head = [f"### {text(title)}", *sentences(decision)]
-    blocks = [*head, drawn(grid(pairings)), "\n".join(lines), *map(text, notes)]
+    beneath = [*map(text, notes), *map(text, apart(pairings))]
+    blocks = [*head, drawn(grid(pairings)), "\n".join(lines), *beneath]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -179,6 +182,21 @@ def junit(title: str, ruled: Sequence[Ruling], decision: ComparisonDecision | No
         output.text = "\n".join(map(printable, decision.paragraphs))
     document: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
     return document + b"\n"
+
+
+def apart(pairings: Sequence[Pairing]) -> list[str]:
+    """The sentence on ratios that the two p50s beside them do not give; empty where all do."""
+    names = [
+        printable(f"{pairing.name} at {pairing.case}")
+        for pairing in pairings
+        if pairing.interval and pairing.old.p50 and pairing.new.p50
+        if not _holds(pairing.interval, pairing.new.p50.middle / pairing.old.p50.middle)
+    ]
+    return latencies.apart("ratio", names)
+
+
+def _holds(interval: Interval, quotient: float) -> bool:
+    return interval.low <= quotient <= interval.high
 
 
 def json(

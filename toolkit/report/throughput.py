@@ -397,6 +397,13 @@ def _sized(over: Over, sizes: Sequence[int]) -> str:
     return f"{numbers} {'thread' if [*sizes] == [1] else 'threads'}"
 
 
+def at_size(curves: Scaling, size: int) -> str:
+    """'at batch 8, seq 32', 'with 2 threads at batch 8'."""
+    if curves.over == "batch":
+        return printable(f"at {_sized('batch', [size])}{f', {curves.at}' if curves.at else ''}")
+    return printable(f"with {_sized('threads', [size])}{f' at {curves.at}' if curves.at else ''}")
+
+
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 

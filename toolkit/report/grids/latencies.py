@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from toolkit.report import throughput as rates
 from toolkit.report.grids.grid import NONE, Grid
@@ -170,33 +170,37 @@ def remarks(table: Table) -> list[str]:
     if table.changed:
         sentences.append(f"{table.changed}: the ratios are against {table.baseline} instead.")
     if table.apart:
-        many = len(table.apart) > 1
-        sentences.append(
-            f"At {printable(table.case.name)}, the {'ratios' if many else 'ratio'} of "
-            f"{listed(table.apart)} {'are' if many else 'is'} paired within each process start; "
-            f"the quotient of the p50s beside {'them' if many else 'it'} lies outside the "
-            f"{'intervals' if many else 'interval'}, {WHY_APART}."
-        )
+        case = printable(table.case.name)
+        sentences += apart("ratio", [f"{name} at {case}" for name in table.apart])
     return sentences
+
+
+def apart(what: str, names: Sequence[str]) -> list[str]:
+    """The sentence on ratios of which the p50s beside them say something else than the interval,
+    and why; empty without names."""
+    if not names:
+        return []
+    if len(names) == 1:
+        return [
+            f"The {what} of {names[0]} is paired within each process start; the quotient of the "
+            f"p50s beside it lies outside the interval, {WHY_APART}."
+        ]
+    return [
+        f"The {what}s of {listed(names)} are paired within each process start; the quotients of "
+        f"the p50s beside them lie outside the intervals, {WHY_APART}."
+    ]
 
 
 def contradicted(curves: Scaling) -> list[str]:
     """The sentence on points of which the p50s beside the gain say something else than its
     interval."""
     names = [
-        f"{curve.name} at {point.size:,}"
+        f"{curve.name} {rates.at_size(curves, point.size)}"
         for curve in curves.curves
         for point in curve.points
         if _is_contradicted(curve.points[0].speed, point.speed, point.gain)
     ]
-    if not names:
-        return []
-    many = len(names) > 1
-    return [
-        f"The {'gains' if many else 'gain'} of {listed(names)} {'are' if many else 'is'} paired "
-        "within each process start; the quotient of the p50s lies outside the "
-        f"{'intervals' if many else 'interval'}, {WHY_APART}."
-    ]
+    return apart("gain", names)
 
 
 def _is_contradicted(first: Speed, speed: Speed, gain: Ratio | None) -> bool:
