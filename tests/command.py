@@ -53,10 +53,10 @@ def started(command: list[str | Path], *, cwd: Path, env: Mapping[str, str] | No
         timeout=240,
     )
     # Strict: a control character or a broken letter in a pipe is a fault.
-    return Ended(done.returncode, done.stdout.decode(), _quiet(done.stderr.decode()))
+    return Ended(done.returncode, done.stdout.decode(), quiet(done.stderr.decode()))
 
 
-def _quiet(err: str) -> str:
+def quiet(err: str) -> str:
     """What a command said on stderr, without the lines of progress that it has where it takes over
     ten seconds, as on a slow machine."""
     return "".join(line for line in err.splitlines(keepends=True) if not PROGRESS.match(line))
@@ -84,7 +84,7 @@ def interrupted(
         until(lambda: process.poll() is not None or any(map(when, working(watched))))
         process.send_signal(by)
         out, err = process.communicate(timeout=120)
-    return Ended(process.returncode, out, _quiet(err))
+    return Ended(process.returncode, out, quiet(err))
 
 
 def hear_signals() -> None:

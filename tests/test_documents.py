@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import publish
+from tests.command import quiet
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -88,16 +89,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """Runs a line as a reader types it; errors come behind the results, without the progress that a
+    slow machine tells."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(
+    done = subprocess.run(
         ["bash", "-c", line],
         cwd=folder,
         env={**os.environ, "PATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         timeout=280,
     )
+    done.stdout += quiet(done.stderr)
+    return done
 
 
 CONSOLE = [

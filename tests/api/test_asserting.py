@@ -16,6 +16,7 @@ from toolkit.measure import schedule
 from toolkit.pipelines.bench import BenchRequest, bench
 from toolkit.pipelines.check import check
 from toolkit.pipelines.compare import ComparedModels
+from toolkit.report.decision import Action, ComparisonDecision, Goal
 from toolkit.runtimes.target import parse
 from toolkit.supervision import progress
 
@@ -37,8 +38,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_right_is_returned(model: Path) -> None:
-    finished = toolkit.assert_right(model, [RIGHT])
+    finished = toolkit.assert_right(model, RIGHT)
 
+    assert finished.right
     assert [record.right for record in finished.run.records] == [True]
 
 
@@ -140,7 +142,13 @@ def test_results_are_tables_in_a_notebook(model: Path, tmp_path: Path) -> None:
         assert "fake cpu, compute=bfloat16" in html
     assert "p50" in timed._repr_html_()
     assert "p50" not in judged._repr_html_()
-    assert "&lt;b&gt;" in ComparedModels("<b>", [])._repr_html_()
+    decision = ComparisonDecision(Action.TAKE, Goal.SIZE, "Ship it: <i>.")
+    html = ComparedModels("<b>", [], decision=decision)._repr_html_()
+    assert html.startswith("<p><strong>Ship it: &lt;i&gt;.</strong></p><p>&lt;b&gt;</p>")
+    assert str(judged).startswith("check    mlp.onnx")
+    assert str(timed).startswith("report   mlp.onnx")
+    assert repr(judged) == "<FinishedRun of mlp.onnx: 1 of 2 targets right>"
+    assert not judged.right
 
 
 def test_what_is_loaded_later_is_named() -> None:

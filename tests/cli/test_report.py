@@ -139,3 +139,7 @@ def test_the_list_names_all_runs_and_what_cannot_be_read(folder: Path) -> None:
     (row,) = json.loads(as_json.stdout)
     assert row["folder"] == folder.name
     assert report("--list", "--format", "csv").exit_code == 2
+
+
+def test_a_name_that_the_list_has_is_found_under_reports(folder: Path) -> None:
+    assert report(folder.name).stdout == report(str(folder)).stdout

@@ -550,3 +550,24 @@ def test_a_batch_that_the_file_fixes_is_never_cut() -> None:
     rows.quicker(1e-4)
 
     assert (rows.now, rows.until(5)) == (32, 32)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64, np.bool_])
+def test_rows_that_are_one_hot_are_classes(folder: Path, kind: type[np.generic]) -> None:
+    """A mean square of such rows would pass any gate on accuracy."""
+    classes = np.array([2, 0, 1, 2])
+    rows = np.eye(3, dtype=kind)[classes]
+    np.savez(folder / "data.npz", x=np.zeros((4, 8), np.float32), labels=rows)
+
+    (batch,) = batches(opened("data.npz"))
+
+    assert batch.labels.tolist() == classes.tolist()
+
+
+def test_rows_of_several_labels_stay_what_they_are(folder: Path) -> None:
+    rows = np.array([[1, 0, 1], [0, 1, 0]])
+    np.savez(folder / "data.npz", x=np.zeros((2, 8), np.float32), labels=rows)
+
+    (batch,) = batches(opened("data.npz"))
+
+    assert batch.labels.tolist() == rows.tolist()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from tests import small
 from tests.hostile.graphs import calling
 from toolkit.errors import InputError
 from toolkit.onnxfiles import content, modelfile
@@ -421,3 +425,23 @@ def test_a_list_of_values_is_as_long_as_its_shape_says(
 
     with pytest.raises(InputError, match=rf"needs {needed} values and has {len(values)}$"):
         modelfile.read(path)
+
+
+@pytest.mark.process
+def test_nodes_that_are_out_of_order_are_named_with_what_orders_them(tmp_path: Path) -> None:
+    """As a converter to float16 leaves them, and onnxruntime takes them."""
+    path = small.layer(tmp_path / "layer.onnx")
+    model = onnx.load(path)
+    nodes = [*model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(reversed(nodes))
+    onnx.save(model, path)
+
+    with pytest.raises(InputError) as raised:
+        modelfile.read(path)
+
+    assert f"{nodes[0].output[0]!r} is used before a node gives it" in raised.value.what
+    command = shlex.split(raised.value.cures[0].split("    ")[0])
+    assert command[:2] == ["python", "-c"]
+    subprocess.run([sys.executable, *command[1:]], cwd=tmp_path, check=True)
+    assert modelfile.read(tmp_path / "layer-sorted.onnx").operators == {"Gemm": 1, "Relu": 1}

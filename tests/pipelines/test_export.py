@@ -181,9 +181,28 @@ def test_a_branch_on_a_size_leaves_no_file_and_names_the_line(
     assert files(folder) == []
 
 
-def test_a_condition_that_no_range_tells_is_found(folder: Path, no_onnxruntime: None) -> None:
-    with pytest.raises(NotProven, match=r"holds for seq % 2 = 0 only: .*, wrong at 15"):
-        export("net.py:Even", input=["x:float32[batch,seq=16]"])
+def test_a_condition_that_is_a_multiple_is_taken_and_told(
+    folder: Path, no_onnxruntime: None
+) -> None:
+    exported = export("net.py:Even", input=["x:float32[batch,seq=16]"])
+
+    assert not exported.proof.fails
+    (told,) = (note for note in exported.notes if "seq" in note)
+    assert told.startswith("seq is held to 2*k")
+    assert "return x * 2 if x.shape[1] % 2 == 0 else x * 3" in told
+
+
+def test_a_condition_that_no_range_and_no_multiple_tells_is_found(
+    folder: Path, no_onnxruntime: None
+) -> None:
+    with (folder / "net.py").open("a") as net:
+        net.write(
+            "class Odd(nn.Module):\n    def forward(self, x):\n"
+            "        return x * 2 if x.shape[1] % 2 == 1 else x * 3\n"
+        )
+
+    with pytest.raises(NotProven, match=r"holds for seq % 2 = 1 only: .*, wrong at 1"):
+        export("net.py:Odd", input=["x:float32[batch,seq=15]"])
 
 
 def test_a_stated_range_makes_the_branch_right(folder: Path, no_onnxruntime: None) -> None:

@@ -19,7 +19,7 @@ from toolkit.records.schema import Run
 from toolkit.report import checked, compared, markdown, page, terminal
 from toolkit.report.betweenruns import between
 from toolkit.report.compared import Gates
-from toolkit.report.comparison import side_by_side
+from toolkit.report.comparison import Gate, side_by_side
 from toolkit.report.deciding import decided
 from toolkit.report.decision import Action, ComparisonDecision, Goal, Wishes
 from toolkit.report.summary import summarize
@@ -384,8 +384,15 @@ def with_drop(run: Run, low: float, high: float) -> Run:
         ("--fail-if-drop 1%", 0.02, 0.04, Action.REFUSE, "Do not ship"),
         ("--fail-if-drop 5%", 0.02, 0.04, Action.TAKE, "Ship it"),
         ("--fail-if-drop 3%", 0.02, 0.04, Action.WAIT, "Cannot tell yet: the examples do not tell"),
+        (
+            "--fail-if-drop 3.5%",
+            0.02,
+            0.04,
+            Action.WAIT,
+            "Cannot tell yet: the examples do not tell whether the metric fell; about 5,200 would",
+        ),
     ],
-    ids=["no limit", "fell", "held", "not decided"],
+    ids=["no limit", "fell", "held", "at the limit", "near it"],
 )
 def test_a_metric_that_the_user_has_a_limit_for_decides(
     command: str, low: float, high: float, action: Action, begins: str
@@ -397,3 +404,22 @@ def test_a_metric_that_the_user_has_a_limit_for_decides(
     assert said.action is action
     assert said.text.startswith(begins)
     assert "accuracy 93.0 → 90.0 %, 3.0 % lower (2.0 to 4.0)" in said.text.replace(THIN, " ")
+
+
+def test_an_old_file_of_a_coarser_class_judges_no_finer_one() -> None:
+    """As where the two were given the wrong way round: the float32 file is off by the rounding of
+    the int8 one, and was called worse."""
+    old = replace(OLD, declared="int8")
+
+    run = measured(old, COARSE)
+
+    said = decision(run)
+    (pairing,) = side_by_side(run, summarize(run).tables, [(0, 1)], Wishes())
+    assert said.action is Action.WAIT
+    assert said.text == (
+        "Cannot tell yet: the old file is int8 itself, and cannot judge a finer one; compare them "
+        "the other way round. So far: the same size."
+    )
+    assert pairing.answers is Gate.OPEN
+    # One that declares no more than the old one is judged by it.
+    assert decision(measured(old, replace(COARSE, declared="int8"))).action is Action.REFUSE

@@ -20,7 +20,7 @@ COLUMNS = 90
 
 def assert_right(
     model: str | Path,
-    targets: Sequence[str] = (),
+    targets: str | Sequence[str] = (),
     *,
     accept: str | Sequence[str] = (),
     source: str | None = None,
@@ -29,12 +29,12 @@ def assert_right(
 ) -> FinishedRun:
     """Raises AssertionError unless a model's answers are right on every target; see `check`.
 
-    `targets` are as they are typed; without any, those that make sense here, of which each that
-    runs must be right. `accept` is a precision that is good enough, such as "float16", and
-    "undecided" takes what the feeds could not show; a sequence holds both. `source` is the PyTorch
-    source to judge by. The error's text is what `toolkit check` shows. Returns the finished check.
-    Raises ToolkitError, and InputError for a precision that there is not, where nothing can be
-    judged at all.
+    `targets` are as they are typed, one of them or several; without any, those that make sense
+    here, of which each that runs must be right. `accept` is a precision that is good enough, such
+    as "float16", and "undecided" takes what the feeds could not show; a sequence holds both.
+    `source` is the PyTorch source to judge by. The error's text is what `toolkit check` shows.
+    Returns the finished check. Raises ToolkitError, and InputError for a precision that there is
+    not, where nothing can be judged at all.
     """
     from toolkit.answers.verdict import Limits
     from toolkit.api.functions import check
@@ -45,7 +45,7 @@ def assert_right(
     words = [accept] if isinstance(accept, str) else list(accept)
     precisions = [word for word in dict.fromkeys(words) if word != UNDECIDED]
     request = BenchRequest(
-        targets=[parse(text) for text in targets],
+        targets=[parse(text) for text in ([targets] if isinstance(targets, str) else targets)],
         source=None if source is None else parse_source(source),
         limits=Limits(_precision(precisions), undecided=UNDECIDED in words),
     )

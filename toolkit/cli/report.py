@@ -120,7 +120,7 @@ def _show(run: Path | None, form: str, output: Path | None) -> None:
     from toolkit.report.summary import summarize
     from toolkit.supervision import progress
 
-    path = run or store.newest(REPORTS)
+    path = store.newest(REPORTS) if run is None else _found(run)
     record = store.read(path)
     screen.left_out(store.damage(path))
     folder = path if path.is_dir() else path.parent
@@ -146,6 +146,12 @@ def _show(run: Path | None, form: str, output: Path | None) -> None:
         as_markdown(view, output)
     else:
         as_page(view, output or folder / PAGE)
+
+
+def _found(run: Path) -> Path:
+    """The folder of a run; a name that `--list` prints is looked for under ./reports too."""
+    listed = REPORTS / run
+    return listed if not run.exists() and listed.exists() else run
 
 
 def as_markdown(view: View, output: Path | None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from toolkit import tensors
 from toolkit.data.examples import Preprocess, Whole
 from toolkit.errors import InputError, first_line
-from toolkit.tensors import TensorSpec
+from toolkit.tensors import Array, TensorSpec
 from toolkit.units import Bytes, size
 
 LARGEST: Bytes = 4 << 30
@@ -57,7 +57,11 @@ def read(
     if not prepared:
         wanted = [spec.name for spec in inputs]
         if missing := [each for each in wanted if each not in arrays]:
-            raise InputError(f"{path.name} has no array for the input {missing[0]!r}")
+            raise InputError(
+                f"{path.name} has no array for the input {missing[0]!r}; it has: "
+                f"{', '.join([*arrays][:12]) or 'the labels alone'}",
+                f"numpy.savez({path.name!r}, {missing[0]}=…, {name}=…)    names them so",
+            )
         arrays = {each: arrays[each] for each in wanted}
     for each, array in arrays.items():
         rows = len(array) if array.ndim else 0
@@ -65,4 +69,13 @@ def read(
             raise InputError(
                 f"{path.name}: {each!r} has {rows:,} examples, the labels {len(right):,}"
             )
-    return Whole(path.name, arrays, right, inputs, prepared)
+    return Whole(path.name, arrays, _classes(right), inputs, prepared)
+
+
+def _classes(labels: Array) -> Array:
+    """Classes in place of rows that are one-hot: a metric of classes is meant, and a mean square
+    of such rows would pass any gate."""
+    if labels.ndim != 2 or labels.shape[1] < 2:
+        return labels
+    is_one_hot = ((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all()
+    return labels.argmax(axis=1) if is_one_hot else labels

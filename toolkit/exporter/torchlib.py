@@ -1,23 +1,28 @@
-"""Lists the ONNX functions of PyTorch's operators once in a process.
+"""Reads the ONNX functions of PyTorch's operators once in a process.
 
 For each export torch (2.13) asks onnxscript anew for its list of some 500 functions, and onnxscript
 (0.7) parses the source of each to learn its domain: 0.4 s of 0.9 for a small module. What is tried
-next where an export fails, another size or another exporter, asks again.
+next where an export fails, another size or another exporter, asks again. The list itself is made
+anew each time: `imaginary.known` changes it for one export.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Iterator
 from typing import Any
 
 APIS = "onnxscript_apis"
 """What torch's registry of functions calls onnxscript by."""
+READ = "function_ir"
+"""The property of a function that parses its source."""
+
+_known: dict[Any, Any] = {}
+"""Function → what its source was read as. They are the modules' own and live as long."""
 
 
 class _Once:
-    """onnxscript as torch's registry calls it; the list of its functions is asked for once."""
+    """onnxscript as torch's registry calls it; the source of a function is read once."""
 
     def __init__(self, apis: Any) -> None:
         self._apis = apis
@@ -26,19 +31,33 @@ class _Once:
         return getattr(self._apis, name)
 
     def get_torchlib_ops(self) -> list[Any]:
-        return [*_listed(self._apis)]  # A list of its own: nobody changes that of the next.
+        from onnxscript import values
 
+        kind = getattr(values, "TracedOnnxFunction", None)
+        read = getattr(kind, READ, None)
+        if not isinstance(read, property) or read.fget is None:
+            listed: list[Any] = self._apis.get_torchlib_ops()
+            return listed
+        parse = read.fget
 
-@functools.cache
-def _listed(apis: Any) -> tuple[Any, ...]:
-    return tuple(apis.get_torchlib_ops())
+        def once(function: Any) -> Any:
+            if function not in _known:
+                _known[function] = parse(function)
+            return _known[function]
+
+        setattr(kind, READ, property(once))
+        try:
+            listed = self._apis.get_torchlib_ops()
+        finally:
+            setattr(kind, READ, read)
+        return listed
 
 
 @contextlib.contextmanager
-def listed_once() -> Iterator[None]:
-    """Has torch take the list that an earlier export of this process asked for.
+def read_once() -> Iterator[None]:
+    """Has torch take what an earlier export of this process read.
 
-    The name is private to torch: where it is not found, the list is asked for as always.
+    The names are private to torch and onnxscript: where one is not found, all is read as always.
     """
     from torch.onnx._internal.exporter import _registration
 

@@ -114,7 +114,7 @@ def make(
         _captured_by("Strict" if way is STRICT else "NonStrict"),
         exactrules.exact(),
         freshkernels.looked_up(),
-        torchlib.listed_once(),
+        torchlib.read_once(),
         contextlib.nullcontext() if way is STRICT else _rewritten(),
         imaginary.known(translated),
     ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -45,6 +47,12 @@ def from_bytes(path: Path, data: bytes) -> ModelProto:
     return model
 
 
+UNSORTED = re.compile(r"topologically sorted, however input '([^']*)'")
+"""What the checker says of nodes that are out of order, as converters to float16 leave them."""
+SORTS = "import onnx_ir as ir; m = ir.load({!r}); m.graph.sort(); ir.save(m, {!r})"
+"""A program that writes the nodes of a file in order."""
+
+
 def check(path: Path, model: ModelProto) -> None:
     """Asks the ONNX checker about a file that was parsed. Raises InputError with what it says."""
     try:
@@ -57,6 +65,13 @@ def check(path: Path, model: ModelProto) -> None:
         line = first_line(error)
         if line == NO_SHAPE and _of_unknown_rank(model.graph):
             return
+        if unsorted := UNSORTED.search(str(error)):
+            raise InputError(
+                f"{path} is refused by the ONNX checker: its nodes are out of order, "
+                f"{unsorted[1]!r} is used before a node gives it; some runtimes take that",
+                f"python -c {shlex.quote(SORTS.format(str(path), f'{path.stem}-sorted.onnx'))}"
+                "    writes it in order",
+            ) from error
         raise InputError(f"{path} is refused by the ONNX checker: {line}") from error
 
 

@@ -36,7 +36,7 @@ class ComparedModels:
         """The result as a notebook shows it."""
         from toolkit.report import notebook
 
-        return notebook.comparison_markup(self.title, self.pairings, self.notes)
+        return notebook.comparison_markup(self.title, self.pairings, self.notes, self.decision)
 
 
 def compare(

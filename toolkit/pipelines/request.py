@@ -92,11 +92,11 @@ class BenchRequest:
 
 
 def as_request(order: BenchRequest | Sequence[str]) -> BenchRequest:
-    """The request, from itself or from targets as they are typed. Raises InputError for a text that
-    is no target."""
+    """The request, from itself or from targets as they are typed; a text alone is one target.
+    Raises InputError for a text that is no target."""
     if isinstance(order, BenchRequest):
         return order
-    return BenchRequest([parse(text) for text in order])
+    return BenchRequest([parse(text) for text in ([order] if isinstance(order, str) else order)])
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,32 @@ class FinishedRun:
     verified: Verified | None = None
     """Whose signature the model has, where that was asked for."""
 
+    def __repr__(self) -> str:
+        right = sum(record.right for record in self.run.records)
+        of = f"{right} of {len(self.run.plan.targets)} targets right"
+        return f"<FinishedRun of {self.run.plan.model.name}: {of}>"
+
+    def __str__(self) -> str:
+        """The result as the command shows it."""
+        from toolkit.report import checked, terminal
+        from toolkit.report.summary import summarize
+
+        if self.folder is None:
+            return checked.render(self.run, self.notes)
+        return terminal.render(summarize(self.run))
+
     def _repr_html_(self) -> str:
         """The result as a notebook shows it."""
         from toolkit.report import notebook
 
         return notebook.run_markup(self.run, self.notes, timed=self.folder is not None)
+
+    @property
+    def right(self) -> bool:
+        """The answers of every target that ran are right, of one at least, and of each that the
+        user named."""
+        ran = [record.right for record in self.run.records if record.failure is None]
+        return bool(ran) and all(ran) and not self.unmet
 
     @property
     def unmet(self) -> list[str]:

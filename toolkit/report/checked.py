@@ -35,6 +35,8 @@ def render(run: Run, notes: Sequence[str], *, columns: int = 80, colour: bool = 
     for grid in _special_values(view.targets, columns - LABEL):
         lines += ["", *_table(grid, colour)]
     remarks = [*_without_deviation(view.targets), *_special_value_notes(view.targets)]
+    if coarse := _own_class(view):
+        remarks.insert(0, coarse)
     if not _asked(view.targets) and "Relu" not in run.plan.model.operators:
         remarks.append(NO_RELU)
     lines += _paragraphs(remarks, columns)
@@ -72,6 +74,20 @@ def sentences(run: Run) -> list[str]:
     elif _asked(targets):
         lines.append("Relu is max(0, x) for NaN, ±Inf, ±0 and subnormals on all of them")
     return lines
+
+
+def _own_class(view: View) -> str:
+    """Says of a file that is not float32 itself that it was judged by itself; empty of others."""
+    model = view.run.plan.model
+    judged = [target for target in view.targets if target.verdict is not None]
+    declared = {target.verdict.declared for target in judged if target.verdict is not None}
+    asked = any(target.planned.options.get("precision") for target in judged)
+    if len(declared) != 1 or asked or (coarse := declared.pop()) == "float32":
+        return ""
+    return (
+        f"The file is {coarse} and was judged by itself, as it computes. What its rounding costs: "
+        f"toolkit compare ORIGINAL.onnx {printable(model.name)}"
+    )
 
 
 def _judged_by(view: View) -> str:

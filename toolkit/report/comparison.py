@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from toolkit.answers import severity
+from toolkit.answers.formats import RANK
 from toolkit.answers.verdict import Limits, Verdict
 from toolkit.data.looks import decided
 from toolkit.measure import stats
@@ -139,6 +140,8 @@ class Answered:
     """The class by which a user would accept the new answers; empty: by none."""
     known: str
     """The answers of the new one in a few words: 'as precise (float32)'."""
+    judge: str = ""
+    """Why the old file cannot judge the new one; empty where it can."""
 
 
 def side_by_side(
@@ -238,6 +241,8 @@ def agreement_of(run: Run, row: Row) -> str:
 def worse(old: Row, new: Row, limits: Limits) -> str:
     """Says how the answers of a target have become worse (C4); empty: they have not."""
     was, now = old.target.verdict, new.target.verdict
+    if coarse_judge(old, new):
+        return ""
     if was is not None and now is not None:
         return worse_answers(was, now, limits)
     if old.compares and not new.compares:
@@ -247,9 +252,22 @@ def worse(old: Row, new: Row, limits: Limits) -> str:
 
 def undecided(old: Row, new: Row) -> str:
     """Why it is not decided whether answers are worse; empty where it is."""
+    if reason := coarse_judge(old, new):
+        return reason
     if old.compares and new.standing is Standing.NOT_SHOWN:
         return f"not shown: {new.reason}"
     return new.why if old.compares and _state(new) is State.PENDING else ""
+
+
+def coarse_judge(old: Row, new: Row) -> str:
+    """Why the old file cannot judge the new one, whose answers are off by its rounding: it is
+    itself of a coarser class, as where the two were given the wrong way round. Empty: it can."""
+    was, now = old.target.verdict, new.target.verdict
+    if was is None or now is None or new.target.planned.model is None:
+        return ""
+    if not (was.right and now.refuted and RANK[was.declared] > RANK[now.declared]):
+        return ""
+    return f"the old file is {was.declared} itself, and cannot judge a finer one"
 
 
 def worse_answers(was: Verdict, now: Verdict, limits: Limits) -> str:
@@ -276,6 +294,7 @@ def facts(old: Row, new: Row, limits: Limits) -> Answered:
         fault=printable(_fault(new)),
         acceptable=acceptable or "",
         known=printable(known),
+        judge=coarse_judge(old, new),
     )
 
 

@@ -207,7 +207,8 @@ def _part(pairing: Pairing, pairings: Sequence[Pairing], wishes: Wishes, run: Ru
         changes={goal: measured.change for goal, measured in pairing.changes.items()},
         metric=_metric(pairing, wishes),
     )
-    weighed = decide(facts, wishes.goal)
+    coarse = Weighed(Action.WAIT, unknown="judge")
+    weighed = coarse if answered.judge else decide(facts, wishes.goal)
     return _Part(
         where=_where(pairing, pairings),
         new="" if pairing.of_files else pairing.name,
@@ -283,14 +284,37 @@ def _wait(pairing: Pairing, weighed: Weighed, wishes: Wishes, run: Run | None) -
         given = "give --inputs FOLDER with samples of your own, or --accept undecided"
         cure = f"{SIDE_BY_SIDE} --inputs FOLDER" if run is None else given
         return _Wait(f"the new answers are not shown ({reason}); {cure}")
+    if weighed.unknown == "judge":
+        return _Wait(f"{pairing.facts.judge}; compare them the other way round")
     if weighed.unknown == "metric":
-        return _Wait("the examples do not tell whether the metric fell; give more of them (--data)")
+        return _Wait(_more_examples(pairing, wishes))
     measured = pairing.changes.get(wishes.goal)
     if run is None:
         return _Wait(SIDE_BY_SIDE)
     if measured is None:
         return _Wait(f"{MEASURES[wishes.goal]} was not measured; give another --goal")
     return proposal(run, measured)
+
+
+def _more_examples(pairing: Pairing, wishes: Wishes) -> str:
+    """Says how many examples would probably tell: an interval narrows with their square root, and
+    has to lie on one side of the limit."""
+    undecided = "the examples do not tell whether the metric fell"
+    if not pairing.drops or wishes.drop is None:
+        return f"{undecided}; give more of them (--data)"
+    drop = pairing.drops[0]
+    half = (float(drop.high) - float(drop.low)) / 2
+    away = abs(wishes.drop - float(drop.drop))
+    if not (math.isfinite(half) and away > 0):
+        return f"{undecided}; give more of them (--data)"
+    needed = RESERVE * drop.examples * (half / away) ** 2
+    return f"{undecided}; about {_two_digits(needed):,} would (--data)"
+
+
+def _two_digits(number: float) -> int:
+    """Rounds up to two digits: 1,234 → 1,300."""
+    step = 10 ** max(0, math.floor(math.log10(max(1.0, number))) - 1)
+    return math.ceil(number / step) * step
 
 
 def proposal(run: Run, measured: Measured) -> _Wait:

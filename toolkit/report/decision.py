@@ -56,7 +56,7 @@ class State(StrEnum):
 
     RIGHT = "right"
     NOT_SHOWN = "not shown"
-    REFUTED = "refuted"
+    REFUTED = "not right"
     """Less precise than it has to be, or wrong."""
     FAILED = "did not run"
     PENDING = "not measured yet"

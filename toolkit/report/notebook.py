@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from toolkit.records.schema import Run
 from toolkit.report import checked, compared
 from toolkit.report.comparison import Pairing
+from toolkit.report.decision import ComparisonDecision
 from toolkit.report.facts import model_line
 from toolkit.report.grids import latencies
 from toolkit.report.grids.grid import Grid
@@ -30,10 +31,19 @@ def run_markup(run: Run, notes: Sequence[str], *, timed: bool) -> Markup:
     return joined([*_conclusions(view), *_tables(view), *(tag("p", note) for note in notes)])
 
 
-def comparison_markup(title: str, pairings: Sequence[Pairing], notes: Sequence[str]) -> Markup:
-    """A comparison: one row a target and case, old → new."""
-    texts = [tag("p", note) for note in notes]
-    return joined([tag("p", title), table_markup(compared.grid(pairings)), *texts])
+def comparison_markup(
+    title: str,
+    pairings: Sequence[Pairing],
+    notes: Sequence[str],
+    decision: ComparisonDecision | None,
+) -> Markup:
+    """A comparison: the decision, then one row a target and case, old → new."""
+    first, *more = decision.paragraphs if decision is not None else ("",)
+    decided = [tag("p", tag("strong", first))] if first else []
+    texts = [tag("p", text) for text in (*more, title)]
+    return joined(
+        [*decided, *texts, table_markup(compared.grid(pairings)), *(tag("p", n) for n in notes)]
+    )
 
 
 def grid_markup(title: str, grid: Grid, notes: Sequence[str] = ()) -> Markup:

@@ -302,7 +302,10 @@ def known_source(program: Program, runtime: str) -> Source:
     Raises TargetError where there is only the file.
     """
     if program.source is None:
-        raise TargetError(f"{runtime} starts from the PyTorch source, which is not known")
+        raise TargetError(
+            f"{runtime} starts from the PyTorch source, which is not known",
+            "--source FILE.py:NAME    names the module that the file was made from",
+        )
     return program.source
 
 
