@@ -313,7 +313,7 @@ def _more_examples(pairing: Pairing, wishes: Wishes) -> str:
 
 def _two_digits(number: float) -> int:
     """Rounds up to two digits: 1,234 → 1,300."""
-    step = 10 ** max(0, math.floor(math.log10(max(1.0, number))) - 1)
+    step = int(10 ** max(0, math.floor(math.log10(max(1.0, number))) - 1))
     return math.ceil(number / step) * step
 
 
