@@ -186,7 +186,10 @@ def test_a_kill_of_the_parent_in_the_middle_of_a_block_leaves_no_process(tmp_pat
         time.sleep(0.2)  # It is in the block by then; earlier, it dies all the same.
         os.kill(parent.pid, signal.SIGKILL)
     # As generous as any machine needs: a worker that outlives its parent does so for good.
-    left = [psutil.Process(child)] if psutil.pid_exists(child) else []
+    try:
+        left = [psutil.Process(child)]
+    except psutil.NoSuchProcess:  # It may go between a question for it and its own.
+        left = []
     _, alive = psutil.wait_procs(left, timeout=60)
 
     assert not alive
