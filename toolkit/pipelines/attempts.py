@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NoReturn, TypeAlias
 
 from toolkit.engine.filenumbers import FileRunner
 from toolkit.errors import ExportError, InputError, ProofError
@@ -192,12 +192,12 @@ class Attempts:
             failed.cures = (*failed.cures, f"Traced too, in vain, with {'; '.join(tried)}")
         return self._at_multiples(asked, failed)
 
-    def _at_multiples(
-        self, asked: ExportRequest, failed: ExportError | ProofError
-    ) -> tuple[list[Path], Exported]:
-        """The file that is proven at multiples of a number alone, where it is wrong between them.
-        Raises what failed where there is none, and where the user stated up to which size a
-        dimension goes: then with the option that states the multiples."""
+    def _at_multiples(self, asked: ExportRequest, failed: ExportError | ProofError) -> NoReturn:
+        """Raises what failed; where the file is right at multiples of a number and wrong between
+        them, with the option that states the multiples, which was proven to work.
+
+        They are not taken unasked: whoever asked for any size would get a file that fails at most.
+        """
         request, error = asked, failed
         taken: dict[str, OwnMultiple] = {}
         for _ in range(TURNS):
@@ -206,22 +206,17 @@ class Attempts:
             taken |= {own.dim.name: own for own in error.own_multiples}
             request = request.held_to(own.dim for own in error.own_multiples)
             try:
-                files, exported = (
-                    self._once(request, error.converted.way)  # The kept graph was cast already.
-                    if self.cast_missing
-                    else self._of_converted(request, error.converted)
-                )
+                if self.cast_missing:  # The kept graph was cast already.
+                    self._once(request, error.converted.way)
+                else:
+                    self._of_converted(request, error.converted)
             except (ExportError, ProofError) as again:
                 error = again
                 continue
             except InputError:
                 raise failed from None
-            stated = dimensions(asked.inputs)
-            if any(stated[name].most is not None for name in taken):
-                failed.cures = (*multiples.command(asked.inputs, [*taken.values()]), *failed.cures)
-                raise failed
-            told = tuple(own.told for own in taken.values())
-            return files, replace(exported, notes=(*exported.notes, *told))
+            failed.cures = (*multiples.command(asked.inputs, [*taken.values()]), *failed.cures)
+            raise failed
         raise failed
 
     def _once(self, asked: ExportRequest, way: Way) -> tuple[list[Path], Exported]:
