@@ -175,10 +175,12 @@ def test_where_nothing_is_within_the_limit_the_nearest_is_named() -> None:
     assert first.endswith("of onnxruntime cpu, 2 threads at batch 1.")
 
 
-def test_too_few_process_starts_are_not_held_against_a_limit() -> None:
-    assert said(made(starts=4, limit=1.0)) == [
-        "Not decided what is within 1 s: 4 process starts are too few for an interval, 6 are "
-        "needed."
+@pytest.mark.parametrize(
+    ("starts", "few"), [(1, "1 process start is"), (4, "4 process starts are")]
+)
+def test_too_few_process_starts_are_not_held_against_a_limit(starts: int, few: str) -> None:
+    assert said(made(starts=starts, limit=1.0)) == [
+        f"Not decided what is within 1 s: {few} too few for an interval, 6 are needed."
     ]
 
 

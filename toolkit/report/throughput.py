@@ -127,8 +127,9 @@ def _within(run: Run, settings: Sequence[TimedSetting]) -> tuple[Lead | None, li
         return None, []
     known = [each for each in settings if each.speed.within is not None]
     if not known:
-        starts = counted(min(each.speed.starts for each in settings), "process start")
-        few = f"{starts} are too few for an interval, {FEWEST} are needed"
+        fewest = min(each.speed.starts for each in settings)
+        starts, are = counted(fewest, "process start"), "is" if fewest == 1 else "are"
+        few = f"{starts} {are} too few for an interval, {FEWEST} are needed"
         return None, [f"Not decided what is within {_limit(limit)}: {few}."]
     inside = [each for each in known if _ends(each)[1] <= limit]
     straddling = [each for each in known if _ends(each)[0] <= limit < _ends(each)[1]]
