@@ -165,7 +165,7 @@ def reading(data: LabelledData) -> str:
     """How the numbers were made, in two sentences."""
     order = "in a random order" if data.seed is not None else "in the order in which they come"
     pairs = (
-        " Old and new answered the same examples; a difference is shown where its interval leaves "
+        " All targets answered the same examples; a difference is shown where its interval leaves "
         "out 0."
         if data.drops
         else ""
